@@ -1,0 +1,16 @@
+//! The nouns of Capstan: what every room of the house says to every other.
+//!
+//! Invariant: no algorithms beyond arithmetic on units, no I/O, no dependency on another member.
+
+pub mod blueprint;
+pub mod catalog;
+pub mod finding;
+pub mod hardware;
+pub mod model;
+pub mod money;
+pub mod offering;
+pub mod origin;
+pub mod place;
+pub mod spec;
+pub mod traffic;
+pub mod units;

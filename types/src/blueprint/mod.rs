@@ -1,0 +1,1 @@
+//! The answer: complete, immutable, nothing left to choose when manifests are written.

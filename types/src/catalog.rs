@@ -1,0 +1,269 @@
+//! Everything that is known before a plan is read: facts, prices and fitted coefficients, each with source and date.
+
+use crate::hardware::{Accelerator, Fabric, NodeShape, Precision};
+use crate::model::Model;
+use crate::money::ExchangeRate;
+use crate::offering::{Offering, Ownership};
+use crate::origin::{Origin, Provenance};
+use crate::traffic::Traffic;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Fitted efficiency of matrix multiplications on one accelerator at one precision.
+///
+/// Time of an m × k by k × n product, with F = 2mnk / peak and B = bytes / bandwidth:
+/// `t0 + [ (F / compute · (1 + half_m / m))^p + (B / memory · (1 + half_nk · 1e6 / (n k)))^p ]^(1/p)`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GemmEfficiency {
+    /// The accelerator.
+    pub accelerator: String,
+    /// Precision of the weights.
+    pub precision: Precision,
+    /// Fixed time per call, in microseconds.
+    pub t0_us: f64,
+    /// Share of the compute peak reached by large shapes.
+    pub compute: f64,
+    /// Share of the memory bandwidth reached by large shapes.
+    pub memory: f64,
+    /// Exponent that joins the two limits; 1 adds them, large values take the larger.
+    pub p: f64,
+    /// Rows at which compute efficiency halves.
+    pub half_m: f64,
+    /// Millions of weights at which memory efficiency halves.
+    pub half_nk_m: f64,
+    /// How the numbers came to be.
+    pub origin: Origin,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// Fitted efficiency of attention kernels on one accelerator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AttentionEfficiency {
+    /// The accelerator.
+    pub accelerator: String,
+    /// Fixed time of a decode call per layer, in microseconds.
+    pub decode_t0_us: f64,
+    /// Share of the memory bandwidth that decode reaches with a 16-bit cache.
+    pub decode_memory_16bit: f64,
+    /// The same with an 8-bit cache; `None` where nobody measured it.
+    pub decode_memory_8bit: Option<f64>,
+    /// Share of the 16-bit peak that prefill reaches for heads of 128 and more.
+    pub prefill_compute: f64,
+    /// The same for heads of 64 and less.
+    pub prefill_compute_small_head: f64,
+    /// Context at which prefill efficiency halves, in tokens.
+    pub prefill_half_context: f64,
+    /// How the numbers came to be.
+    pub origin: Origin,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// Fitted efficiency of grouped expert multiplications on one accelerator at one precision.
+///
+/// `t0 + te·hit + q·[ (F (1 + tile·hit / rows) / compute)^p + (weight bytes / memory)^p ]^(1/p) + activation bytes / activation`,
+/// q = 1 + 1.01 · skew · (1 − 1/e), hit = distinct experts expected per rank.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExpertEfficiency {
+    /// The accelerator.
+    pub accelerator: String,
+    /// Precision of the expert weights.
+    pub precision: Precision,
+    /// Fixed time per call, in microseconds.
+    pub t0_us: f64,
+    /// Time per distinct expert, in microseconds.
+    pub per_expert_us: f64,
+    /// Share of the compute peak.
+    pub compute: f64,
+    /// Share of the memory bandwidth; above 1 means that fewer experts are hit than a uniform draw says.
+    pub memory: f64,
+    /// Exponent that joins the two limits.
+    pub p: f64,
+    /// Rows lost per expert to tiling.
+    pub tile: f64,
+    /// Share of the memory bandwidth for activations.
+    pub activation: f64,
+    /// Uneven load over ranks.
+    pub skew: f64,
+    /// How the numbers came to be.
+    pub origin: Origin,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// Fitted time of an all-reduce inside one scale-up domain: `latency·t^exponent + B / efficiency + root·√B`,
+/// with t ranks and B the ideal time of the wire bytes in microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CollectiveEfficiency {
+    /// The accelerator; `pcie` for any that is joined by the host bus only.
+    pub accelerator: String,
+    /// Latency of two ranks, in microseconds.
+    pub latency_us: f64,
+    /// How latency grows with ranks.
+    pub exponent: f64,
+    /// Share of the link rate that large messages reach.
+    pub efficiency: f64,
+    /// Square-root term, in √µs.
+    pub root: f64,
+    /// How the numbers came to be.
+    pub origin: Origin,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// A serving engine at a version: image, defaults and host time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Engine {
+    /// Catalog name, such as `vllm`.
+    pub id: String,
+    /// The names people know.
+    pub names: Vec<String>,
+    /// Version that the numbers hold for.
+    pub version: String,
+    /// Container image without tag.
+    pub image: String,
+    /// Tag of the image; never `latest`.
+    pub tag: String,
+    /// Share of device memory that the engine takes.
+    pub memory_utilization: f64,
+    /// Memory held back per device for activations, graphs and the runtime.
+    pub reserved_bytes: f64,
+    /// The same in addition when a replica spans several devices.
+    pub reserved_parallel_bytes: f64,
+    /// Tokens of one cache block.
+    pub block_tokens: u32,
+    /// Sequences that run at once, at most.
+    pub max_sequences: u32,
+    /// Tokens of one step, at most.
+    pub step_tokens: u32,
+    /// Host time per step, in microseconds.
+    pub host_step_us: f64,
+    /// Host time per running sequence and step, in microseconds.
+    pub host_sequence_us: f64,
+    /// Time per layer that no kernel accounts for, in microseconds.
+    pub layer_us: f64,
+    /// Additional time of a step that holds prefill, in microseconds.
+    pub prefill_step_us: f64,
+    /// Time per request before it reaches the scheduler, in microseconds.
+    pub request_us: f64,
+    /// Time per prompt token before it reaches the scheduler, in microseconds.
+    pub prompt_token_us: f64,
+    /// Factor on the device time of a step.
+    pub factor: f64,
+    /// Steps after which a first token reaches the client.
+    pub delivery_steps: f64,
+    /// How the numbers came to be.
+    pub origin: Origin,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// A region of a provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Region {
+    /// Who runs it.
+    pub provider: String,
+    /// Its name as the provider spells it.
+    pub id: String,
+    /// Independent zones, where known.
+    pub zones: Option<u32>,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// All facts, prices and coefficients, each list in order of names.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Catalog {
+    /// Chips.
+    pub accelerators: Vec<Accelerator>,
+    /// Machines.
+    pub shapes: Vec<NodeShape>,
+    /// Networks.
+    pub fabrics: Vec<Fabric>,
+    /// Regions.
+    pub regions: Vec<Region>,
+    /// Prices.
+    pub offerings: Vec<Offering>,
+    /// Terms of owning.
+    pub ownership: Vec<Ownership>,
+    /// Neural networks.
+    pub models: Vec<Model>,
+    /// Traffic statistics.
+    pub traffic: Vec<Traffic>,
+    /// Serving engines.
+    pub engines: Vec<Engine>,
+    /// Exchange rates.
+    pub rates: Vec<ExchangeRate>,
+    /// Matrix multiplication.
+    pub gemm: Vec<GemmEfficiency>,
+    /// Attention.
+    pub attention: Vec<AttentionEfficiency>,
+    /// Experts.
+    pub experts: Vec<ExpertEfficiency>,
+    /// All-reduce.
+    pub collectives: Vec<CollectiveEfficiency>,
+}
+
+/// What one row of a list answers to: its identifier or a name that people know.
+pub trait Named {
+    /// Returns the identifier.
+    fn id(&self) -> &str;
+    /// Returns the names that people know.
+    fn names(&self) -> &[String];
+}
+
+macro_rules! named {
+    ($($kind:ty),*) => {
+        $(impl Named for $kind {
+            fn id(&self) -> &str {
+                &self.id
+            }
+            fn names(&self) -> &[String] {
+                &self.names
+            }
+        })*
+    };
+}
+
+named!(Accelerator, NodeShape, Fabric, Model, Traffic, Engine);
+
+/// Returns the row that answers to `name`, as identifier or as a name people know.
+pub fn find<'a, T: Named>(rows: &'a [T], name: &str) -> Option<&'a T> {
+    rows.iter()
+        .find(|row| row.id() == name)
+        .or_else(|| rows.iter().find(|row| row.names().iter().any(|known| known == name)))
+}
+
+impl Catalog {
+    /// Returns the accelerator of a name.
+    pub fn accelerator(&self, name: &str) -> Option<&Accelerator> {
+        find(&self.accelerators, name)
+    }
+
+    /// Returns the node shape of a name.
+    pub fn shape(&self, name: &str) -> Option<&NodeShape> {
+        find(&self.shapes, name)
+    }
+
+    /// Returns the model of a name.
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        find(&self.models, name)
+    }
+
+    /// Returns the traffic of a name.
+    pub fn traffic(&self, name: &str) -> Option<&Traffic> {
+        find(&self.traffic, name)
+    }
+
+    /// Returns the engine of a name.
+    pub fn engine(&self, name: &str) -> Option<&Engine> {
+        find(&self.engines, name)
+    }
+}

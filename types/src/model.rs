@@ -1,0 +1,111 @@
+//! A neural network, as far as its memory and its time depend on it.
+
+use crate::hardware::Precision;
+use crate::origin::Provenance;
+use crate::units::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Mixture-of-experts layers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Experts {
+    /// Routed experts per layer.
+    pub routed: u32,
+    /// Routed experts that one token visits.
+    pub active: u32,
+    /// Width of one routed expert.
+    pub width: u32,
+    /// Experts that every token visits.
+    pub shared: u32,
+    /// Width of one shared expert.
+    pub shared_width: u32,
+    /// Layers with experts; the others are dense.
+    pub layers: u32,
+}
+
+/// Multi-head latent attention: the cache holds one compressed vector per token and layer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latent {
+    /// Rank of the query compression, 0 for none.
+    pub query_rank: u32,
+    /// Rank of the key-value compression.
+    pub kv_rank: u32,
+    /// Head size without position.
+    pub nope: u32,
+    /// Head size that carries the position, cached once per token.
+    pub rope: u32,
+    /// Head size of values.
+    pub value: u32,
+}
+
+/// Sliding-window (or chunked) attention on some layers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// Tokens that such a layer looks back.
+    pub tokens: u32,
+    /// How many layers have it.
+    pub layers: u32,
+}
+
+/// A transformer: sizes are counts, not bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Model {
+    /// Catalog name, an identifier such as `llama3_1_70b`.
+    pub id: String,
+    /// The names people know, such as `meta-llama/Llama-3.1-70B-Instruct`.
+    pub names: Vec<String>,
+    /// Layers.
+    pub layers: u32,
+    /// Hidden width.
+    pub hidden: u32,
+    /// Query heads.
+    pub heads: u32,
+    /// Key-value heads.
+    pub kv_heads: u32,
+    /// Size of one head.
+    pub head_dim: u32,
+    /// Width of the dense feed-forward layers.
+    pub ffn: u32,
+    /// Whether the feed-forward layer has a gate (three matrices) or not (two).
+    pub gated: bool,
+    /// Vocabulary.
+    pub vocab: u32,
+    /// Whether the input and output embedding are one matrix.
+    pub tied: bool,
+    /// Mixture of experts, if any.
+    pub experts: Option<Experts>,
+    /// Latent attention, if any.
+    pub latent: Option<Latent>,
+    /// Sliding windows, if any.
+    pub window: Option<Window>,
+    /// Longest context.
+    pub context: u32,
+    /// All parameters, in billions (10⁹).
+    pub params_total_b: f64,
+    /// Parameters that one token visits, embeddings and head included, in billions (10⁹).
+    pub params_active_b: f64,
+    /// Precision in which the weights are published.
+    pub published: Precision,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+impl Model {
+    /// Returns the cache bytes that one token takes over all layers at `precision`, windows ignored.
+    ///
+    /// Grouped-query attention: 2 · layers · kv_heads · head_dim values. Latent attention:
+    /// layers · (kv_rank + rope) values (DeepSeek-V2, arXiv 2405.04434, section 2.1).
+    pub fn kv_bytes_per_token(&self, precision: Precision) -> Bytes {
+        let values = match self.latent {
+            Some(latent) => f64::from(self.layers) * f64::from(latent.kv_rank + latent.rope),
+            None => 2.0 * f64::from(self.layers) * f64::from(self.kv_heads) * f64::from(self.head_dim),
+        };
+        Bytes(values * precision.weight_bytes())
+    }
+
+    /// Returns how many layers have a dense feed-forward part.
+    pub fn dense_layers(&self) -> u32 {
+        self.layers - self.experts.map_or(0, |experts| experts.layers)
+    }
+}

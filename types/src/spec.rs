@@ -1,0 +1,532 @@
+//! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
+
+use crate::hardware::Precision;
+use crate::model::Model;
+use crate::money::Currency;
+use crate::offering::PurchaseOption;
+use crate::origin::Origin;
+use crate::place::Place;
+use crate::traffic::Lengths;
+use crate::units::{RequestsPerSecond, Seconds, Tokens, Watts};
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A limit and the text that states it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Limit<T> {
+    /// The bound.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Spec {
+    /// Name of the plan.
+    pub name: String,
+    /// Currency, horizon and objective.
+    pub frame: Frame,
+    /// Where machines may stand; never empty.
+    pub sites: Vec<Site>,
+    /// What stands there already.
+    pub fleets: Vec<Fleet>,
+    /// The models that workloads use.
+    pub models: Vec<Model>,
+    /// Online inference.
+    pub serves: Vec<Serve>,
+    /// Training.
+    pub trains: Vec<Train>,
+    /// Money and rules.
+    pub budgets: Vec<Budget>,
+    /// Names of the scenarios that the file declares.
+    pub scenarios: Vec<String>,
+    /// Where manifests go.
+    pub deploy: Option<Kubernetes>,
+    /// Every default that was used.
+    pub assumptions: Vec<Assumption>,
+}
+
+/// A default that stood in for something the plan does not say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Assumption {
+    /// One sentence.
+    pub text: String,
+    /// The block it was needed for.
+    pub place: Option<Place>,
+    /// How the value came to be.
+    pub origin: Origin,
+}
+
+/// What the planner makes small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// All cost over the horizon, discounted at month ends.
+    NetPresentCost,
+    /// Undiscounted cost over the horizon per month.
+    CostPerMonth,
+}
+
+/// The frame of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Frame {
+    /// Currency of every amount in the answer.
+    pub currency: Currency,
+    /// First day.
+    #[schemars(with = "String")]
+    pub start: Date,
+    /// Last day, included.
+    #[schemars(with = "String")]
+    pub end: Date,
+    /// Planning months of 730 h in the horizon.
+    pub months: u32,
+    /// Effective discount rate per year.
+    pub discount_per_year: f64,
+    /// What is made small.
+    pub minimize: Objective,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// The planning date.
+    #[schemars(with = "String")]
+    pub as_of: Date,
+}
+
+/// Spare machines that a site keeps of each shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Redundancy {
+    /// None.
+    None,
+    /// One more than needed.
+    NPlus1,
+    /// Two more than needed.
+    NPlus2,
+    /// Everything twice.
+    TwoN,
+}
+
+/// What one rack takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rack {
+    /// Highest power.
+    #[serde(rename = "power_w")]
+    pub power: Option<Limit<Watts>>,
+    /// Usable height.
+    pub height_u: f64,
+}
+
+/// A place where machines stand: a region of a provider, or a room of one's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Site {
+    /// Its name in the plan; for sites that the plan does not name, `provider/region`.
+    pub name: String,
+    /// Where it is declared.
+    pub place: Option<Place>,
+    /// The provider, or `own`.
+    pub provider: String,
+    /// Region of the provider.
+    pub region: Option<String>,
+    /// Hours that local time is ahead of UTC.
+    pub utc_offset_hours: f64,
+    /// Highest facility power.
+    #[serde(rename = "power_w")]
+    pub power: Option<Limit<Watts>>,
+    /// Facility power over IT power; 1 at a provider, who pays for it.
+    pub pue: f64,
+    /// Price of energy per kWh, in the plan's currency.
+    #[schemars(with = "Option<f64>")]
+    pub energy_price_per_kwh: Option<Decimal>,
+    /// Price of space and cooling per kW and month, in the plan's currency.
+    #[schemars(with = "Option<f64>")]
+    pub colocation_price_per_kw_month: Option<Decimal>,
+    /// One rack.
+    pub rack: Option<Rack>,
+    /// Most racks.
+    pub racks: Option<Limit<u32>>,
+    /// Spare machines.
+    pub redundancy: Redundancy,
+    /// Fewest independent zones.
+    pub zones: Option<Limit<u32>>,
+    /// Most accelerators of a kind.
+    pub quotas: Vec<Quota>,
+    /// Months between order and use of owned machines.
+    pub lead_time_months: f64,
+}
+
+impl Site {
+    /// Returns whether the machines there are one's own.
+    pub fn is_own(&self) -> bool {
+        self.provider == "own"
+    }
+}
+
+/// A limit on how many accelerators of a kind one can have at a site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quota {
+    /// The accelerator.
+    pub accelerator: String,
+    /// The most of it.
+    pub most: Limit<u32>,
+}
+
+/// Machines that stand at a site already.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Fleet {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub place: Place,
+    /// The machine.
+    pub shape: String,
+    /// How many.
+    pub count: u32,
+    /// Where.
+    pub site: String,
+    /// Last day of use, the horizon's end if absent.
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Date>,
+    /// Price per node-hour of a contract already signed; nothing is added where it is absent.
+    #[schemars(with = "Option<f64>")]
+    pub committed_price_per_hour: Option<Decimal>,
+}
+
+/// The shape of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Daily {
+    /// The same rate at every hour.
+    Flat,
+    /// A cosine between the trough and the peak.
+    Diurnal {
+        /// Lowest rate over the highest.
+        trough: f64,
+        /// Hour of the highest rate, local time.
+        peak_at_hour: f64,
+    },
+}
+
+/// A request log that gives arrivals and lengths.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TraceUse {
+    /// Path beside the plan file.
+    pub path: String,
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// Requests in it.
+    pub requests: u64,
+    /// Span in seconds.
+    pub span_s: f64,
+    /// Mean rate of its busiest ten minutes (its whole span where shorter).
+    #[serde(rename = "busiest_requests_per_s")]
+    pub busiest: RequestsPerSecond,
+}
+
+/// Requests over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    /// Catalog row that the lengths come from, if any.
+    pub traffic: Option<String>,
+    /// Prompt lengths.
+    pub prompt: Lengths,
+    /// Output lengths.
+    pub output: Lengths,
+    /// Coefficient of variation of the time between arrivals.
+    pub burstiness: f64,
+    /// Mean rate of the busiest hour in the first month.
+    #[serde(rename = "peak_requests_per_s")]
+    pub peak: RequestsPerSecond,
+    /// Growth of the rate per month.
+    pub growth_per_month: f64,
+    /// Shape of the day.
+    pub daily: Daily,
+    /// Rate at weekends over that on weekdays.
+    pub weekend: f64,
+    /// Real arrivals, if given.
+    pub trace: Option<TraceUse>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// What a service level is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SloMetric {
+    /// Time to first token, queueing included.
+    Ttft,
+    /// Time per output token after the first.
+    Tpot,
+    /// Time from arrival to the last token.
+    E2e,
+}
+
+impl SloMetric {
+    /// Returns the word of the plan language.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ttft => "ttft",
+            Self::Tpot => "tpot",
+            Self::E2e => "e2e",
+        }
+    }
+}
+
+/// A service level: a percentile of a metric stays below a target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Slo {
+    /// What is measured.
+    pub metric: SloMetric,
+    /// Percentile in thousandths: 500, 900, 950, 990 or 999.
+    pub per_mille: u32,
+    /// The limit.
+    #[serde(rename = "target_s")]
+    pub target: Seconds,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl Slo {
+    /// Returns the percentile as the plan language writes it.
+    pub fn percentile_word(&self) -> String {
+        if self.per_mille % 10 == 0 {
+            format!("p{}", self.per_mille / 10)
+        } else {
+            format!("p{}", self.per_mille)
+        }
+    }
+}
+
+/// A way of buying that a workload may use, with limits on its share of node-hours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Buy {
+    /// The option.
+    pub option: PurchaseOption,
+    /// Smallest share.
+    pub at_least: Option<Limit<f64>>,
+    /// Largest share.
+    pub at_most: Option<Limit<f64>>,
+}
+
+/// Degrees of parallelism that the plan fixes; the planner decides what is absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Parallelism {
+    /// Tensor parallel ranks.
+    pub tensor: Option<u32>,
+    /// Pipeline stages.
+    pub pipeline: Option<u32>,
+}
+
+/// Online inference of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Serve {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub place: Place,
+    /// Identifier of the model in [`Spec::models`].
+    pub model: String,
+    /// Requests.
+    pub load: Load,
+    /// Service levels.
+    pub slos: Vec<Slo>,
+    /// Smallest share of time in which the replicas needed are up.
+    pub availability: Option<Limit<f64>>,
+    /// The engine.
+    pub engine: String,
+    /// Precisions that weights may have.
+    pub precisions: Vec<Precision>,
+    /// Precision of the cache; `None` is 16 bits like the model's activations.
+    pub kv_precision: Option<Precision>,
+    /// Accelerators that are allowed; `None` is any.
+    pub accelerators: Option<Vec<String>>,
+    /// Parallelism that is fixed.
+    pub parallelism: Parallelism,
+    /// Most sequences at once, where the plan says so.
+    pub max_sequences: Option<u32>,
+    /// Most tokens in a step, where the plan says so.
+    pub step_tokens: Option<u32>,
+    /// How capacity may be bought.
+    pub buy: Vec<Buy>,
+    /// Sites it may run at; `None` is any.
+    pub sites: Option<Vec<String>>,
+    /// Capacity kept free, as a share of the demand.
+    pub headroom: f64,
+    /// Fewest replicas.
+    pub min_replicas: u32,
+}
+
+/// How often a training job saves its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Checkpoint {
+    /// Longest time between two.
+    #[serde(rename = "every_s")]
+    pub every: Option<Limit<Seconds>>,
+    /// How many are kept.
+    pub keep: u32,
+}
+
+/// Training of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Train {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub place: Place,
+    /// Identifier of the model in [`Spec::models`].
+    pub model: String,
+    /// Tokens to see.
+    pub tokens: Tokens,
+    /// Tokens per optimizer step.
+    pub batch: Tokens,
+    /// Tokens per sequence.
+    pub sequence: u32,
+    /// First day on which it may run.
+    #[schemars(with = "Option<(String, Place)>")]
+    pub start: Option<Limit<Date>>,
+    /// Last day on which it may run.
+    #[schemars(with = "Option<(String, Place)>")]
+    pub finish: Option<Limit<Date>>,
+    /// Precisions that the math may have.
+    pub precisions: Vec<Precision>,
+    /// Accelerators that are allowed; `None` is any.
+    pub accelerators: Option<Vec<String>>,
+    /// Parallelism that is fixed.
+    pub parallelism: Parallelism,
+    /// Checkpoints.
+    pub checkpoint: Checkpoint,
+    /// How capacity may be bought.
+    pub buy: Vec<Buy>,
+    /// Sites it may run at; `None` is any.
+    pub sites: Option<Vec<String>>,
+}
+
+/// What a rule does when it does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleKind {
+    /// The plan fails (exit 3).
+    Require,
+    /// It is said; the plan does not change.
+    Prefer,
+    /// It is warned of; the plan does not change.
+    Warn,
+}
+
+/// An operator of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant is the operator that it names")]
+pub enum RuleOperator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    AtMost,
+    AtLeast,
+    Less,
+    Greater,
+    Equal,
+    NotEqual,
+    And,
+    Or,
+}
+
+/// What a rule may ask of the finished plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Cost over the horizon.
+    Cost,
+    /// Prompt and output tokens over the horizon.
+    Tokens,
+    /// Prompt tokens over the horizon.
+    PromptTokens,
+    /// Output tokens over the horizon.
+    OutputTokens,
+    /// Requests over the horizon.
+    Requests,
+    /// Most nodes at once.
+    Nodes,
+    /// Most accelerators at once.
+    Accelerators,
+    /// Highest facility power.
+    Power,
+}
+
+/// An expression over the finished plan, units checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum RuleExpr {
+    /// A number in base units (seconds, bytes, watts, tokens, units of currency).
+    Number {
+        /// The number.
+        value: f64,
+    },
+    /// A metric of a workload, a site, or of the whole plan (`subject` empty).
+    Metric {
+        /// Name of a workload or site.
+        subject: String,
+        /// What of it.
+        metric: Metric,
+    },
+    /// Two expressions joined.
+    Binary {
+        /// How.
+        operator: RuleOperator,
+        /// Left side.
+        left: Box<RuleExpr>,
+        /// Right side.
+        right: Box<RuleExpr>,
+    },
+    /// The opposite.
+    Not {
+        /// Of this.
+        inner: Box<RuleExpr>,
+    },
+}
+
+/// A rule of a budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// What happens when it does not hold.
+    pub kind: RuleKind,
+    /// Its label.
+    pub label: Option<String>,
+    /// What must hold.
+    pub condition: RuleExpr,
+    /// The text as written.
+    pub text: String,
+    /// What to say when it does not hold.
+    pub message: Option<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Money and rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Budget {
+    /// Its name.
+    pub name: String,
+    /// Most purchases over the horizon.
+    #[schemars(with = "Option<Limit<f64>>")]
+    pub capex: Option<Limit<Decimal>>,
+    /// Most running cost in any month.
+    #[schemars(with = "Option<Limit<f64>>")]
+    pub opex_per_month: Option<Limit<Decimal>>,
+    /// Most cost over the horizon, undiscounted.
+    #[schemars(with = "Option<Limit<f64>>")]
+    pub total: Option<Limit<Decimal>>,
+    /// Rules.
+    pub rules: Vec<Rule>,
+}
+
+/// Where Kubernetes manifests go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Kubernetes {
+    /// Namespace of everything that is emitted.
+    pub namespace: String,
+    /// Whether rules for the Prometheus operator are emitted.
+    pub monitoring: bool,
+}
