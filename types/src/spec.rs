@@ -129,8 +129,6 @@ pub struct Site {
     pub provider: String,
     /// Region of the provider.
     pub region: Option<String>,
-    /// Hours that local time is ahead of UTC.
-    pub utc_offset_hours: f64,
     /// Highest facility power.
     #[serde(rename = "power_w")]
     pub power: Option<Limit<Watts>>,
