@@ -11,6 +11,7 @@ pub mod money;
 pub mod offering;
 pub mod origin;
 pub mod place;
+pub mod quantity;
 pub mod spec;
 pub mod traffic;
 pub mod units;
