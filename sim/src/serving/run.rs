@@ -243,3 +243,40 @@ fn check_conservation<R: Server>(jobs: &[Job], servers: &[R], work: &[Work]) {
         "output tokens were lost or made from nothing"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::serving::{KvCache, Request, Scheduler, StepTable};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// The pipeline touches every request in every step; with one stage it is the replica that counts rounds.
+        #[test]
+        fn a_pipeline_of_one_stage_is_a_replica(
+            rows in prop::collection::vec((0u64..60_000, 1u32..60, 1u32..60), 1..60),
+            (tokens, max_sequences, blocks, block_tokens, watermark_blocks) in
+                (1u32..90, 1u32..12, 10u32..60, 1u32..9, 0u32..3),
+            whole in any::<bool>(),
+        ) {
+            let kv = KvCache { blocks, block_tokens, watermark_blocks };
+            let padded_tokens = tokens + 40;
+            let scheduler =
+                if whole { Scheduler::WholePrompts { padded_tokens } } else { Scheduler::Sarathi { chunk: tokens } };
+            let config = ServingConfig { scheduler, ..ServingConfig::chunked(1, max_sequences, kv) };
+            let step = StepTable { by_tokens: vec![0.0, 900.37, 1_000.91], per_decode_kv: 0.37, ..StepTable::default() };
+            let row = |&(at, prompt, output): &_| Request { arrival: Time::from_ns(at), prompt, output };
+            let trace = Workload::Trace(rows.iter().map(row).collect());
+            let arrivals = || Arrivals::new(&trace, 1, 0);
+            let replica = Fleet::new(&config, &step, arrivals(), Replica::new(scheduler, max_sequences, kv)).run();
+            let pipeline = Fleet::new(&config, &step, arrivals(), Pipeline::new(scheduler, 1, max_sequences, kv)).run();
+            prop_assert_eq!(&replica.records, &pipeline.records);
+            prop_assert_eq!(replica.outstanding_ns, pipeline.outstanding_ns);
+            let numbers = |work: &Work| (work.iterations, work.discarded_tokens, work.busy_ns, work.kv_peak_blocks);
+            prop_assert_eq!(numbers(&replica.replicas[0]), numbers(&pipeline.replicas[0]));
+        }
+    }
+}
