@@ -2,7 +2,9 @@
 //!
 //! Not a source of facts for the product: that is `catalogs/*.toml`.
 
-use crate::catalog::{AttentionEfficiency, Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency};
+use crate::catalog::{
+    AttentionEfficiency, Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency,
+};
 use crate::hardware::{Accelerator, NodeShape, Precision, ScaleUp, ScaleUpKind};
 use crate::model::{Experts, Latent, Model};
 use crate::origin::{Grade, Origin, Provenance};
@@ -43,7 +45,11 @@ fn accelerator(chip: &Chip) -> Accelerator {
         cache: Some(Bytes(chip.cache_mb * 1e6)),
         peaks,
         achievable: chip.achievable_bf16.map(|rate| (Precision::Bf16, tera(rate))).into_iter().collect(),
-        scale_up: ScaleUp { kind: chip.link.0, bandwidth: BytesPerSecond(chip.link.1 * 1e9), domain: chip.link.2 },
+        scale_up: ScaleUp {
+            kind: chip.link.0,
+            bandwidth: BytesPerSecond(chip.link.1 * 1e9),
+            domain: chip.link.2,
+        },
         power: Some(Watts(700.0)),
         slices: vec![],
         provenance: provenance(),
@@ -70,7 +76,18 @@ fn gemm(id: &str, precision: Precision, t: [f64; 6]) -> GemmEfficiency {
     let [t0_us, compute, memory, p, half_m, half_nk_m] = t;
     let origin = Origin::Measured;
     let accelerator = id.to_owned();
-    GemmEfficiency { accelerator, precision, t0_us, compute, memory, p, half_m, half_nk_m, origin, provenance: provenance() }
+    GemmEfficiency {
+        accelerator,
+        precision,
+        t0_us,
+        compute,
+        memory,
+        p,
+        half_m,
+        half_nk_m,
+        origin,
+        provenance: provenance(),
+    }
 }
 
 /// Returns the fitted matrix-multiplication curves of the fixtures.
@@ -142,7 +159,8 @@ fn collective(id: &str, t: [f64; 4]) -> CollectiveEfficiency {
 /// Returns an engine fixture: memory share, reserve and reserve of parallel replicas in GB, host times in microseconds.
 fn engine(id: &str, memory: [f64; 3], host: [f64; 7], factor: f64, delivery_steps: f64) -> Engine {
     let [memory_utilization, reserved, parallel] = memory;
-    let [host_step_us, host_sequence_us, layer_us, prefill_step_us, request_us, prompt_token_us, step_tokens] = host;
+    let [host_step_us, host_sequence_us, layer_us, prefill_step_us, request_us, prompt_token_us, step_tokens] =
+        host;
     Engine {
         id: id.to_owned(),
         names: vec![],
@@ -205,8 +223,7 @@ fn model(id: &str, sizes: [u32; 8], total_b: f64, active_b: f64) -> Model {
 
 /// Returns Llama 3.1 8B, 70B and 405B, Mixtral 8x7B and DeepSeek-V3.
 pub fn models() -> Vec<Model> {
-    let mut mixtral =
-        model("mixtral_8x7b", [32, 4096, 32, 8, 128, 14_336, 32_000, 32_768], 46.7028, 12.8799);
+    let mut mixtral = model("mixtral_8x7b", [32, 4096, 32, 8, 128, 14_336, 32_000, 32_768], 46.7028, 12.8799);
     mixtral.ffn = 0;
     mixtral.experts =
         Some(Experts { routed: 8, active: 2, width: 14_336, shared: 0, shared_width: 0, layers: 32 });
