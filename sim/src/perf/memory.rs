@@ -84,7 +84,7 @@ impl ServingMemory {
         let operators = Operators::of(model, setup.ranks.tensor, setup.weights())?;
         let weights = weight_bytes(model, setup.weights(), setup.ranks.tensor, pipeline);
         let (device, origin) = setup.accelerator.programmable_memory();
-        let reserve = reserve_bytes(setup.engine, setup.ranks.accelerators());
+        let reserve = reserve_bytes(setup.engine, setup.ranks.accelerators(), device);
         let budget = budget_bytes(setup.engine, device, weights, reserve);
         let cache = budget - weights - reserve;
         let share = stage_share(model, pipeline);
@@ -171,10 +171,17 @@ pub fn weight_bytes(model: &Model, weights: Weights, tensor: u32, pipeline: u32)
     Bytes(layers + 2.0 * tables)
 }
 
+/// Devices below this get small steps by default (vLLM: 2,048 instead of 8,192 tokens), and with them small activations.
+const LARGE_DEVICE: f64 = 70.0 * 1_073_741_824.0;
+/// Share of the reserve that remains with small steps. Origin: one start-up log (14B on 2 × RTX 4090: 1.66 GiB
+/// where large devices hold back 4.7 GiB); counts as assumed.
+const SMALL_DEVICE_RESERVE: f64 = 0.4;
+
 /// Returns what the engine holds back per device.
-fn reserve_bytes(engine: &Engine, accelerators: u32) -> Bytes {
+fn reserve_bytes(engine: &Engine, accelerators: u32, device: Bytes) -> Bytes {
     let parallel = if accelerators > 1 { engine.reserved_parallel_bytes } else { 0.0 };
-    Bytes(engine.reserved_bytes + parallel)
+    let share = if device.get() < LARGE_DEVICE { SMALL_DEVICE_RESERVE } else { 1.0 };
+    Bytes((engine.reserved_bytes + parallel) * share)
 }
 
 /// Returns what the engine takes of a device.

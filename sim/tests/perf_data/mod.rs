@@ -1,5 +1,4 @@
 //! Reading published measurements for tests.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
 
 use capstan_types::hardware::Precision;
 use capstan_types::model::{Experts, Latent, Model, Window};
