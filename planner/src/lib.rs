@@ -1,0 +1,3 @@
+//! What to buy and run.
+
+pub mod program;
