@@ -1,7 +1,7 @@
 //! Which months are planned as one, and what money in them is worth today.
 
 use capstan_types::blueprint::Period;
-use capstan_types::spec::Spec;
+use capstan_types::spec::{Site, Spec};
 use capstan_types::units::HOURS_PER_MONTH;
 use jiff::civil::Date;
 
@@ -39,6 +39,7 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
     for fleet in &spec.fleets {
         cuts.extend(fleet.until.iter().map(|&until| month_after(spec, until)));
     }
+    cuts.extend(spec.sites.iter().filter(|site| site.is_own()).map(|site| lead_months(site).min(months)));
     cuts.sort_unstable();
     cuts.dedup();
     let monthly = monthly_rate(spec.frame.discount_per_year);
@@ -48,6 +49,11 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
             Period { first_month, months, discount: annuity(monthly, first_month, months) }
         })
         .collect()
+}
+
+/// Returns the whole months until owned machines that are ordered on the first day stand at a site.
+pub fn lead_months(site: &Site) -> u32 {
+    site.lead_time_months.max(0.0).ceil() as u32
 }
 
 /// Returns the monthly rate of an effective yearly rate: (1 + r)^(1/12) − 1.
