@@ -43,7 +43,9 @@ fn instance(n_workloads: usize, n_offerings: usize, mut index: usize) -> Instanc
 }
 
 fn n_instances(n_workloads: usize, n_offerings: usize) -> usize {
-    4_usize.pow(n_workloads as u32) * 8_usize.pow(n_offerings as u32) * 2_usize.pow((n_workloads * n_offerings) as u32)
+    4_usize.pow(n_workloads as u32)
+        * 8_usize.pow(n_offerings as u32)
+        * 2_usize.pow((n_workloads * n_offerings) as u32)
 }
 
 fn replicas(rate: u32) -> Runs {
@@ -137,11 +139,15 @@ mod together {
     pub fn problem(instance: &Instance) -> Problem {
         let price_per_node_hour = instance.price.clone();
         let terms = [
-            Terms::Reserved { term_months: 12.0, price_per_node_hour: price_per_node_hour[0].map(|p| p / 2.0) },
+            Terms::Reserved {
+                term_months: 12.0,
+                price_per_node_hour: price_per_node_hour[0].map(|p| p / 2.0),
+            },
             Terms::OnDemand { price_per_node_hour: price_per_node_hour[1] },
             Terms::Spot { price_per_node_hour: price_per_node_hour[2] },
         ];
-        let offers = terms.into_iter().zip(&instance.limit).map(|(terms, limit)| offer(terms, *limit)).collect();
+        let offers =
+            terms.into_iter().zip(&instance.limit).map(|(terms, limit)| offer(terms, *limit)).collect();
         let workloads = (0..instance.demand.len()).map(|w| Workload {
             demand: vec![demand(instance, w).iter().map(|d| f64::from(*d)).collect()],
             columns: vec![Column {
@@ -157,7 +163,8 @@ mod together {
     pub fn brute_force(instance: &Instance) -> Option<f64> {
         let may = |offer: usize, nodes: u32| {
             nodes == 0
-                || (instance.price[offer].is_some() && instance.limit[offer].is_none_or(|limit| nodes <= limit))
+                || (instance.price[offer].is_some()
+                    && instance.limit[offer].is_none_or(|limit| nodes <= limit))
         };
         let price = |offer: usize| instance.price[offer].unwrap_or(0.0);
         let mut best: Option<f64> = None;

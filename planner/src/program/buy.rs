@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::master::{self, Case, Goal, NoDraft, Whole};
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::Bound;
-use super::purchase::{Bought, Menu};
+use super::purchase::{Bought, Menu, Need};
 use super::solver::Stops;
 
 /// HiGHS keeps a row within 1e-6 of its bound (its `primal_feasibility_tolerance` is 1e-7, integers 1e-6).
@@ -33,16 +33,20 @@ pub(super) struct Plan {
 pub(super) struct Buyer<'a> {
     prepared: &'a Prepared<'a>,
     case: &'a Case,
-    menus: RefCell<BTreeMap<(usize, u32), Rc<Menu>>>,
+    /// By pool, offers, and those of them that some workloads may not use.
+    menus: RefCell<BTreeMap<(usize, u32, u32), Rc<Menu>>>,
 }
 
 /// What the chosen columns need of one pool.
 struct PoolNeed {
-    nodes: Vec<u64>,
+    need: Need,
     /// Offers that someone may use.
     mask: u32,
-    /// Whether all may use the same offers.
-    is_uniform: bool,
+    /// Offers by the hour that some may not use.
+    restricted: u32,
+    /// Whether the closed form knows such sets of offers: one, or one and a part of it that lacks only
+    /// offers by the hour. If not, what it buys is a lower bound.
+    is_nested: bool,
 }
 
 impl<'a> Buyer<'a> {
@@ -57,9 +61,9 @@ impl<'a> Buyer<'a> {
         let mut joint = vec![false; self.prepared.problem.pools.len()];
         for (pool, is_joint) in joint.iter_mut().enumerate() {
             let need = self.need(pool, columns);
-            let menu = self.menu(pool, need.mask);
-            let bought = menu.buy(&need.nodes).ok_or(NoDraft::Infeasible)?;
-            *is_joint = !need.is_uniform || !menu.is_exact;
+            let menu = self.menu(pool, &need);
+            let bought = menu.buy(&need.need).ok_or(NoDraft::Infeasible)?;
+            *is_joint = !need.is_nested || !menu.is_exact;
             bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
         }
         let mut case = self.case.fixed(columns);
@@ -90,21 +94,14 @@ impl<'a> Buyer<'a> {
             return 0.0;
         }
         let need = self.need_of(pool, pairs);
-        self.menu(pool, need.mask).buy(&need.nodes).map_or(f64::INFINITY, |bought: Bought| bought.cost)
+        self.menu(pool, &need).buy(&need.need).map_or(f64::INFINITY, |bought: Bought| bought.cost)
     }
 
-    /// Whether [`Buyer::cost_alone`] is a lower bound for every choice of columns of the case.
+    /// Whether [`Buyer::cost_alone`] is a lower bound for every choice of columns of the case: no pool has
+    /// commitments that overlap.
     pub fn is_bound_alone(&self) -> bool {
-        let mut masks: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-        for (w, columns) in self.case.columns.iter().enumerate() {
-            for &c in columns {
-                let pool = self.prepared.problem.workloads[w].columns[c].pool;
-                masks.entry(pool).or_default().push(self.prepared.masks[w][c]);
-            }
-        }
-        masks.into_iter().all(|(pool, masks)| {
-            master::unions(masks.into_iter()).into_iter().all(|mask| self.menu(pool, mask).is_exact)
-        })
+        let menu = |pool| Menu::new(self.prepared, self.case, (pool, u32::MAX, 0));
+        (0..self.prepared.problem.pools.len()).all(|pool| menu(pool).is_exact)
     }
 
     fn buy_jointly(
@@ -135,35 +132,61 @@ impl<'a> Buyer<'a> {
 
     fn broken_limits(&self, nodes: &[f64]) -> Vec<usize> {
         let limits = self.prepared.limits.iter().zip(&self.case.limits).enumerate();
-        limits.filter(|(_, (limit, value))| value.is_some_and(|v| is_broken(limit, v, nodes))).map(|(i, _)| i).collect()
+        limits
+            .filter(|(_, (limit, value))| value.is_some_and(|v| is_broken(limit, v, nodes)))
+            .map(|(i, _)| i)
+            .collect()
     }
 
     fn need(&self, pool: usize, columns: &[usize]) -> PoolNeed {
-        let pairs: Vec<_> = columns.iter().copied().enumerate().filter(|&(w, c)| {
-            self.prepared.problem.workloads[w].columns[c].pool == pool
-        }).collect();
+        let pairs: Vec<_> = columns
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|&(w, c)| self.prepared.problem.workloads[w].columns[c].pool == pool)
+            .collect();
         self.need_of(pool, &pairs)
     }
 
     fn need_of(&self, pool: usize, pairs: &[(usize, usize)]) -> PoolNeed {
         let shape = &self.prepared.problem.pools[pool];
         let mut loads = vec![0_u64; self.prepared.n_points()];
-        let (mut mask, mut common) = (0, u32::MAX);
+        let masks = || pairs.iter().map(|&(w, c)| self.prepared.masks[w][c]);
+        let mask = masks().fold(0, |all, mask| all | mask);
+        let common = masks().fold(mask, |common, mask| common & mask);
+        let is_nested = masks().all(|m| m == mask || m == common) && self.is_hourly(pool, mask & !common);
+        let restricted = if is_nested { mask & !common } else { 0 };
+        let mut need = Need { nodes: loads.clone(), restricted: Vec::new() };
         for &(w, c) in pairs {
-            loads.iter_mut().zip(&self.prepared.loads[w][c]).for_each(|(sum, load)| *sum += load);
-            mask |= self.prepared.masks[w][c];
-            common &= self.prepared.masks[w][c];
+            need.nodes.iter_mut().zip(&self.prepared.loads[w][c]).for_each(|(sum, load)| *sum += load);
+            if restricted != 0 && self.prepared.masks[w][c] == common {
+                loads.iter_mut().zip(&self.prepared.loads[w][c]).for_each(|(sum, load)| *sum += load);
+            }
         }
-        for (point, load) in loads.iter_mut().enumerate() {
-            let existing = u64::from(shape.existing_nodes[point / self.prepared.n_slots]);
-            *load = load.div_ceil(u64::from(shape.accelerators_per_node)).saturating_sub(existing);
+        let beyond = |loads: &mut Vec<u64>| {
+            for (point, load) in loads.iter_mut().enumerate() {
+                let existing = u64::from(shape.existing_nodes[point / self.prepared.n_slots]);
+                *load = load.div_ceil(u64::from(shape.accelerators_per_node)).saturating_sub(existing);
+            }
+        };
+        beyond(&mut need.nodes);
+        if restricted != 0 {
+            beyond(&mut loads);
+            need.restricted = need.nodes.iter().zip(&loads).map(|(all, firm)| all - firm).collect();
         }
-        PoolNeed { nodes: loads, mask, is_uniform: pairs.is_empty() || mask == common }
+        PoolNeed { need, mask, restricted, is_nested }
     }
 
-    fn menu(&self, pool: usize, mask: u32) -> Rc<Menu> {
+    fn is_hourly(&self, pool: usize, mask: u32) -> bool {
+        let offers = self.prepared.problem.pools[pool].offers.iter().enumerate();
+        offers.filter(|(offer, _)| mask & 1 << offer != 0).all(|(_, offer)| !offer.terms.is_committed())
+    }
+
+    fn menu(&self, pool: usize, need: &PoolNeed) -> Rc<Menu> {
         let mut menus = self.menus.borrow_mut();
-        Rc::clone(menus.entry((pool, mask)).or_insert_with(|| Rc::new(Menu::new(self.prepared, pool, mask))))
+        let key = (pool, need.mask, need.restricted);
+        let new = || Rc::new(Menu::new(self.prepared, self.case, key));
+        Rc::clone(menus.entry(key).or_insert_with(new))
     }
 }
 

@@ -71,7 +71,8 @@ impl Problem {
     }
 
     fn owning_pays(&self, offer: &Offer) -> bool {
-        let Terms::Owned { capex_per_node: Some(capex), opex_per_node_month, residual_per_node } = &offer.terms
+        let Terms::Owned { capex_per_node: Some(capex), opex_per_node_month, residual_per_node } =
+            &offer.terms
         else {
             return false;
         };
@@ -95,15 +96,19 @@ impl Problem {
         }
         let peak = demand.iter().flatten().fold(0.0_f64, |peak, units| peak.max(*units));
         for (column, candidate) in columns.iter().enumerate() {
-            let fits = self.pools.get(candidate.pool).is_some_and(|pool| {
-                candidate.offers.iter().all(|offer| *offer < pool.offers.len())
-            });
+            let fits = self
+                .pools
+                .get(candidate.pool)
+                .is_some_and(|pool| candidate.offers.iter().all(|offer| *offer < pool.offers.len()));
             let accelerators = match candidate.runs {
                 Runs::Replicas { units_per_replica, accelerators, min_replicas, spare_replicas } => {
-                    let replicas = peak / units_per_replica + f64::from(min_replicas) + f64::from(spare_replicas);
+                    let replicas =
+                        peak / units_per_replica + f64::from(min_replicas) + f64::from(spare_replicas);
                     if units_per_replica > 0.0 { replicas * f64::from(accelerators) } else { f64::NAN }
                 }
-                Runs::Job { accelerators, ref periods } if periods.end <= self.periods.len() => accelerators as f64,
+                Runs::Job { accelerators, ref periods } if periods.end <= self.periods.len() => {
+                    accelerators as f64
+                }
                 Runs::Job { .. } => f64::NAN,
             };
             if !fits || !is_amount(accelerators) || accelerators > MAX_ACCELERATORS {

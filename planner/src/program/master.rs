@@ -50,8 +50,6 @@ pub(super) struct Whole {
 pub(super) enum Goal {
     /// Discounted cost.
     Cost,
-    /// Anything feasible.
-    Feasible,
     /// The value that the limit (by index) would need, if its rows have no base.
     Need { limit: usize },
     /// `lhs − ratio · base` of a share limit (its negative for `AtLeast`): a step of Dinkelbach's method.
@@ -133,7 +131,8 @@ pub(super) fn solve(
 impl<'a> Builder<'a> {
     fn new(prepared: &'a Prepared<'a>, case: &'a Case, goal: Goal, whole: Whole) -> Self {
         let mut program = Program::new();
-        let mut add = |columns: &Vec<usize>| columns.iter().map(|_| program.add(0.0, 1.0, whole.columns)).collect();
+        let mut add =
+            |columns: &Vec<usize>| columns.iter().map(|_| program.add(0.0, 1.0, whole.columns)).collect();
         let columns = case.columns.iter().map(&mut add).collect();
         let need = match goal {
             Goal::Need { .. } => Some(program.add(1.0, f64::INFINITY, false)),
@@ -159,7 +158,7 @@ impl<'a> Builder<'a> {
             let cost = match self.goal {
                 Goal::Cost => var.discounted,
                 Goal::Ratio { .. } => ratio[index],
-                Goal::Feasible | Goal::Need { .. } | Goal::Fewest { .. } => 0.0,
+                Goal::Need { .. } | Goal::Fewest { .. } => 0.0,
             };
             self.nodes[index] = Some(self.program.add(cost, most as f64, whole));
         }

@@ -25,7 +25,9 @@ mod master;
 mod prepared;
 mod problem;
 mod purchase;
+mod relax;
 mod search;
+mod sensitivity;
 mod solution;
 mod solver;
 mod statement;
@@ -34,8 +36,11 @@ pub use problem::{
     Bound, Column, Limit, LimitId, Offer, OfferRef, Period, Pool, Problem, Rule, Runs, Slot, Terms, Workload,
     charged_accelerators, day_type_slots,
 };
+pub use relax::conflict;
+pub use sensitivity::{prices_of_limits, runner_ups};
 pub use solution::{
-    CostItem, CostLine, Flaw, LimitUse, Method, NoPlan, Nodes, Options, Purchase, Solution, Status, Unservable,
+    Conflict, CostItem, CostLine, Flaw, LimitPrice, LimitUse, Member, Method, NoPlan, Nodes, Options,
+    Purchase, RunnerUp, Solution, Status, Unservable, WayOut,
 };
 
 use master::{Case, NoDraft};

@@ -250,7 +250,8 @@ impl<'a> Prepared<'a> {
 
     fn rows(&self, rule: &Rule) -> Vec<LimitRow> {
         let pools = &self.problem.pools;
-        let at_site = |pool: usize, site: usize, amount: f64| if pools[pool].site == site { amount } else { 0.0 };
+        let at_site =
+            |pool: usize, site: usize, amount: f64| if pools[pool].site == site { amount } else { 0.0 };
         match rule {
             Rule::SitePower { site } => {
                 self.site_rows(&|pool| at_site(pool, *site, pools[pool].power_kw_per_node))
@@ -372,7 +373,11 @@ fn occupied(runs: &Runs, period: usize, demand: f64) -> u64 {
                 .saturating_mul(u64::from(*accelerators))
         }
         Runs::Job { accelerators, periods } => {
-            if periods.contains(&period) { *accelerators } else { 0 }
+            if periods.contains(&period) {
+                *accelerators
+            } else {
+                0
+            }
         }
     }
 }
@@ -398,5 +403,9 @@ fn peak_nodes(problem: &Problem, loads: &[Vec<Vec<u64>>]) -> Vec<u64> {
         peaks.iter_mut().zip(largest).for_each(|(peak, load)| *peak += load);
     }
     let shapes = problem.pools.iter();
-    peaks.iter().zip(shapes).map(|(peak, pool)| peak.div_ceil(u64::from(pool.accelerators_per_node))).collect()
+    peaks
+        .iter()
+        .zip(shapes)
+        .map(|(peak, pool)| peak.div_ceil(u64::from(pool.accelerators_per_node)))
+        .collect()
 }

@@ -7,7 +7,9 @@ use super::problem::{LimitId, OfferRef};
 pub struct Options {
     /// Forces a method; by default size decides.
     pub method: Option<Method>,
-    /// Gap at which the program with continuous nodes stops.
+    /// Gap to the relaxation at which large problems are good enough.
+    pub good_gap: f64,
+    /// Gap at which the program with whole columns and continuous nodes stops.
     pub rel_gap: f64,
     /// Branch-and-bound nodes after which each integer program stops.
     pub max_nodes: i32,
@@ -17,7 +19,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { method: None, rel_gap: 0.003, max_nodes: 5000, integer_up_to: 300 }
+        Options { method: None, good_gap: 0.01, rel_gap: 0.003, max_nodes: 5000, integer_up_to: 300 }
     }
 }
 
@@ -211,4 +213,63 @@ pub enum Flaw {
         /// Which.
         limit: usize,
     },
+}
+
+/// Limits that cannot hold together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conflict {
+    /// Without any one of them the rest could hold (if `is_proven_minimal`), ascending.
+    pub members: Vec<Member>,
+    /// False if a bounded solve ended undecided: some members may not be needed for the conflict.
+    pub is_proven_minimal: bool,
+}
+
+/// A limit in a conflict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Which.
+    pub limit: LimitId,
+    /// What it says now.
+    pub value: f64,
+    /// The nearest value that makes everything feasible with all other limits kept; `None` if none does.
+    pub way_out: Option<WayOut>,
+}
+
+/// A limit's nearest feasible value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WayOut {
+    /// The value.
+    pub value: f64,
+    /// Discounted cost of the plan with it: solved, not estimated.
+    pub cost: f64,
+    /// Whether no nearer value is feasible.
+    pub is_proven_nearest: bool,
+}
+
+/// What relaxing a limit saves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LimitPrice {
+    /// Which.
+    pub limit: LimitId,
+    /// What it says now.
+    pub value: f64,
+    /// What was tried.
+    pub relaxed_to: f64,
+    /// Discounted cost now less discounted cost then; never negative.
+    pub saving: f64,
+    /// Saving per unit of the limit.
+    pub saving_per_unit: f64,
+}
+
+/// The best plan without a chosen column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunnerUp {
+    /// The workload that may not run its chosen column.
+    pub workload: usize,
+    /// What every workload runs then.
+    pub columns: Vec<usize>,
+    /// Discounted cost.
+    pub cost: f64,
+    /// Whether the other workloads kept their columns because the problem is too large to solve again.
+    pub others_kept: bool,
 }

@@ -3,7 +3,9 @@
 //! good_lp builds the model; the `highs` crate solves it, because good_lp shows neither bound nor gap and
 //! drops options on the way. This module does not know what the variables mean.
 
-use good_lp::{Expression, ProblemVariables, SolverModel, Variable, VariableDefinition, constraint, variable};
+use good_lp::{
+    Expression, ProblemVariables, SolverModel, Variable, VariableDefinition, constraint, variable,
+};
 use highs::{HighsModelStatus, HighsSolutionStatus, Model, SolvedModel};
 
 /// Seed of HiGHS' tie-breaking. Any constant does; another may find another of two equal answers.

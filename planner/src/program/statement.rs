@@ -3,9 +3,7 @@
 use super::prepared::{Prepared, When};
 use super::problem::{Bound, OfferRef};
 use super::search::Proven;
-use super::solution::{
-    CostItem, CostLine, LimitUse, Nodes, Purchase, Solution, Status, Unservable,
-};
+use super::solution::{CostItem, CostLine, LimitUse, Nodes, Purchase, Solution, Status, Unservable};
 
 /// A gap below this is rounding of the solver, which works to about 1e-9.
 const NO_GAP: f64 = 1e-7;
@@ -45,7 +43,8 @@ fn purchases(prepared: &Prepared, nodes: &[f64]) -> Vec<Purchase> {
                 let count = nodes[var] as u64;
                 match prepared.vars[var].when {
                     When::Periods { from, until } => {
-                        purchases.push(Purchase { offer: of, nodes: Nodes::Committed { count, from, until } });
+                        purchases
+                            .push(Purchase { offer: of, nodes: Nodes::Committed { count, from, until } });
                     }
                     When::Hour { period, slot } => {
                         is_hourly = true;
@@ -135,13 +134,12 @@ fn first_unserved(prepared: &Prepared, workload: usize, column: usize) -> Option
     let shape = &prepared.problem.pools[pool];
     let mask = prepared.masks[workload][column];
     let load = &prepared.loads[workload][column];
-    (0..prepared.n_points()).map(|point| (point / prepared.n_slots, point % prepared.n_slots, load[point])).find_map(
-        |(period, slot, load)| {
+    (0..prepared.n_points())
+        .map(|point| (point / prepared.n_slots, point % prepared.n_slots, load[point]))
+        .find_map(|(period, slot, load)| {
             let standing = u64::from(shape.existing_nodes[period]) * u64::from(shape.accelerators_per_node);
-            let offered = |&var: &usize| {
-                prepared.offer_bit(var) & mask != 0 && prepared.vars[var].covers(period, slot)
-            };
+            let offered =
+                |&var: &usize| prepared.offer_bit(var) & mask != 0 && prepared.vars[var].covers(period, slot);
             (load > standing && !prepared.pool_vars[pool].iter().any(offered)).then_some(period)
-        },
-    )
+        })
 }
