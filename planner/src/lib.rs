@@ -9,3 +9,6 @@ pub mod periods;
 pub mod pricing;
 pub mod program;
 pub mod rules;
+pub mod formulate;
+pub mod market;
+pub mod spares;
