@@ -16,17 +16,18 @@ use perf_data::number;
 /// later release) and KV35 (0.4.3 profiles 16,384 unchunked tokens on a 16 GB card: 4.9 GiB).
 #[test]
 fn kv_tokens_agree_with_start_up_logs() {
-    let (Some(rows), Some(models)) = (perf_data::rows("truth/kv_sizes.csv"), perf_data::models()) else { return };
+    let (Some(rows), Some(models)) = (perf_data::rows("truth/kv_sizes.csv"), perf_data::models()) else {
+        return;
+    };
     let mut catalog = testing::catalog();
     let mut card = catalog.accelerator("l40s").unwrap().clone();
     card.id = "rtx_4090".to_owned();
     card.usable_memory = Some(Bytes(23.55 * 1_073_741_824.0));
     catalog.accelerators.push(card);
     // The distilled 14B is Qwen2.5-14B with its own head.
-    for (id, model, accelerator, utilization, context) in [
-        ("KV10", "llama2-7b", "a100_sxm_80gb", 0.9, 4096),
-        ("KV17", "qwen2.5-14b", "rtx_4090", 0.98, 4096),
-    ] {
+    for (id, model, accelerator, utilization, context) in
+        [("KV10", "llama2-7b", "a100_sxm_80gb", 0.9, 4096), ("KV17", "qwen2.5-14b", "rtx_4090", 0.98, 4096)]
+    {
         let row = rows.iter().find(|row| row["id"] == id).unwrap();
         let tensor = number(row, "tp").unwrap() as u32;
         let mut engine = catalog.engine("vllm").unwrap().clone();
