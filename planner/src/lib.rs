@@ -12,3 +12,5 @@ pub mod rules;
 pub mod formulate;
 pub mod market;
 pub mod spares;
+pub mod jobs;
+pub mod verify;

@@ -1,7 +1,7 @@
 //! Which months are planned as one, and what money in them is worth today.
 
 use capstan_types::blueprint::Period;
-use capstan_types::spec::{Site, Spec};
+use capstan_types::spec::{Site, Spec, Train};
 use capstan_types::units::HOURS_PER_MONTH;
 use jiff::civil::Date;
 
@@ -35,6 +35,7 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
     for train in &spec.trains {
         cuts.extend(train.start.iter().map(|start| month_of(spec, start.value)));
         cuts.extend(train.finish.iter().map(|finish| month_after(spec, finish.value)));
+        cuts.extend(job_cuts(spec, train));
     }
     for fleet in &spec.fleets {
         cuts.extend(fleet.until.iter().map(|&until| month_after(spec, until)));
@@ -49,6 +50,14 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
             Period { first_month, months, discount: annuity(monthly, first_month, months) }
         })
         .collect()
+}
+
+/// Returns month boundaries inside the window of a job, so that it need not hold machines long after its end.
+fn job_cuts(spec: &Spec, train: &Train) -> Vec<u32> {
+    let first = train.start.as_ref().map_or(0, |start| month_of(spec, start.value));
+    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| month_after(spec, finish.value));
+    let step = last.saturating_sub(first).div_ceil(MOST_PERIODS).max(1);
+    (first..last).step_by(step as usize).collect()
 }
 
 /// Returns the whole months until owned machines that are ordered on the first day stand at a site.
