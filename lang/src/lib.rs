@@ -13,5 +13,5 @@ pub mod render;
 pub use capstan_types::quantity::nearest;
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::format;
-pub use grammar::{Parsed, parse, parse_bytes};
+pub use grammar::{Parsed, parse, parse_assignment, parse_bytes};
 pub use render::render_plain;
