@@ -8,6 +8,7 @@ pub mod codes;
 pub mod diagnostic;
 pub mod format;
 pub mod grammar;
+pub mod mismatch;
 pub mod render;
 
 pub use capstan_types::quantity::nearest;
