@@ -88,7 +88,12 @@ impl Quantity {
         }
     }
 
-    fn combine(&self, other: &Quantity, value: f64, dimension: Option<Dimension>) -> Result<Quantity, ArithmeticError> {
+    fn combine(
+        &self,
+        other: &Quantity,
+        value: f64,
+        dimension: Option<Dimension>,
+    ) -> Result<Quantity, ArithmeticError> {
         self.same_currency(other)?;
         let dimension = dimension.filter(|_| value.is_finite()).ok_or(ArithmeticError::OutOfRange)?;
         let currency = self.currency.or(other.currency).filter(|_| dimension.power(Base::Money) != 0);

@@ -11,9 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One of the things that can be counted.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Base {
     /// Base unit: second.
@@ -303,7 +301,11 @@ impl From<BTreeMap<Base, i8>> for Dimension {
 
 impl From<Dimension> for BTreeMap<Base, i8> {
     fn from(dimension: Dimension) -> Self {
-        Base::ALL.iter().map(|base| (*base, dimension.power(*base))).filter(|(_, power)| *power != 0).collect()
+        Base::ALL
+            .iter()
+            .map(|base| (*base, dimension.power(*base)))
+            .filter(|(_, power)| *power != 0)
+            .collect()
     }
 }
 
@@ -319,7 +321,10 @@ mod tests {
         assert_eq!(said(Dimension::DATA_RATE), "data per time");
         assert_eq!(said(Dimension::POWER), "power");
         assert_eq!(said(Dimension::MONEY.per(Dimension::TOKENS)), "money per token");
-        assert_eq!(said(Dimension::MONEY_RATE.per(Dimension::ACCELERATORS)), "money per accelerator per time");
+        assert_eq!(
+            said(Dimension::MONEY_RATE.per(Dimension::ACCELERATORS)),
+            "money per accelerator per time"
+        );
         assert_eq!(said(Dimension::FLOP_RATE.per(Dimension::POWER)), "FLOPs per energy");
         assert_eq!(said(Dimension::TIME.times(Dimension::TIME)), "time^2");
     }

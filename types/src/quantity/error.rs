@@ -135,7 +135,9 @@ fn suggestion(word: &str) -> Option<String> {
         return Some(format!("write `{bytes}B/s`"));
     }
     match word {
-        "C" | "F" | "degC" => return Some("temperatures are in kelvin: 25 degrees Celsius are `298 K`".to_owned()),
+        "C" | "F" | "degC" => {
+            return Some("temperatures are in kelvin: 25 degrees Celsius are `298 K`".to_owned());
+        }
         "week" | "weeks" | "w" | "wk" => return Some("a week is written `7 d`".to_owned()),
         _ => {}
     }

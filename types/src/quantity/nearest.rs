@@ -17,7 +17,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     };
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
-        let cost = if candidate.eq_ignore_ascii_case(word) { 0 } else { 2 * edits(&letters, candidate, allowed) };
+        let cost =
+            if candidate.eq_ignore_ascii_case(word) { 0 } else { 2 * edits(&letters, candidate, allowed) };
         let close = cost <= 2 * allowed && cost < 2 * letters.len();
         if close && best.is_none_or(|(least, _)| cost < least) {
             best = Some((cost, candidate));

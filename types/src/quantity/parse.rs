@@ -126,7 +126,9 @@ pub fn parse_quantity_with(text: &str, yen: Option<Currency>) -> Result<Quantity
 fn no_number(body: &str) -> QuantityError {
     let error = QuantityError::new(Mistake::Number, 0..body.len(), "a quantity begins with a number");
     match body.strip_prefix('.') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => error.help(format!("write `0.{rest}`")),
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+            error.help(format!("write `0.{rest}`"))
+        }
         _ => error.help("for example `40 kW`"),
     }
 }
@@ -184,16 +186,20 @@ fn signed_unit(
 ) -> Result<(Unit, String), QuantityError> {
     let Some(currency) = currency else {
         let error = QuantityError::new(Mistake::CurrencySign, 0..sign.len_utf8(), "`¥` may be yuan or yen");
-        return Err(error.help("say `currency = CNY` or `currency = JPY` in `plan`, or write the code: `500 JPY`"));
+        return Err(
+            error.help("say `currency = CNY` or `currency = JPY` in `plan`, or write the code: `500 JPY`")
+        );
     };
-    let start = Unit { dimension: Dimension::MONEY, currency: Some(currency), numerator: 1.0, denominator: 1.0 };
+    let start =
+        Unit { dimension: Dimension::MONEY, currency: Some(currency), numerator: 1.0, denominator: 1.0 };
     let spelled = &text[parts.unit.clone()];
     if !(spelled.is_empty() || spelled.starts_with('/')) {
         let number = &text[parts.number.clone()];
         let message = format!("`{sign}` already names the currency, and `{spelled}` follows");
         let error = QuantityError::new(Mistake::CurrencySign, parts.unit.clone(), message);
         let prefixed = unit::atom(spelled).is_some_and(|unit| unit.dimension == Dimension::MONEY);
-        let better = if prefixed { format!("{number} {spelled}") } else { format!("{sign}{number}/{spelled}") };
+        let better =
+            if prefixed { format!("{number} {spelled}") } else { format!("{sign}{number}/{spelled}") };
         return Err(error.help(format!("write `{better}`")));
     }
     Ok((unit(text, parts.unit.clone(), start)?, currency.code().to_owned()))
@@ -221,7 +227,11 @@ fn unit(text: &str, range: Range<usize>, start: Unit) -> Result<Unit, QuantityEr
         let factor = if operator == Some('/') { atom.inverse() } else { atom };
         let joined = total.times(factor).filter(|_| n_atoms <= MAX_ATOMS);
         total = joined.ok_or_else(|| {
-            QuantityError::new(Mistake::UnknownUnit, range.clone(), format!("a unit has at most {MAX_ATOMS} parts"))
+            QuantityError::new(
+                Mistake::UnknownUnit,
+                range.clone(),
+                format!("a unit has at most {MAX_ATOMS} parts"),
+            )
         })?;
         at = end;
     }

@@ -165,7 +165,10 @@ impl Parts {
 }
 
 fn takes_prefix(base: Base) -> bool {
-    matches!(base, Base::Data | Base::Energy | Base::Money | Base::Token | Base::Parameter | Base::Flop | Base::Io)
+    matches!(
+        base,
+        Base::Data | Base::Energy | Base::Money | Base::Token | Base::Parameter | Base::Flop | Base::Io
+    )
 }
 
 /// Returns the symbol of a base and its size in base units; in a price, what is paid for is counted
@@ -254,7 +257,10 @@ mod tests {
         assert_eq!(human(9500.0, Dimension::MONEY, usd), "9500 USD");
         assert_eq!(human(0.6e-6, Dimension::MONEY.per(Dimension::TOKENS), usd), "0.6 USD/Mtok");
         assert_eq!(human(0.08 / 3.6e6, Dimension::ENERGY_PRICE, usd), "0.08 USD/kWh");
-        assert_eq!(human(2.5 / 3600.0, Dimension::MONEY_RATE.per(Dimension::ACCELERATORS), usd), "2.5 USD/GPU/h");
+        assert_eq!(
+            human(2.5 / 3600.0, Dimension::MONEY_RATE.per(Dimension::ACCELERATORS), usd),
+            "2.5 USD/GPU/h"
+        );
         assert_eq!(human(250e3 / 730.0 / 3600.0, Dimension::MONEY_RATE, usd), "250 kUSD/mo");
         assert_eq!(human(0.06 / 730.0 / 3600.0, Dimension::PER_TIME, None), "6 %/mo");
         assert_eq!(human(1.25, Dimension::NONE, None), "1.25");

@@ -111,7 +111,9 @@ fn the_extent_ends_where_the_grammar_says() {
 
 #[test]
 fn money_converts_exactly() {
-    let exact = |text: &str, unit: &str| parse_quantity(text).expect(text).decimal_in(unit).map(|d| d.normalize().to_string());
+    let exact = |text: &str, unit: &str| {
+        parse_quantity(text).expect(text).decimal_in(unit).map(|d| d.normalize().to_string())
+    };
     assert_eq!(exact("250 kUSD/mo", "USD/mo"), Some("250000".to_owned()));
     assert_eq!(exact("2.50 USD/h", "USD/mo"), Some("1825".to_owned()));
     assert_eq!(exact("0.08 USD/kWh", "USD/MWh"), Some("80".to_owned()));

@@ -80,7 +80,8 @@ const METRIC: [(&str, u64); 5] = [
     ("T", 1_000_000_000_000),
     ("P", 1_000_000_000_000_000),
 ];
-const BINARY: [(&str, u64); 5] = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50)];
+const BINARY: [(&str, u64); 5] =
+    [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50)];
 
 /// What one unit of text amounts to in base units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -143,7 +144,8 @@ pub(super) fn atom(symbol: &str) -> Option<Unit> {
                 Prefixes::Metric => !binary,
                 Prefixes::Binary => true,
             };
-            let row = ROWS.iter().filter(takes).find(|row| row.symbol == rest).map(|row| from_row(row, *factor));
+            let row =
+                ROWS.iter().filter(takes).find(|row| row.symbol == rest).map(|row| from_row(row, *factor));
             let money = || Currency::from_code(rest).map(|currency| from_currency(currency, *factor));
             if binary { row } else { row.or_else(money) }
         })
