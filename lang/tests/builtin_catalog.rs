@@ -88,7 +88,11 @@ fn facts_lie_in_a_believable_range() {
         }
     }
     for shape in &catalog.shapes {
-        assert!(shape.accelerator.as_deref().is_none_or(|id| catalog.accelerator(id).is_some()), "{}", shape.id);
+        assert!(
+            shape.accelerator.as_deref().is_none_or(|id| catalog.accelerator(id).is_some()),
+            "{}",
+            shape.id
+        );
         assert!(shape.id.starts_with(&format!("{}.", shape.provider)), "{}", shape.id);
     }
     for offering in &catalog.offerings {
@@ -116,7 +120,11 @@ fn the_names_that_people_know_find_their_rows() {
     assert_eq!(shape("Standard_ND96isr_H100_v5"), Some("azure.nd96isr_h100_v5"));
     let chip = |name| catalog.accelerator(name).map(|chip| chip.id.as_str());
     assert_eq!(chip("NVIDIA H100 SXM5 80GB"), Some("h100_sxm"));
-    assert!(["h200_sxm", "l40s", "b200", "mi300x", "tpu_v5e", "gaudi3"].into_iter().all(|id| chip(id) == Some(id)));
+    assert!(
+        ["h200_sxm", "l40s", "b200", "mi300x", "tpu_v5e", "gaudi3"]
+            .into_iter()
+            .all(|id| chip(id) == Some(id))
+    );
 }
 
 #[test]
@@ -162,7 +170,8 @@ fn coverage_counts_what_is_not_priced() {
 /// The folder of reference data, or none where this machine has none and none is required.
 fn data() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests find their data by these two variables")]
-    let (folder, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE").unwrap_or_default());
+    let (folder, required) =
+        (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE").unwrap_or_default());
     match folder {
         Ok(folder) => Some(PathBuf::from(folder)),
         Err(_) if required.split(',').any(|word| word == "data") => panic!("CAPSTAN_DATA is required"),
@@ -191,7 +200,8 @@ fn columns(line: &str) -> Vec<String> {
 fn every_price_of_the_reference_is_in_the_catalog() {
     let Some(folder) = data() else { return };
     let catalog = builtin();
-    let text = std::fs::read_to_string(folder.join("cloud-prices/gpu-instance-prices.csv")).expect("readable");
+    let text =
+        std::fs::read_to_string(folder.join("cloud-prices/gpu-instance-prices.csv")).expect("readable");
     let header = columns(text.lines().next().expect("a header"));
     let at = |name: &str| header.iter().position(|column| column == name).expect("a column");
     let options = [
@@ -210,7 +220,9 @@ fn every_price_of_the_reference_is_in_the_catalog() {
         assert_eq!(shape.vcpus.map(|n| n.to_string()).as_deref(), Some(row[at("vcpu")].as_str()), "{line}");
         for (column, option) in options {
             let here = |offering: &&capstan_types::offering::Offering| {
-                offering.shape == shape.id && offering.region == row[at("region")] && offering.option == option
+                offering.shape == shape.id
+                    && offering.region == row[at("region")]
+                    && offering.option == option
             };
             let found = catalog.offerings.iter().find(here).and_then(|offering| offering.price);
             let written = &row[at(column)];

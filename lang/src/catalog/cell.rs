@@ -12,7 +12,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::codes;
+use crate::codes;
 use crate::diagnostic::Code;
 
 /// Something wrong at a place of the file that is being read.
@@ -49,7 +49,7 @@ impl<'a> Cell<'a> {
     /// Begins a complaint about this value.
     pub fn wrong<T>(self, message: impl Into<String>, help: impl Into<String>) -> Read<T> {
         Err(vec![Complaint {
-            code: codes::VALUE,
+            code: codes::CATALOG_VALUE,
             span: self.span,
             message: message.into(),
             help: Some(help.into()),
@@ -184,7 +184,7 @@ impl<'a> Cell<'a> {
                 } else {
                     self.span
                 };
-                vec![Complaint { code: codes::VALUE, span, message: error.message, help }]
+                vec![Complaint { code: codes::CATALOG_VALUE, span, message: error.message, help }]
             });
         }
         let bare = self.digits().and_then(|digits| parse_quantity(digits).ok());

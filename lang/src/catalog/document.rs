@@ -6,8 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::cell::{Cell, Complaint, Read, span};
-use super::codes;
 use super::row::unknown;
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Longest text that is read, as for plan files.
@@ -39,7 +39,7 @@ impl<'a> Document<'a> {
             let message = format!("a catalog of {} MiB is too long to read", text.len() >> 20);
             let place = Span::new(0, 0).in_file(&file);
             diagnostics.push(
-                Diagnostic::error(codes::NOT_TOML, place, message)
+                Diagnostic::error(codes::CATALOG_NOT_TOML, place, message)
                     .help("split it; each file has at most 16 MiB"),
             );
             return None;
@@ -48,8 +48,9 @@ impl<'a> Document<'a> {
         for error in &errors {
             let place = span(error.span().unwrap_or(0..0)).in_file(&file);
             let message = error.message().replace('\n', ", ");
-            diagnostics
-                .push(Diagnostic::error(codes::NOT_TOML, place, message).help("mend the TOML; see toml.io"));
+            diagnostics.push(
+                Diagnostic::error(codes::CATALOG_NOT_TOML, place, message).help("mend the TOML; see toml.io"),
+            );
         }
         errors.is_empty().then(|| Document { file, root: root.into_inner() })
     }
@@ -118,7 +119,7 @@ impl<'a> Document<'a> {
         let missing = |name: &str| {
             let message = format!("`{name}` is missing: every row says where and when it was read");
             let help = format!("add `{name} = …` to the row, or `from = …` with a table under `sources`");
-            vec![Complaint { code: codes::NO_SOURCE, span: at, message, help: Some(help) }]
+            vec![Complaint { code: codes::CATALOG_SOURCE, span: at, message, help: Some(help) }]
         };
         let source = find("source").ok_or_else(|| missing("source"))?;
         let text = source.text()?;
@@ -148,7 +149,7 @@ impl<'a> Document<'a> {
             sources.into_iter().flatten().map(|(name, _)| name.get_ref().as_ref()).collect();
         let complaint = unknown(name, cell.span, known.into_iter());
         let message = format!("there is no table `[sources.{name}]`");
-        Err(vec![Complaint { code: codes::UNKNOWN_NAME, message, ..complaint }])
+        Err(vec![Complaint { code: codes::CATALOG_NAME, message, ..complaint }])
     }
 }
 
@@ -156,7 +157,7 @@ fn table<'t, 'a>(row: &'t Spanned<DeValue<'a>>) -> Read<&'t DeTable<'a>> {
     match row.get_ref().as_table() {
         Some(table) => Ok(table),
         None => Err(vec![Complaint {
-            code: codes::VALUE,
+            code: codes::CATALOG_VALUE,
             span: span(row.span()),
             message: "a row is a table".to_owned(),
             help: Some("write `name = value` lines below `[[…]]`".to_owned()),

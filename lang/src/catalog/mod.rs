@@ -27,7 +27,6 @@
 //! The price of what is owned is `owned = "310000 USD"`. Unknown is written `"unknown"`, or nothing at all.
 
 mod cell;
-pub mod codes;
 pub mod coverage;
 mod document;
 mod kinds;

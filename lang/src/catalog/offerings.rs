@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::cell::{Cell, Complaint, Read, span};
-use super::codes;
 use super::document::{Document, Stamp};
 use super::reader::{Reader, no_grade, unknown_name};
 use super::row::{COMMON, Field, fill, may, need, unknown};
+use crate::codes;
 
 const PRICE_GRADES: [(&str, PriceGrade); 3] =
     [("quoted", PriceGrade::Quoted), ("list", PriceGrade::List), ("estimate", PriceGrade::Estimate)];
@@ -151,7 +151,7 @@ impl<'a> Entry<'_, 'a> {
                         currency: price
                             .currency
                             .or(before.map(|known| known.currency))
-                            .unwrap_or(Currency::Usd),
+                            .unwrap_or(Currency::USD),
                         grade,
                         source: stamp.source.clone(),
                         as_of: stamp.as_of,
@@ -170,7 +170,7 @@ impl<'a> Entry<'_, 'a> {
         let Some(value) = fields.get("region") else {
             let message = "a price without `region`".to_owned();
             let help = Some("add `region = \"…\"`; `\"all\"` where it is the same everywhere".to_owned());
-            return Err(vec![Complaint { code: codes::MISSING_FACT, span: self.at, message, help }]);
+            return Err(vec![Complaint { code: codes::CATALOG_FACT_MISSING, span: self.at, message, help }]);
         };
         let cell = Cell::new(value);
         let name = cell.text()?;
@@ -217,7 +217,12 @@ fn price(cell: Cell<'_>, option: PurchaseOption, stamp: &Stamp<PriceGrade>) -> R
         return Ok(Price { amount: None, currency: None });
     }
     let complain = |message: String, help: &str| {
-        Err(vec![Complaint { code: codes::PRICE, span: cell.span, message, help: Some(help.to_owned()) }])
+        Err(vec![Complaint {
+            code: codes::CATALOG_PRICE,
+            span: cell.span,
+            message,
+            help: Some(help.to_owned()),
+        }])
     };
     if text.starts_with('-') {
         return complain(
@@ -230,12 +235,10 @@ fn price(cell: Cell<'_>, option: PurchaseOption, stamp: &Stamp<PriceGrade>) -> R
         _ => (Dimension::MONEY_RATE, "/h"),
     };
     let quantity = cell.quantity(dimension)?;
-    let code = quantity.currency.map(|currency| currency.to_string()).unwrap_or_default();
-    let Some(currency) = Currency::from_code(&code) else {
-        let known = Currency::ALL.map(Currency::code).join(", ");
-        return cell.wrong(format!("amounts in {code} cannot be planned"), format!("one of {known}"));
+    let Some(currency) = quantity.currency else {
+        return cell.wrong("a price without a currency", "for example `\"55.04 USD/h\"`");
     };
-    let Some(amount) = quantity.decimal_in(&format!("{code}{per}")) else {
+    let Some(amount) = quantity.decimal_in(&format!("{currency}{per}")) else {
         return cell.wrong("this price has more digits than can be kept", "write fewer digits");
     };
     if amount.is_zero() && !stamp.own_source {

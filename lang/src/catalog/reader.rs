@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::cell::{Cell, Complaint, Read, span};
-use super::codes;
 use super::document::Document;
 use super::kinds::GRADES;
 use super::row::{COMMON, Row, fill, unknown};
+use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Tables that a file may have beside `sources`.
@@ -79,7 +79,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         };
         let message = format!("there are two rows of {kind} `{key}`");
         let diagnostic =
-            Diagnostic::error(codes::DUPLICATE, place, message).also(before.clone(), "the other one");
+            Diagnostic::error(codes::CATALOG_DUPLICATE, place, message).also(before.clone(), "the other one");
         self.diagnostics.push(
             diagnostic.help("keep one of them; to change a built-in row, write a file for `use catalog`"),
         );
@@ -149,7 +149,7 @@ impl<'d, 'a> Reader<'d, 'a> {
     fn judge<T: Row>(&self, row: &T, table: &DeTable<'a>, at: Span) -> Option<Complaint> {
         if let Err(message) = row.judge() {
             return Some(Complaint {
-                code: codes::VALUE,
+                code: codes::CATALOG_VALUE,
                 span: at,
                 message,
                 help: Some("mend one of the two".to_owned()),
@@ -184,7 +184,8 @@ impl<'d, 'a> Reader<'d, 'a> {
             };
             let message = format!("`{one}` and `{other}` both answer to the name `{name}`");
             self.diagnostics.push(
-                Diagnostic::error(codes::DUPLICATE, place, message).help("take the name from one of them"),
+                Diagnostic::error(codes::CATALOG_DUPLICATE, place, message)
+                    .help("take the name from one of them"),
             );
         }
     }
@@ -214,7 +215,7 @@ fn key<T: Row>(table: &DeTable<'_>, at: Span) -> Read<String> {
     let part = |name: &&str| match table.get(*name) {
         Some(value) => Cell::new(value).text(),
         None => Err(vec![Complaint {
-            code: codes::MISSING_FACT,
+            code: codes::CATALOG_FACT_MISSING,
             span: at,
             message: format!("a row of {} without `{name}`", T::KIND),
             help: Some(format!("add `{name} = \"…\"`")),
@@ -228,7 +229,7 @@ fn key<T: Row>(table: &DeTable<'_>, at: Span) -> Read<String> {
 pub(super) fn no_grade(at: Span, words: &[&str]) -> Complaint {
     let help = format!("add `grade = …`: one of {}", words.join(", "));
     let message = "`grade` is missing: how sure is the source?".to_owned();
-    Complaint { code: codes::NO_SOURCE, span: at, message, help: Some(help) }
+    Complaint { code: codes::CATALOG_SOURCE, span: at, message, help: Some(help) }
 }
 
 /// Complains about a name that refers to no row.
@@ -237,5 +238,5 @@ pub(super) fn unknown_name(kind: &str, name: &str, known: &[&str], at: Span) -> 
     let help =
         near.map_or_else(|| format!("add a row of {kind} first"), |near| format!("did you mean `{near}`?"));
     let message = format!("there is no {kind} `{name}`");
-    Complaint { code: codes::UNKNOWN_NAME, span: at, message, help: Some(help) }
+    Complaint { code: codes::CATALOG_NAME, span: at, message, help: Some(help) }
 }

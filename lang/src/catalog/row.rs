@@ -10,7 +10,7 @@ use capstan_types::quantity::nearest;
 use toml::de::DeTable;
 
 use super::cell::{Cell, Complaint, Read, span};
-use super::codes;
+use crate::codes;
 
 /// One field of a kind of row.
 pub(super) struct Field<T: 'static> {
@@ -89,7 +89,7 @@ pub(super) fn fill<T>(
     let missing = fields.iter().filter(|field| field.required && !table.contains_key(field.name));
     if let Some(at) = complete {
         complaints.extend(missing.map(|field| Complaint {
-            code: codes::MISSING_FACT,
+            code: codes::CATALOG_FACT_MISSING,
             span: at,
             message: format!("`{}` is missing", field.name),
             help: Some(format!("add `{} = …`, or leave the whole row out", field.name)),
@@ -113,7 +113,7 @@ pub(super) fn unknown<'a>(name: &str, at: Span, known: impl Iterator<Item = &'a 
         None => format!("one of {}", known.collect::<Vec<_>>().join(", ")),
     };
     Complaint {
-        code: codes::UNKNOWN_FIELD,
+        code: codes::CATALOG_FIELD,
         span: at,
         message: format!("there is no field `{name}`"),
         help: Some(help),

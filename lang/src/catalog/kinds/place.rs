@@ -16,7 +16,11 @@ use super::nowhere;
 const YEAR_S: f64 = HOURS_PER_YEAR * 3600.0;
 
 fn currency(cell: Cell<'_>) -> Read<Currency> {
-    cell.choice(&Currency::ALL.map(|currency| (currency.code(), currency)))
+    let code = cell.text()?;
+    match Currency::from_code(code) {
+        Some(currency) => Ok(currency),
+        None => cell.wrong(format!("`{code}` is no currency"), "write its ISO 4217 code, such as `USD`"),
+    }
 }
 
 /// Reads a rate exactly as it is written.
@@ -118,7 +122,7 @@ impl Row for ExchangeRate {
     ];
 
     fn blank() -> Self {
-        ExchangeRate { from: Currency::Usd, to: Currency::Usd, rate: Decimal::ONE, provenance: nowhere() }
+        ExchangeRate { from: Currency::USD, to: Currency::USD, rate: Decimal::ONE, provenance: nowhere() }
     }
 
     fn key(&self) -> String {
