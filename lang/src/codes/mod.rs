@@ -5,12 +5,17 @@
 //! never used again; a new mistake gets a new one.
 
 mod answers;
+mod catalogs;
 mod lexing;
 mod names;
 mod quantities;
 mod syntax;
 
-pub use answers::{CATALOG_ROW, CATALOG_TEXT, NO_CANDIDATE, NOT_PLANNED, UNREADABLE_FILE};
+pub use answers::{NO_CANDIDATE, NOT_PLANNED, UNREADABLE_FILE};
+pub use catalogs::{
+    CATALOG_DUPLICATE, CATALOG_FACT_MISSING, CATALOG_FIELD, CATALOG_NAME, CATALOG_NOT_TOML, CATALOG_PRICE,
+    CATALOG_SOURCE, CATALOG_VALUE,
+};
 pub use lexing::{
     BAD_CHARACTER, BAD_DATE, BAD_ESCAPE, BAD_NUMBER, BAD_TIME, BYTE_ORDER_MARK, FOREIGN_NAME, NOT_UTF8,
     OPEN_BRACKET, OPEN_STRING, STRAY_BRACKET, TOO_DEEP, TOO_LONG, TOO_MANY,
@@ -61,8 +66,14 @@ impl fmt::Display for Entry {
 
 /// Returns every entry, in the order of the codes within each group.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    let groups: [&'static [Entry]; 5] =
-        [&lexing::ENTRIES, &syntax::ENTRIES, &quantities::ENTRIES, &names::ENTRIES, &answers::ENTRIES];
+    let groups: [&'static [Entry]; 6] = [
+        &lexing::ENTRIES,
+        &syntax::ENTRIES,
+        &quantities::ENTRIES,
+        &names::ENTRIES,
+        &answers::ENTRIES,
+        &catalogs::ENTRIES,
+    ];
     groups.into_iter().flatten()
 }
 
