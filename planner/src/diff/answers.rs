@@ -3,7 +3,7 @@
 use capstan_types::blueprint::{Blueprint, Candidate, Status, TrainingRun, Verdict, VerdictStatus};
 use capstan_types::diff::{Change, ChangeKind, Value};
 use capstan_types::figure;
-use capstan_types::spec::Slo;
+use capstan_types::spec::percentile_word;
 use std::collections::BTreeMap;
 
 /// What a blueprint says about things, by kind and address.
@@ -95,13 +95,7 @@ fn training(run: &TrainingRun) -> String {
 }
 
 fn level(verdict: &Verdict) -> String {
-    let slo = Slo {
-        metric: verdict.metric,
-        per_mille: verdict.per_mille,
-        target: verdict.target,
-        place: capstan_types::place::Place::default(),
-    };
-    format!("{} {} {} at {}", verdict.workload, verdict.metric.word(), slo.percentile_word(), verdict.site)
+    format!("{} {} {} at {}", verdict.workload, verdict.metric.word(), percentile_word(verdict.per_mille), verdict.site)
 }
 
 fn outcome(verdict: &Verdict) -> String {
