@@ -2,6 +2,7 @@
 //!
 //! Invariants: pure functions; the solver is named only in `program`; the audit trusts none of the others.
 
+pub mod assemble;
 pub mod audit;
 pub mod candidates;
 pub mod cost;

@@ -1,3 +1,7 @@
-//! Fixtures that the tests of every crate share.
+//! Fixtures that the tests of every member share; never part of a release.
 
-pub mod blueprint;
+mod blueprint;
+mod catalog;
+
+pub use blueprint::*;
+pub use catalog::*;
