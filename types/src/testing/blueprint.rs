@@ -32,7 +32,7 @@ const CLOUD: (&str, &str) = ("use1", "aws.p5_48xlarge");
 const OWN: (&str, &str) = ("hz1", "own.h100_sxm_8");
 
 fn place(start: u32, end: u32) -> Place {
-    Place { file: PLAN_FILE.to_owned(), start, end }
+    Place { file: PLAN_FILE.to_owned().into(), start, end }
 }
 
 fn words(list: &[&str]) -> Vec<String> {

@@ -1,7 +1,6 @@
 //! Fixtures that the tests of every member share; never part of a release.
 
-mod blueprint;
+pub mod blueprint;
 mod catalog;
 
-pub use blueprint::*;
 pub use catalog::*;
