@@ -45,10 +45,13 @@ impl Routing {
 
     /// Tells how many requests `replica` has, in all and waiting.
     pub fn observe(&mut self, replica: u32, outstanding: u32, waiting: u32) {
-        match self.router {
-            Router::RoundRobin => {}
-            Router::LeastOutstanding => self.counts.set(replica as usize, key(outstanding, replica)),
-            Router::LeastWaiting => self.counts.set(replica as usize, key(waiting, replica)),
+        let key = match self.router {
+            Router::RoundRobin => return,
+            Router::LeastOutstanding => key(outstanding, replica),
+            Router::LeastWaiting => key(waiting, replica),
+        };
+        if self.counts.get(replica as usize) != key {
+            self.counts.set(replica as usize, key);
         }
     }
 }
