@@ -49,9 +49,14 @@ impl Decodes {
         self.round
     }
 
-    /// Returns the blocks that the next round takes.
-    pub fn blocks_needed(&self) -> u32 {
-        self.needing_block[self.residue(self.round)]
+    /// Returns the blocks that the round after `ahead` more takes.
+    pub fn blocks_needed_in(&self, ahead: u64) -> u32 {
+        self.needing_block[self.residue(self.round + ahead)]
+    }
+
+    /// Returns after how many rounds a request may be complete.
+    pub fn rounds_to_finish(&self) -> u64 {
+        self.next_finish.saturating_sub(self.round)
     }
 
     pub fn needs_block(&self, job: &Job) -> bool {
@@ -82,10 +87,10 @@ impl Decodes {
         (job.joined, job.finish) = (NOT_DECODING, NOT_DECODING);
     }
 
-    /// Ends a round: every decoding request has one more token.
-    pub fn advance(&mut self) {
-        self.round += 1;
-        self.kv += u64::from(self.n);
+    /// Ends so many rounds: every decoding request has as many more tokens.
+    pub fn advance(&mut self, rounds: u64) {
+        self.round += rounds;
+        self.kv += rounds * u64::from(self.n);
     }
 
     /// Returns a request that is complete, if any is left; it has still to [`leave`](Decodes::leave).
