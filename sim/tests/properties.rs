@@ -194,6 +194,44 @@ fn a_million_requests_at_one_instant_are_served() {
 }
 
 #[test]
+fn absurd_inputs_end_without_a_panic() {
+    let config = ServingConfig::chunked(u32::MAX, 4, KvCache::new(u32::MAX));
+    let row = |at, prompt, output| Request { arrival: Time::from_ns(at), prompt, output };
+    let rows = vec![row(0, u32::MAX - 1, 1), row(0, u32::MAX - 1, 1), row(7, 3, 2), row(u64::MAX - 1, 3, 2)];
+    let result = run(&config, &Workload::Trace(rows));
+    assert_eq!(
+        result.stop,
+        Stop::Until,
+        "a prompt of 4 billion tokens takes longer than all that is simulated"
+    );
+    assert_eq!(result.records.len(), 3, "and the last request would come later still");
+
+    struct Nonsense(f64);
+    impl capstan_sim::serving::StepTime for Nonsense {
+        fn nanoseconds(&self, _: &capstan_sim::serving::Batch) -> f64 {
+            self.0
+        }
+    }
+    for ns in [f64::NAN, -1.0, 0.0, 1e300, f64::INFINITY] {
+        let result =
+            simulate(&config, &Nonsense(ns), &Workload::Trace(vec![row(0, 40, 40); 9]), 1, 0).unwrap();
+        let stopped = result.stop == Stop::Until;
+        assert_eq!(stopped, ns > 1e20, "{ns}");
+    }
+    let clients = ClosedLoop {
+        name: String::new(),
+        clients: u32::MAX,
+        think_ns: u64::MAX,
+        lengths: Lengths::Pairs(vec![]),
+        max_tokens: 0,
+        max_requests: 5,
+    };
+    assert_eq!(run(&config, &Workload::Closed(clients)).records.len(), 5);
+    assert!(ServingConfig { n_replicas: 0, ..config }.validate().is_err());
+    assert!(simulate(&ServingConfig { max_sequences: u32::MAX, ..config }, &step(), &chat(1), 1, 0).is_err());
+}
+
+#[test]
 fn what_can_never_be_served_is_counted_with_its_reason() {
     let kv = KvCache { blocks: 10, block_tokens: 16, watermark_blocks: 1 };
     let scheduler = Scheduler::WholePrompts { padded_tokens: 100 };

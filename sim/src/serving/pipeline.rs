@@ -220,7 +220,7 @@ impl Pipeline {
     }
 
     /// Starts every idle stage that has something to do.
-    fn start_stages<S: StepTime>(&mut self, step: &S) {
+    fn start_stages<S: StepTime + ?Sized>(&mut self, step: &S) {
         let n_stages = self.stages.len();
         for (place, stage) in self.stages.iter_mut().enumerate() {
             if stage.running.is_some() {
@@ -283,7 +283,7 @@ impl Server for Pipeline {
         n_ended
     }
 
-    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
+    fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
         while let Some(&index) = self.unused_flights.last() {
             let mut flight = std::mem::take(&mut self.flights[index]);
             flight.batch = Batch::default();

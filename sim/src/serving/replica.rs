@@ -47,7 +47,7 @@ pub(crate) trait Server {
     /// Ends what ended by `now` and was no event. Returns how many steps, and when the last ended.
     fn settle(&mut self, now: Time) -> (u64, Time);
     /// Starts what can start at `now`.
-    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]);
+    fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]);
     /// Returns when the next thing ends here.
     fn next_end(&self) -> Option<Time>;
     /// Says whether `start` could start something if a request came.
@@ -247,7 +247,7 @@ impl Replica {
     }
 
     /// Adds steps while one follows from the other.
-    fn leap<S: StepTime>(&mut self, step: &S) {
+    fn leap<S: StepTime + ?Sized>(&mut self, step: &S) {
         if self.batch.prefills > 0 || self.unfinished_prompt.is_some() || !self.waiting.is_empty() {
             return;
         }
@@ -333,7 +333,7 @@ impl Server for Replica {
         (n as u64, self.clock.floor())
     }
 
-    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
+    fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
         if !self.steps.is_empty() {
             return;
         }

@@ -17,7 +17,7 @@ use crate::engine::{Agenda, Time};
 pub enum Stop {
     /// Every request was completed or rejected.
     Drained,
-    /// The instant `until` of the configuration was reached.
+    /// The instant `until` of the configuration, or [`Time::LATEST`], was reached.
     Until,
     /// The bound on events was reached; what is reported is incomplete.
     MaxEvents,
@@ -43,7 +43,7 @@ pub struct RunResult {
 /// Runs one replication to its end.
 ///
 /// The same arguments give the same result on every machine. Panics only if the simulator itself is wrong.
-pub fn simulate<S: StepTime>(
+pub fn simulate<S: StepTime + ?Sized>(
     config: &ServingConfig,
     step: &S,
     workload: &Workload,
@@ -62,7 +62,7 @@ pub fn simulate<S: StepTime>(
 }
 
 /// All replicas of a run.
-struct Fleet<'a, S, R> {
+struct Fleet<'a, S: ?Sized, R> {
     config: &'a ServingConfig,
     step: &'a S,
     arrivals: Arrivals,
@@ -81,7 +81,7 @@ struct Fleet<'a, S, R> {
     done: Vec<u32>,
 }
 
-impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
+impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
     fn new(config: &'a ServingConfig, step: &'a S, arrivals: Arrivals, server: R) -> Self {
         let n = config.n_replicas as usize;
         Fleet {
@@ -103,13 +103,14 @@ impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
     }
 
     fn run(mut self) -> RunResult {
+        let until = self.config.until.min(Time::LATEST);
         let stop = loop {
             let next = match (self.agenda.next_time(), self.arrivals.next_time()) {
                 (Some(end), Some(arrival)) => end.min(arrival),
                 (Some(only), None) | (None, Some(only)) => only,
                 (None, None) => break Stop::Drained,
             };
-            if next > self.config.until {
+            if next > until {
                 break Stop::Until;
             }
             if self.events >= self.config.max_events {
@@ -185,7 +186,7 @@ impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
 
     /// Checks that nothing was lost, and returns what happened.
     fn conclude(mut self, stop: Stop) -> RunResult {
-        let limit = if stop == Stop::Until { self.config.until } else { self.now };
+        let limit = if stop == Stop::Until { self.config.until.min(Time::LATEST) } else { self.now };
         for server in &mut self.servers {
             let (n_steps, end) = server.settle(limit);
             self.events += n_steps;
