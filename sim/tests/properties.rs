@@ -175,6 +175,22 @@ fn seeds_and_replications_differ_and_repeat() {
     assert_ne!(run(1, 0).records, run(2, 0).records);
 }
 
+/// In every build, on every machine: blueprints record seeds, and what they gave.
+#[test]
+fn what_a_seed_gives_never_changes() {
+    let config = ServingConfig { n_replicas: 3, ..ServingConfig::chunked(64, 12, KvCache::new(30)) };
+    let result = simulate(&config, &step(), &chat(2_000), 5, 0).unwrap();
+    let summary = result.summarize(&config, Window::ALL, &[]);
+    let seen = (
+        result.end.ns(),
+        result.outstanding_ns,
+        summary.iterations,
+        summary.preemptions,
+        summary.output_tokens,
+    );
+    assert_eq!(seen, (10_532_850, 464_542_632, 4_268, 351, 34_974));
+}
+
 #[test]
 fn a_bound_on_events_stops_the_run_and_says_so() {
     let config = ServingConfig { max_events: 1_000, ..ServingConfig::chunked(64, 12, KvCache::new(60)) };

@@ -25,7 +25,7 @@ pub struct ServingConfig {
     pub router: Router,
     /// The run stops before the first event after this instant, and after [`Time::LATEST`] in any case.
     pub until: Time,
-    /// The run stops after this many events (arrivals and ends of steps), and says so.
+    /// The run stops after this many events (arrivals and ends of steps), or a few more, and says so.
     pub max_events: u64,
 }
 

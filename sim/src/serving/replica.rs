@@ -18,6 +18,8 @@ use crate::engine::{Fine, Time};
 pub struct Work {
     /// Steps.
     pub iterations: u64,
+    /// Of those, computed in a leap and no event of their own.
+    pub leapt_iterations: u64,
     /// Tokens of prompts read, those read again included.
     pub prefill_tokens: u64,
     /// Tokens run as decodes.
@@ -293,6 +295,7 @@ impl Replica {
         }
         let n = n as u64;
         self.work.iterations += n;
+        self.work.leapt_iterations += n.saturating_sub(1);
         self.work.prefill_tokens += n * u64::from(batch.prefill_tokens);
         self.work.decode_tokens += n * u64::from(batch.decodes);
         self.work.output_tokens += n * u64::from(batch.sampled());
