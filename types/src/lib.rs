@@ -12,5 +12,7 @@ pub mod offering;
 pub mod origin;
 pub mod place;
 pub mod spec;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod traffic;
 pub mod units;
