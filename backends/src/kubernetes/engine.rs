@@ -94,11 +94,14 @@ impl Family {
 
     /// Returns the histogram of a service level, in seconds.
     ///
-    /// TPOT is per request, (last token − first) / (output tokens − 1), where the engine reports that
-    /// (`vllm:request_time_per_output_token_seconds`, in place of the older gap between tokens).
-    pub(super) fn histogram(self, metric: SloMetric) -> &'static str {
+    /// TPOT is per request, (last token − first) / (output tokens − 1), where the engine reports that: vLLM does
+    /// since 0.11, and before only the gap between two tokens.
+    pub(super) fn histogram(self, metric: SloMetric, version: &str) -> &'static str {
         match (self, metric) {
             (Self::Vllm, SloMetric::Ttft) => "vllm:time_to_first_token_seconds",
+            (Self::Vllm, SloMetric::Tpot) if is_before(version, (0, 11)) => {
+                "vllm:time_per_output_token_seconds"
+            }
             (Self::Vllm, SloMetric::Tpot) => "vllm:request_time_per_output_token_seconds",
             (Self::Vllm, SloMetric::E2e) => "vllm:e2e_request_latency_seconds",
             (Self::Sglang, SloMetric::Ttft) => "sglang:time_to_first_token_seconds",
@@ -147,6 +150,15 @@ impl Family {
             Self::Sglang => Ok(sglang(server, &settings)),
             Self::TensorRtLlm => tensorrt_llm(server, &settings),
         }
+    }
+}
+
+/// Returns whether a version such as `0.10.1` or `v0.10.1` lies before a major and minor number.
+fn is_before(version: &str, (major, minor): (u32, u32)) -> bool {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(first)), Some(Ok(second))) => (first, second) < (major, minor),
+        _ => false,
     }
 }
 
@@ -362,6 +374,15 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(is_before("0.10.1", (0, 11)));
+        assert!(is_before("v0.9.0", (0, 11)));
+        assert!(!is_before("0.33.0", (0, 11)));
+        assert!(!is_before("1.2", (0, 11)));
+        assert!(!is_before("nightly", (0, 11)));
+    }
 
     #[test]
     fn a_shell_cannot_be_tricked_by_a_model_name() {

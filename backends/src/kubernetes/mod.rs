@@ -243,11 +243,11 @@ impl Files {
     }
 }
 
-/// Returns the file name of an object: its kind, with its name where that differs from the folder's.
+/// Returns the file name of an object: its kind, with its name where that is not the folder's.
 fn file_stem(kind: &str, folder: &str, name: &str) -> String {
     let kind = kind.to_ascii_lowercase();
     match folder.split_once('-') {
-        Some((_, service)) if service == name || service == "namespace" && kind == "namespace" => kind,
+        Some((_, service)) if service == name || kind == "namespace" => kind,
         Some((_, service)) => {
             let rest = name.strip_prefix(service).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name);
             format!("{kind}-{rest}")

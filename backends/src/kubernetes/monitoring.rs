@@ -70,6 +70,8 @@ const BURNS: [Burn; 2] = [
 /// Everything that the rules of one service share.
 struct Watch<'a> {
     family: Family,
+    /// Version of the engine: metrics were renamed.
+    version: &'a str,
     /// The matcher of its series.
     matcher: String,
     /// Beginning of the names of its alerts.
@@ -86,7 +88,8 @@ pub(super) fn add(
     files: &mut Files,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), EmitError> {
-    let Some(family) = group.servers.first().map(|server| server.family) else { return Ok(()) };
+    let Some(first) = group.servers.first() else { return Ok(()) };
+    let family = first.family;
     let endpoint = Endpoint { port: "http", path: family.metrics_path(), interval: "15s" };
     let monitor = Object {
         api_version: "monitoring.coreos.com/v1",
@@ -101,6 +104,7 @@ pub(super) fn add(
     files.add(Wave::Monitoring, folder, ("PodMonitor", &group.name), note, &monitor)?;
     let watch = Watch {
         family,
+        version: &first.engine.version,
         // The operator names the job of a PodMonitor `namespace/name`.
         matcher: format!("job=\"{}/{}\"", frame.deploy.namespace, group.name),
         prefix: camel(&group.name),
@@ -140,7 +144,7 @@ impl Watch<'_> {
 
     /// Returns the alert on a percentile above its target.
     fn missed(&self, slo: &Slo, blueprint: &Blueprint) -> Alert {
-        let histogram = self.family.histogram(slo.metric);
+        let histogram = self.family.histogram(slo.metric, self.version);
         let (quantile, target) = (decimal(f64::from(slo.per_mille) / 1000.0), decimal(slo.target.get()));
         let expr = format!(
             "histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{}}}[5m]))) > {target}",
@@ -205,7 +209,7 @@ impl Watch<'_> {
 
     /// Returns the share of requests above a bound. Bounds are written as the engine's client library does (`1.0`).
     fn over(&self, slo: &Slo, bound: f64, window: &str) -> String {
-        let (histogram, matcher) = (self.family.histogram(slo.metric), &self.matcher);
+        let (histogram, matcher) = (self.family.histogram(slo.metric, self.version), &self.matcher);
         format!(
             "(1 - sum(rate({histogram}_bucket{{{matcher},le=\"{bound:?}\"}}[{window}])) / sum(rate({histogram}_count{{{matcher}}}[{window}])))"
         )

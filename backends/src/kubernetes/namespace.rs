@@ -22,13 +22,10 @@ pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError>
     files.add(
         Wave::Namespace,
         FOLDER,
-        ("Namespace", "namespace"),
+        ("Namespace", name),
         "everything of the plan lives here.",
         &namespace,
     )?;
-    if let Some(manifest) = files.manifests.last_mut() {
-        manifest.name.clone_from(name);
-    }
     super::network::add_defaults(frame, FOLDER, files)
 }
 

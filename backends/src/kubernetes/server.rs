@@ -230,7 +230,7 @@ fn check_parallelism(server: &Server<'_>, workload: &str) -> Result<(), EmitErro
     let ranks = candidate.tensor.checked_mul(candidate.pipeline);
     let fits = candidate.accelerators > 0
         && ranks == Some(candidate.accelerators)
-        && candidate.accelerators % nodes == 0
+        && candidate.accelerators.is_multiple_of(nodes)
         && server.accelerators_per_pod() <= server.shape.accelerators;
     if fits {
         return Ok(());

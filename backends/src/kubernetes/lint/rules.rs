@@ -320,7 +320,8 @@ fn pods_may_resolve_names(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
         let own: Vec<&&View<'_>> =
             policies.iter().filter(|policy| selects(&policy.spec()["podSelector"], labels)).collect();
         let open = |protocol: &str| own.iter().any(|policy| opens(policy, protocol));
-        if !own.is_empty() && !(open("UDP") && open("TCP")) {
+        let resolves = open("UDP") && open("TCP");
+        if !own.is_empty() && !resolves {
             messages.push("egress is denied and no policy allows port 53 over UDP and TCP".to_owned());
         }
     }
