@@ -2,7 +2,7 @@
 
 use super::object::{Object, Selector};
 use super::server::Server;
-use super::{EmitError, Files, Frame, Warning, Wave};
+use super::{EmitError, Files, Frame, Wave};
 use serde::Serialize;
 
 /// `policy/v1.PodDisruptionBudgetSpec`.
@@ -22,14 +22,13 @@ pub(super) fn add(
     server: &Server<'_>,
     folder: &str,
     files: &mut Files,
-    warnings: &mut Vec<Warning>,
 ) -> Result<(), EmitError> {
     if server.most() < 2 {
         let message = format!(
             "`{}` has one replica, so draining its node stops it; plan min_replicas = 2",
             server.name
         );
-        warnings.push(Warning { subject: server.serve.name.clone(), message });
+        files.warn(&server.serve.name, message);
         return Ok(());
     }
     if server.fewest() < 2 {
@@ -37,7 +36,7 @@ pub(super) fn add(
             "`{}` has one replica at its quietest hour, when draining its node stops it; plan min_replicas = 2",
             server.name
         );
-        warnings.push(Warning { subject: server.serve.name.clone(), message });
+        files.warn(&server.serve.name, message);
     }
     let object = Object {
         api_version: "policy/v1",

@@ -221,17 +221,29 @@ fn cache(server: &Server<'_>, family: Family) -> Result<Option<Precision>, EmitE
     }
 }
 
-/// Returns the name under which the model hub knows the model: the first name with an owner.
+/// Returns the name under which the model hub knows the model: one that follows instructions where there is one,
+/// since a base model has no chat template, else the first with an owner.
 fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
-    if let Some(name) = server.model.names.iter().find(|name| name.contains('/')) {
-        return name.clone();
-    }
-    let message = format!(
-        "model `{}` has no name of the form owner/model, so the engine may not find its weights: add one to the catalog",
-        server.model.id
-    );
-    warnings.push(Warning { subject: server.serve.name.clone(), message });
-    server.model.names.first().unwrap_or(&server.model.id).clone()
+    let hub: Vec<&String> = server.model.names.iter().filter(|name| name.contains('/')).collect();
+    let answers = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["instruct", "chat"].iter().any(|word| name.contains(word)) || name.ends_with("-it")
+    };
+    let chosen = hub.iter().find(|name| answers(name)).or(hub.first());
+    let message = match chosen {
+        Some(_) if hub.len() == 1 => None,
+        Some(name) => {
+            let others: Vec<&str> =
+                hub.iter().filter(|other| other != &name).map(|other| other.as_str()).collect();
+            Some(format!("serves {name}; checkpoints of the same size are {}", others.join(", ")))
+        }
+        None => Some(format!(
+            "model `{}` has no name of the form owner/model, so the engine may not find its weights: add one to the catalog",
+            server.model.id
+        )),
+    };
+    warnings.extend(message.map(|message| Warning { subject: server.serve.name.clone(), message }));
+    chosen.copied().or(server.model.names.first()).unwrap_or(&server.model.id).clone()
 }
 
 /// Returns the longest sequence that the engine must take: the longest request in whole cache blocks, at most what

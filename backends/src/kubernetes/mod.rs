@@ -129,7 +129,7 @@ pub enum EmitError {
     },
     /// An engine whose command line is not known.
     #[error(
-        "`{workload}` runs on engine `{engine}`, whose command line is unknown (known: vllm, sglang, tensorrt_llm)"
+        "`{workload}` runs on engine `{engine}`, whose command line is unknown (known: vllm, sglang, trtllm)"
     )]
     UnknownEngine {
         /// The workload.
@@ -193,6 +193,7 @@ pub enum EmitError {
 
 /// What every object shares: whose it is and what it follows from.
 struct Frame<'a> {
+    blueprint: &'a Blueprint,
     deploy: &'a Kubernetes,
     plan: String,
     digest: &'a str,
@@ -216,13 +217,19 @@ impl Frame<'_> {
     }
 }
 
-/// The files so far.
+/// The files so far, and what must be said beside them.
 struct Files {
     plan: String,
     manifests: Vec<Manifest>,
+    warnings: Vec<Warning>,
 }
 
 impl Files {
+    /// Adds what must be said about a subject.
+    fn warn(&mut self, subject: &str, message: String) {
+        self.warnings.push(Warning { subject: subject.to_owned(), message });
+    }
+
     /// Adds the file of one object; `note` says in its header what it is for.
     fn add<T: Serialize>(
         &mut self,
@@ -270,44 +277,39 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     }
     let digest =
         blueprint.inputs.files.iter().find(|file| file.role == "plan").ok_or(EmitError::NoPlanDigest)?;
-    let frame = Frame { deploy, plan: object::slug(&blueprint.inputs.spec.name), digest: &digest.sha256 };
+    let frame =
+        Frame { blueprint, deploy, plan: object::slug(&blueprint.inputs.spec.name), digest: &digest.sha256 };
     let groups = server::resolve(blueprint)?;
-    let mut files = Files { plan: frame.plan.clone(), manifests: Vec::new() };
-    let mut warnings = plan_warnings(blueprint);
+    let mut files =
+        Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
     namespace::add(&frame, &mut files)?;
     for group in &groups {
-        add_group(&frame, blueprint, group, &mut files, &mut warnings)?;
+        add_group(&frame, group, &mut files)?;
     }
     files.manifests.sort_by_key(|manifest| manifest.wave);
     files.manifests.push(namespace::index(&files.manifests)?);
-    warnings.sort();
-    warnings.dedup();
+    files.warnings.sort();
+    files.warnings.dedup();
     let broken = lint(&files.manifests);
     if broken.is_empty() {
-        Ok(Emitted { manifests: files.manifests, warnings })
+        Ok(Emitted { manifests: files.manifests, warnings: files.warnings })
     } else {
         Err(EmitError::Lints(broken))
     }
 }
 
 /// Adds everything that one service needs.
-fn add_group(
-    frame: &Frame<'_>,
-    blueprint: &Blueprint,
-    group: &Group<'_>,
-    files: &mut Files,
-    warnings: &mut Vec<Warning>,
-) -> Result<(), EmitError> {
+fn add_group(frame: &Frame<'_>, group: &Group<'_>, files: &mut Files) -> Result<(), EmitError> {
     let folder = format!("10-{}", group.name);
     network::add(frame, group, &folder, files)?;
     for server in &group.servers {
-        workload::add(frame, blueprint, server, &folder, files, warnings)?;
-        scaling::add(frame, server, &folder, files, warnings)?;
-        disruption::add(frame, server, &folder, files, warnings)?;
+        workload::add(frame, server, &folder, files)?;
+        scaling::add(frame, server, &folder, files)?;
+        disruption::add(frame, server, &folder, files)?;
     }
     service::add(frame, group, &folder, files)?;
     if frame.deploy.monitoring {
-        monitoring::add(frame, blueprint, group, &folder, files, warnings)?;
+        monitoring::add(frame, group, &folder, files)?;
     }
     Ok(())
 }

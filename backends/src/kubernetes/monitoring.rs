@@ -82,11 +82,9 @@ struct Watch<'a> {
 /// Adds the scrape and the rules of a service.
 pub(super) fn add(
     frame: &Frame<'_>,
-    blueprint: &Blueprint,
     group: &Group<'_>,
     folder: &str,
     files: &mut Files,
-    warnings: &mut Vec<Warning>,
 ) -> Result<(), EmitError> {
     let Some(first) = group.servers.first() else { return Ok(()) };
     let family = first.family;
@@ -112,11 +110,11 @@ pub(super) fn add(
     };
     let mut rules: Vec<Alert> = Vec::new();
     for slo in &group.serve.slos {
-        rules.push(watch.missed(slo, blueprint));
-        rules.extend(watch.burns(slo, warnings));
+        rules.push(watch.missed(slo, frame.blueprint));
+        rules.extend(watch.burns(slo, &mut files.warnings));
     }
     rules.push(watch.replicas(group));
-    rules.extend(watch.demand(blueprint));
+    rules.extend(watch.demand(frame.blueprint));
     let object = Object {
         api_version: "monitoring.coreos.com/v1",
         kind: "PrometheusRule",

@@ -2,7 +2,7 @@
 
 use super::object::{Object, count};
 use super::server::Server;
-use super::{EmitError, Files, Frame, Warning, Wave};
+use super::{EmitError, Files, Frame, Wave};
 use capstan_types::spec::SloMetric;
 use serde::Serialize;
 
@@ -108,9 +108,8 @@ pub(super) fn add(
     server: &Server<'_>,
     folder: &str,
     files: &mut Files,
-    warnings: &mut Vec<Warning>,
 ) -> Result<(), EmitError> {
-    let mut warn = |message| warnings.push(Warning { subject: server.serve.name.clone(), message });
+    let mut warn = |message| files.warn(&server.serve.name, message);
     if server.placement.replicas.iter().flatten().any(|&replicas| replicas == 0) {
         warn(format!("`{}` is planned with no replica at some hours; one is kept", server.name));
     }

@@ -86,13 +86,11 @@ struct Plan<'a> {
 /// Adds what runs a placement, and the configuration that it mounts.
 pub(super) fn add(
     frame: &Frame<'_>,
-    blueprint: &Blueprint,
     server: &Server<'_>,
     folder: &str,
     files: &mut Files,
-    warnings: &mut Vec<Warning>,
 ) -> Result<(), EmitError> {
-    let launch = server.family.launch(server, warnings)?;
+    let launch = server.family.launch(server, &mut files.warnings)?;
     let options = launch.options.as_ref().map(|_| format!("{}-options", server.name));
     if let (Some(name), Some(text)) = (&options, &launch.options) {
         let config = ConfigMap {
@@ -114,25 +112,19 @@ pub(super) fn add(
             "image {}:{} is built for NVIDIA; set one for {} (kustomize `images`)",
             server.engine.image, server.engine.tag, server.accelerator.vendor
         );
-        warnings.push(Warning { subject: server.serve.name.clone(), message });
+        files.warn(&server.serve.name, message);
     }
-    let (share, times) = (Share::of(server, warnings), Times::of(server));
-    let plan = Plan { blueprint, server, launch, share, times, options };
+    let (share, times) = (Share::of(server, &mut files.warnings), Times::of(server));
+    let plan = Plan { blueprint: frame.blueprint, server, launch, share, times, options };
     if server.pods_per_replica() > 1 {
-        plan.add_group(frame, folder, files, warnings)
+        plan.add_group(frame, folder, files)
     } else {
-        plan.add_deployment(frame, folder, files, warnings)
+        plan.add_deployment(frame, folder, files)
     }
 }
 
 impl Plan<'_> {
-    fn add_deployment(
-        &self,
-        frame: &Frame<'_>,
-        folder: &str,
-        files: &mut Files,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<(), EmitError> {
+    fn add_deployment(&self, frame: &Frame<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
         let server = self.server;
         let (api_version, kind) = server.controller();
         let spec = DeploymentSpec {
@@ -140,20 +132,14 @@ impl Plan<'_> {
             progress_deadline_seconds: self.times.deadline,
             selector: Selector::of(&server.instance()),
             strategy: Rollout { kind: "RollingUpdate", rolling_update: NO_SURGE },
-            template: self.template(Role::Server, warnings),
+            template: self.template(Role::Server, &mut files.warnings),
         };
         let metadata = frame.meta(&server.name, Wave::Workload, &server.labels());
         let object = Object { api_version, kind, metadata, spec };
         files.add(Wave::Workload, folder, (kind, &server.name), &note(server), &object)
     }
 
-    fn add_group(
-        &self,
-        frame: &Frame<'_>,
-        folder: &str,
-        files: &mut Files,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<(), EmitError> {
+    fn add_group(&self, frame: &Frame<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
         let server = self.server;
         let (api_version, kind) = server.controller();
         let spec = GroupSpec {
@@ -163,8 +149,8 @@ impl Plan<'_> {
             leader_worker_template: GroupTemplate {
                 size: server.pods_per_replica(),
                 restart_policy: "RecreateGroupOnPodRestart",
-                leader_template: self.template(Role::Server, warnings),
-                worker_template: self.template(Role::Worker, warnings),
+                leader_template: self.template(Role::Server, &mut files.warnings),
+                worker_template: self.template(Role::Worker, &mut files.warnings),
             },
         };
         let metadata = frame.meta(&server.name, Wave::Workload, &server.labels());

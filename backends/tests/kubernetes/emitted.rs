@@ -262,6 +262,23 @@ fn precision_is_said_to_the_engine() {
 }
 
 #[test]
+fn a_model_that_follows_instructions_is_served_before_its_base() {
+    let named = |names: &[&str]| {
+        changed(|blueprint| {
+            blueprint.inputs.spec.models[0].names = names.iter().map(|&name| name.to_owned()).collect();
+        })
+    };
+    let two = named(&["meta-llama/Llama-3.1-70B", "meta-llama/Llama-3.1-70B-Instruct", "llama3.1-70b"]);
+    assert_eq!(container(&two)["args"][0], "meta-llama/Llama-3.1-70B-Instruct");
+    assert!(warns(&emitted(&two), "checkpoints of the same size are meta-llama/Llama-3.1-70B"));
+    let base = named(&["Qwen/Qwen3-8B", "qwen3-8b"]);
+    assert_eq!(container(&base)["args"][0], "Qwen/Qwen3-8B");
+    let unknown = named(&["my model"]);
+    assert_eq!(container(&unknown)["args"][0], "my model");
+    assert!(warns(&emitted(&unknown), "no name of the form owner/model"));
+}
+
+#[test]
 fn every_engine_has_its_own_words() {
     let sglang = arguments(&on_engine("sglang"));
     assert!(sglang.contains("--tp-size=4") && sglang.contains("--mem-fraction-static=0.9"), "{sglang}");
