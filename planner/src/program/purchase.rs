@@ -167,7 +167,7 @@ impl Menu {
                 changes.push(Change { level, period, rent: -paid, unmet: 1 });
             }
         }
-        changes.sort_by(|a, b| b.level.cmp(&a.level));
+        changes.sort_by_key(|change| std::cmp::Reverse(change.level));
         changes
     }
 
