@@ -98,7 +98,7 @@ fn predictions(engine: &str) -> Option<Vec<Measured>> {
         let setup = Setup {
             model,
             accelerator,
-            engine: catalog.engine(if engine == "trtllm" { "tensorrt_llm" } else { engine }).unwrap(),
+            engine: catalog.engine(engine).unwrap(),
             ranks: Ranks { tensor: cell("tp") as u32, pipeline: cell("pp").max(1.0) as u32 },
             precision,
             kv_precision: None,

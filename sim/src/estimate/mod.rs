@@ -135,7 +135,7 @@ pub fn estimate(
     if let Some(refusal) = memory.refusal() {
         return Err(refusal);
     }
-    let model = Operating::new(step, memory, setup.engine, demand);
+    let model = Operating::new(step, memory, setup, demand);
     let idle = model.at(model.smallest());
     if let Some(missed) = idle.missed(demand.slos) {
         let (metric, per_mille, target) = (missed.metric, missed.per_mille, missed.target);
@@ -203,7 +203,7 @@ pub fn closed_loop(
     if let Some(refusal) = memory.refusal() {
         return Err(refusal);
     }
-    let model = Operating::new(step, memory, setup.engine, demand);
+    let model = Operating::new(step, memory, setup, demand);
     let batch = f64::from(concurrency.max(1)).min(model.admitted().0);
     let point = model.at(batch);
     Ok(ClosedLoop {

@@ -3,7 +3,8 @@
 use super::latency::{Latencies, Spread, wait_quantile};
 use super::{Demand, SLO_MARGIN, SloEstimate};
 use crate::estimate::Bound;
-use crate::perf::{PreparedStep, ServingMemory, StepShape};
+use crate::perf::memory::default_limits;
+use crate::perf::{PreparedStep, ServingMemory, Setup, StepShape};
 use capstan_types::catalog::Engine;
 use capstan_types::spec::{Slo, SloMetric};
 use capstan_types::traffic::Lengths;
@@ -66,9 +67,11 @@ impl<'a> Operating<'a> {
     pub(super) fn new(
         step: &'a PreparedStep,
         memory: &'a ServingMemory,
-        engine: &'a Engine,
+        setup: &Setup<'a>,
         demand: &Demand<'a>,
     ) -> Self {
+        let engine = setup.engine;
+        let limits = default_limits(engine, setup.accelerator);
         let prompts = points(demand.prompt);
         let squares = mean_of(&prompts, |tokens| tokens * tokens);
         let prompt = demand.prompt.mean;
@@ -83,8 +86,8 @@ impl<'a> Operating<'a> {
             output: demand.output.mean.max(1.0),
             prompt_square: squares.max(prompt * prompt),
             burstiness: demand.burstiness,
-            step_tokens: f64::from(demand.step_tokens.unwrap_or(engine.step_tokens).max(1)),
-            max_sequences: f64::from(demand.max_sequences.unwrap_or(engine.max_sequences).max(1)),
+            step_tokens: f64::from(demand.step_tokens.unwrap_or(limits.step_tokens).max(1)),
+            max_sequences: f64::from(demand.max_sequences.unwrap_or(limits.max_sequences).max(1)),
         }
     }
 

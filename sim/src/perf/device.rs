@@ -325,7 +325,7 @@ fn attention_curve(catalog: &Catalog, accelerator: &Accelerator) -> AttentionCur
             origin: row.origin,
         },
         None => AttentionCurve {
-            decode_t0_us: 10.0,
+            decode_t0_us: 8.0,
             decode_16bit: 0.60,
             decode_8bit: 0.50,
             prefill: 0.45,
