@@ -185,7 +185,7 @@ fn layouts(cluster: &Cluster<'_>, job: &Job<'_>, fixed: &Parallelism) -> Vec<Lay
     let mut layouts = Vec::new();
     for tensor in tensors {
         for pipeline in pipelines(fixed.pipeline, job.model.layers) {
-            if n % (u64::from(tensor) * u64::from(pipeline)) != 0 {
+            if !n.is_multiple_of(u64::from(tensor) * u64::from(pipeline)) {
                 continue;
             }
             let ranks = n / u64::from(tensor) / u64::from(pipeline);

@@ -1,14 +1,12 @@
 //! One serving step and its memory against what engines printed and what was measured.
 
-mod perf_data;
-
+use crate::data::number;
 use capstan_sim::estimate::{self, Demand};
 use capstan_sim::perf::{PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
 use capstan_types::hardware::Precision;
 use capstan_types::testing;
 use capstan_types::traffic::Lengths;
 use capstan_types::units::Bytes;
-use perf_data::number;
 
 /// Start-up logs of vLLM on dense full-attention models: tokens within 10 %.
 ///
@@ -16,7 +14,7 @@ use perf_data::number;
 /// later release) and KV35 (0.4.3 profiles 16,384 unchunked tokens on a 16 GB card: 4.9 GiB).
 #[test]
 fn kv_tokens_agree_with_start_up_logs() {
-    let (Some(rows), Some(models)) = (perf_data::rows("truth/kv_sizes.csv"), perf_data::models()) else {
+    let (Some(rows), Some(models)) = (crate::data::rows("truth/kv_sizes.csv"), crate::data::models()) else {
         return;
     };
     let mut catalog = testing::catalog();
@@ -51,7 +49,7 @@ fn kv_tokens_agree_with_start_up_logs() {
 /// The same card, model and flags: 131,072 tokens were refused; 81,536 fit.
 #[test]
 fn a_context_that_the_engine_refused_is_refused() {
-    let Some(models) = perf_data::models() else { return };
+    let Some(models) = crate::data::models() else { return };
     let mut catalog = testing::catalog();
     let position = catalog.accelerators.iter().position(|a| a.id == "l40s").unwrap();
     catalog.accelerators[position].usable_memory = Some(Bytes(23.55 * 1_073_741_824.0));
@@ -76,7 +74,7 @@ struct Measured {
 }
 
 fn predictions(engine: &str) -> Option<Vec<Measured>> {
-    let (rows, models) = (perf_data::rows("truth/serving_latency.csv")?, perf_data::models()?);
+    let (rows, models) = (crate::data::rows("truth/serving_latency.csv")?, crate::data::models()?);
     let catalog = testing::catalog();
     let mut errors = Vec::new();
     for row in rows.iter().filter(|row| row["engine"] == engine) {
@@ -139,8 +137,8 @@ fn check_tpot(engine: &str, at_most: f64) {
         by_name.entry(&error.name).or_default().push(error.tpot);
     }
     for (name, signed) in &by_name {
-        let size = perf_data::median(signed.iter().map(|e| e.abs()).collect());
-        let bias = perf_data::median(signed.clone());
+        let size = crate::data::median(signed.iter().map(|e| e.abs()).collect());
+        let bias = crate::data::median(signed.clone());
         println!(
             "{engine} {name}: n {}, median |error| {:.1} %, bias {:+.1} %",
             signed.len(),
@@ -148,7 +146,7 @@ fn check_tpot(engine: &str, at_most: f64) {
             bias * 100.0
         );
     }
-    let all = perf_data::median(errors.iter().map(|error| error.tpot.abs()).collect());
+    let all = crate::data::median(errors.iter().map(|error| error.tpot.abs()).collect());
     println!("{engine}: {} rows, median |TPOT error| {:.1} %", errors.len(), all * 100.0);
     assert!(all <= at_most, "{engine}: {all}");
 }
