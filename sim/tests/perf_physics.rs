@@ -4,6 +4,7 @@
 
 use capstan_sim::perf::training::{self, Cluster, Job, flops};
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
+use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
 use capstan_types::model::{Experts, Latent, Model, Window};
 use capstan_types::spec::Parallelism;
@@ -66,7 +67,7 @@ fn weights_on_a_rank(model: &Model, tensor: f64) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn no_serving_step_is_faster_than_peak_memory_or_link(
@@ -213,6 +214,43 @@ proptest! {
             prop_assert!(memory.kv_tokens_at(f64::from(context)) >= f64::from(context) * (1.0 - 1e-9));
         }
     }
+}
+
+#[test]
+fn nonsense_coefficients_are_refused_instead_of_priced() {
+    let spoil: [fn(&mut Catalog); 6] = [
+        |catalog| catalog.gemm[1].compute = 0.0,
+        |catalog| catalog.gemm[1].p = f64::NAN,
+        |catalog| catalog.attention[2].decode_memory_16bit = -1.0,
+        |catalog| catalog.collectives[1].efficiency = 0.0,
+        |catalog| catalog.accelerators[2].memory_bandwidth = BytesPerSecond(0.0),
+        |catalog| catalog.engines[2].factor = f64::INFINITY,
+    ];
+    for spoil in spoil {
+        let mut catalog = testing::catalog();
+        spoil(&mut catalog);
+        let setup = Setup {
+            model: &catalog.models[3],
+            accelerator: &catalog.accelerators[2],
+            engine: &catalog.engines[2],
+            ranks: Ranks { tensor: 2, pipeline: 1 },
+            precision: Precision::Bf16,
+            kv_precision: None,
+        };
+        let refused = PreparedStep::prepare(&catalog, &setup).unwrap_err();
+        assert!(matches!(refused, Reason::NotPositive { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn a_model_with_more_expert_layers_than_layers_is_refused() {
+    let mut model = testing::models().remove(4);
+    model.layers = 8;
+    let catalog = testing::catalog();
+    let accelerator = &catalog.accelerators[2];
+    let cluster = Cluster { accelerator, per_node: 8, nodes: 1, scale_out: None };
+    let job = Job { model: &model, batch: Tokens(1e6), sequence: 4096, precision: Precision::Bf16 };
+    assert!(training::best(&cluster, &job, &Parallelism::default()).is_err());
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! One serving step and its memory against what engines printed and what was measured.
 
-use crate::data::number;
+use crate::data::{Row, number};
 use capstan_sim::estimate::{self, Demand};
 use capstan_sim::perf::{PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
+use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
+use capstan_types::model::Model;
 use capstan_types::testing;
 use capstan_types::traffic::Lengths;
 use capstan_types::units::Bytes;
+use std::collections::BTreeMap;
 
 /// Start-up logs of vLLM on dense full-attention models: tokens within 10 %.
 ///
@@ -73,66 +76,86 @@ struct Measured {
     tpot: f64,
 }
 
-fn predictions(engine: &str) -> Option<Vec<Measured>> {
+/// Which rows of the table a test asks for.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Dense,
+    Mixture,
+}
+
+/// Returns the model of a row, if it is of the kind. The tables spell some models in two ways.
+///
+/// Left out: rows that split experts over ranks or attention over data, which the step does not, and
+/// Qwen3-235B on vLLM 0.12, which follows no operator model.
+fn model_of<'a>(models: &'a BTreeMap<String, Model>, row: &Row, kind: Kind) -> Option<&'a Model> {
+    let model = models.get(&row["model"].replace("llama-3", "llama3"))?;
+    let cell = |column: &str| number(row, column).unwrap_or(1.0);
+    let plain = cell("attention_dp") <= 1.0 && (kind == Kind::Dense || cell("moe_ep") <= 1.0);
+    (plain && model.experts.is_some() == (kind == Kind::Mixture)).then_some(model)
+}
+
+/// Returns the precision that runs: "fp8" mixtures are block-scaled, "nvfp4" of gpt-oss is mxfp4.
+fn precision_of(row: &Row, kind: Kind) -> Precision {
+    match (&*row["gemm_dtype"], kind) {
+        ("fp8", Kind::Dense) => Precision::Fp8,
+        ("fp8_block", _) | ("fp8", Kind::Mixture) => Precision::Fp8Block,
+        ("nvfp4", Kind::Mixture) => Precision::Mxfp4,
+        _ => Precision::Bf16,
+    }
+}
+
+/// Returns the steady-state time per output token of a row in milliseconds.
+fn tpot_ms(catalog: &Catalog, setup: &Setup<'_>, row: &Row) -> f64 {
+    let cell = |column: &str| number(row, column).unwrap();
+    let spread = if row["length_spread"].starts_with("uniform") { 0.9 } else { 1.0 };
+    let (prompt, output) =
+        (Lengths::fixed(spread * cell("input_tokens")), Lengths::fixed(cell("output_tokens_mean")));
+    let demand = Demand {
+        prompt: &prompt,
+        output: &output,
+        burstiness: 1.0,
+        slos: &[],
+        max_sequences: None,
+        step_tokens: None,
+    };
+    let step = PreparedStep::prepare(catalog, setup).unwrap();
+    let memory = ServingMemory::of(setup, demand.longest()).unwrap();
+    let state = estimate::closed_loop(&step, &memory, setup, &demand, cell("concurrency") as u32).unwrap();
+    // A scheduler that reads prompts first and lengths that are all the same stay in lockstep: prompts are read in
+    // a row, and a request whose prompt was early waits for those behind it. On average it waits for half of them.
+    let lockstep = setup.engine.id == "sglang" && spread == 1.0;
+    let held = state.batch * (prompt.mean + output.mean / 2.0);
+    let alone = step.step_ns(&StepShape::decode(state.batch, held)) / 1e6;
+    if lockstep { f64::midpoint(alone, state.tpot.millis()) } else { state.tpot.millis() }
+}
+
+fn predictions(engine: &str, kind: Kind) -> Option<Vec<Measured>> {
     let (rows, models) = (crate::data::rows("truth/serving_latency.csv")?, crate::data::models()?);
     let catalog = testing::catalog();
     let mut errors = Vec::new();
     for row in rows.iter().filter(|row| row["engine"] == engine) {
-        // The tables spell one model in two ways.
-        let name = row["model"].replace("llama-3", "llama3");
-        let Some(model) = models.get(&name).filter(|model| model.experts.is_none()) else { continue };
-        let Some(accelerator) = catalog.accelerator(&row["accelerator"]) else { continue };
-        let cell = |column: &str| number(row, column).unwrap_or(0.0);
-        if !["h100_sxm", "h200_sxm", "a100_sxm_80gb"].contains(&&*accelerator.id)
-            || cell("attention_dp") > 1.0
-        {
-            continue;
-        }
-        let precision = match &*row["gemm_dtype"] {
-            "fp8" => Precision::Fp8,
-            "fp8_block" => Precision::Fp8Block,
-            _ => Precision::Bf16,
-        };
+        let Some(model) = model_of(&models, row, kind) else { continue };
+        let known = ["h100_sxm", "h200_sxm", "a100_sxm_80gb"].contains(&&*row["accelerator"]);
+        let Some(accelerator) = catalog.accelerator(&row["accelerator"]).filter(|_| known) else { continue };
         let setup = Setup {
             model,
             accelerator,
             engine: catalog.engine(engine).unwrap(),
-            ranks: Ranks { tensor: cell("tp") as u32, pipeline: cell("pp").max(1.0) as u32 },
-            precision,
+            ranks: Ranks { tensor: number(row, "tp").unwrap() as u32, pipeline: 1 },
+            precision: precision_of(row, kind),
             kv_precision: None,
         };
-        let spread = if row["length_spread"].starts_with("uniform") { 0.9 } else { 1.0 };
-        let (input, output) = (spread * cell("input_tokens"), cell("output_tokens_mean"));
-        let (prompt, output) = (Lengths::fixed(input), Lengths::fixed(output));
-        let demand = Demand {
-            prompt: &prompt,
-            output: &output,
-            burstiness: 1.0,
-            slos: &[],
-            max_sequences: None,
-            step_tokens: None,
-        };
-        let step = PreparedStep::prepare(&catalog, &setup).unwrap();
-        let memory = ServingMemory::of(&setup, demand.longest()).unwrap();
-        let state =
-            estimate::closed_loop(&step, &memory, &setup, &demand, cell("concurrency") as u32).unwrap();
-        // A scheduler that reads prompts first and lengths that are all the same stay in lockstep: prompts are read in
-        // a row, and a request whose prompt was early waits for those behind it. On average it waits for half of them.
-        let lockstep = engine == "sglang" && spread == 1.0;
-        let held = state.batch * (demand.prompt.mean + demand.output.mean / 2.0);
-        let alone = step.step_ns(&StepShape::decode(state.batch, held)) / 1e6;
-        let tpot_ms = if lockstep { f64::midpoint(alone, state.tpot.millis()) } else { state.tpot.millis() };
         errors.push(Measured {
             name: format!("{} {} tp{} {}", row["model"], row["accelerator"], row["tp"], row["gemm_dtype"]),
-            tpot: tpot_ms / cell("tpot_ms") - 1.0,
+            tpot: tpot_ms(&catalog, &setup, row) / number(row, "tpot_ms").unwrap() - 1.0,
         });
     }
     Some(errors)
 }
 
-fn check_tpot(engine: &str, at_most: f64) {
-    let Some(errors) = predictions(engine) else { return };
-    let mut by_name = std::collections::BTreeMap::<&str, Vec<f64>>::new();
+fn check_tpot(engine: &str, kind: Kind, at_most: f64) {
+    let Some(errors) = predictions(engine, kind) else { return };
+    let mut by_name = BTreeMap::<&str, Vec<f64>>::new();
     for error in &errors {
         by_name.entry(&error.name).or_default().push(error.tpot);
     }
@@ -153,15 +176,20 @@ fn check_tpot(engine: &str, at_most: f64) {
 
 #[test]
 fn steady_state_tpot_of_dense_models_follows_measurements_of_vllm() {
-    check_tpot("vllm", 0.25);
+    check_tpot("vllm", Kind::Dense, 0.25);
 }
 
 #[test]
 fn steady_state_tpot_of_dense_models_follows_measurements_of_sglang() {
-    check_tpot("sglang", 0.25);
+    check_tpot("sglang", Kind::Dense, 0.10);
 }
 
 #[test]
 fn steady_state_tpot_of_dense_models_follows_measurements_of_tensorrt_llm() {
-    check_tpot("trtllm", 0.25);
+    check_tpot("trtllm", Kind::Dense, 0.25);
+}
+
+#[test]
+fn steady_state_tpot_of_mixtures_follows_measurements_of_vllm() {
+    check_tpot("vllm", Kind::Mixture, 0.25);
 }

@@ -5,6 +5,7 @@ use super::kernels::Kernels;
 use super::memory::TrainingMemory;
 use super::time::{MicroBatch, Times};
 use super::{Cluster, Job, Layout, Part, TrainingStep, micro_batches};
+use crate::perf::operators::check_sizes;
 use crate::perf::rejection::Reason;
 use capstan_types::spec::Parallelism;
 use capstan_types::units::Seconds;
@@ -32,9 +33,7 @@ fn kernels(cluster: &Cluster<'_>, job: &Job<'_>) -> Result<Kernels, Reason> {
     if job.sequence == 0 || cluster.accelerators() == 0 {
         return Err(Reason::NotPositive { what: "sequence length and accelerators" });
     }
-    if job.model.layers == 0 || job.model.hidden == 0 || job.model.heads == 0 || job.model.vocab == 0 {
-        return Err(Reason::NotPositive { what: "model sizes" });
-    }
+    check_sizes(job.model)?;
     let rates = [cluster.accelerator.scale_up.bandwidth.get(), cluster.scale_out_each()];
     if !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
         return Err(Reason::NotPositive { what: "link rate" });
