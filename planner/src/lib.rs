@@ -1,1 +1,19 @@
+//! What to buy and run: from a checked spec and a catalog to a blueprint.
+//!
+//! Invariants: pure functions; the solver is named only in `program`; the audit trusts none of the others.
 
+pub mod audit;
+pub mod candidates;
+pub mod cost;
+pub mod demand;
+pub mod diff;
+pub mod explain;
+pub mod formulate;
+pub mod jobs;
+pub mod market;
+pub mod periods;
+pub mod pricing;
+pub mod program;
+pub mod rules;
+pub mod spares;
+pub mod verify;

@@ -4,6 +4,9 @@
 
 pub mod blueprint;
 pub mod catalog;
+pub mod diff;
+pub mod explanation;
+pub mod figure;
 pub mod finding;
 pub mod hardware;
 pub mod model;
@@ -11,6 +14,7 @@ pub mod money;
 pub mod offering;
 pub mod origin;
 pub mod place;
+pub mod quantity;
 pub mod spec;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

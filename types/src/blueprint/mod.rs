@@ -1,1 +1,82 @@
 //! The answer: complete, immutable, nothing left to choose when manifests are written.
+//!
+//! Invariants: a blueprint embeds what it stands on (the checked spec, every catalog row used or considered,
+//! the hourly demand, rates, verdicts), so that `audit`, `explain`, `diff` and `emit` need nothing else.
+//! `format` is an integer; a tool reads its own and the previous one.
+
+mod compute;
+mod cost;
+mod inputs;
+mod proof;
+
+pub use compute::*;
+pub use cost::*;
+pub use inputs::*;
+pub use proof::*;
+
+use crate::finding::Finding;
+use crate::spec::Assumption;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The format that this version writes.
+pub const FORMAT: u32 = 1;
+
+/// Whether the plan holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Everything asked for holds.
+    Feasible,
+    /// A plan exists, but a service level or a rule does not hold or stayed undecided.
+    Violated,
+    /// No plan keeps all limits; the findings say which conflict.
+    Infeasible,
+}
+
+/// The answer to a plan file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Blueprint {
+    /// Format of this document.
+    pub format: u32,
+    /// Version of the tool that wrote it; recorded, never compared.
+    pub tool: String,
+    /// Whether the plan holds.
+    pub status: Status,
+    /// Whether applying this blueprint changes anything that stands already.
+    pub changes: bool,
+    /// What it stands on.
+    pub inputs: Inputs,
+    /// The months of the horizon, grouped.
+    pub periods: Vec<Period>,
+    /// Requests over time.
+    pub demand: Vec<DemandCurve>,
+    /// How each serving workload runs.
+    pub services: Vec<Service>,
+    /// How each training workload runs.
+    pub trainings: Vec<TrainingRun>,
+    /// Machines by site and shape, and how they are bought.
+    pub pools: Vec<Pool>,
+    /// Power and racks by site.
+    pub sites: Vec<SiteSummary>,
+    /// Money.
+    pub cost: Cost,
+    /// What the simulator saw against each service level.
+    pub verdicts: Vec<Verdict>,
+    /// What the rules of the budgets said.
+    pub rules: Vec<RuleOutcome>,
+    /// How the answer was found.
+    pub solver: Solver,
+    /// The next best plans.
+    pub runners_up: Vec<RunnerUp>,
+    /// What was rejected, counted by workload, shape and reason.
+    pub rejections: Vec<RejectionCount>,
+    /// Offerings that were passed over since nobody knows their price.
+    pub unpriced: Vec<Unpriced>,
+    /// Everything that does not hold or is worth knowing.
+    pub findings: Vec<Finding>,
+    /// Every default that was used.
+    pub assumptions: Vec<Assumption>,
+    /// The independent check.
+    pub audit: Vec<AuditCheck>,
+}

@@ -1,0 +1,21 @@
+# What a newcomer types. Everything else is cargo.
+.PHONY: demo test test-long setup bench
+
+demo: setup
+	cargo build --release --locked
+	scripts/demo
+
+test: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --locked
+
+test-long: setup
+	cargo test --workspace --locked -- --ignored long_
+	scripts/fuzz 60
+
+bench: setup
+	cargo bench --locked
+
+setup:
+	scripts/setup

@@ -1,0 +1,309 @@
+//! What it costs: the lines of the bill from pools and quotes, and every total from the lines.
+//!
+//! Invariant: a line is quantity × unit price, rounded once; every total is a sum of rounded lines.
+
+use crate::demand::hour_weight;
+use crate::periods::{monthly_rate, present_value};
+use crate::pricing::{Basis, Component, Quote, decimal, standing};
+use capstan_types::blueprint::{Cost, CostKind, CostLine, Period, Pool, Purchase, WorkloadCost};
+use capstan_types::hardware::NodeShape;
+use capstan_types::offering::PurchaseOption;
+use capstan_types::origin::Origin;
+use capstan_types::spec::{Frame, Site};
+use capstan_types::units::HOURS_PER_MONTH;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+/// A pool with everything that its bill needs.
+pub struct PricedPool<'a> {
+    /// The pool with its purchases.
+    pub pool: &'a Pool,
+    /// Where it stands.
+    pub site: &'a Site,
+    /// The machine.
+    pub shape: &'a NodeShape,
+    /// The quote of each purchase, in the same order; `None` for machines that stand there already.
+    pub quotes: Vec<Option<&'a Quote>>,
+    /// The on-demand price per node-hour in the same place, for the list cost.
+    pub on_demand: Option<Decimal>,
+    /// Price per node-hour of contracts already signed on the fleet.
+    pub committed: Option<Decimal>,
+}
+
+/// What the bill of one workload's share rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// The workload.
+    pub workload: String,
+    /// Accelerator-hours used over the horizon.
+    pub accelerator_hours: f64,
+    /// Requests over the horizon.
+    pub requests: f64,
+    /// Prompt tokens over the horizon.
+    pub prompt_tokens: f64,
+    /// Output tokens over the horizon.
+    pub output_tokens: f64,
+}
+
+/// Returns the whole bill.
+pub fn bill(frame: &Frame, periods: &[Period], pools: &[PricedPool<'_>], usage: &[Usage]) -> Cost {
+    let mut lines = Vec::new();
+    let mut not_included = Vec::new();
+    for pool in pools {
+        let context = LineContext { frame, periods, pool };
+        context.fleet_lines(&mut lines, &mut not_included);
+        for (purchase, quote) in pool.pool.purchases.iter().zip(&pool.quotes) {
+            if let Some(quote) = quote {
+                context.purchase_lines(purchase, quote, &mut lines);
+                not_included.extend(quote.unknown.iter().cloned());
+            }
+        }
+    }
+    not_included.sort();
+    not_included.dedup();
+    let all_on_demand = pools.iter().map(|pool| all_on_demand(frame, periods, pool)).sum();
+    Cost { all_on_demand, ..totals(frame, periods, lines, usage, not_included) }
+}
+
+/// Returns what the hours needed beyond the fleet would cost on demand, `None` without an on-demand price.
+fn all_on_demand(frame: &Frame, periods: &[Period], pool: &PricedPool<'_>) -> Option<Decimal> {
+    let mut hours = 0.0;
+    for (index, period) in periods.iter().enumerate() {
+        for (hour, &needed) in pool.pool.needed[index].iter().enumerate() {
+            let missing = needed.saturating_sub(pool.pool.fleet[index]);
+            hours += f64::from(missing) * hour_weight(hour, period);
+        }
+    }
+    if hours == 0.0 {
+        return Some(Decimal::ZERO);
+    }
+    pool.on_demand.map(|price| frame.currency.round(price * decimal(hours).round_dp(4)))
+}
+
+/// Returns the totals of a list of lines.
+fn totals(
+    frame: &Frame,
+    periods: &[Period],
+    lines: Vec<CostLine>,
+    usage: &[Usage],
+    not_included: Vec<String>,
+) -> Cost {
+    let sum = |kind: CostKind| -> Decimal {
+        lines.iter().filter(|line| line.kind == kind).map(|line| line.billed_cost).sum()
+    };
+    let total: Decimal = lines.iter().map(|line| line.billed_cost).sum();
+    let by_month = by_month(frame, periods, &lines);
+    let monthly = monthly_rate(frame.discount_per_year);
+    let present = by_month
+        .iter()
+        .enumerate()
+        .map(|(month, amount)| *amount * decimal(present_value(monthly, month as u32)));
+    let net_present = frame.currency.round(present.sum());
+    Cost {
+        currency: frame.currency,
+        total,
+        capex: sum(CostKind::Capex),
+        opex: sum(CostKind::Opex),
+        highest_opex_per_month: highest_opex(frame, periods, &lines),
+        per_month: frame.currency.round(total / Decimal::from(frame.months)),
+        net_present,
+        by_month,
+        all_on_demand: None,
+        workloads: shares(frame, total, usage),
+        lines,
+        not_included,
+    }
+}
+
+/// Returns the payments of each month; what does not divide evenly falls into the last month of its period.
+fn by_month(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Vec<Decimal> {
+    let mut months = vec![Decimal::ZERO; frame.months as usize];
+    for line in lines {
+        let period = &periods[line.period as usize];
+        let first = period.first_month as usize;
+        let last = first + period.months as usize - 1;
+        match line.kind {
+            CostKind::Capex => months[first] += line.billed_cost,
+            CostKind::Residual => months[last] += line.billed_cost,
+            CostKind::Opex => {
+                let each = frame.currency.round(line.billed_cost / Decimal::from(period.months));
+                let rest = line.billed_cost - each * Decimal::from(period.months);
+                months[first..=last].iter_mut().for_each(|month| *month += each);
+                months[last] += rest;
+            }
+        }
+    }
+    months
+}
+
+fn highest_opex(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Decimal {
+    let running = |index: usize| -> Decimal {
+        let of_period =
+            lines.iter().filter(|line| line.kind == CostKind::Opex && line.period as usize == index);
+        of_period.map(|line| line.billed_cost).sum()
+    };
+    let monthly = periods
+        .iter()
+        .enumerate()
+        .map(|(index, period)| frame.currency.round(running(index) / Decimal::from(period.months)));
+    monthly.max().unwrap_or_default()
+}
+
+/// Splits the total over workloads by accelerator-hours; the last one takes what rounding leaves.
+fn shares(frame: &Frame, total: Decimal, usage: &[Usage]) -> Vec<WorkloadCost> {
+    let all: f64 = usage.iter().map(|used| used.accelerator_hours).sum();
+    let mut left = total;
+    usage
+        .iter()
+        .enumerate()
+        .map(|(index, used)| {
+            let share = if all > 0.0 { decimal(used.accelerator_hours / all) } else { Decimal::ZERO };
+            let cost = if index + 1 == usage.len() { left } else { frame.currency.round(total * share) };
+            left -= cost;
+            let tokens = used.prompt_tokens + used.output_tokens;
+            WorkloadCost {
+                workload: used.workload.clone(),
+                cost,
+                accelerator_hours: used.accelerator_hours,
+                requests: used.requests,
+                prompt_tokens: used.prompt_tokens,
+                output_tokens: used.output_tokens,
+                per_million_tokens: per(cost, tokens / 1e6, 4),
+                per_accelerator_hour: per(cost, used.accelerator_hours, 4),
+            }
+        })
+        .collect()
+}
+
+/// Returns cost per unit as a rate of some decimal places, `None` where nothing is used.
+fn per(cost: Decimal, units: f64, places: u32) -> Option<Decimal> {
+    if units <= 0.0 {
+        return None;
+    }
+    cost.to_f64().map(|cost| decimal(cost / units).round_dp(places))
+}
+
+struct LineContext<'a> {
+    frame: &'a Frame,
+    periods: &'a [Period],
+    pool: &'a PricedPool<'a>,
+}
+
+impl LineContext<'_> {
+    /// Adds what machines that stand there already cost: contracts, energy, space.
+    fn fleet_lines(&self, lines: &mut Vec<CostLine>, not_included: &mut Vec<String>) {
+        if self.pool.pool.fleet.iter().all(|&nodes| nodes == 0) {
+            return;
+        }
+        let (mut components, unknown) = standing(self.pool.site, self.pool.shape);
+        not_included.extend(unknown);
+        if let Some(price) = self.pool.committed {
+            components.push(Component {
+                item: format!("{}, contract already signed", self.pool.shape.id),
+                basis: Basis::NodeHour,
+                price,
+                origin: Origin::Published,
+                source: "plan: committed_price".to_owned(),
+            });
+        }
+        for (index, &nodes) in self.pool.pool.fleet.iter().enumerate() {
+            let months = Decimal::from(self.periods[index].months) * Decimal::from(nodes);
+            for part in &components {
+                let hours = months * decimal(HOURS_PER_MONTH);
+                let quantity = if part.basis == Basis::NodeHour { hours } else { months };
+                self.add(lines, part, None, index, quantity, None);
+            }
+        }
+    }
+
+    fn purchase_lines(&self, purchase: &Purchase, quote: &Quote, lines: &mut Vec<CostLine>) {
+        let mut held_before = 0;
+        for (index, &nodes) in purchase.nodes_by_period.iter().enumerate() {
+            let bought = nodes.saturating_sub(held_before);
+            if purchase.option == PurchaseOption::Owned {
+                held_before = nodes;
+            }
+            let hours = decimal(purchase.node_hours_by_period[index]).round_dp(4);
+            let months = Decimal::from(nodes) * Decimal::from(self.periods[index].months);
+            for part in &quote.components {
+                let (quantity, list) = match part.basis {
+                    Basis::Purchase => (Decimal::from(bought), Some(self.list_of_owned(bought, index))),
+                    Basis::NodeMonth => (months, None),
+                    Basis::NodeHour => (hours, Some(self.pool.on_demand.map(|price| price * hours))),
+                };
+                let list = if std::ptr::eq(part, &quote.components[0]) { list.flatten() } else { None };
+                self.add(lines, part, Some(purchase.option), index, quantity, list);
+            }
+            if purchase.option == PurchaseOption::Owned {
+                self.add_residual(lines, quote, index, bought);
+            }
+        }
+    }
+
+    /// Returns what owned nodes bought in a period would cost on demand until the horizon ends.
+    fn list_of_owned(&self, bought: u32, period: usize) -> Option<Decimal> {
+        let months: u32 = self.periods[period..].iter().map(|period| period.months).sum();
+        let hours = Decimal::from(months * bought) * decimal(HOURS_PER_MONTH);
+        self.pool.on_demand.map(|price| price * hours)
+    }
+
+    fn add(
+        &self,
+        lines: &mut Vec<CostLine>,
+        part: &Component,
+        option: Option<PurchaseOption>,
+        period: usize,
+        quantity: Decimal,
+        list: Option<Decimal>,
+    ) {
+        if quantity.is_zero() {
+            return;
+        }
+        let billed = self.frame.currency.round(quantity * part.price);
+        let (kind, unit) = match part.basis {
+            Basis::Purchase => (CostKind::Capex, "node"),
+            Basis::NodeMonth => (CostKind::Opex, "node-month"),
+            Basis::NodeHour => (CostKind::Opex, "node-hour"),
+        };
+        lines.push(CostLine {
+            item: part.item.clone(),
+            site: self.pool.site.name.clone(),
+            shape: Some(self.pool.shape.id.clone()),
+            option,
+            period: period as u32,
+            kind,
+            quantity,
+            unit: unit.to_owned(),
+            unit_price: part.price,
+            billed_cost: billed,
+            effective_cost: billed,
+            list_cost: list.map(|amount| self.frame.currency.round(amount)),
+            origin: part.origin,
+            source: part.source.clone(),
+        });
+    }
+
+    /// Adds the value that nodes bought in a period still have when the horizon ends.
+    fn add_residual(&self, lines: &mut Vec<CostLine>, quote: &Quote, period: usize, bought: u32) {
+        let Some(write_off) = quote.write_off.as_ref().filter(|_| bought > 0) else { return };
+        let age: u32 = self.periods[period..].iter().map(|period| period.months).sum();
+        let quantity = Decimal::from(bought);
+        let unit_price = -write_off.value_after(age);
+        lines.push(CostLine {
+            item: format!("value of {} left after {age} months", self.pool.shape.id),
+            site: self.pool.site.name.clone(),
+            shape: Some(self.pool.shape.id.clone()),
+            option: Some(PurchaseOption::Owned),
+            period: self.periods.len() as u32 - 1,
+            kind: CostKind::Residual,
+            quantity,
+            unit: "node".to_owned(),
+            unit_price,
+            billed_cost: self.frame.currency.round(quantity * unit_price),
+            effective_cost: self.frame.currency.round(quantity * unit_price),
+            list_cost: None,
+            origin: Origin::Assumed,
+            source: write_off.source.clone(),
+        });
+    }
+}

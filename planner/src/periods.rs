@@ -1,0 +1,82 @@
+//! Which months are planned as one, and what money in them is worth today.
+
+use capstan_types::blueprint::Period;
+use capstan_types::spec::{Site, Spec, Train};
+use capstan_types::units::HOURS_PER_MONTH;
+use jiff::civil::Date;
+
+/// Most periods that growth is cut into; a job's start or a contract's end may add some.
+///
+/// Solving time grows faster than linearly in periods; twelve keep a plan of sixty workloads within seconds.
+const MOST_PERIODS: u32 = 12;
+
+/// Returns the month of the horizon in which `date` begins, rounded to the nearest month boundary.
+///
+/// Months are 730 h each, everywhere, so a date is at most half a month from its boundary.
+pub fn month_of(spec: &Spec, date: Date) -> u32 {
+    let days = date.since(spec.frame.start).map_or(0, |span| span.get_days());
+    let months = (f64::from(days) * 24.0 / HOURS_PER_MONTH).round().max(0.0);
+    (months as u32).min(spec.frame.months)
+}
+
+/// Returns the month boundary at the end of `date`.
+pub fn month_after(spec: &Spec, date: Date) -> u32 {
+    date.tomorrow().map_or(spec.frame.months, |next| month_of(spec, next))
+}
+
+/// Returns the periods of the horizon: one where nothing changes, otherwise cut where demand, jobs or contracts do.
+pub fn periods(spec: &Spec) -> Vec<Period> {
+    let months = spec.frame.months;
+    let mut cuts = vec![0, months];
+    if spec.serves.iter().any(|serve| serve.load.growth_per_month != 0.0) {
+        let step = months.div_ceil(MOST_PERIODS).max(1);
+        cuts.extend((0..months).step_by(step as usize));
+    }
+    for train in &spec.trains {
+        cuts.extend(train.start.iter().map(|start| month_of(spec, start.value)));
+        cuts.extend(train.finish.iter().map(|finish| month_after(spec, finish.value)));
+        cuts.extend(job_cuts(spec, train));
+    }
+    for fleet in &spec.fleets {
+        cuts.extend(fleet.until.iter().map(|&until| month_after(spec, until)));
+    }
+    cuts.extend(spec.sites.iter().filter(|site| site.is_own()).map(|site| lead_months(site).min(months)));
+    cuts.sort_unstable();
+    cuts.dedup();
+    let monthly = monthly_rate(spec.frame.discount_per_year);
+    cuts.windows(2)
+        .map(|pair| {
+            let (first_month, months) = (pair[0], pair[1] - pair[0]);
+            Period { first_month, months, discount: annuity(monthly, first_month, months) }
+        })
+        .collect()
+}
+
+/// Returns month boundaries inside the window of a job, so that it need not hold machines long after its end.
+fn job_cuts(spec: &Spec, train: &Train) -> Vec<u32> {
+    let first = train.start.as_ref().map_or(0, |start| month_of(spec, start.value));
+    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| month_after(spec, finish.value));
+    let step = last.saturating_sub(first).div_ceil(MOST_PERIODS).max(1);
+    (first..last).step_by(step as usize).collect()
+}
+
+/// Returns the whole months until owned machines that are ordered on the first day stand at a site.
+pub fn lead_months(site: &Site) -> u32 {
+    site.lead_time_months.max(0.0).ceil() as u32
+}
+
+/// Returns the monthly rate of an effective yearly rate: (1 + r)^(1/12) − 1.
+pub fn monthly_rate(per_year: f64) -> f64 {
+    libm::pow(1.0 + per_year, 1.0 / 12.0) - 1.0
+}
+
+/// Returns the present value of one unit of money paid at the end of month `month` (from 0).
+pub fn present_value(monthly: f64, month: u32) -> f64 {
+    libm::pow(1.0 + monthly, -f64::from(month + 1))
+}
+
+/// Returns the mean present value over the months of a period.
+fn annuity(monthly: f64, first_month: u32, months: u32) -> f64 {
+    let total: f64 = (first_month..first_month + months).map(|month| present_value(monthly, month)).sum();
+    total / f64::from(months)
+}

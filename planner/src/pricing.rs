@@ -1,0 +1,248 @@
+//! What one node costs at a site under a purchase option, and what of that nobody knows.
+//!
+//! The program's coefficients and the lines of the bill come from the same quotes, so they cannot disagree.
+
+use capstan_types::blueprint::PriceRow;
+use capstan_types::catalog::Catalog;
+use capstan_types::hardware::NodeShape;
+use capstan_types::money::Currency;
+use capstan_types::offering::{Offering, Ownership, PurchaseOption};
+use capstan_types::origin::Origin;
+use capstan_types::spec::{Frame, Site};
+use capstan_types::units::HOURS_PER_MONTH;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+/// Share of its highest power that a node draws on average.
+///
+/// Origin: Assumed; Epoch AI reports 71 % utilisation for large sites in the US (physics of sites, 7.2).
+pub const MEAN_POWER_SHARE: f64 = 0.71;
+
+/// What a component's price is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Once per node, when it is bought.
+    Purchase,
+    /// Per node and month.
+    NodeMonth,
+    /// Per node and hour.
+    NodeHour,
+}
+
+/// One thing that is paid for with a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    /// What it is.
+    pub item: String,
+    /// What its price is for.
+    pub basis: Basis,
+    /// The price in the plan's currency, unrounded.
+    pub price: Decimal,
+    /// How it came to be.
+    pub origin: Origin,
+    /// Where it was read.
+    pub source: String,
+}
+
+/// How an owned node loses value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteOff {
+    /// What is written off: node and network.
+    pub price: Decimal,
+    /// Straight-line life.
+    pub life_months: u32,
+    /// Share left after it.
+    pub residual: f64,
+    /// Where the terms were read.
+    pub source: String,
+}
+
+impl WriteOff {
+    /// Returns the value left after `age` months: straight-line down to the residual, then constant.
+    pub fn value_after(&self, age: u32) -> Decimal {
+        let lost = (1.0 - self.residual) * f64::from(age.min(self.life_months)) / f64::from(self.life_months);
+        self.price * decimal(1.0 - lost)
+    }
+}
+
+/// Everything that one node costs at a site under an option.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quote {
+    /// How it is bought.
+    pub option: PurchaseOption,
+    /// The price row, converted to the plan's currency.
+    pub row: PriceRow,
+    /// The node first, then what comes with it.
+    pub components: Vec<Component>,
+    /// Loss of value, where owned.
+    pub write_off: Option<WriteOff>,
+    /// What belongs to the cost but has no known price.
+    pub unknown: Vec<String>,
+}
+
+impl Quote {
+    /// Returns the sum of the components of one basis, for the program's coefficients.
+    pub fn sum(&self, basis: Basis) -> f64 {
+        let parts = self.components.iter().filter(|part| part.basis == basis);
+        parts.map(|part| part.price.to_f64().unwrap_or(f64::INFINITY)).sum()
+    }
+}
+
+/// What is known of an option at a site.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Quoted {
+    /// It has a price.
+    Priced(Box<Quote>),
+    /// It is sold, but nobody knows the price.
+    Unpriced,
+    /// It is not sold there.
+    NotOffered,
+}
+
+/// Returns what one node of `shape` costs at `site` under `option`.
+pub fn quote(
+    catalog: &Catalog,
+    frame: &Frame,
+    site: &Site,
+    shape: &NodeShape,
+    option: PurchaseOption,
+) -> Quoted {
+    let Some(offering) = best_offering(catalog, site, shape, option) else { return Quoted::NotOffered };
+    let Some(price) = offering.price.and_then(|price| converted(catalog, frame, offering.currency, price))
+    else {
+        return Quoted::Unpriced;
+    };
+    let row = PriceRow {
+        provider: offering.provider.clone(),
+        region: offering.region.clone(),
+        price,
+        grade: offering.grade,
+        source: offering.source.clone(),
+        as_of: offering.as_of,
+    };
+    let node = Component {
+        item: format!("{}, {}", shape.id, option.words()),
+        basis: if option == PurchaseOption::Owned { Basis::Purchase } else { Basis::NodeHour },
+        price,
+        origin: offering.origin(),
+        source: offering.source.clone(),
+    };
+    let mut quote = Quote { option, row, components: vec![node], write_off: None, unknown: Vec::new() };
+    if option == PurchaseOption::Owned {
+        add_ownership(&mut quote, catalog, shape, price);
+    }
+    if site.is_own() {
+        add_standing(&mut quote, site, shape);
+    }
+    Quoted::Priced(Box::new(quote))
+}
+
+/// Returns what a node that stands at an own site already costs per month: energy and space.
+pub fn standing(site: &Site, shape: &NodeShape) -> (Vec<Component>, Vec<String>) {
+    if !site.is_own() {
+        return (Vec::new(), Vec::new());
+    }
+    let mut components = Vec::new();
+    let mut unknown = Vec::new();
+    match (shape.power, site.energy_price_per_kwh) {
+        (Some(power), Some(price)) => {
+            let kwh = power.kw() * MEAN_POWER_SHARE * site.pue * HOURS_PER_MONTH;
+            components.push(Component {
+                item: format!("energy of {} at {}", shape.id, site.name),
+                basis: Basis::NodeMonth,
+                price: price * decimal(kwh),
+                origin: Origin::Assumed,
+                source: "plan: energy_price, pue; mean power 71 % of the highest".to_owned(),
+            });
+        }
+        (None, _) => unknown.push(format!("energy of {} (its power is unknown)", shape.id)),
+        (_, None) => unknown.push(format!("energy at {} (no `energy_price`)", site.name)),
+    }
+    match (shape.power, site.colocation_price_per_kw_month) {
+        (Some(power), Some(price)) => components.push(Component {
+            item: format!("space and cooling of {} at {}", shape.id, site.name),
+            basis: Basis::NodeMonth,
+            price: price * decimal(power.kw()),
+            origin: Origin::Published,
+            source: "plan: colocation_price".to_owned(),
+        }),
+        _ => unknown.push(format!("space and cooling at {} (no `colocation_price`)", site.name)),
+    }
+    (components, unknown)
+}
+
+/// Returns the months between two dates' worth of value: converts by a dated rate, `None` where there is none.
+pub fn converted(catalog: &Catalog, frame: &Frame, from: Currency, amount: Decimal) -> Option<Decimal> {
+    if from == frame.currency {
+        return Some(amount);
+    }
+    let direct = catalog.rates.iter().find(|rate| rate.from == from && rate.to == frame.currency);
+    let inverse = catalog.rates.iter().find(|rate| rate.to == from && rate.from == frame.currency);
+    direct.map(|rate| amount * rate.rate).or_else(|| inverse.and_then(|rate| amount.checked_div(rate.rate)))
+}
+
+/// Returns a number as a decimal of at most nine places, which is beyond every price that is quoted.
+pub fn decimal(value: f64) -> Decimal {
+    Decimal::from_f64_retain(value).unwrap_or(Decimal::MAX).round_dp(9)
+}
+
+/// Returns the row to use: the firmest grade, then the newest, then the cheapest.
+fn best_offering<'a>(
+    catalog: &'a Catalog,
+    site: &Site,
+    shape: &NodeShape,
+    option: PurchaseOption,
+) -> Option<&'a Offering> {
+    let here = |offering: &&Offering| {
+        offering.shape == shape.id
+            && offering.option == option
+            && offering.provider == site.provider
+            && (offering.region == "all" || site.region.as_deref() == Some(offering.region.as_str()))
+    };
+    catalog.offerings.iter().filter(here).min_by(|a, b| {
+        (a.price.is_none(), a.grade, std::cmp::Reverse(a.as_of), a.price).cmp(&(
+            b.price.is_none(),
+            b.grade,
+            std::cmp::Reverse(b.as_of),
+            b.price,
+        ))
+    })
+}
+
+fn terms<'a>(catalog: &'a Catalog, shape: &NodeShape) -> Option<&'a Ownership> {
+    let of = |id: &str| catalog.ownership.iter().find(|row| row.id == id);
+    of(&shape.id).or_else(|| of("default"))
+}
+
+fn add_ownership(quote: &mut Quote, catalog: &Catalog, shape: &NodeShape, price: Decimal) {
+    let Some(terms) = terms(catalog, shape) else {
+        quote.unknown.push(format!("network, maintenance and resale of {}", shape.id));
+        return;
+    };
+    let network = price * decimal(terms.network_share);
+    let origin = terms.provenance.grade.origin();
+    let mut add = |item: &str, basis: Basis, price: Decimal| {
+        quote.components.push(Component {
+            item: format!("{item} of {}", shape.id),
+            basis,
+            price,
+            origin,
+            source: terms.provenance.source.clone(),
+        });
+    };
+    add("network", Basis::Purchase, network);
+    let monthly = price * decimal(terms.maintenance_per_year) / Decimal::from(12);
+    add("maintenance and support", Basis::NodeMonth, monthly.round_dp(9));
+    quote.write_off = Some(WriteOff {
+        price: price + network,
+        life_months: terms.life_months,
+        residual: terms.residual,
+        source: terms.provenance.source.clone(),
+    });
+}
+
+fn add_standing(quote: &mut Quote, site: &Site, shape: &NodeShape) {
+    let (components, unknown) = standing(site, shape);
+    quote.components.extend(components);
+    quote.unknown.extend(unknown);
+}

@@ -1,0 +1,282 @@
+//! What runs where, on which machines.
+
+use crate::hardware::Precision;
+use crate::offering::PurchaseOption;
+use crate::origin::{Origin, PriceGrade};
+use crate::units::{Bytes, RequestsPerSecond, Seconds, Watts};
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Hours of a weekday, then hours of a weekend day.
+pub const HOURS: usize = 48;
+
+/// Months that are planned as one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Period {
+    /// First month, from 0.
+    pub first_month: u32,
+    /// How many months.
+    pub months: u32,
+    /// Present value of one unit of money paid evenly over the period, discounted at month ends.
+    pub discount: f64,
+}
+
+/// Requests per second of one workload: one row per period, weekday hours then weekend hours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DemandCurve {
+    /// The workload.
+    pub workload: String,
+    /// Rates by period and hour, at the last month of the period.
+    #[serde(rename = "requests_per_s")]
+    pub rates: Vec<Vec<f64>>,
+}
+
+/// One way to run a serving workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Candidate {
+    /// The machine.
+    pub shape: String,
+    /// The accelerator in it.
+    pub accelerator: String,
+    /// Accelerators of one replica.
+    pub accelerators: u32,
+    /// Tensor parallel ranks.
+    pub tensor: u32,
+    /// Pipeline stages.
+    pub pipeline: u32,
+    /// Precision of the weights.
+    pub precision: Precision,
+    /// Precision of the cache.
+    pub kv_precision: Precision,
+    /// The engine.
+    pub engine: String,
+    /// Sequences at once, at most.
+    pub max_sequences: u32,
+    /// Tokens of one step, at most.
+    pub step_tokens: u32,
+    /// Replicas that one node holds; 0 where a replica spans nodes.
+    pub replicas_per_node: u32,
+    /// Nodes of one replica; 1 where a node holds one or more.
+    pub nodes_per_replica: u32,
+}
+
+/// What a candidate achieves by the closed form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceEstimate {
+    /// Highest rate of one replica at which every service level holds.
+    #[serde(rename = "requests_per_s")]
+    pub rate: RequestsPerSecond,
+    /// Time to first token at that rate, at the percentile asked (the median where none is asked).
+    #[serde(rename = "ttft_s")]
+    pub ttft: Seconds,
+    /// Time per output token at that rate.
+    #[serde(rename = "tpot_s")]
+    pub tpot: Seconds,
+    /// Tokens that the cache of one replica holds.
+    pub kv_tokens: u64,
+    /// Weights of one rank.
+    #[serde(rename = "weights_bytes")]
+    pub weights: Bytes,
+    /// Memory of one rank that programs can use.
+    #[serde(rename = "memory_bytes")]
+    pub memory: Bytes,
+    /// Sequences that run at once at that rate, on average.
+    pub batch: f64,
+    /// What stops a higher rate.
+    pub bound_by: String,
+    /// How the numbers came to be.
+    pub origin: Origin,
+}
+
+/// A candidate at a site with its replicas over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// Where.
+    pub site: String,
+    /// How.
+    pub candidate: Candidate,
+    /// What one replica achieves by the closed form.
+    pub estimate: ServiceEstimate,
+    /// Factor on the rate that the simulator asked for; only ever falls.
+    pub derating: f64,
+    /// Replicas by period and hour.
+    pub replicas: Vec<Vec<u32>>,
+    /// Seconds from the start of a container to its first answer: image and weights read, then warm-up.
+    #[serde(rename = "start_s")]
+    pub start: Seconds,
+    /// How that time came to be.
+    pub start_origin: Origin,
+}
+
+impl Placement {
+    /// Returns the most replicas at any hour.
+    pub fn peak_replicas(&self) -> u32 {
+        self.replicas.iter().flatten().copied().max().unwrap_or(0)
+    }
+
+    /// Returns the fewest replicas at any hour of the first period.
+    pub fn fewest_replicas(&self) -> u32 {
+        self.replicas.first().and_then(|hours| hours.iter().copied().min()).unwrap_or(0)
+    }
+}
+
+/// How one serving workload runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Service {
+    /// The workload.
+    pub workload: String,
+    /// The model.
+    pub model: String,
+    /// Where and how; demand is split over them in proportion to their capacity.
+    pub placements: Vec<Placement>,
+}
+
+/// One way to run a training job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrainingCandidate {
+    /// The machine.
+    pub shape: String,
+    /// The accelerator in it.
+    pub accelerator: String,
+    /// Nodes that compute.
+    pub nodes: u32,
+    /// Tensor parallel ranks.
+    pub tensor: u32,
+    /// Pipeline stages.
+    pub pipeline: u32,
+    /// Data parallel ranks.
+    pub data: u32,
+    /// Sequences of one micro-batch.
+    pub micro_batch: u32,
+    /// Precision of the linear layers.
+    pub precision: Precision,
+    /// Whether activations are computed again in the backward pass.
+    pub recompute: bool,
+}
+
+/// How one training workload runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrainingRun {
+    /// The workload.
+    pub workload: String,
+    /// The model.
+    pub model: String,
+    /// Where.
+    pub site: String,
+    /// How.
+    pub candidate: TrainingCandidate,
+    /// Nodes kept ready beside those that compute.
+    pub spare_nodes: u32,
+    /// First day.
+    #[schemars(with = "String")]
+    pub start: Date,
+    /// Last day.
+    #[schemars(with = "String")]
+    pub end: Date,
+    /// Hours that the nodes are held.
+    pub hours: f64,
+    /// Periods in which it runs, with the share of the period's hours.
+    pub shares: Vec<f64>,
+    /// One optimizer step.
+    #[serde(rename = "step_s")]
+    pub step: Seconds,
+    /// Tokens per second over all nodes while it computes.
+    pub tokens_per_s: f64,
+    /// Share of the time held that moves training forward.
+    pub goodput: f64,
+    /// Share of the peak rate that model arithmetic reaches.
+    pub model_flops_utilization: f64,
+    /// Memory needed on one accelerator.
+    #[serde(rename = "needed_bytes")]
+    pub needed: Bytes,
+    /// Memory free on one accelerator.
+    #[serde(rename = "memory_bytes")]
+    pub memory: Bytes,
+    /// Time between two checkpoints.
+    #[serde(rename = "checkpoint_interval_s")]
+    pub checkpoint_interval: Seconds,
+    /// One checkpoint.
+    #[serde(rename = "checkpoint_bytes")]
+    pub checkpoint: Bytes,
+    /// Failures expected over the run.
+    pub failures: f64,
+    /// How the numbers came to be.
+    pub origin: Origin,
+}
+
+/// The price row that a purchase rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PriceRow {
+    /// Who sells it.
+    pub provider: String,
+    /// Where it holds.
+    pub region: String,
+    /// Price per node-hour, or of one node where owned, in the plan's currency, unrounded.
+    #[schemars(with = "f64")]
+    pub price: Decimal,
+    /// How firm it is.
+    pub grade: PriceGrade,
+    /// Where it was read.
+    pub source: String,
+    /// When it held.
+    #[schemars(with = "String")]
+    pub as_of: Date,
+}
+
+/// Nodes bought in one way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Purchase {
+    /// How.
+    pub option: PurchaseOption,
+    /// Most nodes at once.
+    pub nodes: u32,
+    /// Nodes held by period; for hourly options the most in that period.
+    pub nodes_by_period: Vec<u32>,
+    /// Node-hours paid for by period.
+    pub node_hours_by_period: Vec<f64>,
+    /// What the price rests on; `None` for machines that stand there already without a price.
+    pub price: Option<PriceRow>,
+}
+
+/// Machines of one shape at one site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pool {
+    /// Where.
+    pub site: String,
+    /// The machine.
+    pub shape: String,
+    /// Accelerators of one node.
+    pub accelerators: u32,
+    /// Nodes needed by period and hour, spares included.
+    pub needed: Vec<Vec<u32>>,
+    /// Of these, spare nodes that the site's redundancy asks for.
+    pub spares: u32,
+    /// Nodes that stand there already, by period.
+    pub fleet: Vec<u32>,
+    /// How the rest is bought.
+    pub purchases: Vec<Purchase>,
+}
+
+/// Power and racks of one site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SiteSummary {
+    /// The site.
+    pub site: String,
+    /// Most nodes at once.
+    pub nodes: u32,
+    /// Most accelerators at once.
+    pub accelerators: u32,
+    /// Highest IT power; unknown where a machine's power is.
+    #[serde(rename = "it_power_w")]
+    pub it_power: Option<Watts>,
+    /// Highest facility power.
+    #[serde(rename = "facility_power_w")]
+    pub facility_power: Option<Watts>,
+    /// The limit, if any.
+    #[serde(rename = "power_limit_w")]
+    pub power_limit: Option<Watts>,
+    /// Racks, at own sites.
+    pub racks: Option<u32>,
+}

@@ -1,0 +1,130 @@
+//! Money, under the names that FOCUS uses.
+
+use crate::money::Currency;
+use crate::offering::PurchaseOption;
+use crate::origin::Origin;
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether money is spent once or as one goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CostKind {
+    /// A purchase, paid in the first month of its period.
+    Capex,
+    /// Running cost, spread evenly over the months of its period.
+    Opex,
+    /// Value left at the end of the horizon, a negative amount in its last month.
+    Residual,
+}
+
+/// One line of the bill: quantity × unit price, rounded to the minor unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CostLine {
+    /// What it is, such as `8 × aws.p5_48xlarge, reserved 1 y`.
+    pub item: String,
+    /// Where.
+    pub site: String,
+    /// The machine, where it is one.
+    pub shape: Option<String>,
+    /// How it is bought, where it is a machine.
+    pub option: Option<PurchaseOption>,
+    /// The period.
+    pub period: u32,
+    /// Capex, opex or residual.
+    pub kind: CostKind,
+    /// How much of it in the period.
+    #[schemars(with = "f64")]
+    pub quantity: Decimal,
+    /// Unit of the quantity.
+    pub unit: String,
+    /// Price of one unit, unrounded.
+    #[schemars(with = "f64")]
+    pub unit_price: Decimal,
+    /// What is charged.
+    #[schemars(with = "f64")]
+    pub billed_cost: Decimal,
+    /// What is consumed: purchases written off over their life.
+    #[schemars(with = "f64")]
+    pub effective_cost: Decimal,
+    /// What the same would cost at the on-demand list price; unknown where there is none.
+    #[schemars(with = "Option<f64>")]
+    pub list_cost: Option<Decimal>,
+    /// How the price came to be.
+    pub origin: Origin,
+    /// Where the price was read.
+    pub source: String,
+}
+
+/// What one workload costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkloadCost {
+    /// The workload.
+    pub workload: String,
+    /// Its share of all cost by accelerator-hours, rounded so that the shares sum to the total.
+    #[schemars(with = "f64")]
+    pub cost: Decimal,
+    /// Accelerator-hours used over the horizon.
+    pub accelerator_hours: f64,
+    /// Requests over the horizon.
+    pub requests: f64,
+    /// Prompt tokens over the horizon.
+    pub prompt_tokens: f64,
+    /// Output tokens over the horizon.
+    pub output_tokens: f64,
+    /// Cost per million tokens, prompt and output; for training per million tokens seen.
+    #[schemars(with = "Option<f64>")]
+    pub per_million_tokens: Option<Decimal>,
+    /// Cost per accelerator-hour.
+    #[schemars(with = "Option<f64>")]
+    pub per_accelerator_hour: Option<Decimal>,
+}
+
+/// All money.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cost {
+    /// Currency of every amount.
+    pub currency: Currency,
+    /// Lines, in a fixed order.
+    pub lines: Vec<CostLine>,
+    /// Sum of all lines.
+    #[schemars(with = "f64")]
+    pub total: Decimal,
+    /// Sum of purchases.
+    #[schemars(with = "f64")]
+    pub capex: Decimal,
+    /// Sum of running cost.
+    #[schemars(with = "f64")]
+    pub opex: Decimal,
+    /// Running cost of the dearest month.
+    #[schemars(with = "f64")]
+    pub highest_opex_per_month: Decimal,
+    /// Total per month of the horizon.
+    #[schemars(with = "f64")]
+    pub per_month: Decimal,
+    /// Total, discounted at month ends.
+    #[schemars(with = "f64")]
+    pub net_present: Decimal,
+    /// Payments by month.
+    #[schemars(with = "Vec<f64>")]
+    pub by_month: Vec<Decimal>,
+    /// The same machines all on demand; unknown where one has no on-demand price.
+    #[schemars(with = "Option<f64>")]
+    pub all_on_demand: Option<Decimal>,
+    /// By workload.
+    pub workloads: Vec<WorkloadCost>,
+    /// What is not in the total, in words.
+    pub not_included: Vec<String>,
+}
+
+/// An offering passed over since nobody knows its price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unpriced {
+    /// Where.
+    pub site: String,
+    /// The machine.
+    pub shape: String,
+    /// How it would be bought.
+    pub option: PurchaseOption,
+}

@@ -1,0 +1,177 @@
+//! Why one may believe the answer: what was simulated, how it was solved, what was turned down.
+
+use crate::place::Place;
+use crate::spec::{RuleKind, SloMetric};
+use crate::units::{RequestsPerSecond, Seconds};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether a service level holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictStatus {
+    /// The interval lies below the target.
+    Met,
+    /// The interval lies above the target.
+    Missed,
+    /// The target lies inside the interval after the last replication.
+    Undecided,
+}
+
+/// What the simulator saw against one service level at the hour that strains it most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// The workload.
+    pub workload: String,
+    /// The site that was simulated.
+    pub site: String,
+    /// What was measured.
+    pub metric: SloMetric,
+    /// Percentile in thousandths.
+    pub per_mille: u32,
+    /// The limit.
+    #[serde(rename = "target_s")]
+    pub target: Seconds,
+    /// Mean over replications of the percentile.
+    #[serde(rename = "seen_s")]
+    pub seen: Seconds,
+    /// Lower end of its 95 % interval.
+    #[serde(rename = "low_s")]
+    pub low: Seconds,
+    /// Upper end of its 95 % interval.
+    #[serde(rename = "high_s")]
+    pub high: Seconds,
+    /// Whether the level holds.
+    pub status: VerdictStatus,
+    /// Share of requests that met the target.
+    pub attainment: f64,
+    /// The period that was simulated.
+    pub period: u32,
+    /// The hour: 0 to 23 on a weekday, 24 to 47 at a weekend.
+    pub hour: u32,
+    /// Rate offered to the replicas that were simulated.
+    #[serde(rename = "requests_per_s")]
+    pub rate: RequestsPerSecond,
+    /// Replicas that were simulated.
+    pub replicas: u32,
+    /// Replicas that stand there at that hour.
+    pub replicas_planned: u32,
+    /// Requests over all replications.
+    pub requests: u64,
+    /// Replications.
+    pub replications: u32,
+    /// Where arrivals came from: a law, or a trace.
+    pub arrivals: String,
+    /// Name of the random streams.
+    pub stream: String,
+    /// Sequences that ran at once, on average.
+    pub mean_batch: f64,
+    /// Highest share of the cache in use.
+    pub peak_kv: f64,
+}
+
+/// What a rule of a budget said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleOutcome {
+    /// The budget.
+    pub budget: String,
+    /// Label of the rule.
+    pub label: Option<String>,
+    /// What it does.
+    pub kind: RuleKind,
+    /// The text as written.
+    pub text: String,
+    /// Whether it holds; `None` where a number in it is unknown.
+    pub holds: Option<bool>,
+    /// Both sides in numbers.
+    pub numbers: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SolverStatus {
+    /// Proven best within the gap.
+    Optimal,
+    /// Best found when the node limit was reached.
+    NodeLimit,
+    /// No solution exists.
+    Infeasible,
+}
+
+/// One turn of solve, simulate, derate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Round {
+    /// Objective of the draft.
+    pub objective: f64,
+    /// Levels that the draft missed, in words.
+    pub missed: Vec<String>,
+    /// Factors that changed after it: workload, candidate in words, new factor.
+    pub derated: Vec<(String, String, f64)>,
+}
+
+/// How the answer was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Solver {
+    /// How the program ended.
+    pub status: SolverStatus,
+    /// True cost of the chosen plan, by the objective.
+    pub objective: f64,
+    /// Proven lower bound over all columns.
+    pub bound: Option<f64>,
+    /// (objective − bound) / objective.
+    pub gap: Option<f64>,
+    /// Columns of the last program.
+    pub columns: u32,
+    /// Turns of the loop.
+    pub rounds: Vec<Round>,
+    /// Whether the last turn changed nothing.
+    pub settled: bool,
+    /// How equally cheap answers were ordered.
+    pub ties: String,
+}
+
+/// The next best plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunnerUp {
+    /// The workload that runs otherwise.
+    pub workload: String,
+    /// How, in words.
+    pub instead: String,
+    /// What it costs more, by the objective.
+    #[schemars(with = "f64")]
+    pub extra: Decimal,
+    /// The same as a share of the chosen plan.
+    pub extra_share: f64,
+    /// Whether it was simulated; runners-up are estimated only.
+    pub simulated: bool,
+}
+
+/// Candidates turned down for one reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RejectionCount {
+    /// The workload.
+    pub workload: String,
+    /// The machine.
+    pub shape: String,
+    /// Name of the reason, such as `does_not_fit`.
+    pub reason: String,
+    /// How many candidates.
+    pub count: u32,
+    /// The one that came nearest, with its numbers.
+    pub nearest: String,
+}
+
+/// One line of the independent check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditCheck {
+    /// What was checked.
+    pub check: String,
+    /// How many things it looked at.
+    pub looked_at: u32,
+    /// What is wrong; empty when it holds.
+    pub violations: Vec<String>,
+}

@@ -1,0 +1,3 @@
+//! Fixtures that the tests of every crate share.
+
+pub mod blueprint;
