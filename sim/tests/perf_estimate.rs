@@ -4,7 +4,7 @@ use capstan_sim::estimate::{self, Bound, Demand, Estimate, Rejection};
 use capstan_sim::perf::{Device, Ranks, Setup};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
-use capstan_types::place::Place;
+use capstan_types::place::{FileId, Span};
 use capstan_types::spec::{Slo, SloMetric};
 use capstan_types::testing;
 use capstan_types::traffic::Lengths;
@@ -12,7 +12,7 @@ use capstan_types::units::Seconds;
 use proptest::prelude::*;
 
 fn slo(metric: SloMetric, per_mille: u32, target_ms: f64) -> Slo {
-    Slo { metric, per_mille, target: Seconds(target_ms / 1e3), place: Place::default() }
+    Slo { metric, per_mille, target: Seconds(target_ms / 1e3), place: Span::default().in_file(&FileId::new("chat.plan")) }
 }
 
 /// Lengths like the Azure 2023 conversation statistics.
