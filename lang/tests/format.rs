@@ -100,14 +100,16 @@ fn a_broken_file_is_not_formatted() {
 fn value(depth: u32) -> BoxedStrategy<String> {
     let leaf = prop_oneof![
         "[a-z]{1,8}(\\.[a-z]{1,8})?".prop_filter("reserved", |word| {
-            word.split('.').all(|part| !["in", "or", "and", "not", "else", "as", "true", "false"].contains(&part))
+            word.split('.')
+                .all(|part| !["in", "or", "and", "not", "else", "as", "true", "false"].contains(&part))
         }),
         "[0-9]{1,3}(_[0-9]{3})?(\\.[0-9]{1,3})?[ ]{0,2}(GB/s|%|%/y|req/s|kW|USD/kWh|Mtok|h)?",
         "\\$[0-9]{1,3}(/GPU/h)?",
         Just("2027-02-28".to_owned()),
         Just("14:00".to_owned()),
         Just("true".to_owned()),
-        "\"[a-z #\\\\n]{0,6}\"".prop_filter("escapes", |text| !text.contains('\\') || text.contains("\\n") && !text.ends_with("\\\"")),
+        "\"[a-z #\\\\n]{0,6}\"".prop_filter("escapes", |text| !text.contains('\\')
+            || text.contains("\\n") && !text.ends_with("\\\"")),
     ];
     if depth == 0 {
         return leaf.prop_filter("odd escapes", |text| format(&format!("x = {text}")).is_ok()).boxed();
@@ -116,10 +118,18 @@ fn value(depth: u32) -> BoxedStrategy<String> {
     let gap = prop_oneof![Just(" "), Just(""), Just("\n"), Just(" # why\n")];
     prop_oneof![
         leaf.prop_filter("odd escapes", |text| format(&format!("x = {text}")).is_ok()),
-        proptest::collection::vec((inner(), gap), 0..5)
-            .prop_map(|items| format!("[{}]", items.iter().map(|(v, g)| format!("{v}{g},{g}")).collect::<String>())),
-        proptest::collection::vec((field(depth - 1), prop_oneof![Just("\n"), Just(", "), Just(" # c\n"), Just(";\n\n")]), 0..5)
-            .prop_map(|items| format!("{{ {} }}", items.iter().map(|(f, s)| format!("{f}{s}")).collect::<String>())),
+        proptest::collection::vec((inner(), gap), 0..5).prop_map(|items| format!(
+            "[{}]",
+            items.iter().map(|(v, g)| format!("{v}{g},{g}")).collect::<String>()
+        )),
+        proptest::collection::vec(
+            (field(depth - 1), prop_oneof![Just("\n"), Just(", "), Just(" # c\n"), Just(";\n\n")]),
+            0..5
+        )
+        .prop_map(|items| format!(
+            "{{ {} }}",
+            items.iter().map(|(f, s)| format!("{f}{s}")).collect::<String>()
+        )),
         (inner(), inner()).prop_map(|(a, b)| format!("({a} * {b} - -{b} / 2)")),
         (inner(), inner()).prop_map(|(a, b)| format!("f.g({a}, name = {b}\n)")),
         (inner(), inner()).prop_map(|(a, b)| format!("(not {a} and {b} <= 3 or\n {a})")),
@@ -139,8 +149,10 @@ fn entry() -> impl Strategy<Value = String> {
     prop_oneof![
         field(3),
         ("[a-z]{3,9}_x", value(2)).prop_map(|(name, value)| format!("param {name} = {value}")),
-        proptest::collection::vec(field(2), 0..4).prop_map(|fields| format!("serve a {{\n{}\n}}", fields.join("\n"))),
-        proptest::collection::vec(field(1), 0..3).prop_map(|fields| format!("site \"b\" {{ {} }}", fields.join(", "))),
+        proptest::collection::vec(field(2), 0..4)
+            .prop_map(|fields| format!("serve a {{\n{}\n}}", fields.join("\n"))),
+        proptest::collection::vec(field(1), 0..3)
+            .prop_map(|fields| format!("site \"b\" {{ {} }}", fields.join(", "))),
         value(1).prop_map(|value| format!("budget {{ require l: {value} <= 3 else \"no\" # c\n}}")),
         value(1).prop_map(|value| format!("scenario s {{ set a.b *= {value} }}")),
         Just("# a comment".to_owned()),
