@@ -1,4 +1,4 @@
-//! Plan text in, meaning out: tokens, grammar, diagnostics, and the canonical form; catalogs likewise.
+//! Plan text in, meaning out: tokens, grammar, diagnostics, and the canonical form.
 //!
 //! Everything here is a pure function of text. A mistake in the text is a [`diagnostic::Diagnostic`],
 //! never an error and never a panic; [`grammar`] holds the language's grammar as EBNF.
@@ -9,10 +9,11 @@ pub mod codes;
 pub mod diagnostic;
 pub mod format;
 pub mod grammar;
+pub mod mismatch;
 pub mod render;
 
 pub use capstan_types::quantity::nearest;
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::format;
-pub use grammar::{Parsed, parse, parse_bytes};
+pub use grammar::{Parsed, parse, parse_assignment, parse_bytes};
 pub use render::render_plain;

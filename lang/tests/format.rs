@@ -73,8 +73,8 @@ fn a_record_over_120_columns_breaks_and_a_short_one_is_joined() {
 #[test]
 fn comments_stay_where_they_belong() {
     let text = "# head\n\n\n\nserve a { # opens\n# inside\n  x = 1 # one\n  yyy = 2   # two\n  list = [1, # first\n 2]\n  z = (1 + # deep\n 2)\n # last\n} # closes\n# end";
-    let expected = "# head\n\nserve a {  # opens\n  # inside\n  x   = 1  # one\n  yyy = 2  # two\n  list = [\n    1,  # first\n    2,\n  ]\n  # deep\n  z = (1 + 2)\n  # last\n}  # closes\n# end\n";
-    assert_eq!(checked(text).replace("x    = 1", "x   = 1").replace("yyy  = 2", "yyy = 2"), expected);
+    let expected = "# head\n\nserve a {  # opens\n  # inside\n  x    = 1  # one\n  yyy  = 2  # two\n  list = [\n    1,  # first\n    2,\n  ]\n  # deep\n  z = (1 + 2)\n  # last\n}  # closes\n# end\n";
+    assert_eq!(checked(text), expected);
 }
 
 #[test]
@@ -108,16 +108,15 @@ fn value(depth: u32) -> BoxedStrategy<String> {
         Just("2027-02-28".to_owned()),
         Just("14:00".to_owned()),
         Just("true".to_owned()),
-        "\"[a-z #\\\\n]{0,6}\"".prop_filter("escapes", |text| !text.contains('\\')
-            || text.contains("\\n") && !text.ends_with("\\\"")),
+        r#""([a-z #]|\\\\|\\n|\\"){0,6}""#,
     ];
     if depth == 0 {
-        return leaf.prop_filter("odd escapes", |text| format(&format!("x = {text}")).is_ok()).boxed();
+        return leaf.boxed();
     }
     let inner = || value(depth - 1);
     let gap = prop_oneof![Just(" "), Just(""), Just("\n"), Just(" # why\n")];
     prop_oneof![
-        leaf.prop_filter("odd escapes", |text| format(&format!("x = {text}")).is_ok()),
+        leaf,
         proptest::collection::vec((inner(), gap), 0..5).prop_map(|items| format!(
             "[{}]",
             items.iter().map(|(v, g)| format!("{v}{g},{g}")).collect::<String>()

@@ -32,6 +32,8 @@ pub use syntax::{
     STRICT_LIMIT, SYNTAX,
 };
 
+use std::fmt;
+
 use crate::diagnostic::Code;
 
 /// What `capstan explain` says about a code.
@@ -47,6 +49,19 @@ pub struct Entry {
     pub wrong: Option<&'static str>,
     /// The same plan without it.
     pub right: Option<&'static str>,
+}
+
+/// What `capstan explain` prints: title, explanation, and the plan before and after.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}\n\n{}", self.code, self.title, self.explanation)?;
+        for (heading, plan) in [("Wrong", self.wrong), ("Right", self.right)] {
+            let Some(plan) = plan else { continue };
+            writeln!(f, "\n{heading}:\n")?;
+            plan.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
+        }
+        Ok(())
+    }
 }
 
 /// Returns every entry, in the order of the codes within each group.
@@ -87,6 +102,23 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), n);
         assert!(explain(WRONG_DIMENSION).is_some_and(|entry| entry.code.to_string() == "E0104"));
+    }
+
+    #[test]
+    fn an_explanation_shows_the_plan_before_and_after() {
+        let entry = explain(WRONG_DIMENSION).expect("it is listed").to_string();
+        assert!(entry.starts_with("E0104: a quantity of the wrong kind\n\n"));
+        let examples =
+            "\nWrong:\n\n    train t { tokens = 15 TB }\n\nRight:\n\n    train t { tokens = 15 Ttok }\n";
+        assert!(entry.ends_with(examples), "{entry}");
+    }
+
+    #[test]
+    fn titles_are_fragments_and_explanations_are_sentences() {
+        for Entry { code, title, explanation, .. } in all() {
+            assert!(!title.ends_with('.') && !title.starts_with(char::is_uppercase), "{code}");
+            assert!(explanation.ends_with('.') && !explanation.contains("  "), "{code}: {explanation}");
+        }
     }
 
     #[test]

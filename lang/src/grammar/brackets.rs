@@ -60,6 +60,14 @@ fn partner(open: Kind) -> Kind {
     }
 }
 
+fn closing(open: Kind) -> &'static str {
+    match open {
+        Kind::OpenBrace => "}",
+        Kind::OpenParen => ")",
+        _ => "]",
+    }
+}
+
 impl Balancer<'_> {
     fn newline(&mut self, token: Token, next: &[Token]) {
         self.line_start = token.span.end;
@@ -75,7 +83,10 @@ impl Balancer<'_> {
             while self.open.last().is_some_and(|open| open.kind != Kind::OpenBrace) {
                 self.supply(last.span.end);
             }
-        } else if continues(last.kind) && !begins_block(next) && !begins_field(next) {
+        } else if continues(last.kind)
+            && !(begins_block(next) || begins_field(next))
+            && (last.kind != Kind::Else || begins_with(next, Kind::Text))
+        {
             return;
         }
         if self.out.last().is_some_and(|token| token.kind != Kind::Newline) {
@@ -87,11 +98,7 @@ impl Balancer<'_> {
     fn supply(&mut self, at: u32) {
         let Some(open) = self.open.pop() else { return };
         let bracket = &self.text[open.span.range()];
-        let close = match open.kind {
-            Kind::OpenBrace => "}",
-            Kind::OpenParen => ")",
-            _ => "]",
-        };
+        let close = closing(open.kind);
         let message = format!("this `{bracket}` is never closed");
         let diagnostic = Diagnostic::error(codes::OPEN_BRACKET, open.span.in_file(self.file), message);
         self.diagnostics.push(diagnostic.help(format!("close it with `{close}`")));
@@ -116,14 +123,25 @@ impl Balancer<'_> {
                 self.open.pop();
                 self.out.push(token);
             }
-            None => {
-                let bracket = &self.text[token.span.range()];
-                let message = format!("this `{bracket}` closes nothing");
-                let place = token.span.in_file(self.file);
-                self.diagnostics
-                    .push(Diagnostic::error(codes::STRAY_BRACKET, place, message).help("remove it"));
-            }
+            None => self.stray(token),
         }
+    }
+
+    /// A bracket without a partner: taken for the right one where `(` or `[` waits for it, else left out.
+    fn stray(&mut self, token: Token) {
+        let bracket = &self.text[token.span.range()];
+        let place = token.span.in_file(self.file);
+        let Some(open) = self.open.pop_if(|open| open.kind != Kind::OpenBrace) else {
+            let message = format!("this `{bracket}` closes nothing");
+            self.diagnostics.push(Diagnostic::error(codes::STRAY_BRACKET, place, message).help("remove it"));
+            return;
+        };
+        let right = closing(open.kind);
+        let opening = &self.text[open.span.range()];
+        let message = format!("this `{bracket}` cannot close `{opening}`");
+        let found = Diagnostic::error(codes::STRAY_BRACKET, place, message).help(format!("write `{right}`"));
+        self.diagnostics.push(found.also(open.span.in_file(self.file), "opened here"));
+        self.out.push(Token { kind: partner(open.kind), span: token.span });
     }
 
     fn too_deep(&mut self, token: Token) {
@@ -144,6 +162,9 @@ impl Balancer<'_> {
         if self.out.last().is_some_and(|last| last.kind == Kind::End) {
             self.out.pop();
         }
+        // "Found the end of the file" is said behind the last word, not some blank lines below it.
+        let last = self.out.iter().rev().find(|token| token.kind != Kind::Newline);
+        let end = last.map_or(end, |last| last.span.end);
         while !self.open.is_empty() {
             self.supply(end);
         }

@@ -18,6 +18,10 @@ use crate::codes;
 
 /// expr = or [ ".." sum | "in" sum ".." sum [ "@" quantity ] ]
 pub(crate) fn expr(input: Tokens<'_>) -> Parse<'_, Expr> {
+    // Most values are one word, and need no walk through the levels of precedence.
+    if is_word(input.kind()) && ends_expression(input.kind_at(1)) {
+        return primary(input);
+    }
     let (rest, first) = or(input)?;
     match rest.kind() {
         Kind::DotDot => {
@@ -28,6 +32,25 @@ pub(crate) fn expr(input: Tokens<'_>) -> Parse<'_, Expr> {
         Kind::In => uncertain(rest.skip(), first),
         _ => Ok((rest, first)),
     }
+}
+
+fn is_word(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Name | Kind::Quantity | Kind::Text | Kind::Date | Kind::Time | Kind::True | Kind::False
+    )
+}
+
+fn ends_expression(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Newline
+            | Kind::Comma
+            | Kind::Semicolon
+            | Kind::CloseBrace
+            | Kind::CloseParen
+            | Kind::CloseBracket
+    )
 }
 
 fn uncertain(input: Tokens<'_>, mid: Expr) -> Parse<'_, Expr> {
@@ -163,13 +186,11 @@ fn primary(input: Tokens<'_>) -> Parse<'_, Expr> {
 pub(crate) fn path(input: Tokens<'_>) -> Parse<'_, Path> {
     let (rest, first) = name(input)?;
     if rest.kind() != Kind::Dot {
-        let span = first.span;
-        return Ok((rest, Path { segments: vec![first], span }));
+        return Ok((rest, Path::of(first)));
     }
-    let (rest, more) = many0(preceded(token(Kind::Dot, "`.`"), cut(name_after_dot))).parse(rest)?;
-    let span = more.last().map_or(first.span, |last: &Name| first.span.to(last.span));
-    let segments = std::iter::once(first).chain(more).collect();
-    Ok((rest, Path { segments, span }))
+    let (after, rest) = many0(preceded(token(Kind::Dot, "`.`"), cut(name_after_dot))).parse(rest)?;
+    let span = rest.last().map_or(first.span, |last: &Name| first.span.to(last.span));
+    Ok((after, Path { first, rest, span }))
 }
 
 /// Takes an identifier.

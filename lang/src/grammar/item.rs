@@ -84,8 +84,9 @@ fn separated(rest: Tokens<'_>) -> Tokens<'_> {
     let diagnostic =
         context.error(codes::SEPARATOR, rest.span(), format!("expected the end of the entry, found {found}"));
     context.report(diagnostic.help("entries stand on lines of their own or are separated by `,`"));
-    let another = rest.kind() == Kind::Name
-        && (field_op(rest.kind_at(1)).is_some() || rest.kind_at(1) == Kind::OpenBrace);
+    let label = matches!(rest.kind_at(1), Kind::Name | Kind::Text) && rest.kind_at(2) == Kind::OpenBrace;
+    let begins = label || field_op(rest.kind_at(1)).is_some() || rest.kind_at(1) == Kind::OpenBrace;
+    let another = rest.kind() == Kind::Name && begins;
     if another { rest } else { rest.skip_to(&SEPARATORS) }
 }
 
@@ -166,7 +167,7 @@ fn item(input: Tokens<'_>) -> Parse<'_, Option<Item>> {
     if input.text_at(0) == "set" && label && input.kind_at(2) != Kind::OpenBrace {
         return set(input).map(|(rest, found)| (rest, Some(Item::Set(found))));
     }
-    block_or_field(input).map(|(rest, found)| (rest, Some(found)))
+    block_or_field(input)
 }
 
 /// Is it a rule? `require = …`, `prefer { …` and `warn x { …` are not.
@@ -212,7 +213,14 @@ fn string<'a>(input: Tokens<'a>, what: &'static str) -> Parse<'a, Text> {
 
 /// set = "set" path ( "=" | "*=" | "+=" ) expr
 fn set(input: Tokens<'_>) -> Parse<'_, Set> {
-    let (rest, path) = path(input.skip())?;
+    let (rest, set) = assignment(input.skip())?;
+    let span = input.span().to(set.span);
+    Ok((rest, Set { span, ..set }))
+}
+
+/// What follows `set`, which also stands alone on the command line.
+pub(crate) fn assignment(input: Tokens<'_>) -> Parse<'_, Set> {
+    let (rest, path) = path(input)?;
     let op = match rest.kind() {
         Kind::Assign => SetOp::To,
         Kind::TimesAssign => SetOp::Times,
@@ -225,16 +233,15 @@ fn set(input: Tokens<'_>) -> Parse<'_, Set> {
     Ok((rest, Set { path, op, op_span, value, span }))
 }
 
-fn block_or_field(input: Tokens<'_>) -> Parse<'_, Item> {
+fn block_or_field(input: Tokens<'_>) -> Parse<'_, Option<Item>> {
     let (rest, path) = if is_dashed(input) {
         let (rest, name) = plain_name(input)?;
-        let span = name.span;
-        (rest, Path { segments: vec![name], span })
+        (rest, Path::of(name))
     } else {
         path(input).map_err(|error| widen(error, "a field or a block"))?
     };
     if let Some(op) = field_op(rest.kind()) {
-        return field(rest, path, op).map(|(rest, found)| (rest, Item::Field(found)));
+        return field(rest, path, op).map(|(rest, found)| (rest, Some(Item::Field(found))));
     }
     let label = match rest.kind() {
         Kind::Text if rest.kind_at(1) == Kind::OpenBrace => {
@@ -247,23 +254,44 @@ fn block_or_field(input: Tokens<'_>) -> Parse<'_, Item> {
         _ => None,
     };
     let (rest, label) = label.map_or((rest, None), |(after, label)| (after, Some(label)));
-    match (rest.kind(), path.segments.len()) {
-        (Kind::OpenBrace, 1) => block(rest, path, label).map(|(rest, found)| (rest, Item::Block(found))),
+    match (rest.kind(), 1 + path.rest.len()) {
+        (Kind::OpenBrace, 1) => {
+            block(rest, path, label).map(|(rest, found)| (rest, Some(Item::Block(found))))
+        }
         (Kind::Colon, _) if label.is_none() => colon(rest, path),
+        (Kind::TimesAssign | Kind::PlusAssign, _) if label.is_none() => change(rest, path),
+        (kind, 1) if label.is_none() && expr::reserved(kind) => {
+            // `let not = 5`, `site in { … }`: a name was meant, whatever else is wrong.
+            expr::report_reserved(rest);
+            Ok((rest.skip_to(&SEPARATORS), None))
+        }
         _ if label.is_some() => rest.expected("`{`"),
         _ => rest.expected("`=`, `<=`, `>=`, `in` or `{`"),
     }
 }
 
 /// `power: 40 kW`, as other languages write it.
-fn colon(input: Tokens<'_>, path: Path) -> Parse<'_, Item> {
+fn colon(input: Tokens<'_>, path: Path) -> Parse<'_, Option<Item>> {
     let message = format!("expected `=`, `<=`, `>=` or `in` after `{}`, found `:`", path.dotted());
     input
         .context
         .report(input.context.error(codes::SYNTAX, input.span(), message).help("a fact is written with `=`"));
+    meant_as_fact(input, path)
+}
+
+/// `price *= 2` without `set`.
+fn change(input: Tokens<'_>, path: Path) -> Parse<'_, Option<Item>> {
+    let message =
+        format!("expected `=`, `<=`, `>=` or `in` after `{}`, found `{}`", path.dotted(), input.text_at(0));
+    let help = format!("a change begins with `set`: `set {} {} …`", path.dotted(), input.text_at(0));
+    input.context.report(input.context.error(codes::SYNTAX, input.span(), message).help(help));
+    meant_as_fact(input, path)
+}
+
+fn meant_as_fact(input: Tokens<'_>, path: Path) -> Parse<'_, Option<Item>> {
     let (rest, value) = value(input.skip());
     let span = path.span.to(value.span);
-    Ok((rest, Item::Field(Field { path, op: FieldOp::Is, op_span: input.span(), value, span })))
+    Ok((rest, Some(Item::Field(Field { path, op: FieldOp::Is, op_span: input.span(), value, span }))))
 }
 
 fn widen(error: nom::Err<Expected>, what: &'static str) -> nom::Err<Expected> {
@@ -309,9 +337,7 @@ fn block(input: Tokens<'_>, path: Path, label: Option<Label>) -> Parse<'_, Block
     let (rest, close) = token(Kind::CloseBrace, "`}`").parse(rest)?;
     let braces = input.span().to(close.span);
     let span = path.span.to(braces);
-    let kind = path.segments.into_iter().next();
-    let Some(kind) = kind else { return input.expected("a kind of block") };
-    Ok((rest, Block { kind, label, body: items, braces, span }))
+    Ok((rest, Block { kind: path.first, label, body: items, braces, span }))
 }
 
 /// Reads the body of a record and where its braces stand.

@@ -43,7 +43,7 @@ use capstan_types::quantity::Currency;
 
 use self::input::{Context, Tokens};
 use self::token::{Kind, Lexed, Token};
-use crate::ast::File;
+use crate::ast::{File, Set};
 use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
 
@@ -100,6 +100,39 @@ pub fn parse(file: &FileId, text: &str) -> Parsed {
     Parsed { file: File { file: file.clone(), entries, comments }, diagnostics }
 }
 
+/// Reads a change as it stands on the command line: `chat.load.peak = 80 req/s`, `own.price *= 2`.
+/// Places are in `text`; `currency` is the plan's and says what `¥` means.
+pub fn parse_assignment(
+    file: &FileId,
+    text: &str,
+    currency: Option<Currency>,
+) -> Result<Set, Vec<Diagnostic>> {
+    if text.len() > MAX_BYTES {
+        return Err(too_long(file).diagnostics);
+    }
+    let Lexed { tokens, diagnostics, .. } = token::lex(file, text);
+    let (tokens, unbalanced) = brackets::balance(file, text, &tokens);
+    let yen = currency.filter(|currency| [Currency::CNY, Currency::JPY].contains(currency));
+    let context = Context { file, text, yen, diagnostics: RefCell::new(Vec::new()) };
+    diagnostics.into_iter().chain(unbalanced).for_each(|found| context.report(found));
+    let set = match item::assignment(Tokens::new(&tokens, &context)) {
+        Ok((rest, set)) => {
+            if rest.kind() != Kind::End {
+                let message = format!("expected the end, found {}", expr::describe(rest));
+                context.report(context.error(codes::SEPARATOR, rest.span(), message));
+            }
+            Some(set)
+        }
+        Err(error) => {
+            expr::report(&context, &error);
+            None
+        }
+    };
+    let mut diagnostics = context.diagnostics.into_inner();
+    diagnostic::sort(&mut diagnostics);
+    set.filter(|_| diagnostics.is_empty()).ok_or(diagnostics)
+}
+
 /// Returns what `¥` means: the plan's currency, where that is one of the two.
 fn yen(text: &str, tokens: &[Token]) -> Option<Currency> {
     tokens.windows(3).find_map(|three| match three {
@@ -120,4 +153,31 @@ fn too_long(file: &FileId) -> Parsed {
 fn nothing(file: &FileId, diagnostic: Diagnostic) -> Parsed {
     let empty = File { file: file.clone(), entries: Vec::new(), comments: Vec::new() };
     Parsed { file: empty, diagnostics: vec![diagnostic] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ast::{ExprKind, SetOp};
+
+    fn assignment(text: &str) -> Result<Set, Vec<String>> {
+        let set = parse_assignment(&FileId::new("--set"), text, Some(Currency::JPY));
+        set.map_err(|all| all.into_iter().map(|found| format!("{}: {}", found.code, found.message)).collect())
+    }
+
+    #[test]
+    fn a_change_on_the_command_line_is_read_like_one_in_a_scenario() {
+        let set = assignment("chat.load.peak=80 req/s").expect("a change");
+        assert_eq!((set.path.dotted().as_str(), set.op), ("chat.load.peak", SetOp::To));
+        assert!(matches!(set.value.kind, ExprKind::Quantity(ref peak) if peak.value == 80.0));
+        assert!(assignment("a.b *= 3.5").is_ok_and(|set| set.op == SetOp::Times));
+        assert!(assignment("a = ¥5").is_ok());
+        assert_eq!(assignment("a = 5 kw"), Err(vec!["E0102: unknown unit `kw`".to_owned()]));
+        assert_eq!(
+            assignment("a"),
+            Err(vec!["E0101: expected `=`, `*=` or `+=`, found the end of the file".to_owned()])
+        );
+        assert_eq!(assignment("a = 1, b = 2"), Err(vec!["E0111: expected the end, found `,`".to_owned()]));
+        assert!(assignment("").is_err());
+    }
 }

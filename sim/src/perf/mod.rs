@@ -18,6 +18,7 @@ pub mod parameters;
 pub mod rejection;
 pub mod roofline;
 pub mod step;
+pub mod training;
 
 pub use device::Device;
 pub use memory::{Fit, ServingMemory};
