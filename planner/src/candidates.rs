@@ -168,7 +168,9 @@ fn splits(serve: &Serve, shapes: &[&NodeShape]) -> Vec<Ranks> {
 }
 
 fn powers_up_to(most: u32) -> Vec<u32> {
-    std::iter::successors(Some(1_u32), |&power| power.checked_mul(2)).take_while(|&power| power <= most).collect()
+    std::iter::successors(Some(1_u32), |&power| power.checked_mul(2))
+        .take_while(|&power| power <= most)
+        .collect()
 }
 
 /// Returns (replicas per node, nodes per replica) of a split on a shape, or none where it does not lie well there.
@@ -199,7 +201,9 @@ fn collect(
         let Ranks { tensor, pipeline } = trial.ranks;
         let words = format!("{tensor} × {pipeline} ranks, {}", trial.precision.word());
         match &trial.outcome {
-            Err(reason) => tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}")),
+            Err(reason) => {
+                tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}"))
+            }
             Ok(done) => ways.push(Way {
                 candidate: Candidate {
                     shape: shape.id.clone(),
