@@ -138,6 +138,7 @@ fn suggestion(word: &str) -> Option<String> {
         "C" | "F" | "degC" => {
             return Some("temperatures are in kelvin: 25 degrees Celsius are `298 K`".to_owned());
         }
+        "km" | "cm" | "mm" => return Some("lengths are in metres: `0.5 meter`".to_owned()),
         "week" | "weeks" | "w" | "wk" => return Some("a week is written `7 d`".to_owned()),
         _ => {}
     }

@@ -160,11 +160,12 @@ pub(super) fn read(text: &str, parts: &Extent, yen: Option<Currency>) -> Result<
 fn number(text: &str, parts: &Extent) -> Result<(f64, Option<Decimal>), QuantityError> {
     let written = &text[parts.number.clone()];
     let bad = |message: &str| QuantityError::new(Mistake::Number, parts.number.clone(), message);
-    if written.contains("__") || written.contains("_.") || written.contains("._") || written.ends_with('_') {
-        return Err(bad("`_` stands only between two digits"));
-    }
     let plain: String;
     let digits = if written.contains('_') {
+        let apart = ["__", "_.", "._"].iter().any(|pair| written.contains(pair)) || written.ends_with('_');
+        if apart {
+            return Err(bad("`_` stands only between two digits"));
+        }
         plain = written.replace('_', "");
         &plain
     } else {
@@ -222,7 +223,8 @@ fn unit(text: &str, range: Range<usize>, start: Unit) -> Result<Unit, QuantityEr
             && one != other
         {
             let message = format!("{one} and {other} in one quantity");
-            return Err(QuantityError::new(Mistake::CurrencySign, at..end, message));
+            let error = QuantityError::new(Mistake::CurrencySign, at..end, message);
+            return Err(error.help("exchange rates stand in the price file, with their date"));
         }
         let factor = if operator == Some('/') { atom.inverse() } else { atom };
         let joined = total.times(factor).filter(|_| n_atoms <= MAX_ATOMS);

@@ -1,0 +1,183 @@
+//! How is the text of a plan read?
+//!
+//! In three passes: [`token`] finds the words, [`brackets`] pairs the brackets and drops newlines that
+//! separate nothing, [`item`] and [`expr`] build the tree with nom over the slice of tokens. Recovery
+//! is at the end of an entry: a file with ten mistakes gives ten messages. The grammar:
+//!
+//! ```text
+//! file   = { sep } [ entry { sep { sep } entry } { sep } ] ;       sep = newline | "," | ";" ;
+//! entry  = use | param | let | item ;      param = "param" ident "=" expr ;      let = "let" ident "=" expr ;
+//! use    = "use" [ "catalog" | "prices" ] string [ "as" ident ] ;
+//! item   = block | clause | set | field ;  block = ident [ ident | string ] "{" body(item) "}" ;
+//! body(x)= { sep } [ x { sep { sep } x } { sep } ] ;
+//! field  = path ( "=" | "<=" | ">=" | "in" ) expr ;
+//! clause = ( "require" | "prefer" | "warn" | "expect" ) [ ident ":" ] expr [ "else" string ] ;
+//! set    = "set" path ( "=" | "*=" | "+=" ) expr ;
+//! expr   = or [ ".." sum | "in" sum ".." sum [ "@" quantity ] ] ;
+//! or     = and { "or" and } ;  and = not { "and" not } ;  not = [ "not" ] cmp ;
+//! cmp    = sum [ ( "<=" | ">=" | "<" | ">" | "==" | "!=" ) sum ] ;
+//! sum    = product { ("+"|"-") product } ;  product = unary { ("*"|"/") unary } ;  unary = [ "-" ] primary ;
+//! primary= date | time | quantity | string | "true" | "false" | call | path | list | "{" body(field) "}" | "(" expr ")" ;
+//! call   = path "(" [ arg { "," arg } [","] ] ")" ;  arg = [ ident "=" ] expr ;  list = "[" [ expr { "," expr } [","] ] "]" ;
+//! path   = ident { "." ident } ;  ident = (letter|"_") { letter | digit | "_" } ;
+//! date   = 4digit "-" 2digit "-" 2digit ;  time = 2digit ":" 2digit ;
+//! quantity = [ "$"|"€"|"£"|"¥" ] number [ unit ] ;  number = digits [ "." digits ] ;
+//! unit   = atom { ("/"|"*") atom } ;  atom = "%" | letter { letter | digit } ;
+//! string = '"' { char | \" | \\ | \n | \t } '"' ;  comment = "#" to the end of the line ;
+//! ```
+//! Reserved words, never a name or a unit: `in or and not else as true false`. Newlines are blanks
+//! inside `(` and `[`, after an operator, and after `in and or not else`; the innermost bracket
+//! decides. Dates and times are tried before numbers. Where quantities end: [`capstan_types::quantity`].
+
+mod brackets;
+mod expr;
+mod input;
+mod item;
+mod literal;
+mod token;
+
+use std::cell::RefCell;
+
+use capstan_types::place::{FileId, Span};
+use capstan_types::quantity::Currency;
+
+use self::input::{Context, Tokens};
+use self::token::{Kind, Lexed, Token};
+use crate::ast::{File, Set};
+use crate::codes;
+use crate::diagnostic::{self, Diagnostic};
+
+/// Longest plan file.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// A tree and the mistakes in its text. The tree is complete where no diagnostic is an error.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "the mistakes want to be shown"]
+pub struct Parsed {
+    /// What could be read.
+    pub file: File,
+    /// All mistakes, in the order of their places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Parsed {
+    /// Was everything read?
+    pub fn is_clean(&self) -> bool {
+        !self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads a plan file from bytes, which must be UTF-8.
+pub fn parse_bytes(file: &FileId, bytes: &[u8]) -> Parsed {
+    if bytes.len() > MAX_BYTES {
+        return too_long(file);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(file, text),
+        Err(error) => {
+            let at = error.valid_up_to() as u32;
+            let end = (at as usize + error.error_len().unwrap_or(1)).min(bytes.len()) as u32;
+            let place = Span::new(at, end).in_file(file);
+            let diagnostic = Diagnostic::error(codes::NOT_UTF8, place, "the file is not UTF-8");
+            nothing(file, diagnostic.help("save it as UTF-8, without a byte-order mark"))
+        }
+    }
+}
+
+/// Reads a plan file.
+pub fn parse(file: &FileId, text: &str) -> Parsed {
+    if text.len() > MAX_BYTES {
+        return too_long(file);
+    }
+    let Lexed { tokens, comments, diagnostics } = token::lex(file, text);
+    let yen = yen(text, &tokens);
+    let (tokens, unbalanced) = brackets::balance(file, text, &tokens);
+    let context = Context { file, text, yen, diagnostics: RefCell::new(Vec::new()) };
+    diagnostics.into_iter().chain(unbalanced).for_each(|found| context.report(found));
+    let entries = item::file(Tokens::new(&tokens, &context));
+    let mut diagnostics = context.diagnostics.into_inner();
+    diagnostic::sort(&mut diagnostics);
+    Parsed { file: File { file: file.clone(), entries, comments }, diagnostics }
+}
+
+/// Reads a change as it stands on the command line: `chat.load.peak = 80 req/s`, `own.price *= 2`.
+/// Places are in `text`; `currency` is the plan's and says what `¥` means.
+pub fn parse_assignment(
+    file: &FileId,
+    text: &str,
+    currency: Option<Currency>,
+) -> Result<Set, Vec<Diagnostic>> {
+    if text.len() > MAX_BYTES {
+        return Err(too_long(file).diagnostics);
+    }
+    let Lexed { tokens, diagnostics, .. } = token::lex(file, text);
+    let (tokens, unbalanced) = brackets::balance(file, text, &tokens);
+    let yen = currency.filter(|currency| [Currency::CNY, Currency::JPY].contains(currency));
+    let context = Context { file, text, yen, diagnostics: RefCell::new(Vec::new()) };
+    diagnostics.into_iter().chain(unbalanced).for_each(|found| context.report(found));
+    let set = match item::assignment(Tokens::new(&tokens, &context)) {
+        Ok((rest, set)) => {
+            if rest.kind() != Kind::End {
+                let message = format!("expected the end, found {}", expr::describe(rest));
+                context.report(context.error(codes::SEPARATOR, rest.span(), message));
+            }
+            Some(set)
+        }
+        Err(error) => {
+            expr::report(&context, &error);
+            None
+        }
+    };
+    let mut diagnostics = context.diagnostics.into_inner();
+    diagnostic::sort(&mut diagnostics);
+    set.filter(|_| diagnostics.is_empty()).ok_or(diagnostics)
+}
+
+/// Returns what `¥` means: the plan's currency, where that is one of the two.
+fn yen(text: &str, tokens: &[Token]) -> Option<Currency> {
+    tokens.windows(3).find_map(|three| match three {
+        [field, equals, code] if equals.kind == Kind::Assign && &text[field.span.range()] == "currency" => {
+            Currency::from_code(&text[code.span.range()])
+                .filter(|currency| [Currency::CNY, Currency::JPY].contains(currency))
+        }
+        _ => None,
+    })
+}
+
+fn too_long(file: &FileId) -> Parsed {
+    let message = format!("the file is longer than {} MiB", MAX_BYTES / 1024 / 1024);
+    let diagnostic = Diagnostic::error(codes::TOO_LONG, Span::default().in_file(file), message);
+    nothing(file, diagnostic.help("large tables belong in a catalog or a trace"))
+}
+
+fn nothing(file: &FileId, diagnostic: Diagnostic) -> Parsed {
+    let empty = File { file: file.clone(), entries: Vec::new(), comments: Vec::new() };
+    Parsed { file: empty, diagnostics: vec![diagnostic] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ast::{ExprKind, SetOp};
+
+    fn assignment(text: &str) -> Result<Set, Vec<String>> {
+        let set = parse_assignment(&FileId::new("--set"), text, Some(Currency::JPY));
+        set.map_err(|all| all.into_iter().map(|found| format!("{}: {}", found.code, found.message)).collect())
+    }
+
+    #[test]
+    fn a_change_on_the_command_line_is_read_like_one_in_a_scenario() {
+        let set = assignment("chat.load.peak=80 req/s").expect("a change");
+        assert_eq!((set.path.dotted().as_str(), set.op), ("chat.load.peak", SetOp::To));
+        assert!(matches!(set.value.kind, ExprKind::Quantity(ref peak) if peak.value == 80.0));
+        assert!(assignment("a.b *= 3.5").is_ok_and(|set| set.op == SetOp::Times));
+        assert!(assignment("a = ¥5").is_ok());
+        assert_eq!(assignment("a = 5 kw"), Err(vec!["E0102: unknown unit `kw`".to_owned()]));
+        assert_eq!(
+            assignment("a"),
+            Err(vec!["E0101: expected `=`, `*=` or `+=`, found the end of the file".to_owned()])
+        );
+        assert_eq!(assignment("a = 1, b = 2"), Err(vec!["E0111: expected the end, found `,`".to_owned()]));
+        assert!(assignment("").is_err());
+    }
+}
