@@ -4,14 +4,21 @@
 //! never an error and never a panic; [`grammar`] holds the language's grammar as EBNF.
 
 pub mod ast;
+pub mod check;
 pub mod codes;
 pub mod diagnostic;
+mod evaluate;
 pub mod format;
 pub mod grammar;
+pub mod overrides;
+pub mod references;
 pub mod render;
 
 pub use capstan_types::quantity::nearest;
+pub use check::{CheckContext, Source, TraceFacts, check};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::format;
 pub use grammar::{Parsed, parse, parse_assignment, parse_bytes};
+pub use overrides::{Change, Changed, apply_overrides, parse_change, scenario_changes};
+pub use references::{Reference, ReferenceKind, references};
 pub use render::render_plain;

@@ -5,12 +5,21 @@
 //! never used again; a new mistake gets a new one.
 
 mod answers;
+mod checking;
+mod files;
 mod lexing;
 mod names;
 mod quantities;
 mod syntax;
 
 pub use answers::{CATALOG_ROW, CATALOG_TEXT, NO_CANDIDATE, NOT_PLANNED, UNREADABLE_FILE};
+pub use checking::{
+    BAD_ARGUMENT, CIRCLE, CONTRADICTION, MISPLACED, MISSING_BLOCK, NOTHING_TO_SET, NOT_A_CONDITION, NO_RESULT,
+    OUT_OF_RANGE, OUTSIDE_HORIZON, UNKNOWN_FUNCTION, UNUSED_NAME,
+};
+pub use files::{
+    PATH_LEAVES_FOLDER, TRACE_COLUMNS, TRACE_EMPTY, TRACE_ORDER, TRACE_VALUE,
+};
 pub use lexing::{
     BAD_CHARACTER, BAD_DATE, BAD_ESCAPE, BAD_NUMBER, BAD_TIME, BYTE_ORDER_MARK, FOREIGN_NAME, NOT_UTF8,
     OPEN_BRACKET, OPEN_STRING, STRAY_BRACKET, TOO_DEEP, TOO_LONG, TOO_MANY,
@@ -46,8 +55,15 @@ pub struct Entry {
 
 /// Returns every entry, in the order of the codes within each group.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    let groups: [&'static [Entry]; 5] =
-        [&lexing::ENTRIES, &syntax::ENTRIES, &quantities::ENTRIES, &names::ENTRIES, &answers::ENTRIES];
+    let groups: [&'static [Entry]; 7] = [
+        &lexing::ENTRIES,
+        &syntax::ENTRIES,
+        &quantities::ENTRIES,
+        &names::ENTRIES,
+        &checking::ENTRIES,
+        &answers::ENTRIES,
+        &files::ENTRIES,
+    ];
     groups.into_iter().flatten()
 }
 
