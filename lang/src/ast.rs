@@ -258,28 +258,38 @@ pub struct Text {
     pub span: Span,
 }
 
-/// Identifiers joined by points.
+/// Identifiers joined by points. Most are one identifier, which needs no list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// The parts; never empty.
-    pub segments: Vec<Name>,
+    /// The first part.
+    pub first: Name,
+    /// The parts after points.
+    pub rest: Vec<Name>,
     /// The whole path.
     pub span: Span,
 }
 
 impl Path {
+    /// Returns the path of one identifier.
+    pub fn of(name: Name) -> Self {
+        let span = name.span;
+        Path { first: name, rest: Vec::new(), span }
+    }
+
+    /// Returns the parts in order.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &Name> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
     /// Returns the path as written, without blanks.
     pub fn dotted(&self) -> String {
-        let parts: Vec<&str> = self.segments.iter().map(|name| name.text.as_str()).collect();
+        let parts: Vec<&str> = self.segments().map(|name| name.text.as_str()).collect();
         parts.join(".")
     }
 
     /// Returns the identifier where the path is only one.
     pub fn as_name(&self) -> Option<&Name> {
-        match self.segments.as_slice() {
-            [one] => Some(one),
-            _ => None,
-        }
+        self.rest.is_empty().then_some(&self.first)
     }
 }
 

@@ -4,12 +4,14 @@
 //! never an error and never a panic; [`grammar`] holds the language's grammar as EBNF.
 
 pub mod ast;
+pub mod catalog;
 pub mod check;
 pub mod codes;
 pub mod diagnostic;
 mod evaluate;
 pub mod format;
 pub mod grammar;
+pub mod mismatch;
 pub mod overrides;
 pub mod references;
 pub mod render;

@@ -104,7 +104,9 @@ impl Found<'_> {
                     self.add(kind, &path, span);
                 }
             }
-            (Expr { kind: ExprKind::Record(fields), .. }, _) => fields.iter().for_each(|field| self.field(field)),
+            (Expr { kind: ExprKind::Record(fields), .. }, _) => {
+                fields.iter().for_each(|field| self.field(field))
+            }
             _ => {}
         }
     }
@@ -112,10 +114,12 @@ impl Found<'_> {
     /// Returns the string of a `let` or `param`.
     fn bound(&self, name: &str) -> Option<(String, Span)> {
         self.file.entries.iter().find_map(|entry| match entry {
-            Entry::Let(binding) | Entry::Param(binding) if binding.name.text == name => match &binding.value {
-                Expr { kind: ExprKind::Text(path), span } => Some((path.clone(), *span)),
-                _ => None,
-            },
+            Entry::Let(binding) | Entry::Param(binding) if binding.name.text == name => {
+                match &binding.value {
+                    Expr { kind: ExprKind::Text(path), span } => Some((path.clone(), *span)),
+                    _ => None,
+                }
+            }
             _ => None,
         })
     }
@@ -132,7 +136,8 @@ mod tests {
         for inside in ["a.toml", "a/b.csv.gz", "./a", "..a/b", "a/.b"] {
             assert!(stays_inside(inside), "{inside}");
         }
-        for outside in ["", "/etc/passwd", "../a", "a/../b", "a/..", "a//b", "C:\\a", "c:a", "a\\b", "~/../b"] {
+        for outside in ["", "/etc/passwd", "../a", "a/../b", "a/..", "a//b", "C:\\a", "c:a", "a\\b", "~/../b"]
+        {
             assert!(!stays_inside(outside), "{outside}");
         }
     }
@@ -148,7 +153,12 @@ mod tests {
         use ReferenceKind as Kind;
         assert_eq!(
             listed,
-            [(Kind::Catalog, "own.toml"), (Kind::Prices, "p.toml"), (Kind::Trace, "a.csv"), (Kind::Trace, "b.csv")]
+            [
+                (Kind::Catalog, "own.toml"),
+                (Kind::Prices, "p.toml"),
+                (Kind::Trace, "a.csv"),
+                (Kind::Trace, "b.csv")
+            ]
         );
         let codes: Vec<_> = diagnostics.iter().map(|one| one.code).collect();
         assert_eq!(codes, [codes::PATH_LEAVES_FOLDER]);

@@ -119,6 +119,24 @@ mod tests {
     }
 
     #[test]
+    fn other_places_follow_with_their_labels() {
+        let source = "let b = f(1, 2]\n";
+        let file = FileId::new("x.plan");
+        let found = Diagnostic::error(
+            codes::STRAY_BRACKET,
+            Span::new(14, 15).in_file(&file),
+            "this `]` cannot close `(`",
+        )
+        .also(Span::new(9, 10).in_file(&file), "opened here")
+        .because("brackets come in pairs");
+        assert_eq!(
+            render_plain(&[found], |_| Some(source)),
+            "error[E0010]: this `]` cannot close `(`\n  ┌─ x.plan:1:15\n1 │ let b = f(1, 2]\n  │               ^\n  \
+             ┌─ x.plan:1:10\n1 │ let b = f(1, 2]\n  │          - opened here\n  = because brackets come in pairs\n"
+        );
+    }
+
+    #[test]
     fn columns_count_characters() {
         assert!(show("é = 15 TB", (5, 10)).contains("pretrain.plan:1:5\n"));
     }

@@ -118,6 +118,15 @@ fn limits_hold() {
     assert_eq!(found(nested(64).as_bytes()), []);
     assert!(found(nested(65).as_bytes()).contains(&codes::TOO_DEEP));
     assert!(found(nested(1_000_000).as_bytes()).contains(&codes::TOO_DEEP));
+    for (open, close) in [("(", ")"), ("f(", ")"), ("{ a = ", "}"), ("- (", ")"), ("not (1 + 2 * (", "))")] {
+        let n = 64 / open.matches(['(', '{']).count();
+        let text = format!("x = {}1{}", open.repeat(n), close.repeat(n));
+        assert_eq!(found(text.as_bytes()), [], "{open}");
+        assert!(format(&text).is_ok());
+    }
+    let blocks = format!("{}{}", "a { ".repeat(64), "}".repeat(64));
+    assert_eq!(found(blocks.as_bytes()), []);
+    assert!(format(&blocks).is_ok());
     let many = "? = 1\n".repeat(2_000);
     assert_eq!(found(many.as_bytes()).len(), 1_001);
     assert!(found(many.as_bytes()).contains(&codes::TOO_MANY));

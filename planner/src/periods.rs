@@ -1,7 +1,7 @@
 //! Which months are planned as one, and what money in them is worth today.
 
 use capstan_types::blueprint::Period;
-use capstan_types::spec::Spec;
+use capstan_types::spec::{Site, Spec, Train};
 use capstan_types::units::HOURS_PER_MONTH;
 use jiff::civil::Date;
 
@@ -35,10 +35,12 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
     for train in &spec.trains {
         cuts.extend(train.start.iter().map(|start| month_of(spec, start.value)));
         cuts.extend(train.finish.iter().map(|finish| month_after(spec, finish.value)));
+        cuts.extend(job_cuts(spec, train));
     }
     for fleet in &spec.fleets {
         cuts.extend(fleet.until.iter().map(|&until| month_after(spec, until)));
     }
+    cuts.extend(spec.sites.iter().filter(|site| site.is_own()).map(|site| lead_months(site).min(months)));
     cuts.sort_unstable();
     cuts.dedup();
     let monthly = monthly_rate(spec.frame.discount_per_year);
@@ -48,6 +50,19 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
             Period { first_month, months, discount: annuity(monthly, first_month, months) }
         })
         .collect()
+}
+
+/// Returns month boundaries inside the window of a job, so that it need not hold machines long after its end.
+fn job_cuts(spec: &Spec, train: &Train) -> Vec<u32> {
+    let first = train.start.as_ref().map_or(0, |start| month_of(spec, start.value));
+    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| month_after(spec, finish.value));
+    let step = last.saturating_sub(first).div_ceil(MOST_PERIODS).max(1);
+    (first..last).step_by(step as usize).collect()
+}
+
+/// Returns the whole months until owned machines that are ordered on the first day stand at a site.
+pub fn lead_months(site: &Site) -> u32 {
+    site.lead_time_months.max(0.0).ceil() as u32
 }
 
 /// Returns the monthly rate of an effective yearly rate: (1 + r)^(1/12) − 1.

@@ -13,5 +13,7 @@ pub mod origin;
 pub mod place;
 pub mod quantity;
 pub mod spec;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod traffic;
 pub mod units;

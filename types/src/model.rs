@@ -104,8 +104,52 @@ impl Model {
         Bytes(values * precision.weight_bytes())
     }
 
+    /// Returns the parameters that the sizes give, in billions (10⁹).
+    ///
+    /// Embeddings, attention, feed-forward layers, routers and two norms a layer; biases and norms of heads are
+    /// left out, which is below 1 % in every catalog row.
+    pub fn computed_params_b(&self) -> f64 {
+        self.params_with(|experts| experts.routed)
+    }
+
+    /// Returns the parameters that one token visits, from the sizes, in billions (10⁹).
+    pub fn computed_active_params_b(&self) -> f64 {
+        self.params_with(|experts| experts.active)
+    }
+
+    fn params_with(&self, routed: impl Fn(Experts) -> u32) -> f64 {
+        let [layers, hidden, vocab, ffn] = [self.layers, self.hidden, self.vocab, self.ffn].map(f64::from);
+        let embeddings = vocab * hidden * if self.tied { 1.0 } else { 2.0 };
+        let matrices = if self.gated { 3.0 } else { 2.0 };
+        let dense = f64::from(self.dense_layers()) * matrices * hidden * ffn;
+        let sparse = self.experts.map_or(0.0, |experts| {
+            let routed = f64::from(routed(experts)) * f64::from(experts.width);
+            let shared = f64::from(experts.shared) * f64::from(experts.shared_width);
+            let router = hidden * f64::from(experts.routed);
+            f64::from(experts.layers) * (3.0 * hidden * (routed + shared) + router)
+        });
+        let norms = (2.0 * layers + 1.0) * hidden;
+        (embeddings + layers * self.attention_params() + dense + sparse + norms) / 1e9
+    }
+
+    /// Returns the parameters of attention in one layer; latent attention as in DeepSeek-V2 (arXiv 2405.04434,
+    /// section 2.1).
+    fn attention_params(&self) -> f64 {
+        let [hidden, heads, kv_heads, size] = [self.hidden, self.heads, self.kv_heads, self.head_dim].map(f64::from);
+        let Some(latent) = self.latent else {
+            return hidden * size * (heads + 2.0 * kv_heads) + heads * size * hidden;
+        };
+        let [query, kv] = [latent.query_rank, latent.kv_rank].map(f64::from);
+        let [nope, rope, value] = [latent.nope, latent.rope, latent.value].map(f64::from);
+        let queries = match latent.query_rank {
+            0 => hidden * heads * (nope + rope),
+            _ => hidden * query + query * heads * (nope + rope),
+        };
+        queries + hidden * (kv + rope) + kv * heads * (nope + value) + heads * value * hidden
+    }
+
     /// Returns how many layers have a dense feed-forward part.
     pub fn dense_layers(&self) -> u32 {
-        self.layers - self.experts.map_or(0, |experts| experts.layers)
+        self.layers.saturating_sub(self.experts.map_or(0, |experts| experts.layers))
     }
 }

@@ -118,7 +118,8 @@ impl Checker<'_> {
             (CompareOp::AtLeast, Some(share)) => (Some(limit(share.value)), None),
             (CompareOp::AtMost, Some(share)) => (None, Some(limit(share.value))),
             _ => {
-                let found = self.values.error(codes::WRONG_OPERATOR, *op_span, "a share has a limit: `<=` or `>=`");
+                let found =
+                    self.values.error(codes::WRONG_OPERATOR, *op_span, "a share has a limit: `<=` or `>=`");
                 self.values.report(found.help("write `spot <= 30%` or `reserved(1 y) >= 20%`"));
                 return None;
             }
@@ -186,8 +187,7 @@ impl Checker<'_> {
             self.values.report(self.values.error(codes::OUT_OF_RANGE, term.value.span, message));
             return None;
         };
-        self.term_is_sold(term_months, term.value.span)
-            .then_some(PurchaseOption::Reserved { term_months })
+        self.term_is_sold(term_months, term.value.span).then_some(PurchaseOption::Reserved { term_months })
     }
 
     fn term_is_sold(&self, term_months: u32, span: Span) -> bool {
@@ -197,7 +197,10 @@ impl Checker<'_> {
         let (message, help) = match (fits, sold) {
             (true, true) => return true,
             (false, _) => (
-                format!("the term of {term_months} months is longer than the horizon of {}", self.frame.months),
+                format!(
+                    "the term of {term_months} months is longer than the horizon of {}",
+                    self.frame.months
+                ),
                 "lengthen `horizon`, or take a shorter term".to_owned(),
             ),
             (true, false) => {

@@ -136,7 +136,9 @@ impl<'a> Checker<'a> {
             Item::Block(block) => (block.kind.span, "a block", ""),
             Item::Clause(clause) => (clause.kind_span, "a rule", "rules stand in a `budget` block"),
             Item::Set(set) => (set.span, "`set`", "changes stand in a `scenario` block"),
-            Item::Field(field) => (field.span, "a field", "fields stand in blocks; values get names with `let`"),
+            Item::Field(field) => {
+                (field.span, "a field", "fields stand in blocks; values get names with `let`")
+            }
         };
         let found = self.values.error(codes::MISPLACED, span, format!("{what} cannot stand in {place}"));
         self.values.report(if help.is_empty() { found } else { found.help(help) });
@@ -153,7 +155,9 @@ impl<'a> Checker<'a> {
                 self.values.report(found.help("letters, digits and `_`, no quotes"));
                 None
             }
-            (Some(label), LabelRule::Word(words)) => self.word(label.text(), label.span(), words).map(str::to_owned),
+            (Some(label), LabelRule::Word(words)) => {
+                self.word(label.text(), label.span(), words).map(str::to_owned)
+            }
             (Some(label), LabelRule::None) => {
                 let message = format!("`{kind}` has no name");
                 self.values.report(self.values.error(codes::MISPLACED, label.span(), message));
@@ -199,7 +203,8 @@ impl<'a> Checker<'a> {
                 continue;
             }
             let place = self.place(binding.name.span);
-            let found = crate::Diagnostic::warning(codes::UNUSED_NAME, place, format!("nothing uses `{name}`"));
+            let found =
+                crate::Diagnostic::warning(codes::UNUSED_NAME, place, format!("nothing uses `{name}`"));
             self.values.report(found.help("use it or leave it out"));
         }
     }

@@ -70,7 +70,9 @@ impl Checker<'_> {
     fn peak_at(&self, argument: &Argument) -> Option<f64> {
         match self.values.evaluate(&argument.value)? {
             Value::Time(time) => Some(f64::from(time.hour()) + f64::from(time.minute()) / 60.0),
-            other => self.wrong_kind("peak_at", argument.value.span, "a time of day such as `14:00`", other.noun()),
+            other => {
+                self.wrong_kind("peak_at", argument.value.span, "a time of day such as `14:00`", other.noun())
+            }
         }
     }
 }

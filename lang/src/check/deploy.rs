@@ -17,7 +17,11 @@ const MOST_LETTERS: usize = 63;
 /// The kind of block.
 pub static DEPLOY: Table = Table {
     label: LabelRule::Word(TARGETS),
-    ..Table::named("deploy", "Where manifests go; `kubernetes` is planned, the other targets are not yet.", FIELDS)
+    ..Table::named(
+        "deploy",
+        "Where manifests go; `kubernetes` is planned, the other targets are not yet.",
+        FIELDS,
+    )
 };
 
 static FIELDS: &[FieldRow] = &[

@@ -110,7 +110,8 @@ impl Checker<'_> {
     fn given(&self, row: &'static FieldRow, field: &Field) -> Option<Given> {
         let name = row.name;
         if row.status == Status::NotYet {
-            let found = self.values.error(codes::NOT_PLANNED, field.span, format!("`{name}` is not planned yet"));
+            let found =
+                self.values.error(codes::NOT_PLANNED, field.span, format!("`{name}` is not planned yet"));
             self.values.report(found.help("leave it out; nothing would follow from it"));
             return None;
         }

@@ -102,7 +102,10 @@ fn belongs(checker: &Checker<'_>, fields: &Fields, shape: &str, site: &str) {
     if row.provider == site.provider {
         return;
     }
-    let message = format!("`{shape}` is a machine of `{}`, but `{}` is run by `{}`", row.provider, site.name, site.provider);
+    let message = format!(
+        "`{shape}` is a machine of `{}`, but `{}` is run by `{}`",
+        row.provider, site.name, site.provider
+    );
     let found = checker.values.error(codes::CONTRADICTION, fields.place_of("shape").span(), message);
     checker.values.report(found.help(format!("name a machine of `{}`", site.provider)));
 }

@@ -149,7 +149,8 @@ fn peak(checker: &Checker<'_>, fields: &Fields, basis: &Basis<'_>, name: &str) -
     }
     if let Basis::Trace(facts) = basis {
         let peak = facts.busiest_requests_per_s;
-        let text = format!("the peak of `{name}` is that of the busiest ten minutes of its trace, {peak:.3} req/s");
+        let text =
+            format!("the peak of `{name}` is that of the busiest ten minutes of its trace, {peak:.3} req/s");
         checker.assume(&fields.place, text);
         return Some(peak);
     }
@@ -163,7 +164,8 @@ fn lengths(checker: &Checker<'_>, fields: &Fields, name: &str, basis: &Basis<'_>
     if let Some(tokens) = fields.number(name) {
         return Some(Lengths::fixed(tokens.round()));
     }
-    let of = |prompt: &Lengths, output: &Lengths| if name == "prompt" { prompt.clone() } else { output.clone() };
+    let of =
+        |prompt: &Lengths, output: &Lengths| if name == "prompt" { prompt.clone() } else { output.clone() };
     match basis {
         Basis::Traffic(traffic) => Some(of(&traffic.prompt, &traffic.output)),
         Basis::Trace(facts) => Some(of(&facts.prompt, &facts.output)),

@@ -94,7 +94,10 @@ static EXPERT_FIELDS: &[FieldRow] = &[
         .means("Experts that every token visits.")
         .shown("= 1", "= 2"),
     size("shared_width").default("`width`").means("Width of one shared expert.").shown("= 2048", "= 4096"),
-    size("layers").default("all layers").means("Layers with experts; the others are dense.").shown("= 16", "= 8"),
+    size("layers")
+        .default("all layers")
+        .means("Layers with experts; the others are dense.")
+        .shown("= 16", "= 8"),
 ];
 
 /// Latent attention.
@@ -258,7 +261,9 @@ fn parameters(model: &Model) -> (f64, f64) {
             let rank = f(latent.query_rank);
             let queries = if rank > 0.0 { hidden * rank + rank * query } else { hidden * query };
             let compressed = hidden * f(latent.kv_rank + latent.rope);
-            queries + compressed + f(latent.kv_rank) * heads * f(latent.nope + latent.value)
+            queries
+                + compressed
+                + f(latent.kv_rank) * heads * f(latent.nope + latent.value)
                 + heads * f(latent.value) * hidden
         }
     };
@@ -327,8 +332,7 @@ fn consistent(checker: &Checker<'_>, fields: &Fields, model: &Model) -> bool {
     }
     if let Some(experts) = model.experts {
         if experts.active > experts.routed {
-            let message =
-                format!("a token cannot visit {} of {} experts", experts.active, experts.routed);
+            let message = format!("a token cannot visit {} of {} experts", experts.active, experts.routed);
             refuse("experts", message);
         }
         if experts.layers > model.layers {

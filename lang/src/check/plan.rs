@@ -86,14 +86,17 @@ pub(crate) fn fallback(catalog: &Catalog) -> Frame {
 /// Reads the frame into the checker and returns the name of the plan.
 pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) -> String {
     let Some((block, others)) = blocks.split_first() else {
-        let found = checker.values.error(codes::MISSING_BLOCK, Span::default(), "the file has no `plan` block");
+        let found =
+            checker.values.error(codes::MISSING_BLOCK, Span::default(), "the file has no `plan` block");
         checker.values.report(found.help("begin with `plan NAME { currency = USD }`"));
         return String::new();
     };
     for other in others {
         let message = "a file has one `plan` block";
         let found = checker.values.error(codes::MISSING_BLOCK, other.kind.span, message);
-        checker.values.report(found.also(checker.place(block.kind.span), "the first one").help("join the two"));
+        checker
+            .values
+            .report(found.also(checker.place(block.kind.span), "the first one").help("join the two"));
     }
     let name = checker.name_of(block, &PLAN).unwrap_or_default();
     let fields = checker.contents(&PLAN, block).fields;
@@ -110,7 +113,14 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) -> String {
     checker.frame.months = months(start, end);
     checker.frame.discount_per_year = match fields.quantity("discount") {
         Some(rate) => per_year(rate),
-        None => assumed(checker, &fields, &place, "discount", 0.0, "money keeps its value: the discount rate is 0"),
+        None => assumed(
+            checker,
+            &fields,
+            &place,
+            "discount",
+            0.0,
+            "money keeps its value: the discount rate is 0",
+        ),
     };
     checker.frame.minimize = match fields.word("minimize") {
         Some("cost_per_month") => Objective::CostPerMonth,

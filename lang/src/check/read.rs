@@ -143,7 +143,9 @@ impl Checker<'_> {
             _ => human(value, quantity.dimension, quantity.currency.or(Some(self.frame.currency))),
         };
         let (message, help) = match bounds {
-            Bounds::Positive => (format!("`{name}` is more than zero"), "write a number above zero".to_owned()),
+            Bounds::Positive => {
+                (format!("`{name}` is more than zero"), "write a number above zero".to_owned())
+            }
             Bounds::Within(least, most) => {
                 let (least, most) = (shown(least), shown(most));
                 let message = format!("`{name}` is from {least} to {most}");
@@ -208,7 +210,8 @@ impl Checker<'_> {
             _ => {
                 let message = "a horizon that is a duration is whole months or years";
                 let found = self.values.error(codes::OUT_OF_RANGE, expr.span, message);
-                self.values.report(found.help("write `3 y`, `18 mo`, or two dates: `2027-01-01 .. 2029-12-31`"));
+                self.values
+                    .report(found.help("write `3 y`, `18 mo`, or two dates: `2027-01-01 .. 2029-12-31`"));
                 None
             }
         }
@@ -247,7 +250,12 @@ impl Checker<'_> {
     }
 
     /// Returns the word of a choice, or none after a report.
-    pub(crate) fn word(&self, text: &str, span: Span, words: &'static [&'static str]) -> Option<&'static str> {
+    pub(crate) fn word(
+        &self,
+        text: &str,
+        span: Span,
+        words: &'static [&'static str],
+    ) -> Option<&'static str> {
         let found = words.iter().copied().find(|word| *word == text);
         if found.is_none() {
             let listed: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
@@ -307,7 +315,11 @@ impl Checker<'_> {
                 (codes::TOO_LARGE, format!("`{quantity}` is beyond every amount of money"), String::new())
             } else {
                 let message = format!("the plan counts in {own}, and no rate from {from} is known");
-                (codes::CURRENCIES, message, format!("write it in {own}, or give a dated rate with `use prices`"))
+                (
+                    codes::CURRENCIES,
+                    message,
+                    format!("write it in {own}, or give a dated rate with `use prices`"),
+                )
             };
             let found = self.values.error(code, span, message);
             self.values.report(if help.is_empty() { found } else { found.help(help) });

@@ -21,7 +21,8 @@ impl Checker<'_> {
             return Some(id);
         }
         let noun = referent.noun();
-        let found = self.values.error(codes::UNKNOWN_NAME, expr.span, format!("no {noun} is called `{name}`"));
+        let found =
+            self.values.error(codes::UNKNOWN_NAME, expr.span, format!("no {noun} is called `{name}`"));
         let known = self.known(referent);
         let similar = self.values.suggest(&name, known.iter().map(String::as_str));
         self.values.report(match (similar, referent) {
@@ -46,7 +47,12 @@ impl Checker<'_> {
                 Some(text) => Some(text),
                 None => Some(path.dotted()),
             },
-            _ => self.wrong_kind(field, expr.span, &format!("the name of a {}", referent.noun()), "something else"),
+            _ => self.wrong_kind(
+                field,
+                expr.span,
+                &format!("the name of a {}", referent.noun()),
+                "something else",
+            ),
         }
     }
 
@@ -123,7 +129,12 @@ impl Checker<'_> {
         let ExprKind::Record(fields) = &expr.kind else {
             return match expr.kind {
                 ExprKind::Error => None,
-                _ => self.wrong_kind(name, expr.span, "a record such as `{ h100_sxm <= 64 }`", "something else"),
+                _ => self.wrong_kind(
+                    name,
+                    expr.span,
+                    "a record such as `{ h100_sxm <= 64 }`",
+                    "something else",
+                ),
             };
         };
         let mut quotas: Vec<Quota> = Vec::new();

@@ -113,7 +113,8 @@ impl Checker<'_> {
             ExprKind::Chain(first, links) => self.joined(first, links),
             ExprKind::Compare(left, op, op_span, right) => self.compared(left, *op, *op_span, right),
             ExprKind::Call(call) if call.path.dotted() == "payback" => {
-                let found = self.values.error(codes::NOT_PLANNED, expr.span, "`payback(…)` is not planned yet");
+                let found =
+                    self.values.error(codes::NOT_PLANNED, expr.span, "`payback(…)` is not planned yet");
                 self.values.report(found.help("leave the rule out; `capstan diff` compares two plans"));
                 None
             }
@@ -184,7 +185,8 @@ impl Checker<'_> {
         let site = is_site == Some(true) || subject.is_some_and(|subject| declared_site(&subject.text));
         if subject.is_some() && site != *of_site {
             let (whose, whole) = if *of_site { ("sites", "workload") } else { ("workloads", "site") };
-            let message = format!("`{}` is known of {whose} and of the whole plan, not of a {whole}", word.text);
+            let message =
+                format!("`{}` is known of {whose} and of the whole plan, not of a {whole}", word.text);
             let found = self.values.error(codes::UNKNOWN_NAME, path.span, message);
             self.values.report(found.help(format!("write `{}` alone for the whole plan", word.text)));
             return None;

@@ -16,7 +16,8 @@ use crate::ast::Block;
 use crate::codes;
 
 /// The words of precisions.
-pub(crate) const PRECISIONS: &[&str] = &["fp16", "bf16", "fp8", "fp8_block", "int8", "int4", "nvfp4", "mxfp4"];
+pub(crate) const PRECISIONS: &[&str] =
+    &["fp16", "bf16", "fp8", "fp8_block", "int8", "int4", "nvfp4", "mxfp4"];
 
 /// The engine where the plan names none.
 const DEFAULT_ENGINE: &str = "vllm";
@@ -30,13 +31,10 @@ static FIELDS: &[FieldRow] = &[
         .needed()
         .means("The model.")
         .shown("= llama3_1_8b", "= \"meta-llama/Llama-3.1-70B-Instruct\""),
-    FieldRow::new("load", FieldType::Record(&load::LOAD), FACT)
-        .needed()
-        .means("Requests over time.")
-        .shown(
-            "= { rate = 5 req/s, prompt = 1 ktok, output = 250 tok }",
-            "= { rate = 9 req/s, prompt = 1 ktok, output = 250 tok }",
-        ),
+    FieldRow::new("load", FieldType::Record(&load::LOAD), FACT).needed().means("Requests over time.").shown(
+        "= { rate = 5 req/s, prompt = 1 ktok, output = 250 tok }",
+        "= { rate = 9 req/s, prompt = 1 ktok, output = 250 tok }",
+    ),
     FieldRow::new("availability", FieldType::Share, AT_LEAST)
         .bounds(Bounds::Within(0.0, 0.999_999_999))
         .means("Share of time in which the replicas needed are up.")
@@ -224,9 +222,12 @@ pub(crate) fn buy(checker: &Checker<'_>, fields: &Fields, name: &str) -> Vec<Buy
     match fields.get("buy").map(|given| &given.value) {
         Some(Stated::Buy(all)) => {
             let owned = all.iter().find(|buy| buy.option == PurchaseOption::Owned);
-            if owned.is_some_and(|buy| buy.at_least.is_some()) && !checker.sites.iter().any(|site| site.is_own()) {
+            if owned.is_some_and(|buy| buy.at_least.is_some())
+                && !checker.sites.iter().any(|site| site.is_own())
+            {
                 let message = "a share of owned machines needs a site of one's own";
-                let found = checker.values.error(codes::CONTRADICTION, fields.place_of("buy").span(), message);
+                let found =
+                    checker.values.error(codes::CONTRADICTION, fields.place_of("buy").span(), message);
                 checker.values.report(found.help("add a `site` block without `provider`"));
             }
             all.clone()
@@ -244,8 +245,10 @@ fn replicas(checker: &Checker<'_>, fields: &Fields, sites: Option<&[String]>, na
     match fields.small("replicas") {
         Some(stated) => stated.max(zones),
         None => {
-            let why = if zones > 1 { "one in each zone that a site asks for" } else { "nothing asks for more" };
-            let text = format!("`{name}` has at least {zones} replica{}, {why}", if zones == 1 { "" } else { "s" });
+            let why =
+                if zones > 1 { "one in each zone that a site asks for" } else { "nothing asks for more" };
+            let text =
+                format!("`{name}` has at least {zones} replica{}, {why}", if zones == 1 { "" } else { "s" });
             assumed(checker, fields, &fields.place, "replicas", zones, &text)
         }
     }

@@ -122,7 +122,10 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) {
         sites = anywhere(checker);
         let place = checker.place(Span::default());
         let n = sites.len();
-        checker.assume(&place, format!("machines may stand in any of the {n} regions with prices; no `site` says where"));
+        checker.assume(
+            &place,
+            format!("machines may stand in any of the {n} regions with prices; no `site` says where"),
+        );
     }
     checker.sites = sites;
 }
@@ -154,7 +157,14 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
     };
     if own {
         for name in ["energy_price", "colocation_price"] {
-            assumed(checker, fields, &place, name, (), &format!("`{name}` is unknown and counted as unpriced"));
+            assumed(
+                checker,
+                fields,
+                &place,
+                name,
+                (),
+                &format!("`{name}` is unknown and counted as unpriced"),
+            );
         }
     }
     Some(Site {
@@ -183,9 +193,9 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
 
 fn rack(checker: &Checker<'_>, fields: &Fields) -> Rack {
     let text = format!("a rack has {DEFAULT_HEIGHT_U} U");
-    let height_u = fields.number("height").unwrap_or_else(|| {
-        assumed(checker, fields, &fields.place, "height", DEFAULT_HEIGHT_U, &text)
-    });
+    let height_u = fields
+        .number("height")
+        .unwrap_or_else(|| assumed(checker, fields, &fields.place, "height", DEFAULT_HEIGHT_U, &text));
     Rack { power: fields.limit("power", fields.number("power").map(Watts)), height_u }
 }
 

@@ -47,7 +47,8 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<Slo> {
     for block in blocks {
         let word = checker.name_of(block, &SLO);
         let fields = checker.contents(&SLO, block).fields;
-        let Some(metric) = word.and_then(|word| METRICS.into_iter().find(|metric| metric.word() == word)) else {
+        let Some(metric) = word.and_then(|word| METRICS.into_iter().find(|metric| metric.word() == word))
+        else {
             continue;
         };
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == metric) {

@@ -81,7 +81,8 @@ static FIELDS: &[FieldRow] = &[
 ];
 
 /// Checkpoints.
-pub static CHECKPOINT: Table = Table::record("checkpoint", "How often the state is saved.", CHECKPOINT_FIELDS);
+pub static CHECKPOINT: Table =
+    Table::record("checkpoint", "How often the state is saved.", CHECKPOINT_FIELDS);
 
 static CHECKPOINT_FIELDS: &[FieldRow] = &[
     FieldRow::new("every", FieldType::Quantity(Dimension::TIME), AT_MOST)
@@ -152,7 +153,9 @@ fn checkpoint(checker: &Checker<'_>, fields: &Fields, name: &str) -> Checkpoint 
 /// Reports sizes that do not nest: a step holds whole sequences, the training whole steps.
 fn sizes(checker: &Checker<'_>, fields: &Fields) {
     for (larger, smaller) in [("batch", "sequence"), ("tokens", "batch")] {
-        let (Some(large), Some(small)) = (fields.quantity(larger), fields.quantity(smaller)) else { continue };
+        let (Some(large), Some(small)) = (fields.quantity(larger), fields.quantity(smaller)) else {
+            continue;
+        };
         if large.value >= small.value {
             continue;
         }

@@ -1,20 +1,16 @@
-//! Feasibility (E03xx), catalogs (E04xx), files (E05xx) and what is not planned yet (E0900).
+//! Feasibility (E03xx), files (E05xx) and what is not planned yet (E0900).
 
 use super::Entry;
 use crate::diagnostic::Code;
 
 /// No way to serve meets a limit on latency.
 pub const NO_CANDIDATE: Code = Code::error(310);
-/// A row of a catalog that cannot be used.
-pub const CATALOG_ROW: Code = Code::error(401);
-/// A catalog that is not TOML.
-pub const CATALOG_TEXT: Code = Code::error(402);
 /// A file that cannot be read.
 pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 5] = [
+pub(super) const ENTRIES: [Entry; 3] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -23,20 +19,6 @@ pub(super) const ENTRIES: [Entry; 5] = [
             allowing other hardware or more parallelism are the ways out.",
         wrong: Some("serve chat { slo ttft { p99 <= 1 ms } }"),
         right: Some("serve chat { slo ttft { p99 <= 500 ms } }"),
-    },
-    Entry {
-        code: CATALOG_ROW,
-        title: "a row of a catalog that cannot be used",
-        explanation: "The row lacks a required fact, or one of its facts is wrong.",
-        wrong: None,
-        right: None,
-    },
-    Entry {
-        code: CATALOG_TEXT,
-        title: "a catalog that is not TOML",
-        explanation: "The place given is where reading stopped.",
-        wrong: None,
-        right: None,
     },
     Entry {
         code: UNREADABLE_FILE,

@@ -5,6 +5,7 @@
 //! never used again; a new mistake gets a new one.
 
 mod answers;
+mod catalogs;
 mod checking;
 mod files;
 mod lexing;
@@ -12,14 +13,16 @@ mod names;
 mod quantities;
 mod syntax;
 
-pub use answers::{CATALOG_ROW, CATALOG_TEXT, NO_CANDIDATE, NOT_PLANNED, UNREADABLE_FILE};
+pub use answers::{NO_CANDIDATE, NOT_PLANNED, UNREADABLE_FILE};
+pub use catalogs::{
+    CATALOG_DUPLICATE, CATALOG_FACT_MISSING, CATALOG_FIELD, CATALOG_NAME, CATALOG_NOT_TOML, CATALOG_PRICE,
+    CATALOG_SOURCE, CATALOG_VALUE,
+};
 pub use checking::{
-    BAD_ARGUMENT, CIRCLE, CONTRADICTION, MISPLACED, MISSING_BLOCK, NOTHING_TO_SET, NOT_A_CONDITION, NO_RESULT,
-    OUT_OF_RANGE, OUTSIDE_HORIZON, UNKNOWN_FUNCTION, UNUSED_NAME,
+    BAD_ARGUMENT, CIRCLE, CONTRADICTION, MISPLACED, MISSING_BLOCK, NO_RESULT, NOT_A_CONDITION,
+    NOTHING_TO_SET, OUT_OF_RANGE, OUTSIDE_HORIZON, UNKNOWN_FUNCTION, UNUSED_NAME,
 };
-pub use files::{
-    PATH_LEAVES_FOLDER, TRACE_COLUMNS, TRACE_EMPTY, TRACE_ORDER, TRACE_VALUE,
-};
+pub use files::{PATH_LEAVES_FOLDER, TRACE_COLUMNS, TRACE_EMPTY, TRACE_ORDER, TRACE_VALUE};
 pub use lexing::{
     BAD_CHARACTER, BAD_DATE, BAD_ESCAPE, BAD_NUMBER, BAD_TIME, BYTE_ORDER_MARK, FOREIGN_NAME, NOT_UTF8,
     OPEN_BRACKET, OPEN_STRING, STRAY_BRACKET, TOO_DEEP, TOO_LONG, TOO_MANY,
@@ -35,6 +38,8 @@ pub use syntax::{
     BOOLEAN_LIMIT, COMPARISON_CHAIN, DASH_IN_NAME, EQUALS, ONLY_AT_TOP, ONLY_FIELDS, RESERVED, SEPARATOR,
     STRICT_LIMIT, SYNTAX,
 };
+
+use std::fmt;
 
 use crate::diagnostic::Code;
 
@@ -53,9 +58,22 @@ pub struct Entry {
     pub right: Option<&'static str>,
 }
 
+/// What `capstan explain` prints: title, explanation, and the plan before and after.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}\n\n{}", self.code, self.title, self.explanation)?;
+        for (heading, plan) in [("Wrong", self.wrong), ("Right", self.right)] {
+            let Some(plan) = plan else { continue };
+            writeln!(f, "\n{heading}:\n")?;
+            plan.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
+        }
+        Ok(())
+    }
+}
+
 /// Returns every entry, in the order of the codes within each group.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    let groups: [&'static [Entry]; 7] = [
+    let groups: [&'static [Entry]; 8] = [
         &lexing::ENTRIES,
         &syntax::ENTRIES,
         &quantities::ENTRIES,
@@ -63,6 +81,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         &checking::ENTRIES,
         &answers::ENTRIES,
         &files::ENTRIES,
+        &catalogs::ENTRIES,
     ];
     groups.into_iter().flatten()
 }
@@ -92,6 +111,23 @@ mod tests {
         codes.dedup();
         assert_eq!(codes.len(), n);
         assert!(explain(WRONG_DIMENSION).is_some_and(|entry| entry.code.to_string() == "E0104"));
+    }
+
+    #[test]
+    fn an_explanation_shows_the_plan_before_and_after() {
+        let entry = explain(WRONG_DIMENSION).expect("it is listed").to_string();
+        assert!(entry.starts_with("E0104: a quantity of the wrong kind\n\n"));
+        let examples =
+            "\nWrong:\n\n    train t { tokens = 15 TB }\n\nRight:\n\n    train t { tokens = 15 Ttok }\n";
+        assert!(entry.ends_with(examples), "{entry}");
+    }
+
+    #[test]
+    fn titles_are_fragments_and_explanations_are_sentences() {
+        for Entry { code, title, explanation, .. } in all() {
+            assert!(!title.ends_with('.') && !title.starts_with(char::is_uppercase), "{code}");
+            assert!(explanation.ends_with('.') && !explanation.contains("  "), "{code}: {explanation}");
+        }
     }
 
     #[test]

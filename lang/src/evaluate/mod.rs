@@ -107,7 +107,11 @@ impl<'a> Evaluator<'a> {
         if all.len() > MAX_MISTAKES {
             let place = all[MAX_MISTAKES].place.clone();
             all.truncate(MAX_MISTAKES);
-            all.push(Diagnostic::error(codes::TOO_MANY, place, "more than 1,000 mistakes; the rest is not shown"));
+            all.push(Diagnostic::error(
+                codes::TOO_MANY,
+                place,
+                "more than 1,000 mistakes; the rest is not shown",
+            ));
         }
         all
     }
@@ -181,7 +185,9 @@ impl<'a> Evaluator<'a> {
         let similar = self.suggest(&name, self.bindings.keys().copied());
         self.report(match similar {
             Some(similar) => found.help(format!("did you mean `{similar}`?")),
-            None => found.help(format!("values get names with `let {} = …` or `param`", path.segments[0].text)),
+            None => {
+                found.help(format!("values get names with `let {} = …` or `param`", path.segments[0].text))
+            }
         });
         None
     }
@@ -255,7 +261,9 @@ impl<'a> Evaluator<'a> {
         let found = self.error(code, span, error.to_string());
         self.report(match error {
             ArithmeticError::Currencies { .. } => found.help("write both in one currency"),
-            ArithmeticError::Dimensions { .. } => found.help("only amounts of one kind are added or compared"),
+            ArithmeticError::Dimensions { .. } => {
+                found.help("only amounts of one kind are added or compared")
+            }
             ArithmeticError::OutOfRange => found.help("a divisor may be zero, or a factor too large"),
         });
     }

@@ -186,13 +186,11 @@ fn primary(input: Tokens<'_>) -> Parse<'_, Expr> {
 pub(crate) fn path(input: Tokens<'_>) -> Parse<'_, Path> {
     let (rest, first) = name(input)?;
     if rest.kind() != Kind::Dot {
-        let span = first.span;
-        return Ok((rest, Path { segments: vec![first], span }));
+        return Ok((rest, Path::of(first)));
     }
-    let (rest, more) = many0(preceded(token(Kind::Dot, "`.`"), cut(name_after_dot))).parse(rest)?;
-    let span = more.last().map_or(first.span, |last: &Name| first.span.to(last.span));
-    let segments = std::iter::once(first).chain(more).collect();
-    Ok((rest, Path { segments, span }))
+    let (after, rest) = many0(preceded(token(Kind::Dot, "`.`"), cut(name_after_dot))).parse(rest)?;
+    let span = rest.last().map_or(first.span, |last: &Name| first.span.to(last.span));
+    Ok((after, Path { first, rest, span }))
 }
 
 /// Takes an identifier.

@@ -236,8 +236,7 @@ pub(crate) fn assignment(input: Tokens<'_>) -> Parse<'_, Set> {
 fn block_or_field(input: Tokens<'_>) -> Parse<'_, Option<Item>> {
     let (rest, path) = if is_dashed(input) {
         let (rest, name) = plain_name(input)?;
-        let span = name.span;
-        (rest, Path { segments: vec![name], span })
+        (rest, Path::of(name))
     } else {
         path(input).map_err(|error| widen(error, "a field or a block"))?
     };
@@ -255,7 +254,7 @@ fn block_or_field(input: Tokens<'_>) -> Parse<'_, Option<Item>> {
         _ => None,
     };
     let (rest, label) = label.map_or((rest, None), |(after, label)| (after, Some(label)));
-    match (rest.kind(), path.segments.len()) {
+    match (rest.kind(), 1 + path.rest.len()) {
         (Kind::OpenBrace, 1) => {
             block(rest, path, label).map(|(rest, found)| (rest, Some(Item::Block(found))))
         }
@@ -338,9 +337,7 @@ fn block(input: Tokens<'_>, path: Path, label: Option<Label>) -> Parse<'_, Block
     let (rest, close) = token(Kind::CloseBrace, "`}`").parse(rest)?;
     let braces = input.span().to(close.span);
     let span = path.span.to(braces);
-    let kind = path.segments.into_iter().next();
-    let Some(kind) = kind else { return input.expected("a kind of block") };
-    Ok((rest, Block { kind, label, body: items, braces, span }))
+    Ok((rest, Block { kind: path.first, label, body: items, braces, span }))
 }
 
 /// Reads the body of a record and where its braces stand.

@@ -91,7 +91,9 @@ impl<'a> Targets<'a> {
                 let help = format!("name a field of it: `{}.FIELD`", segments[0].text);
                 Err(Missing { segment: 0, known: Vec::new(), help: Some(help) })
             }
-            _ => Err(Missing { segment: 1, known: Vec::new(), help: Some("the path ends before".to_owned()) }),
+            _ => {
+                Err(Missing { segment: 1, known: Vec::new(), help: Some("the path ends before".to_owned()) })
+            }
         };
         match found {
             Ok((steps, Some(row), true)) => Ok(Target::Field { entry, steps, row }),
@@ -155,7 +157,10 @@ fn in_block(block: &Block, table: &'static Table, path: &[Name], depth: usize) -
     in_block(found, inner, rest, depth + 2).map(|found| prepend(at, found))
 }
 
-fn prepend(at: usize, found: (Vec<usize>, Option<&'static FieldRow>, bool)) -> (Vec<usize>, Option<&'static FieldRow>, bool) {
+fn prepend(
+    at: usize,
+    found: (Vec<usize>, Option<&'static FieldRow>, bool),
+) -> (Vec<usize>, Option<&'static FieldRow>, bool) {
     let (mut steps, row, there) = found;
     steps.insert(0, at);
     (steps, row, there)
@@ -178,16 +183,17 @@ fn in_fields<'f>(
     match (stated, rest) {
         (Some((at, _)), []) => Ok((vec![at], Some(row), true)),
         (None, []) => Ok((Vec::new(), Some(row), false)),
-        (Some((at, Field { value: Expr { kind: ExprKind::Record(inner), .. }, .. })), rest) => match row.takes {
-            FieldType::Record(table) => {
-                in_fields(inner.iter().enumerate(), table, rest, depth + 1).map(|found| prepend(at, found))
+        (Some((at, Field { value: Expr { kind: ExprKind::Record(inner), .. }, .. })), rest) => {
+            match row.takes {
+                FieldType::Record(table) => in_fields(inner.iter().enumerate(), table, rest, depth + 1)
+                    .map(|found| prepend(at, found)),
+                _ => Err(Missing {
+                    segment: depth + 1,
+                    known: Vec::new(),
+                    help: Some(format!("set `{}` as a whole", name.text)),
+                }),
             }
-            _ => Err(Missing {
-                segment: depth + 1,
-                known: Vec::new(),
-                help: Some(format!("set `{}` as a whole", name.text)),
-            }),
-        },
+        }
         (Some(_), _) => {
             let help = format!("`{}` has no fields of its own", name.text);
             Err(Missing { segment: depth + 1, known: Vec::new(), help: Some(help) })

@@ -119,7 +119,11 @@ pub fn apply_overrides(file: &File, catalog: &Catalog, changes: &[Change]) -> Ch
         };
         match made {
             Ok(()) => {
-                changed.overrides.push(Override { path, change: change.text.clone(), from: change.from.clone() });
+                changed.overrides.push(Override {
+                    path,
+                    change: change.text.clone(),
+                    from: change.from.clone(),
+                });
             }
             Err(found) => changed.diagnostics.push(found),
         }

@@ -42,7 +42,10 @@ pub(super) fn target(
         || catalog.traffic.iter().any(|row| begins(row.id()))
         || catalog.engines.iter().any(|row| begins(row.id()));
     row.then(|| {
-        let message = format!("`{}` is not the price of a machine; other facts of a catalog cannot be set yet", set.path.dotted());
+        let message = format!(
+            "`{}` is not the price of a machine; other facts of a catalog cannot be set yet",
+            set.path.dotted()
+        );
         let place = set.path.span.in_file(place_in);
         Err(Diagnostic::error(codes::NOT_PLANNED, place, message)
             .help("set `MACHINE.price`, or change the fact in a catalog file: `use catalog \"own.toml\"`"))
@@ -69,8 +72,9 @@ pub(super) fn change(
         if !quantity.dimension.is_none() {
             return refused(codes::WRONG_DIMENSION, "a price is multiplied by a bare number");
         }
-        return scale(catalog, shape, &quantity)
-            .ok_or_else(|| Diagnostic::error(codes::NO_RESULT, place, "the price is beyond every amount of money"));
+        return scale(catalog, shape, &quantity).ok_or_else(|| {
+            Diagnostic::error(codes::NO_RESULT, place, "the price is beyond every amount of money")
+        });
     }
     set_purchase(catalog, shape, &quantity, change.set.op)
         .map_err(|(code, message)| Diagnostic::error(code, place, message))
@@ -99,7 +103,11 @@ fn set_purchase(
 ) -> Result<(), (crate::Code, String)> {
     if amount.dimension != Dimension::MONEY {
         let message = "the prices of a machine per hour differ by region and option; scale them with `*=`";
-        let code = if amount.dimension == Dimension::MONEY_RATE { codes::NOT_PLANNED } else { codes::WRONG_DIMENSION };
+        let code = if amount.dimension == Dimension::MONEY_RATE {
+            codes::NOT_PLANNED
+        } else {
+            codes::WRONG_DIMENSION
+        };
         return Err((code, message.to_owned()));
     }
     let bought = |option| option == capstan_types::offering::PurchaseOption::Owned;

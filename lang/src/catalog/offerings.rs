@@ -1,0 +1,251 @@
+//! What does a machine cost, where, and how is it bought?
+//!
+//! An `[[offering]]` names a shape; each of its `prices` is a region with one price per purchase option.
+
+use capstan_types::catalog::find;
+use capstan_types::money::Currency;
+use capstan_types::offering::{Offering, PurchaseOption};
+use capstan_types::origin::PriceGrade;
+use capstan_types::place::Span;
+use capstan_types::quantity::Dimension;
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+use toml::de::DeTable;
+
+use super::cell::{Cell, Complaint, Read, span};
+use super::document::{Document, Stamp};
+use super::reader::{Reader, no_grade, unknown_name};
+use super::row::{COMMON, Field, fill, may, need, unknown};
+use crate::codes;
+
+const PRICE_GRADES: [(&str, PriceGrade); 3] =
+    [("quoted", PriceGrade::Quoted), ("list", PriceGrade::List), ("estimate", PriceGrade::Estimate)];
+
+/// What `prices` may hold, for suggestions; `reserved_` takes any whole number of years or months.
+const ENTRY_FIELDS: [&str; 7] =
+    ["region", "on_demand", "spot", "reserved_1y", "reserved_3y", "owned", "reclaimed_per_month"];
+
+/// Months of the longest term that is believed.
+const MAX_TERM_MONTHS: u32 = 240;
+
+type Key = (String, String, PurchaseOption);
+
+/// The head of an `[[offering]]`.
+#[derive(Default)]
+struct Head {
+    shape: String,
+}
+
+const HEAD: [Field<Head>; 2] = [
+    need("shape", |row, cell| cell.text().map(|shape| row.shape = shape.to_owned())),
+    // Read by `prices`, entry by entry.
+    may("prices", |_, cell| cell.items().map(drop)),
+];
+
+/// One price as it is written.
+struct Price {
+    amount: Option<Decimal>,
+    /// `None` where the price is unknown and says no currency.
+    currency: Option<Currency>,
+}
+
+/// Reads every price of every file.
+pub(super) fn read(reader: &mut Reader<'_, '_>) {
+    let known = std::mem::take(&mut reader.catalog.offerings);
+    let mut offerings: BTreeMap<Key, Offering> =
+        known.into_iter().map(|offering| (key(&offering), offering)).collect();
+    for document in reader.documents {
+        match document.tables("offering") {
+            Err(complaints) => reader.report(document, complaints),
+            Ok(groups) => {
+                for (table, at) in groups {
+                    let complaints = group(reader, document, table, at, &mut offerings);
+                    reader.report(document, complaints);
+                }
+            }
+        }
+    }
+    reader.catalog.offerings = offerings.into_values().collect();
+}
+
+fn key(offering: &Offering) -> Key {
+    (offering.shape.clone(), offering.region.clone(), offering.option)
+}
+
+fn group<'a>(
+    reader: &mut Reader<'_, 'a>,
+    document: &Document<'a>,
+    table: &DeTable<'a>,
+    at: Span,
+    offerings: &mut BTreeMap<Key, Offering>,
+) -> Vec<Complaint> {
+    let mut head = Head::default();
+    let mut complaints = fill(&mut head, table, &HEAD, &COMMON, Some(at));
+    if !complaints.is_empty() {
+        return complaints;
+    }
+    let Some(shape) = find(&reader.catalog.shapes, &head.shape).cloned() else {
+        let known: Vec<&str> = reader.catalog.shapes.iter().map(|shape| shape.id.as_str()).collect();
+        let place = table.get("shape").map_or(at, |value| Cell::new(value).span);
+        return vec![unknown_name("shape", &head.shape, &known, place)];
+    };
+    let entries =
+        table.get("prices").map(|value| Cell::new(value).items().unwrap_or_default()).unwrap_or_default();
+    for entry in entries {
+        let read = Entry { document, group: table, shape: (&shape.id, &shape.provider), at: entry.span };
+        match entry.table().and_then(|fields| read.offerings(reader, fields, offerings)) {
+            Err(wrong) => complaints.extend(wrong),
+            Ok(found) => {
+                for (offering, place) in found {
+                    let name = format!("{} {} {}", offering.shape, offering.region, offering.option.words());
+                    if reader.first("offering", &name, place.in_file(&document.file)) {
+                        offerings.insert(key(&offering), offering);
+                    }
+                }
+            }
+        }
+    }
+    complaints
+}
+
+/// One region of an `[[offering]]`.
+struct Entry<'e, 'a> {
+    document: &'e Document<'a>,
+    group: &'e DeTable<'a>,
+    shape: (&'e str, &'e str),
+    at: Span,
+}
+
+impl<'a> Entry<'_, 'a> {
+    fn offerings(
+        &self,
+        reader: &Reader<'_, 'a>,
+        fields: &DeTable<'a>,
+        known: &BTreeMap<Key, Offering>,
+    ) -> Read<Vec<(Offering, Span)>> {
+        let region = self.region(reader, fields)?;
+        let stamp = self.document.stamp(&[fields, self.group], self.at, &PRICE_GRADES)?;
+        let grade =
+            stamp.grade.ok_or_else(|| vec![no_grade(self.at, &PRICE_GRADES.map(|(word, _)| word))])?;
+        let reclaimed =
+            fields.get("reclaimed_per_month").map(|value| Cell::new(value).share()).transpose()?;
+        let mut found = Vec::new();
+        let mut complaints = Vec::new();
+        for (name, value) in fields {
+            let cell = Cell::new(value);
+            let Some(option) = option(name.get_ref()) else {
+                complaints.extend(strange(name.get_ref(), span(name.span())));
+                continue;
+            };
+            match price(cell, option, &stamp) {
+                Err(wrong) => complaints.extend(wrong),
+                Ok(price) => {
+                    let before = known.get(&(self.shape.0.to_owned(), region.clone(), option));
+                    let spot = option == PurchaseOption::Spot;
+                    let offering = Offering {
+                        shape: self.shape.0.to_owned(),
+                        provider: self.shape.1.to_owned(),
+                        region: region.clone(),
+                        option,
+                        price: price.amount,
+                        currency: price
+                            .currency
+                            .or(before.map(|known| known.currency))
+                            .unwrap_or(Currency::USD),
+                        grade,
+                        source: stamp.source.clone(),
+                        as_of: stamp.as_of,
+                        reclaimed_per_month: reclaimed
+                            .or(before.and_then(|known| known.reclaimed_per_month))
+                            .filter(|_| spot),
+                    };
+                    found.push((offering, cell.span));
+                }
+            }
+        }
+        if complaints.is_empty() { Ok(found) } else { Err(complaints) }
+    }
+
+    fn region(&self, reader: &Reader<'_, 'a>, fields: &DeTable<'a>) -> Read<String> {
+        let Some(value) = fields.get("region") else {
+            let message = "a price without `region`".to_owned();
+            let help = Some("add `region = \"…\"`; `\"all\"` where it is the same everywhere".to_owned());
+            return Err(vec![Complaint { code: codes::CATALOG_FACT_MISSING, span: self.at, message, help }]);
+        };
+        let cell = Cell::new(value);
+        let name = cell.text()?;
+        let regions = reader.catalog.regions.iter().filter(|region| region.provider == self.shape.1);
+        let known: Vec<&str> = regions.map(|region| region.id.as_str()).collect();
+        if name == "all" || known.contains(&name) {
+            return Ok(name.to_owned());
+        }
+        Err(vec![unknown_name(&format!("region of {}", self.shape.1), name, &known, cell.span)])
+    }
+}
+
+/// Complains about a field that is neither a price nor common to all rows.
+fn strange(name: &str, at: Span) -> Option<Complaint> {
+    let fields = ENTRY_FIELDS.into_iter().chain(COMMON);
+    let known = name == "region" || name == "reclaimed_per_month" || COMMON.contains(&name);
+    (!known).then(|| unknown(name, at, fields))
+}
+
+/// Returns the purchase option that a field prices.
+fn option(name: &str) -> Option<PurchaseOption> {
+    match name {
+        "on_demand" => Some(PurchaseOption::OnDemand),
+        "spot" => Some(PurchaseOption::Spot),
+        "owned" => Some(PurchaseOption::Owned),
+        _ => {
+            let term = name.strip_prefix("reserved_")?;
+            let (digits, months) = match term.strip_suffix("mo") {
+                Some(digits) => (digits, 1),
+                None => (term.strip_suffix('y')?, 12),
+            };
+            let count: u32 = digits.parse().ok()?;
+            let term_months =
+                count.checked_mul(months).filter(|months| (1..=MAX_TERM_MONTHS).contains(months))?;
+            Some(PurchaseOption::Reserved { term_months })
+        }
+    }
+}
+
+/// Reads a price: per hour, or once where owned.
+fn price(cell: Cell<'_>, option: PurchaseOption, stamp: &Stamp<PriceGrade>) -> Read<Price> {
+    let text = cell.value.as_str().unwrap_or_default().trim();
+    if text == "unknown" {
+        return Ok(Price { amount: None, currency: None });
+    }
+    let complain = |message: String, help: &str| {
+        Err(vec![Complaint {
+            code: codes::CATALOG_PRICE,
+            span: cell.span,
+            message,
+            help: Some(help.to_owned()),
+        }])
+    };
+    if text.starts_with('-') {
+        return complain(
+            format!("a price of {text} is below zero"),
+            "write what is paid; discounts belong into the price",
+        );
+    }
+    let (dimension, per) = match option {
+        PurchaseOption::Owned => (Dimension::MONEY, ""),
+        _ => (Dimension::MONEY_RATE, "/h"),
+    };
+    let quantity = cell.quantity(dimension)?;
+    let Some(currency) = quantity.currency else {
+        return cell.wrong("a price without a currency", "for example `\"55.04 USD/h\"`");
+    };
+    let Some(amount) = quantity.decimal_in(&format!("{currency}{per}")) else {
+        return cell.wrong("this price has more digits than can be kept", "write fewer digits");
+    };
+    if amount.is_zero() && !stamp.own_source {
+        return complain(
+            "a price of zero".to_owned(),
+            "write \"unknown\" where it is not known; what is truly free needs `source` beside the price",
+        );
+    }
+    Ok(Price { amount: Some(amount.normalize()), currency: Some(currency) })
+}

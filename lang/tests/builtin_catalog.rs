@@ -1,0 +1,312 @@
+//! Every row of the built-in catalogs loads, refers to rows that are there, and lies in a believable range.
+
+use capstan_lang::catalog::{coverage, load};
+use capstan_types::catalog::{Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency};
+use capstan_types::model::Model;
+use capstan_types::offering::PurchaseOption;
+use capstan_types::origin::{Grade, PriceGrade};
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../catalogs")
+}
+
+/// Returns the built-in files by name, those of `offerings` included.
+fn files() -> Vec<(String, String)> {
+    let mut paths = Vec::new();
+    for folder in [folder(), folder().join("offerings")] {
+        for entry in std::fs::read_dir(&folder).expect("the catalogs are in the repository") {
+            let path = entry.expect("a readable folder").path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(&path).expect("a readable file"))
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn builtin() -> Catalog {
+    let files = files();
+    let texts: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let (catalog, diagnostics) = load(&texts);
+    assert!(diagnostics.is_empty(), "{diagnostics:#?}");
+    catalog
+}
+
+#[test]
+fn every_row_loads() {
+    let catalog = builtin();
+    assert!(catalog.accelerators.len() >= 30);
+    assert_eq!(catalog.models.len(), 54);
+    assert_eq!(catalog.shapes.iter().filter(|shape| shape.provider != "own").count(), 74);
+    assert!(catalog.traffic.len() >= 9);
+    assert_eq!(catalog.engines.len(), 3);
+    let rows: usize = files().iter().map(|(_, text)| text.matches("\n[[").count()).sum();
+    let groups: usize = files().iter().map(|(_, text)| text.matches("\n[[offering]]").count()).sum();
+    let loaded = catalog.accelerators.len()
+        + catalog.shapes.len()
+        + catalog.fabrics.len()
+        + catalog.regions.len()
+        + catalog.ownership.len()
+        + catalog.models.len()
+        + catalog.traffic.len()
+        + catalog.engines.len()
+        + catalog.gemm.len()
+        + catalog.attention.len()
+        + catalog.experts.len()
+        + catalog.collectives.len();
+    assert_eq!(loaded, rows - groups);
+}
+
+#[test]
+fn the_order_of_files_and_rows_does_not_matter() {
+    let mut files = files();
+    files.reverse();
+    let texts: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert_eq!(load(&texts).0, builtin());
+}
+
+#[test]
+fn facts_lie_in_a_believable_range() {
+    let catalog = builtin();
+    for chip in &catalog.accelerators {
+        assert!((8.0..=300.0).contains(&chip.memory.gb()), "{}", chip.id);
+        assert!((200e9..=10e12).contains(&chip.memory_bandwidth.get()), "{}", chip.id);
+        let widest = chip.peaks.values().map(|rate| rate.get()).fold(0.0, f64::max);
+        assert!((60e12..=20e15).contains(&widest), "{}", chip.id);
+        assert!(chip.peak(chip.peaks.keys().next().copied().expect("a peak")).is_some(), "{}", chip.id);
+        assert!((10e9..=1e12).contains(&chip.scale_up.bandwidth.get()), "{}", chip.id);
+        assert!(chip.power.is_none_or(|power| (50.0..=2000.0).contains(&power.get())), "{}", chip.id);
+        let (usable, _) = chip.programmable_memory();
+        assert!((0.9..=1.08).contains(&(usable / chip.memory)), "{}", chip.id);
+        for slice in &chip.slices {
+            assert!(slice.profile.contains("g.") && (1..=7).contains(&slice.most), "{}", chip.id);
+        }
+    }
+    for shape in &catalog.shapes {
+        assert!(
+            shape.accelerator.as_deref().is_none_or(|id| catalog.accelerator(id).is_some()),
+            "{}",
+            shape.id
+        );
+        assert!(shape.id.starts_with(&format!("{}.", shape.provider)), "{}", shape.id);
+    }
+    for offering in &catalog.offerings {
+        let shape = catalog.shape(&offering.shape).expect("the shape of every price is there");
+        assert_eq!(shape.provider, offering.provider);
+        assert!(offering.price.is_none_or(|price| price > rust_decimal::Decimal::ZERO), "{offering:?}");
+        assert!(offering.reclaimed_per_month.is_none() || offering.option == PurchaseOption::Spot);
+    }
+    for traffic in &catalog.traffic {
+        for lengths in [&traffic.prompt, &traffic.output] {
+            assert!((lengths.sampled_mean() / lengths.mean - 1.0).abs() <= 0.02, "{}", traffic.id);
+        }
+    }
+}
+
+#[test]
+fn the_names_that_people_know_find_their_rows() {
+    let catalog = builtin();
+    let model = |name| catalog.model(name).map(|model| model.id.as_str());
+    assert_eq!(model("meta-llama/Llama-3.1-70B-Instruct"), Some("llama3_1_70b"));
+    assert_eq!(model("meta-llama/Meta-Llama-3.1-8B"), Some("llama3_1_8b"));
+    assert_eq!(model("deepseek-ai/DeepSeek-R1"), Some("deepseek_r1"));
+    let shape = |name| catalog.shape(name).map(|shape| shape.id.as_str());
+    assert_eq!(shape("p5.48xlarge"), Some("aws.p5_48xlarge"));
+    assert_eq!(shape("Standard_ND96isr_H100_v5"), Some("azure.nd96isr_h100_v5"));
+    let chip = |name| catalog.accelerator(name).map(|chip| chip.id.as_str());
+    assert_eq!(chip("NVIDIA H100 SXM5 80GB"), Some("h100_sxm"));
+    assert!(
+        ["h200_sxm", "l40s", "b200_sxm", "mi300x", "tpu_v5e", "gaudi3"]
+            .into_iter()
+            .all(|id| chip(id) == Some(id))
+    );
+}
+
+#[test]
+fn parameters_follow_from_the_sizes() {
+    for model in builtin().models {
+        let total = model.computed_params_b() / model.params_total_b - 1.0;
+        assert!(total.abs() < 0.01, "{}: {:.2} %", model.id, 100.0 * total);
+        let active = model.computed_active_params_b() / model.params_active_b - 1.0;
+        assert!(active.abs() < 0.02, "{}: {:.2} % active", model.id, 100.0 * active);
+    }
+}
+
+#[test]
+fn what_is_remembered_or_disputed_counts_as_assumed() {
+    let catalog = builtin();
+    let grade = |id: &str| catalog.accelerator(id).expect("a row").provenance.grade;
+    assert_eq!(grade("t4"), Grade::Recalled);
+    assert_eq!(grade("a10g"), Grade::Disputed);
+    assert_eq!(grade("h100_sxm"), Grade::DataSheet);
+    let facts = coverage::assumed_facts(&catalog);
+    assert!(facts.iter().any(|fact| fact.kind == "accelerator" && fact.id == "t4"));
+    assert!(!facts.iter().any(|fact| fact.id == "h100_sxm"));
+}
+
+#[test]
+fn coverage_counts_what_is_not_priced() {
+    let catalog = builtin();
+    let regions = coverage::coverage(&catalog);
+    let region = |provider: &str, name: &str| {
+        regions.iter().find(|r| r.provider == provider && r.region == name).expect("a region").clone()
+    };
+    let azure = region("azure", "eastus");
+    let spot = azure.options.iter().find(|option| option.option == PurchaseOption::Spot).expect("counted");
+    assert_eq!((spot.priced, spot.unpriced), (0, azure.shapes));
+    let own = region("own", "all");
+    assert!(own.options.iter().all(|option| option.option == PurchaseOption::Owned));
+    assert_eq!(own.options[0].priced + own.options[0].unpriced, own.shapes);
+    assert!(own.options[0].unpriced > 0 && own.options[0].estimated > 0);
+    let prices: usize = regions.iter().flat_map(|r| &r.options).map(|option| option.priced).sum();
+    assert_eq!(prices, catalog.offerings.iter().filter(|offering| offering.price.is_some()).count());
+}
+
+/// The fixtures are what the tests of the step model are held against measured tables with.
+#[test]
+fn the_fitted_curves_are_those_that_the_fixtures_test() {
+    let (catalog, fixture) = (builtin(), capstan_types::testing::catalog());
+    for known in fixture.gemm {
+        let row = catalog
+            .gemm
+            .iter()
+            .find(|r| (&r.accelerator, r.precision) == (&known.accelerator, known.precision));
+        let provenance = row.expect("in the catalog").provenance.clone();
+        assert_eq!(row, Some(&GemmEfficiency { provenance, ..known.clone() }));
+    }
+    for known in fixture.experts {
+        let row = catalog
+            .experts
+            .iter()
+            .find(|r| (&r.accelerator, r.precision) == (&known.accelerator, known.precision));
+        let provenance = row.expect("in the catalog").provenance.clone();
+        assert_eq!(row, Some(&ExpertEfficiency { provenance, ..known.clone() }));
+    }
+    for known in fixture.collectives {
+        let row = catalog
+            .collectives
+            .iter()
+            .find(|row| row.accelerator == known.accelerator)
+            .expect("in the catalog");
+        let curve = |r: &CollectiveEfficiency| (r.latency_us, r.exponent, r.efficiency, r.root);
+        assert_eq!(curve(row), curve(&known));
+    }
+    for known in fixture.models {
+        let row = catalog.model(&known.id).expect("in the catalog");
+        let sizes = |m: &Model| {
+            (m.layers, m.hidden, m.heads, m.kv_heads, m.head_dim, m.experts, m.latent, m.published)
+        };
+        assert_eq!(sizes(row), sizes(&known));
+        assert!((row.params_total_b / known.params_total_b - 1.0).abs() < 1e-5, "{}", known.id);
+        assert!((row.params_active_b / known.params_active_b - 1.0).abs() < 1e-5, "{}", known.id);
+    }
+    for (name, known) in ["sglang", "trtllm", "vllm"].into_iter().zip(&fixture.engines) {
+        let row = catalog.engine(name).expect("in the catalog");
+        let memory =
+            |e: &Engine| (e.memory_utilization, e.reserved_bytes, e.reserved_parallel_bytes, e.step_tokens);
+        let steps = |e: &Engine| (e.host_step_us, e.host_sequence_us, e.layer_us, e.prefill_step_us);
+        let first = |e: &Engine| (e.request_us, e.prompt_token_us, e.factor, e.delivery_steps);
+        assert_eq!(
+            (memory(row), steps(row), first(row)),
+            (memory(known), steps(known), first(known)),
+            "{name}"
+        );
+    }
+}
+
+/// The folder of reference data, or none where this machine has none and none is required.
+fn data() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "tests find their data by these two variables")]
+    let (folder, required) =
+        (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE").unwrap_or_default());
+    match folder {
+        Ok(folder) => Some(PathBuf::from(folder)),
+        Err(_) if required.split(',').any(|word| word == "data") => panic!("CAPSTAN_DATA is required"),
+        Err(_) => {
+            println!("skipped: needs CAPSTAN_DATA");
+            None
+        }
+    }
+}
+
+/// Splits a line of CSV, quotes included.
+fn columns(line: &str) -> Vec<String> {
+    let mut columns = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => columns.push(String::new()),
+            c => columns.last_mut().expect("never empty").push(c),
+        }
+    }
+    columns
+}
+
+#[test]
+fn every_price_of_the_reference_is_in_the_catalog() {
+    let Some(folder) = data() else { return };
+    let catalog = builtin();
+    let text =
+        std::fs::read_to_string(folder.join("cloud-prices/gpu-instance-prices.csv")).expect("readable");
+    let header = columns(text.lines().next().expect("a header"));
+    let at = |name: &str| header.iter().position(|column| column == name).expect("a column");
+    let options = [
+        ("on_demand_usd_h", PurchaseOption::OnDemand),
+        ("spot_usd_h", PurchaseOption::Spot),
+        ("reserved_1y_usd_h", PurchaseOption::Reserved { term_months: 12 }),
+        ("reserved_3y_usd_h", PurchaseOption::Reserved { term_months: 36 }),
+    ];
+    let (mut rows, mut prices) = (0, 0);
+    for line in text.lines().skip(1) {
+        rows += 1;
+        let row = columns(line);
+        let shape = catalog.shape(&row[at("instance_type")]).expect("every instance type is a shape");
+        assert_eq!(shape.provider, row[at("provider")]);
+        assert_eq!(shape.accelerators.to_string(), row[at("gpu_count")], "{line}");
+        assert_eq!(shape.vcpus.map(|n| n.to_string()).as_deref(), Some(row[at("vcpu")].as_str()), "{line}");
+        for (column, option) in options {
+            let here = |offering: &&capstan_types::offering::Offering| {
+                offering.shape == shape.id
+                    && offering.region == row[at("region")]
+                    && offering.option == option
+            };
+            let found = catalog.offerings.iter().find(here).and_then(|offering| offering.price);
+            let written = &row[at(column)];
+            let wanted = (!written.is_empty()).then(|| written.parse().expect("a number"));
+            assert_eq!(found, wanted, "{column} of {line}");
+            prices += usize::from(wanted.is_some());
+        }
+    }
+    assert_eq!(rows, 737);
+    // Beside these there are two prices of AWS China.
+    let hourly = |price: &&capstan_types::offering::Offering| price.provider != "own" && price.region != "cn";
+    assert_eq!(catalog.offerings.iter().filter(hourly).count(), prices);
+    let floors = catalog.offerings.iter().filter(|offering| offering.source.contains("a floor"));
+    assert!(floors.clone().count() > 0 && floors.clone().all(|floor| floor.grade == PriceGrade::Estimate));
+}
+
+#[test]
+fn every_model_of_the_reference_is_in_the_catalog() {
+    let Some(folder) = data() else { return };
+    let catalog = builtin();
+    let text = std::fs::read_to_string(folder.join("models.csv")).expect("readable");
+    let header = columns(text.lines().next().expect("a header"));
+    let at = |name: &str| header.iter().position(|column| column == name).expect("a column");
+    for line in text.lines().skip(1) {
+        let row = columns(line);
+        let model = catalog.model(&row[at("id")]).expect("every model is there");
+        let number = |name: &str| row[at(name)].parse::<f64>().expect("a number");
+        let cache = model.kv_bytes_per_token(capstan_types::hardware::Precision::Bf16).get();
+        assert_eq!(cache, number("kv_bytes_per_token_bf16"), "{}", model.id);
+        assert_eq!(f64::from(model.context), number("max_ctx"), "{}", model.id);
+        assert!((model.params_total_b - number("params_total_b")).abs() < 1e-9, "{}", model.id);
+        assert_eq!(f64::from(model.dense_layers()), number("layers") - number("moe_layers"), "{}", model.id);
+    }
+}

@@ -1,0 +1,292 @@
+//! Every way to run a serving workload on the machines at hand, and a counted reason for every way that is not possible.
+//!
+//! Physics depends on the accelerator, not on who sells the machine around it, so each way is estimated once per
+//! accelerator and then offered on every shape that holds it.
+
+use capstan_sim::estimate::{Bound, Demand, Estimate, estimate};
+use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup};
+use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
+use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::hardware::{Accelerator, NodeShape, Precision};
+use capstan_types::model::Model;
+use capstan_types::spec::Serve;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most pipeline stages that are tried.
+const MOST_STAGES: u32 = 4;
+
+/// One way to run a workload, estimated and ready to be simulated.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// The candidate, on one shape.
+    pub candidate: Candidate,
+    /// What one replica achieves.
+    pub estimate: ServiceEstimate,
+    /// Its step, for the simulator.
+    pub step: Arc<PreparedStep>,
+    /// Blocks of the cache of one replica.
+    pub kv_blocks: u32,
+}
+
+impl Way {
+    /// Returns the name under which this way is derated: what the simulator can tell apart.
+    pub fn key(&self) -> String {
+        let Candidate { accelerator, tensor, pipeline, precision, .. } = &self.candidate;
+        format!("{accelerator} tp{tensor} pp{pipeline} {}", precision.word())
+    }
+}
+
+/// The ways of one workload, and why the others are none.
+#[derive(Debug, Clone, Default)]
+pub struct Enumerated {
+    /// Ways, by shape, then precision, then ranks.
+    pub ways: Vec<Way>,
+    /// What was turned down.
+    pub rejections: Vec<RejectionCount>,
+}
+
+/// What was tried on one accelerator.
+struct Trial {
+    precision: Precision,
+    ranks: Ranks,
+    outcome: Result<Estimated, Reason>,
+}
+
+#[derive(Clone)]
+struct Estimated {
+    estimate: Estimate,
+    step: Arc<PreparedStep>,
+    memory: ServingMemory,
+}
+
+/// Returns every way to run `serve` on `shapes`.
+pub fn enumerate(
+    catalog: &Catalog,
+    serve: &Serve,
+    model: &Model,
+    engine: &Engine,
+    shapes: &[&NodeShape],
+) -> Enumerated {
+    let mut by_accelerator: BTreeMap<&str, Vec<&NodeShape>> = BTreeMap::new();
+    for shape in shapes {
+        if let Some(accelerator) = shape.accelerator.as_deref().filter(|_| shape.accelerators > 0) {
+            by_accelerator.entry(accelerator).or_default().push(shape);
+        }
+    }
+    let mut found = Enumerated::default();
+    let mut tally = Tally::new(&serve.name);
+    for (id, shapes) in by_accelerator {
+        let Some(accelerator) = catalog.accelerator(id) else { continue };
+        if !allowed(serve, accelerator) {
+            shapes.iter().for_each(|shape| tally.add(&shape.id, "not_allowed", None, &not_allowed(serve)));
+            continue;
+        }
+        let trials = try_all(catalog, serve, model, engine, accelerator, &shapes);
+        for shape in shapes {
+            collect(&mut found.ways, &mut tally, serve, engine, accelerator, shape, &trials);
+        }
+    }
+    found.rejections = tally.counts();
+    found
+}
+
+fn allowed(serve: &Serve, accelerator: &Accelerator) -> bool {
+    serve.accelerators.as_ref().is_none_or(|names| names.contains(&accelerator.id))
+}
+
+fn not_allowed(serve: &Serve) -> String {
+    format!("the plan allows {}", serve.accelerators.as_deref().unwrap_or_default().join(", "))
+}
+
+/// Tries every precision and every split on one accelerator, in parallel; results keep their order.
+fn try_all(
+    catalog: &Catalog,
+    serve: &Serve,
+    model: &Model,
+    engine: &Engine,
+    accelerator: &Accelerator,
+    shapes: &[&NodeShape],
+) -> Vec<Trial> {
+    let device = Device::resolve(catalog, accelerator);
+    let splits = splits(serve, shapes);
+    let tried: Vec<(Precision, Ranks)> = serve
+        .precisions
+        .iter()
+        .flat_map(|&precision| splits.iter().map(move |&ranks| (precision, ranks)))
+        .collect();
+    tried
+        .into_par_iter()
+        .map(|(precision, ranks)| {
+            let setup =
+                Setup { model, accelerator, engine, ranks, precision, kv_precision: serve.kv_precision };
+            let outcome = device.clone().and_then(|device| try_one(&device, &setup, serve));
+            Trial { precision, ranks, outcome }
+        })
+        .collect()
+}
+
+fn try_one(device: &Device, setup: &Setup<'_>, serve: &Serve) -> Result<Estimated, Reason> {
+    let demand = demand(serve);
+    let memory = ServingMemory::of(setup, demand.longest())?;
+    if let Some(refusal) = memory.refusal() {
+        return Err(refusal);
+    }
+    let step = PreparedStep::with_device(device, setup)?;
+    let estimate = estimate(&step, &memory, setup, &demand)?;
+    Ok(Estimated { estimate, step: Arc::new(step), memory })
+}
+
+fn demand(serve: &Serve) -> Demand<'_> {
+    Demand {
+        prompt: &serve.load.prompt,
+        output: &serve.load.output,
+        burstiness: serve.load.burstiness,
+        slos: &serve.slos,
+        max_sequences: serve.max_sequences,
+        step_tokens: serve.step_tokens,
+    }
+}
+
+/// Returns the splits to try: powers of two inside the largest node, and whole nodes in stages across nodes.
+fn splits(serve: &Serve, shapes: &[&NodeShape]) -> Vec<Ranks> {
+    let largest = shapes.iter().map(|shape| shape.accelerators).max().unwrap_or(0);
+    let fixed = &serve.parallelism;
+    let tensors = fixed.tensor.map_or_else(|| powers_up_to(largest), |tensor| vec![tensor]);
+    let stages = fixed.pipeline.map_or_else(|| powers_up_to(MOST_STAGES), |pipeline| vec![pipeline]);
+    let mut splits = Vec::new();
+    for &tensor in &tensors {
+        for &pipeline in &stages {
+            let ranks = Ranks { tensor, pipeline };
+            if shapes.iter().any(|shape| layout(ranks, shape).is_some()) {
+                splits.push(ranks);
+            }
+        }
+    }
+    splits
+}
+
+fn powers_up_to(most: u32) -> Vec<u32> {
+    std::iter::successors(Some(1_u32), |&power| power.checked_mul(2)).take_while(|&power| power <= most).collect()
+}
+
+/// Returns (replicas per node, nodes per replica) of a split on a shape, or none where it does not lie well there.
+///
+/// Inside a node any split that fits; across nodes one stage per node, each of all its accelerators.
+fn layout(ranks: Ranks, shape: &NodeShape) -> Option<(u32, u32)> {
+    let needed = ranks.accelerators();
+    if needed == 0 {
+        return None;
+    }
+    if needed <= shape.accelerators {
+        return Some((shape.accelerators / needed, 1));
+    }
+    (ranks.tensor == shape.accelerators && shape.accelerators > 1).then_some((0, ranks.pipeline))
+}
+
+fn collect(
+    ways: &mut Vec<Way>,
+    tally: &mut Tally,
+    serve: &Serve,
+    engine: &Engine,
+    accelerator: &Accelerator,
+    shape: &NodeShape,
+    trials: &[Trial],
+) {
+    for trial in trials {
+        let Some((replicas_per_node, nodes_per_replica)) = layout(trial.ranks, shape) else { continue };
+        let Ranks { tensor, pipeline } = trial.ranks;
+        let words = format!("{tensor} × {pipeline} ranks, {}", trial.precision.word());
+        match &trial.outcome {
+            Err(reason) => tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}")),
+            Ok(done) => ways.push(Way {
+                candidate: Candidate {
+                    shape: shape.id.clone(),
+                    accelerator: accelerator.id.clone(),
+                    accelerators: trial.ranks.accelerators(),
+                    tensor,
+                    pipeline,
+                    precision: trial.precision,
+                    kv_precision: serve.kv_precision.unwrap_or(Precision::Bf16),
+                    engine: engine.id.clone(),
+                    max_sequences: serve.max_sequences.unwrap_or(engine.max_sequences),
+                    step_tokens: serve.step_tokens.unwrap_or(engine.step_tokens),
+                    replicas_per_node,
+                    nodes_per_replica,
+                },
+                estimate: service_estimate(&done.estimate, &done.memory, serve),
+                step: Arc::clone(&done.step),
+                kv_blocks: done.memory.kv_blocks(engine.block_tokens),
+            }),
+        }
+    }
+}
+
+fn service_estimate(estimate: &Estimate, memory: &ServingMemory, serve: &Serve) -> ServiceEstimate {
+    use capstan_types::spec::SloMetric;
+    let expected = |metric: SloMetric| {
+        let asked = serve.slos.iter().position(|slo| slo.metric == metric);
+        asked.and_then(|index| estimate.slos.get(index)).map(|slo| slo.expected)
+    };
+    ServiceEstimate {
+        rate: estimate.rate,
+        ttft: expected(SloMetric::Ttft).unwrap_or(estimate.ttft.p50),
+        tpot: expected(SloMetric::Tpot).unwrap_or(estimate.tpot.p50),
+        kv_tokens: estimate.kv_tokens.max(0.0) as u64,
+        weights: memory.weights,
+        memory: memory.budget,
+        batch: estimate.batch,
+        bound_by: bound_words(estimate.bound_by),
+        origin: estimate.origin,
+    }
+}
+
+fn bound_words(bound: Bound) -> String {
+    match bound {
+        Bound::Slo { metric, per_mille } => {
+            format!("{} p{}", metric.word(), f64::from(per_mille) / 10.0)
+        }
+        Bound::KvCache => "cache memory".to_owned(),
+        Bound::MaxSequences => "sequences at once".to_owned(),
+        Bound::PromptThroughput => "prompt tokens per step".to_owned(),
+    }
+}
+
+/// Counts rejections by shape and reason and keeps the nearest miss of each.
+pub(crate) struct Tally {
+    workload: String,
+    rows: BTreeMap<(String, String), (u32, f64, String)>,
+}
+
+impl Tally {
+    /// Returns an empty tally of a workload.
+    pub(crate) fn new(workload: &str) -> Self {
+        Self { workload: workload.to_owned(), rows: BTreeMap::new() }
+    }
+
+    /// Adds one rejection; a smaller `excess` is nearer.
+    pub(crate) fn add(&mut self, shape: &str, reason: &str, excess: Option<f64>, words: &str) {
+        let excess = excess.unwrap_or(f64::INFINITY);
+        let key = (shape.to_owned(), reason.to_owned());
+        let row = self.rows.entry(key).or_insert_with(|| (0, f64::INFINITY, words.to_owned()));
+        row.0 += 1;
+        if excess < row.1 {
+            (row.1, row.2) = (excess, words.to_owned());
+        }
+    }
+
+    /// Returns the counts, by shape, then reason.
+    pub(crate) fn counts(self) -> Vec<RejectionCount> {
+        let Self { workload, rows } = self;
+        rows.into_iter()
+            .map(|((shape, reason), (count, _, nearest))| RejectionCount {
+                workload: workload.clone(),
+                shape,
+                reason,
+                count,
+                nearest,
+            })
+            .collect()
+    }
+}

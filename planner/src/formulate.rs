@@ -1,0 +1,432 @@
+//! The plan's nouns as the program's numbers: which columns each workload has, what each pool offers, what is limited.
+
+use crate::candidates::Way;
+use crate::market::{Market, Stand};
+use crate::periods::lead_months;
+use crate::pricing::{Basis, Quote};
+use crate::program::{
+    self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, charged_accelerators, day_type_slots,
+};
+use crate::spares;
+use capstan_types::blueprint::{DemandCurve, Period, TrainingRun};
+use capstan_types::offering::PurchaseOption;
+use capstan_types::place::Place;
+use capstan_types::spec::{Buy, Frame, Objective, Redundancy, Serve, Site, Spec, Train};
+use rust_decimal::prelude::ToPrimitive;
+use std::ops::Range;
+
+/// A serving workload with its columns.
+#[derive(Debug, Clone)]
+pub struct ServeColumns<'a> {
+    /// The workload.
+    pub serve: &'a Serve,
+    /// Its demand.
+    pub demand: DemandCurve,
+    /// Its ways.
+    pub ways: &'a [Way],
+    /// Its columns.
+    pub columns: Vec<ServeColumn>,
+}
+
+/// One way at one place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServeColumn {
+    /// Index into the market.
+    pub stand: usize,
+    /// Index into the ways.
+    pub way: usize,
+    /// Rate of one replica after derating.
+    pub rate: f64,
+    /// Replicas beyond what demand needs.
+    pub spares: u32,
+    /// Fewest replicas.
+    pub fewest: u32,
+}
+
+/// A training workload with its columns.
+#[derive(Debug, Clone)]
+pub struct TrainColumns<'a> {
+    /// The workload.
+    pub train: &'a Train,
+    /// Its columns.
+    pub columns: Vec<TrainColumn>,
+}
+
+/// One way to train at one place in one stretch of time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainColumn {
+    /// Index into the market.
+    pub stand: usize,
+    /// Nodes held, spares included.
+    pub nodes: u32,
+    /// Periods in which they are held.
+    pub periods: Range<usize>,
+    /// What the blueprint says of it.
+    pub run: TrainingRun,
+}
+
+/// A limit of the plan and the words for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedLimit {
+    /// What it limits, such as `power at hz1`.
+    pub what: String,
+    /// Unit of its value, for people.
+    pub unit: &'static str,
+    /// Where it stands.
+    pub place: Option<Place>,
+    /// Added to the program's value to get the plan's: cost of machines that stand there already.
+    pub outside: f64,
+}
+
+/// The program with what is needed to read its answer.
+#[derive(Debug, Clone)]
+pub struct Formulation {
+    /// The program.
+    pub problem: Problem,
+    /// A name for each of its limits, in order.
+    pub limits: Vec<NamedLimit>,
+}
+
+/// Returns the columns of a serving workload: each way at each place where its shape can be had.
+///
+/// `derating` gives the factor of a way. Of two columns of one pool the one with a lower rate and no fewer
+/// accelerators is left out: whatever it serves the other serves with no more nodes.
+pub fn serve_columns(
+    serve: &Serve,
+    demand: &DemandCurve,
+    ways: &[Way],
+    market: &Market<'_>,
+    derating: impl Fn(&Way) -> f64,
+) -> Vec<ServeColumn> {
+    let mut columns = Vec::new();
+    for (stand_index, stand) in market.stands.iter().enumerate() {
+        if !is_allowed(serve.sites.as_ref(), stand.site) {
+            continue;
+        }
+        let mut here: Vec<ServeColumn> = Vec::new();
+        for (way_index, way) in ways.iter().enumerate().filter(|(_, way)| way.candidate.shape == stand.shape.id) {
+            let rate = way.estimate.rate.get() * derating(way);
+            let Some(spares) = (rate > 0.0).then(|| spare_replicas(serve, demand, way, stand, rate)).flatten()
+            else {
+                continue;
+            };
+            let fewest = serve.min_replicas.max(1);
+            here.push(ServeColumn { stand: stand_index, way: way_index, rate, spares, fewest });
+        }
+        let charged = |column: &ServeColumn| charge(&ways[column.way], stand);
+        let dominated = |column: &ServeColumn, index: usize| {
+            here.iter().enumerate().any(|(other_index, other)| {
+                let no_worse = other.rate >= column.rate
+                    && charged(other) <= charged(column)
+                    && other.spares <= column.spares;
+                let better = other.rate > column.rate || charged(other) < charged(column);
+                no_worse && (better || other_index < index)
+            })
+        };
+        let kept = here.iter().enumerate().filter(|(index, column)| !dominated(column, *index));
+        columns.extend(kept.map(|(_, column)| *column));
+    }
+    columns
+}
+
+/// Returns whether a workload may stand at a site.
+pub fn is_allowed(sites: Option<&Vec<String>>, site: &Site) -> bool {
+    sites.is_none_or(|names| names.contains(&site.name))
+}
+
+/// Returns the accelerators that one replica is charged.
+pub fn charge(way: &Way, stand: &Stand<'_>) -> u32 {
+    charged_accelerators(way.candidate.accelerators, stand.shape.accelerators)
+}
+
+/// Returns the replicas beyond demand that availability and the site's redundancy ask for; `None` if unreachable.
+fn spare_replicas(
+    serve: &Serve,
+    demand: &DemandCurve,
+    way: &Way,
+    stand: &Stand<'_>,
+    rate: f64,
+) -> Option<u32> {
+    let peak = demand.rates.iter().flatten().copied().fold(0.0, f64::max) * (1.0 + serve.headroom);
+    let needed = ((peak / rate).ceil() as u32).max(serve.min_replicas).max(1);
+    let nodes = f64::from(way.candidate.nodes_per_replica.max(1));
+    let each = libm::pow(spares::node_availability(stand.site.is_own()), nodes);
+    let for_availability = match &serve.availability {
+        Some(limit) => spares::spares(needed, each, limit.value)?,
+        None => 0,
+    };
+    let per_node = way.candidate.replicas_per_node.max(1);
+    let for_redundancy = match stand.site.redundancy {
+        Redundancy::None => 0,
+        Redundancy::NPlus1 => per_node,
+        Redundancy::NPlus2 => 2 * per_node,
+        Redundancy::TwoN => needed,
+    };
+    Some(for_availability.max(for_redundancy))
+}
+
+/// Returns the program over all columns.
+pub fn formulate(
+    spec: &Spec,
+    periods: &[Period],
+    market: &Market<'_>,
+    serves: &[ServeColumns<'_>],
+    trains: &[TrainColumns<'_>],
+    standing_cost_per_month: &[f64],
+) -> Formulation {
+    let pools = market.stands.iter().map(|stand| pool(&spec.frame, periods, stand)).collect();
+    let serving = serves.iter().map(|serve| serve_workload(serve, market));
+    let training = trains.iter().map(|train| train_workload(train, market));
+    let mut limits = Limits { rules: Vec::new(), names: Vec::new() };
+    limits.add_sites(spec, market);
+    limits.add_budgets(spec, periods, market, standing_cost_per_month);
+    for serve in serves {
+        let stands: Vec<usize> = serve.columns.iter().map(|column| column.stand).collect();
+        limits.add_shares(&serve.serve.name, &serve.serve.buy, market, &stands);
+    }
+    for train in trains {
+        let stands: Vec<usize> = train.columns.iter().map(|column| column.stand).collect();
+        limits.add_shares(&train.train.name, &train.train.buy, market, &stands);
+    }
+    let present = spec.frame.minimize == Objective::NetPresentCost;
+    let problem = Problem {
+        periods: program_periods(spec, periods, present),
+        slots: day_type_slots(),
+        discount_at_end: if present { end_discount(&spec.frame) } else { 1.0 },
+        pools,
+        workloads: serving.chain(training).collect(),
+        limits: limits.rules,
+    };
+    Formulation { problem, limits: limits.names }
+}
+
+fn end_discount(frame: &Frame) -> f64 {
+    let monthly = crate::periods::monthly_rate(frame.discount_per_year);
+    crate::periods::present_value(monthly, frame.months - 1)
+}
+
+fn program_periods(spec: &Spec, periods: &[Period], present: bool) -> Vec<program::Period> {
+    let monthly = crate::periods::monthly_rate(spec.frame.discount_per_year);
+    let start = |period: &Period| crate::periods::present_value(monthly, period.first_month);
+    periods
+        .iter()
+        .map(|period| program::Period {
+            months: f64::from(period.months),
+            discount_at_start: if present { start(period) } else { 1.0 },
+            discount: if present { period.discount } else { 1.0 },
+        })
+        .collect()
+}
+
+fn pool(frame: &Frame, periods: &[Period], stand: &Stand<'_>) -> program::Pool {
+    let power_kw = stand.shape.power.map_or(0.0, |power| power.kw() * stand.site.pue);
+    program::Pool {
+        site: stand.site_index,
+        accelerators_per_node: stand.shape.accelerators,
+        power_kw_per_node: power_kw,
+        rack_units_per_node: racks_per_node(stand).unwrap_or(0.0),
+        existing_nodes: stand.fleet.clone(),
+        offers: stand.quotes.iter().map(|quote| offer(frame, periods, stand.site, quote)).collect(),
+    }
+}
+
+/// Returns the racks that one node takes: the reciprocal of how many a rack holds by height and by power.
+///
+/// `None` where the site states no rack, or the node's height or power is unknown.
+pub fn racks_per_node(stand: &Stand<'_>) -> Option<f64> {
+    nodes_per_rack(stand).filter(|&nodes| nodes > 0).map(|nodes| 1.0 / f64::from(nodes))
+}
+
+/// Returns how many nodes one rack holds, by height and by power.
+pub fn nodes_per_rack(stand: &Stand<'_>) -> Option<u32> {
+    let rack = stand.site.rack.as_ref()?;
+    let by_height = (rack.height_u / stand.shape.height_u?).floor();
+    let by_power = match &rack.power {
+        Some(limit) => (limit.value.get() / stand.shape.power?.get()).floor(),
+        None => by_height,
+    };
+    Some(by_height.min(by_power).max(0.0) as u32)
+}
+
+fn offer(frame: &Frame, periods: &[Period], site: &Site, quote: &Quote) -> program::Offer {
+    let hourly = Some(quote.sum(Basis::NodeHour));
+    let terms = match quote.option {
+        PurchaseOption::Owned => Terms::Owned {
+            capex_per_node: Some(quote.sum(Basis::Purchase)),
+            opex_per_node_month: quote.sum(Basis::NodeMonth),
+            residual_per_node: residuals(frame, periods, quote),
+        },
+        PurchaseOption::Reserved { term_months } => {
+            Terms::Reserved { term_months: f64::from(term_months), price_per_node_hour: hourly }
+        }
+        PurchaseOption::OnDemand => Terms::OnDemand { price_per_node_hour: hourly },
+        PurchaseOption::Spot => Terms::Spot { price_per_node_hour: hourly },
+    };
+    let first_period = if quote.option == PurchaseOption::Owned {
+        let lead = lead_months(site);
+        periods.iter().position(|period| period.first_month >= lead).unwrap_or(periods.len())
+    } else {
+        0
+    };
+    program::Offer { terms, max_nodes: None, first_period }
+}
+
+fn residuals(frame: &Frame, periods: &[Period], quote: &Quote) -> Vec<f64> {
+    let Some(write_off) = &quote.write_off else { return Vec::new() };
+    let value = |period: &Period| write_off.value_after(frame.months - period.first_month);
+    periods.iter().map(|period| value(period).to_f64().unwrap_or(0.0)).collect()
+}
+
+/// Returns the offers of a pool that a list of options allows.
+fn allowed_offers(stand: &Stand<'_>, buy: &[Buy]) -> Vec<usize> {
+    let wanted = |quote: &Quote| buy.iter().any(|buy| buy.option == quote.option);
+    (0..stand.quotes.len()).filter(|&index| wanted(&stand.quotes[index])).collect()
+}
+
+fn serve_workload(serve: &ServeColumns<'_>, market: &Market<'_>) -> Workload {
+    let headroom = 1.0 + serve.serve.headroom;
+    let demand = serve.demand.rates.iter().map(|hours| hours.iter().map(|rate| rate * headroom).collect());
+    let columns = serve.columns.iter().map(|column| {
+        let stand = &market.stands[column.stand];
+        Column {
+            pool: column.stand,
+            offers: allowed_offers(stand, &serve.serve.buy),
+            runs: Runs::Replicas {
+                units_per_replica: column.rate,
+                accelerators: charge(&serve.ways[column.way], stand),
+                min_replicas: column.fewest,
+                spare_replicas: column.spares,
+            },
+        }
+    });
+    Workload { demand: demand.collect(), columns: columns.collect() }
+}
+
+fn train_workload(train: &TrainColumns<'_>, market: &Market<'_>) -> Workload {
+    let columns = train.columns.iter().map(|column| {
+        let stand = &market.stands[column.stand];
+        Column {
+            pool: column.stand,
+            offers: allowed_offers(stand, &train.train.buy),
+            runs: Runs::Job {
+                accelerators: u64::from(column.nodes) * u64::from(stand.shape.accelerators),
+                periods: column.periods.clone(),
+            },
+        }
+    });
+    Workload { demand: Vec::new(), columns: columns.collect() }
+}
+
+struct Limits {
+    rules: Vec<program::Limit>,
+    names: Vec<NamedLimit>,
+}
+
+impl Limits {
+    fn add(&mut self, rule: Rule, bound: Bound, name: NamedLimit) {
+        self.rules.push(program::Limit { rule, bound });
+        self.names.push(name);
+    }
+
+    fn add_sites(&mut self, spec: &Spec, market: &Market<'_>) {
+        for (index, site) in spec.sites.iter().enumerate() {
+            let named = |what: &str, unit, place: &Place| NamedLimit {
+                what: format!("{what} at {}", site.name),
+                unit,
+                place: Some(place.clone()),
+                outside: 0.0,
+            };
+            if let Some(limit) = &site.power {
+                let bound = Bound::AtMost(limit.value.kw());
+                self.add(Rule::SitePower { site: index }, bound, named("power", "kW", &limit.place));
+            }
+            if let Some(limit) = &site.racks {
+                let bound = Bound::AtMost(f64::from(limit.value));
+                self.add(Rule::SiteRacks { site: index }, bound, named("racks", "racks", &limit.place));
+            }
+            for quota in &site.quotas {
+                let of_kind = |stand: &&Stand<'_>| {
+                    stand.site_index == index && stand.shape.accelerator.as_ref() == Some(&quota.accelerator)
+                };
+                let weights = offers_where(market, of_kind, |_| true, |stand| f64::from(stand.shape.accelerators));
+                let bound = Bound::AtMost(f64::from(quota.most.value));
+                let what = format!("quota of {}", quota.accelerator);
+                self.add(Rule::Nodes { weights }, bound, named(&what, "accelerators", &quota.most.place));
+            }
+        }
+    }
+
+    fn add_budgets(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, standing: &[f64]) {
+        let all = 0..periods.len();
+        let money = |limit: &rust_decimal::Decimal| limit.to_f64().unwrap_or(f64::MAX);
+        let highest = standing.iter().copied().fold(0.0, f64::max);
+        let total: f64 =
+            standing.iter().zip(periods).map(|(monthly, period)| monthly * f64::from(period.months)).sum();
+        for budget in &spec.budgets {
+            let named = |what: &str, unit, place: &Place, outside| NamedLimit {
+                what: format!("{what} of budget {}", budget.name),
+                unit,
+                place: Some(place.clone()),
+                outside,
+            };
+            if let Some(limit) = &budget.capex {
+                let bound = Bound::AtMost(money(&limit.value));
+                self.add(Rule::Capex { periods: all.clone() }, bound, named("capex", "", &limit.place, 0.0));
+            }
+            if let Some(limit) = &budget.opex_per_month {
+                let bound = Bound::AtMost((money(&limit.value) - highest).max(0.0));
+                let name = named("opex per month", "per month", &limit.place, highest);
+                self.add(Rule::OpexPerMonth { periods: all.clone() }, bound, name);
+            }
+            if let Some(limit) = &budget.total {
+                let weights = (0..market.stands.len()).map(|pool| (pool, 1.0)).collect();
+                let bound = Bound::AtMost((money(&limit.value) - total).max(0.0));
+                let name = named("total", "", &limit.place, total);
+                self.add(Rule::Cost { weights, discounted: false }, bound, name);
+            }
+        }
+    }
+
+    fn add_shares(&mut self, workload: &str, buy: &[Buy], market: &Market<'_>, stands: &[usize]) {
+        let mine = |stand: &&Stand<'_>| {
+            market.stands.iter().position(|other| std::ptr::eq(other, *stand)).is_some_and(|at| stands.contains(&at))
+        };
+        let allowed = |quote: &Quote| buy.iter().any(|buy| buy.option == quote.option);
+        let refs = |keep: &dyn Fn(&Quote) -> bool| -> Vec<OfferRef> {
+            offers_where(market, mine, keep, |_| 1.0).into_iter().map(|(offer, _)| offer).collect()
+        };
+        for entry in buy {
+            let part = refs(&|quote: &Quote| quote.option == entry.option);
+            let whole = refs(&|quote: &Quote| allowed(quote));
+            let named = |side: &str, place: &Place| NamedLimit {
+                what: format!("{side} share of {} for {workload}", entry.option.words()),
+                unit: "of node-hours",
+                place: Some(place.clone()),
+                outside: 0.0,
+            };
+            let rule = || Rule::Share { part: part.clone(), whole: whole.clone() };
+            if let Some(limit) = &entry.at_most {
+                self.add(rule(), Bound::AtMost(limit.value), named("largest", &limit.place));
+            }
+            if let Some(limit) = &entry.at_least {
+                self.add(rule(), Bound::AtLeast(limit.value), named("smallest", &limit.place));
+            }
+        }
+    }
+}
+
+/// Returns the offers of the pools that `stands` keeps and the quotes that `quotes` keeps, each with a weight.
+fn offers_where(
+    market: &Market<'_>,
+    stands: impl Fn(&&Stand<'_>) -> bool,
+    quotes: impl Fn(&Quote) -> bool,
+    weight: impl Fn(&Stand<'_>) -> f64,
+) -> Vec<(OfferRef, f64)> {
+    let mut found = Vec::new();
+    for (pool, stand) in market.stands.iter().enumerate().filter(|(_, stand)| stands(stand)) {
+        for (offer, _) in stand.quotes.iter().enumerate().filter(|(_, kept)| quotes(kept)) {
+            found.push((OfferRef { pool, offer }, weight(stand)));
+        }
+    }
+    found
+}

@@ -1,0 +1,280 @@
+//! Every way to train a model by its deadline: nodes, split and months, from step time and goodput.
+
+use crate::candidates::Tally;
+use crate::formulate::{TrainColumn, is_allowed};
+use crate::market::{Market, Stand};
+use crate::periods::{month_after, month_of};
+use crate::spares;
+use capstan_sim::perf::Reason;
+use capstan_sim::perf::training::{Cluster, Failures, Goodput, Job, TrainingStep, best, goodput};
+use capstan_types::blueprint::{Period, RejectionCount, TrainingCandidate, TrainingRun};
+use capstan_types::catalog::Catalog;
+use capstan_types::hardware::Precision;
+use capstan_types::model::Model;
+use capstan_types::origin::Origin;
+use capstan_types::spec::{Spec, Train};
+use capstan_types::units::{Bytes, HOURS_PER_MONTH, Seconds, Tokens};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Counts of nodes that are tried: between powers of two every quarter, since batches divide by small factors.
+const MOST_NODES: u32 = 4096;
+
+/// Share by which a batch may be rounded so that it divides over the data-parallel ranks.
+const BATCH_ROUNDING: f64 = 0.05;
+
+/// Rate at which one node writes a checkpoint.
+///
+/// Origin: Assumed; the "good" level of the SuperPOD H100 storage guidance, 2 GB/s per node.
+const CHECKPOINT_WRITE_PER_NODE: f64 = 2e9;
+
+/// Share of time for which the nodes that compute must be complete at an own site.
+const SPARE_TARGET: f64 = 0.99;
+
+/// The columns of one training workload, and why other ways are none.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs {
+    /// Columns by place, then length.
+    pub columns: Vec<TrainColumn>,
+    /// What was turned down.
+    pub rejections: Vec<RejectionCount>,
+}
+
+/// What is the same for every trial of one workload.
+struct Ask<'a> {
+    spec: &'a Spec,
+    periods: &'a [Period],
+    train: &'a Train,
+    model: &'a Model,
+    window: Range<usize>,
+}
+
+/// One trial: a place, a count of nodes, a precision.
+struct Trial {
+    stand: usize,
+    nodes: u32,
+    precision: Precision,
+}
+
+/// Returns every way to run `train` that ends in time; of ways that hold the same machines for the same months, the
+/// one with the fewest nodes.
+pub fn enumerate(
+    spec: &Spec,
+    catalog: &Catalog,
+    market: &Market<'_>,
+    periods: &[Period],
+    train: &Train,
+    model: &Model,
+) -> Jobs {
+    let ask = Ask { spec, periods, train, model, window: window(spec, periods, train) };
+    let mut trials = Vec::new();
+    for (index, stand) in market.stands.iter().enumerate() {
+        if is_allowed(train.sites.as_ref(), stand.site) && accelerator_allowed(train, stand) {
+            let precisions = train.precisions.iter();
+            trials.extend(precisions.flat_map(|&precision| {
+                node_counts().into_iter().map(move |nodes| Trial { stand: index, nodes, precision })
+            }));
+        }
+    }
+    let results: Vec<Result<TrainColumn, Reject>> =
+        trials.par_iter().map(|trial| ask.attempt(catalog, &market.stands[trial.stand], trial)).collect();
+    let mut tally = Tally::new(&train.name);
+    let mut columns: Vec<TrainColumn> = Vec::new();
+    for (trial, result) in trials.iter().zip(results) {
+        let shape = &market.stands[trial.stand].shape.id;
+        let words = format!("{} nodes, {}", trial.nodes, trial.precision.word());
+        match result {
+            Ok(column) => keep_smaller(&mut columns, column),
+            Err(reject) => tally.add(shape, reject.code(), reject.excess(), &format!("{words}: {}", reject.words())),
+        }
+    }
+    Jobs { columns, rejections: tally.counts() }
+}
+
+fn accelerator_allowed(train: &Train, stand: &Stand<'_>) -> bool {
+    let Some(accelerator) = stand.shape.accelerator.as_ref() else { return false };
+    train.accelerators.as_ref().is_none_or(|names| names.contains(accelerator))
+}
+
+fn node_counts() -> Vec<u32> {
+    let mut counts: Vec<u32> = vec![1, 2, 3];
+    let mut power = 4;
+    while power < MOST_NODES {
+        counts.extend((0..4).map(|quarter| power + quarter * power / 4));
+        power *= 2;
+    }
+    counts
+}
+
+fn window(spec: &Spec, periods: &[Period], train: &Train) -> Range<usize> {
+    let first = train.start.as_ref().map_or(0, |start| month_of(spec, start.value));
+    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| month_after(spec, finish.value));
+    let begin = periods.iter().position(|period| period.first_month >= first).unwrap_or(periods.len());
+    let end = periods.iter().filter(|period| period.first_month + period.months <= last).count();
+    begin..end.max(begin)
+}
+
+fn keep_smaller(columns: &mut Vec<TrainColumn>, column: TrainColumn) {
+    let twin = columns.iter_mut().find(|known| known.stand == column.stand && known.periods == column.periods);
+    match twin {
+        Some(known) if known.nodes <= column.nodes => {}
+        Some(known) => *known = column,
+        None => columns.push(column),
+    }
+}
+
+/// Why a trial is no way.
+enum Reject {
+    Physics(Reason),
+    TooLate { needed_months: f64, available_months: f64 },
+    TooFrequentFailures,
+}
+
+impl Reject {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Physics(reason) => reason.code(),
+            Self::TooLate { .. } => "deadline_missed",
+            Self::TooFrequentFailures => "failures_too_frequent",
+        }
+    }
+
+    fn excess(&self) -> Option<f64> {
+        match self {
+            Self::Physics(reason) => reason.excess(),
+            Self::TooLate { needed_months, available_months } => {
+                Some(needed_months / available_months.max(1e-9))
+            }
+            Self::TooFrequentFailures => None,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Physics(reason) => reason.to_string(),
+            Self::TooLate { needed_months, available_months } => {
+                format!("needs {needed_months:.1} months where {available_months:.1} are left")
+            }
+            Self::TooFrequentFailures => "fails more often than it restarts".to_owned(),
+        }
+    }
+}
+
+impl Ask<'_> {
+    fn attempt(&self, catalog: &Catalog, stand: &Stand<'_>, trial: &Trial) -> Result<TrainColumn, Reject> {
+        let accelerator = stand
+            .shape
+            .accelerator
+            .as_deref()
+            .and_then(|id| catalog.accelerator(id))
+            .ok_or(Reject::Physics(Reason::TooFewAccelerators { needed: 1, available: 0 }))?;
+        let cluster = Cluster {
+            accelerator,
+            per_node: stand.shape.accelerators,
+            nodes: trial.nodes,
+            scale_out: stand.shape.scale_out,
+        };
+        let batch = rounded_batch(self.train, cluster.accelerators());
+        let job = Job { model: self.model, batch, sequence: self.train.sequence, precision: trial.precision };
+        let step = best(&cluster, &job, &self.train.parallelism).map_err(Reject::Physics)?.best;
+        let checkpoint = goodput::checkpoint_bytes(self.model);
+        let stall = Seconds(checkpoint.get() / (CHECKPOINT_WRITE_PER_NODE * f64::from(trial.nodes)));
+        let every = self.train.checkpoint.every.as_ref().map(|limit| limit.value);
+        let good = Goodput::of(trial.nodes, Failures::default(), goodput::RESTART, stall, every);
+        if good.effective <= 0.0 {
+            return Err(Reject::TooFrequentFailures);
+        }
+        let hours = self.train.tokens.get() / step.tokens_per_s / good.effective / 3600.0;
+        let held = self.held(hours)?;
+        Ok(self.column(stand, trial, &step, &good, checkpoint, hours, held))
+    }
+
+    /// Returns the fewest periods from the start of the window that are long enough.
+    fn held(&self, hours: f64) -> Result<Range<usize>, Reject> {
+        let needed_months = hours / HOURS_PER_MONTH;
+        let mut months = 0.0;
+        for index in self.window.clone() {
+            months += f64::from(self.periods[index].months);
+            if months >= needed_months {
+                return Ok(self.window.start..index + 1);
+            }
+        }
+        Err(Reject::TooLate { needed_months, available_months: months })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is one independent result of the trial")]
+    fn column(
+        &self,
+        stand: &Stand<'_>,
+        trial: &Trial,
+        step: &TrainingStep,
+        good: &Goodput,
+        checkpoint: Bytes,
+        hours: f64,
+        held: Range<usize>,
+    ) -> TrainColumn {
+        let own = stand.site.is_own();
+        let spare_nodes = if own {
+            spares::spares(trial.nodes, spares::node_availability(true), SPARE_TARGET).unwrap_or(trial.nodes)
+        } else {
+            0
+        };
+        let months: u32 = self.periods[held.clone()].iter().map(|period| period.months).sum();
+        let first = self.periods[held.start].first_month;
+        let group = step.layout.tensor * step.layout.pipeline;
+        let run = TrainingRun {
+            workload: self.train.name.clone(),
+            model: self.model.id.clone(),
+            site: stand.site.name.clone(),
+            candidate: TrainingCandidate {
+                shape: stand.shape.id.clone(),
+                accelerator: stand.shape.accelerator.clone().unwrap_or_default(),
+                nodes: trial.nodes,
+                tensor: step.layout.tensor,
+                pipeline: step.layout.pipeline,
+                data: trial.nodes * stand.shape.accelerators / group.max(1),
+                micro_batch: step.layout.micro_batch,
+                precision: trial.precision,
+                recompute: step.memory.recompute > 0.0,
+            },
+            spare_nodes,
+            start: day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH),
+            end: day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH + hours),
+            hours: f64::from(months) * HOURS_PER_MONTH,
+            shares: (0..self.periods.len()).map(|index| f64::from(u8::from(held.contains(&index)))).collect(),
+            step: step.step,
+            tokens_per_s: step.tokens_per_s,
+            goodput: good.effective,
+            model_flops_utilization: step.utilization,
+            needed: step.memory.needed(),
+            memory: step.memory.free,
+            checkpoint_interval: good.interval,
+            checkpoint,
+            failures: hours * 3600.0 / good.mttf.get(),
+            origin: step.origin.weaker(good.origin).weaker(Origin::Analytic),
+        };
+        TrainColumn { stand: trial.stand, nodes: trial.nodes + spare_nodes, periods: held, run }
+    }
+}
+
+/// Returns the batch, rounded by at most five percent so that it divides over as many ranks as possible.
+fn rounded_batch(train: &Train, accelerators: u64) -> Tokens {
+    let sequences = train.batch.get() / f64::from(train.sequence.max(1));
+    for group in [1_u64, 2, 4, 8, 16, 32, 64, 128] {
+        let ranks = (accelerators / group) as f64;
+        if ranks < 1.0 || !accelerators.is_multiple_of(group) {
+            continue;
+        }
+        let rounded = (sequences / ranks).round().max(1.0) * ranks;
+        if (rounded - sequences).abs() <= BATCH_ROUNDING * sequences {
+            return Tokens(rounded * f64::from(train.sequence));
+        }
+    }
+    train.batch
+}
+
+fn day(start: Date, hours: f64) -> Date {
+    start.saturating_add(((hours / 24.0).floor() as i64).days())
+}

@@ -1,0 +1,207 @@
+//! The true integer purchase for chosen columns: pools apart in closed form, and one small integer program
+//! over those that a limit couples.
+//!
+//! First every pool is bought as if alone. If that keeps all limits it is optimal, since dropping limits
+//! can only make a plan cheaper. Limits that it breaks are put in force for the pools that they touch, and
+//! so on until none is broken: each step solves a relaxation, so the last one is exact.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::master::{self, Case, Goal, NoDraft, Whole};
+use super::prepared::{LimitRow, LoweredLimit, Prepared};
+use super::problem::Bound;
+use super::purchase::{Bought, Menu, Need};
+use super::solver::Stops;
+
+/// HiGHS keeps a row within 1e-6 of its bound (its `primal_feasibility_tolerance` is 1e-7, integers 1e-6).
+const ROW_TOLERANCE: f64 = 2e-6;
+
+/// A complete integer plan.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Plan {
+    pub columns: Vec<usize>,
+    /// Whole numbers, by variable.
+    pub nodes: Vec<f64>,
+    pub cost: f64,
+    /// Whether no cheaper purchase exists for these columns.
+    pub is_exact: bool,
+}
+
+/// Buys for any choice of columns under the same limits.
+pub(super) struct Buyer<'a> {
+    prepared: &'a Prepared<'a>,
+    case: &'a Case,
+    /// By pool, offers, and those of them that some workloads may not use.
+    menus: RefCell<BTreeMap<(usize, u32, u32), Rc<Menu>>>,
+}
+
+/// What the chosen columns need of one pool.
+struct PoolNeed {
+    need: Need,
+    /// Offers that someone may use.
+    mask: u32,
+    /// Offers by the hour that some may not use.
+    restricted: u32,
+    /// Whether the closed form knows such sets of offers: one, or one and a part of it that lacks only
+    /// offers by the hour. If not, what it buys is a lower bound.
+    is_nested: bool,
+}
+
+impl<'a> Buyer<'a> {
+    /// Prepares to buy under the limits of `case`.
+    pub fn new(prepared: &'a Prepared<'a>, case: &'a Case) -> Self {
+        Buyer { prepared, case, menus: RefCell::default() }
+    }
+
+    /// Returns the cheapest purchase for the columns. `stops` bounds each integer program; `None` forbids them.
+    pub fn buy(&self, columns: &[usize], stops: Option<Stops>) -> Result<Plan, NoDraft> {
+        let mut nodes = vec![0.0; self.prepared.vars.len()];
+        let mut joint = vec![false; self.prepared.problem.pools.len()];
+        for (pool, is_joint) in joint.iter_mut().enumerate() {
+            let need = self.need(pool, columns);
+            let menu = self.menu(pool, &need);
+            let bought = menu.buy(&need.need).ok_or(NoDraft::Infeasible)?;
+            *is_joint = !need.is_nested || !menu.is_exact;
+            bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
+        }
+        let mut case = self.case.fixed(columns);
+        case.limits.iter_mut().for_each(|limit| *limit = None);
+        let mut is_exact = true;
+        let mut must_solve = joint.contains(&true);
+        loop {
+            for index in self.broken_limits(&nodes) {
+                // A limit that is in force and yet broken is within HiGHS' tolerance of its bound.
+                must_solve |= case.limits[index].is_none();
+                case.limits[index] = self.case.limits[index];
+            }
+            if !must_solve {
+                break;
+            }
+            self.join(&mut joint, &case);
+            is_exact &= self.buy_jointly(&case, &joint, stops.ok_or(NoDraft::OutOfNodes)?, &mut nodes)?;
+            must_solve = false;
+        }
+        Ok(Plan { columns: columns.to_vec(), cost: self.prepared.cost(&nodes), nodes, is_exact })
+    }
+
+    /// Returns a lower bound of what these (workload, column) pairs cost on `pool`, limits aside; infinite if
+    /// the offers cannot serve them. Exact unless the pairs differ in the offers they may use, or the pool's
+    /// commitments overlap.
+    pub fn cost_alone(&self, pool: usize, pairs: &[(usize, usize)]) -> f64 {
+        if pairs.is_empty() {
+            return 0.0;
+        }
+        let need = self.need_of(pool, pairs);
+        self.menu(pool, &need).buy(&need.need).map_or(f64::INFINITY, |bought: Bought| bought.cost)
+    }
+
+    /// Whether [`Buyer::cost_alone`] is a lower bound for every choice of columns of the case: no pool has
+    /// commitments that overlap.
+    pub fn is_bound_alone(&self) -> bool {
+        let menu = |pool| Menu::new(self.prepared, self.case, (pool, u32::MAX, 0));
+        (0..self.prepared.problem.pools.len()).all(|pool| menu(pool).is_exact)
+    }
+
+    fn buy_jointly(
+        &self,
+        case: &Case,
+        joint: &[bool],
+        stops: Stops,
+        nodes: &mut [f64],
+    ) -> Result<bool, NoDraft> {
+        let whole = Whole { columns: true, nodes: true };
+        let draft = master::solve(self.prepared, case, (whole, Goal::Cost, stops), Some(joint))?;
+        for (index, var) in self.prepared.vars.iter().enumerate() {
+            if joint[var.offer.pool] {
+                nodes[index] = draft.nodes[index].round();
+            }
+        }
+        Ok(draft.found.is_within_gap)
+    }
+
+    /// Adds the pools of limits in force to the joint ones.
+    fn join(&self, joint: &mut [bool], case: &Case) {
+        for (limit, value) in self.prepared.limits.iter().zip(&case.limits) {
+            if value.is_some() {
+                limit.pools.iter().for_each(|&pool| joint[pool] = true);
+            }
+        }
+    }
+
+    fn broken_limits(&self, nodes: &[f64]) -> Vec<usize> {
+        let limits = self.prepared.limits.iter().zip(&self.case.limits).enumerate();
+        limits
+            .filter(|(_, (limit, value))| value.is_some_and(|v| is_broken(limit, v, nodes)))
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    fn need(&self, pool: usize, columns: &[usize]) -> PoolNeed {
+        let pairs: Vec<_> = columns
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|&(w, c)| self.prepared.problem.workloads[w].columns[c].pool == pool)
+            .collect();
+        self.need_of(pool, &pairs)
+    }
+
+    fn need_of(&self, pool: usize, pairs: &[(usize, usize)]) -> PoolNeed {
+        let shape = &self.prepared.problem.pools[pool];
+        let mut loads = vec![0_u64; self.prepared.n_points()];
+        let masks = || pairs.iter().map(|&(w, c)| self.prepared.masks[w][c]);
+        let mask = masks().fold(0, |all, mask| all | mask);
+        let common = masks().fold(mask, |common, mask| common & mask);
+        let is_nested = masks().all(|m| m == mask || m == common) && self.is_hourly(pool, mask & !common);
+        let restricted = if is_nested { mask & !common } else { 0 };
+        let mut need = Need { nodes: loads.clone(), restricted: Vec::new() };
+        for &(w, c) in pairs {
+            need.nodes.iter_mut().zip(&self.prepared.loads[w][c]).for_each(|(sum, load)| *sum += load);
+            if restricted != 0 && self.prepared.masks[w][c] == common {
+                loads.iter_mut().zip(&self.prepared.loads[w][c]).for_each(|(sum, load)| *sum += load);
+            }
+        }
+        let beyond = |loads: &mut Vec<u64>| {
+            for (point, load) in loads.iter_mut().enumerate() {
+                let existing = u64::from(shape.existing_nodes[point / self.prepared.n_slots]);
+                *load = load.div_ceil(u64::from(shape.accelerators_per_node)).saturating_sub(existing);
+            }
+        };
+        beyond(&mut need.nodes);
+        if restricted != 0 {
+            beyond(&mut loads);
+            need.restricted = need.nodes.iter().zip(&loads).map(|(all, firm)| all - firm).collect();
+        }
+        PoolNeed { need, mask, restricted, is_nested }
+    }
+
+    fn is_hourly(&self, pool: usize, mask: u32) -> bool {
+        let offers = self.prepared.problem.pools[pool].offers.iter().enumerate();
+        offers.filter(|(offer, _)| mask & 1 << offer != 0).all(|(_, offer)| !offer.terms.is_committed())
+    }
+
+    fn menu(&self, pool: usize, need: &PoolNeed) -> Rc<Menu> {
+        let mut menus = self.menus.borrow_mut();
+        let key = (pool, need.mask, need.restricted);
+        let new = || Rc::new(Menu::new(self.prepared, self.case, key));
+        Rc::clone(menus.entry(key).or_insert_with(new))
+    }
+}
+
+/// Returns by how much a row exceeds its limit beyond tolerance; at most 0 if it keeps it.
+fn excess(row: &LimitRow, bound: Bound, value: f64, nodes: &[f64]) -> f64 {
+    let (lhs, base) = row.sides(nodes);
+    let largest = row.lhs.iter().fold(0.0_f64, |most, (_, c)| most.max(c.abs()));
+    let tolerance = ROW_TOLERANCE * largest + 1e-9 * (value * base).abs();
+    match bound {
+        Bound::AtMost(_) => lhs - value * base - tolerance,
+        Bound::AtLeast(_) => value * base - lhs - tolerance,
+    }
+}
+
+/// Whether a purchase breaks a limit of this value.
+pub(super) fn is_broken(limit: &LoweredLimit, value: f64, nodes: &[f64]) -> bool {
+    limit.rows.iter().any(|row| excess(row, limit.bound, value, nodes) > 0.0)
+}

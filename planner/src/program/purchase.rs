@@ -1,0 +1,247 @@
+//! The cheapest purchase of one pool whose need is known, in closed form.
+//!
+//! The need of a pool is a staircase: level `l` of nodes is busy in the points (period, slot) that need at
+//! least `l` nodes. Each level is bought on its own: committed for some periods, by the hour in the others.
+//! With one period this is the newsvendor: commit a level if the hours in which it is busy, at the hourly
+//! price, cost more than the commitment, that is, if it is busy for more than the ratio of the prices
+//! (Stokely et al., ICPE 2025, arXiv 2503.10235: the quantile A / (A + B) of demand).
+//!
+//! Why levels may be bought apart: an offer with few nodes takes the top of the staircase first, so the
+//! price of a level in a point does not depend on what is committed (an offer that some workloads may not use is
+//! such an offer: its nodes are at most the need beyond theirs); and where the intervals of the
+//! commitments are laminar (of two, one contains the other or they do not meet), every set of commitments
+//! can be stacked so that each lies flat on one level. Without laminarity the sum over levels is only an
+//! upper bound ((1,2,1) under {1,2} and {2,3} costs 2, its levels cost 3), and [`Menu::is_exact`] says so.
+//! It does not know limits that couple pools.
+
+use super::master::Case;
+use super::prepared::{Prepared, When};
+use super::problem::{LimitId, OfferRef};
+
+/// What is bought and what it costs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bought {
+    /// (variable, nodes), only counts above 0.
+    pub nodes: Vec<(usize, u64)>,
+    pub cost: f64,
+}
+
+/// Costs closer than this share are equal; the offer with the lower index is taken.
+const TIE: f64 = 1e-12;
+/// A limit this close below a whole number of nodes is that number.
+const WHOLE: f64 = 1e-6;
+
+/// Nodes needed at each point beyond the existing ones.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Need {
+    pub nodes: Vec<u64>,
+    /// Of these, how many may be of restricted offers: the need less that of the workloads that may not use
+    /// them. Empty if nothing is restricted.
+    pub restricted: Vec<u64>,
+}
+
+impl Need {
+    fn restricted_at(&self, point: usize) -> u64 {
+        self.restricted.get(point).copied().unwrap_or(u64::MAX)
+    }
+}
+
+/// What one offer by the hour adds: up to `most` nodes at the variable's cost.
+#[derive(Debug, Clone, Copy)]
+struct Tier {
+    var: usize,
+    cost: f64,
+    most: u64,
+    is_restricted: bool,
+}
+
+struct Commitment {
+    var: usize,
+    cost: f64,
+    from: usize,
+    until: usize,
+}
+
+/// What a pool offers under a mask, ready to be asked with many needs.
+pub(super) struct Menu {
+    n_slots: usize,
+    n_periods: usize,
+    commitments: Vec<Commitment>,
+    /// By point, cheapest first.
+    tiers: Vec<Vec<Tier>>,
+    /// Whether of two commitments one always contains the other or they do not meet, so that the closed
+    /// form is exact up to node limits of committed offers, which it ignores.
+    pub is_exact: bool,
+}
+
+impl Menu {
+    /// Collects what `pool` offers under `mask`, of which some workloads may not use those in `restricted`.
+    /// Node limits of offers are those of the case, which may have dropped or moved them.
+    pub fn new(prepared: &Prepared, case: &Case, (pool, mask, restricted): (usize, u32, u32)) -> Self {
+        let limit_of = |of: OfferRef| prepared.limits.iter().position(|limit| limit.id == LimitId::Offer(of));
+        let shape = &prepared.problem.pools[pool];
+        let limits: Vec<Option<f64>> = (0..shape.offers.len())
+            .map(|offer| limit_of(OfferRef { pool, offer }).and_then(|limit| case.limits[limit]))
+            .collect();
+        let most = |var: usize| limits[prepared.vars[var].offer.offer];
+        let mut menu = Menu {
+            n_slots: prepared.n_slots,
+            n_periods: prepared.n_periods,
+            commitments: Vec::new(),
+            tiers: vec![Vec::new(); prepared.n_points()],
+            is_exact: true,
+        };
+        for &var in prepared.pool_vars[pool].iter().filter(|&&var| prepared.offer_bit(var) & mask != 0) {
+            let cost = prepared.vars[var].discounted;
+            match prepared.vars[var].when {
+                When::Periods { from, until } => menu.commitments.push(Commitment { var, cost, from, until }),
+                When::Hour { period, slot } => {
+                    let most = most(var).map_or(u64::MAX, |most| (most + WHOLE).floor() as u64);
+                    let is_restricted = prepared.offer_bit(var) & restricted != 0;
+                    menu.tiers[period * prepared.n_slots + slot].push(Tier {
+                        var,
+                        cost,
+                        most,
+                        is_restricted,
+                    });
+                }
+            }
+        }
+        menu.is_exact = menu.is_laminar();
+        menu.order_tiers();
+        menu
+    }
+
+    fn is_laminar(&self) -> bool {
+        let crossing =
+            |a: &Commitment, b: &Commitment| a.from < b.from && b.from < a.until && a.until < b.until;
+        !self.commitments.iter().any(|a| self.commitments.iter().any(|b| crossing(a, b)))
+    }
+
+    fn order_tiers(&mut self) {
+        for tiers in &mut self.tiers {
+            tiers.sort_by(|a, b| a.cost.total_cmp(&b.cost).then(a.var.cmp(&b.var)));
+            let unlimited = tiers.iter().position(|tier| tier.most == u64::MAX && !tier.is_restricted);
+            tiers.truncate(unlimited.map_or(tiers.len(), |last| last + 1));
+        }
+    }
+
+    /// The tiers of a point, cheapest first, with the nodes that each can add there.
+    fn rentable(&self, point: usize, need: &Need) -> impl Iterator<Item = (&Tier, u64)> {
+        let mut restricted_left = need.restricted_at(point);
+        self.tiers[point].iter().map(move |tier| {
+            if !tier.is_restricted {
+                return (tier, tier.most);
+            }
+            let most = tier.most.min(restricted_left);
+            restricted_left -= most;
+            (tier, most)
+        })
+    }
+
+    /// Levels at which the price of a level can change, ascending, each the top of a segment.
+    fn breakpoints(&self, need: &Need) -> Vec<u64> {
+        let mut tops: Vec<u64> = need.nodes.clone();
+        for (point, &needed) in need.nodes.iter().enumerate() {
+            let mut left = needed;
+            for (_, most) in self.rentable(point, need) {
+                left = left.saturating_sub(most);
+                tops.push(left);
+            }
+        }
+        tops.sort_unstable();
+        tops.dedup();
+        tops.retain(|&top| top > 0);
+        tops
+    }
+
+    /// Cost of level `level` at a point by the hour; infinite where nothing is left to rent.
+    fn hourly(&self, point: usize, need: &Need, level: u64) -> f64 {
+        if need.nodes[point] < level {
+            return 0.0;
+        }
+        let mut from_top = need.nodes[point] - level;
+        for (tier, most) in self.rentable(point, need) {
+            if from_top < most {
+                return tier.cost;
+            }
+            from_top -= most;
+        }
+        f64::INFINITY
+    }
+
+    /// Cheapest cover of one level: its cost, and the commitments used.
+    fn cover(&self, need: &Need, level: u64) -> (f64, Vec<usize>) {
+        // best[p]: cheapest cover of the periods before p, where it came from, and the commitment used.
+        let mut best: Vec<(f64, usize, Option<usize>)> = vec![(f64::INFINITY, 0, None); self.n_periods + 1];
+        best[0].0 = 0.0;
+        for p in 0..self.n_periods {
+            let points = p * self.n_slots..(p + 1) * self.n_slots;
+            let rent: f64 = points.map(|point| self.hourly(point, need, level)).sum();
+            let so_far = best[p].0;
+            let mut improve = |until: usize, cost: f64, by: Option<usize>| {
+                if cost < best[until].0 * (1.0 - TIE) {
+                    best[until] = (cost, p, by);
+                }
+            };
+            improve(p + 1, so_far + rent, None);
+            for (index, commitment) in self.commitments.iter().enumerate() {
+                if (commitment.from..commitment.until).contains(&p) {
+                    improve(commitment.until, so_far + commitment.cost, Some(index));
+                }
+            }
+        }
+        let mut used = Vec::new();
+        let mut p = self.n_periods;
+        while p > 0 && best[p].0.is_finite() {
+            used.extend(best[p].2);
+            p = best[p].1;
+        }
+        (best[self.n_periods].0, used)
+    }
+
+    /// Returns the cheapest purchase for nodes needed at each point beyond the existing ones; `None` if the
+    /// offers cannot meet it. Exact where [`Menu::is_exact`]; else an upper bound that ignores node limits
+    /// of committed offers.
+    pub fn buy(&self, need: &Need) -> Option<Bought> {
+        let mut committed: Vec<u64> = vec![0; self.commitments.len()];
+        let mut below = 0;
+        for top in self.breakpoints(need) {
+            let (cost, used) = self.cover(need, top);
+            if cost.is_infinite() {
+                return None;
+            }
+            used.into_iter().for_each(|index| committed[index] += top - below);
+            below = top;
+        }
+        Some(self.rent_the_rest(need, &committed))
+    }
+
+    /// Adds the hours above the committed nodes, cheapest offers first.
+    fn rent_the_rest(&self, need: &Need, committed: &[u64]) -> Bought {
+        let mut standing = vec![0_u64; self.n_periods];
+        let mut bought = Bought { nodes: Vec::new(), cost: 0.0 };
+        for (commitment, &count) in self.commitments.iter().zip(committed) {
+            bought.add(commitment.var, count, commitment.cost);
+            standing[commitment.from..commitment.until].iter_mut().for_each(|nodes| *nodes += count);
+        }
+        for (point, &needed) in need.nodes.iter().enumerate() {
+            let mut left = needed.saturating_sub(standing[point / self.n_slots]);
+            for (tier, most) in self.rentable(point, need) {
+                let rented = left.min(most);
+                bought.add(tier.var, rented, tier.cost);
+                left -= rented;
+            }
+        }
+        bought
+    }
+}
+
+impl Bought {
+    fn add(&mut self, var: usize, count: u64, cost: f64) {
+        if count > 0 {
+            self.nodes.push((var, count));
+            self.cost += cost * count as f64;
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Which limits contradict each other, and how far each must move.
+//!
+//! A deletion filter (Chinneck, Feasibility and Infeasibility in Optimization, 2008, section 6.1) drops one
+//! limit after the other and keeps dropped those without which it is still infeasible; what is left is
+//! irreducible. Node limits of offers are tried first, so that a conflict names the plan's own limits where
+//! it can. It does not know which way out a person would like.
+
+use super::buy::Buyer;
+use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
+use super::prepared::{LoweredLimit, Prepared};
+use super::problem::{Bound, Problem};
+use super::search;
+use super::solution::{Conflict, Member, NoPlan, Options, WayOut};
+use super::solver::Stops;
+
+/// Steps of Dinkelbach's method; it converges superlinearly, and 3 to 5 are usual.
+const MAX_RATIO_STEPS: usize = 20;
+/// A relaxed limit is set this share beyond the value found, so that rounding does not make it infeasible.
+const MARGIN: f64 = 1e-9;
+
+/// Returns an irreducible set of limits that cannot hold together; `None` if all limits can hold.
+///
+/// # Errors
+/// As [`super::solve`]; a workload that cannot run whatever the limits are is [`NoPlan::Infeasible`].
+pub fn conflict(problem: &Problem, options: &Options) -> Result<Option<Conflict>, NoPlan> {
+    let prepared = super::prepare(problem)?;
+    let mut case = Case::of(&prepared);
+    let mut is_proven_minimal = match is_feasible(&prepared, &case, options) {
+        Some(true) => return Ok(None),
+        Some(false) => true,
+        None => return Err(NoPlan::Undecided),
+    };
+    for limit in 0..prepared.limits.len() {
+        let value = case.limits[limit].take();
+        match is_feasible(&prepared, &case, options) {
+            Some(false) => continue,
+            Some(true) => {}
+            None => is_proven_minimal = false,
+        }
+        case.limits[limit] = value;
+    }
+    let in_conflict = (0..prepared.limits.len()).filter(|limit| case.limits[*limit].is_some());
+    let member = |limit: usize| Member {
+        limit: prepared.limits[limit].id,
+        value: prepared.limits[limit].bound.value(),
+        way_out: way_out(&prepared, limit, options),
+    };
+    Ok(Some(Conflict { members: in_conflict.map(member).collect(), is_proven_minimal }))
+}
+
+/// Whether some plan keeps the limits of the case; `None` if the node limit was reached first.
+fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bool> {
+    if case.columns.iter().any(Vec::is_empty) {
+        return Some(false);
+    }
+    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes };
+    let relaxed = Whole { columns: false, nodes: false };
+    match master::solve(prepared, case, (relaxed, Goal::Cost, stops), None) {
+        Err(NoDraft::Infeasible) => return Some(false),
+        Err(_) => return None,
+        Ok(draft) => {
+            if Buyer::new(prepared, case).buy(&draft.columns(case), Some(stops)).is_ok() {
+                return Some(true);
+            }
+        }
+    }
+    match search::search(prepared, case, options) {
+        Ok(_) => Some(true),
+        Err(NoDraft::Infeasible) => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Returns the nearest value of a limit at which all other limits can hold, and the cost of the plan with it.
+fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOut> {
+    let mut case = Case::of(prepared);
+    case.limits[limit] = None;
+    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes };
+    let lowered = &prepared.limits[limit];
+    let (draft, case_then) = if lowered.rows.iter().any(|row| row.base.is_some()) {
+        nearest_ratio(prepared, &case, limit, stops)?
+    } else {
+        nearest(prepared, &case, (Goal::Need { limit }, stops))?
+    };
+    let value = used(lowered, &draft.nodes)?;
+    let margin = if matches!(lowered.bound, Bound::AtMost(_)) { 1.0 + MARGIN } else { 1.0 - MARGIN };
+    case.limits[limit] = Some(value * margin);
+    let found = search::search(prepared, &case, options);
+    // The search may miss a plan that only these columns allow.
+    let cost = found.map(|proven| proven.plan.cost).or_else(|_| {
+        case.columns = case_then.columns;
+        search::search(prepared, &case, options).map(|proven| proven.plan.cost)
+    });
+    let is_proven_nearest = draft.found.is_within_gap && draft.found.objective.is_finite();
+    Some(WayOut { value, cost: cost.ok()?, is_proven_nearest })
+}
+
+/// The integer program for a goal other than cost, with the columns that it chose.
+fn nearest(prepared: &Prepared, case: &Case, (goal, stops): (Goal, Stops)) -> Option<(Draft, Case)> {
+    let whole = Whole { columns: true, nodes: true };
+    let mut draft = master::solve(prepared, case, (whole, goal, stops), None).ok()?;
+    draft.nodes.iter_mut().for_each(|count| *count = count.round());
+    let fixed = case.fixed(&draft.columns(case));
+    Some((draft, fixed))
+}
+
+/// Dinkelbach's method (Management Science 13(7), 1967): minimise lhs − ratio · base, take the ratio of the
+/// answer, repeat until it does not improve.
+fn nearest_ratio(prepared: &Prepared, case: &Case, limit: usize, stops: Stops) -> Option<(Draft, Case)> {
+    let lowered = &prepared.limits[limit];
+    let mut best = nearest(prepared, case, (Goal::Ratio { limit, ratio: lowered.bound.value() }, stops))?;
+    for _ in 0..MAX_RATIO_STEPS {
+        let ratio = used(lowered, &best.0.nodes)?;
+        let next = nearest(prepared, case, (Goal::Ratio { limit, ratio }, stops))?;
+        let change = used(lowered, &next.0.nodes)? - ratio;
+        if change.abs() <= MARGIN {
+            break;
+        }
+        best = next;
+    }
+    Some(best)
+}
+
+/// The value that a limit must have for a purchase to keep it.
+fn used(limit: &LoweredLimit, nodes: &[f64]) -> Option<f64> {
+    let ratios = limit.rows.iter().map(|row| row.sides(nodes)).filter(|(_, base)| *base > 0.0);
+    let ratios = ratios.map(|(lhs, base)| lhs / base);
+    match limit.bound {
+        Bound::AtMost(_) => ratios.reduce(f64::max),
+        Bound::AtLeast(_) => ratios.reduce(f64::min),
+    }
+}

@@ -1,0 +1,294 @@
+//! How a plan is found and how good it is proven to be.
+//!
+//! Three ways, by size. *Enumeration*: all choices of columns, cheapest bound first, each bought exactly.
+//! *Integer*: everything at once, to gap 0. *Columns*: a program with whole columns and continuous nodes,
+//! then the true purchase, then a local search over columns against true costs; its bound is that program's.
+//! Measured on the reference instance of the tests: rounding the relaxation and searching comes within 1 % of
+//! the relaxation, and the program with whole columns takes ten times as long, so it runs only if needed.
+//! Equally cheap plans are ordered by fewer kinds of pools, then by column indices.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::buy::{Buyer, Plan};
+use super::master::{self, Case, Goal, NoDraft, Whole};
+use super::prepared::Prepared;
+use super::solution::{Method, Options};
+use super::solver::Stops;
+
+/// Costs closer than this share are equally cheap.
+const TIE: f64 = 1e-9;
+/// The most choices of columns that are enumerated.
+const MAX_CHOICES: usize = 4096;
+/// The most integer programs that one enumeration or one local search may solve for coupled purchases.
+const MAX_JOINT_PURCHASES: usize = 40;
+/// Rounds of local search; each must improve, so few are needed.
+const MAX_PASSES: usize = 8;
+
+/// A plan with its proof.
+#[derive(Debug, Clone)]
+pub(super) struct Proven {
+    pub plan: Plan,
+    pub method: Method,
+    pub best_bound: f64,
+    pub mixing_bound: Option<f64>,
+    pub n_nodes: u64,
+}
+
+/// Finds a plan for the case.
+pub(super) fn search(prepared: &Prepared, case: &Case, options: &Options) -> Result<Proven, NoDraft> {
+    if case.columns.iter().any(Vec::is_empty) {
+        return Err(NoDraft::Infeasible);
+    }
+    let buyer = Buyer::new(prepared, case);
+    let search = Search { prepared, case, buyer, options };
+    match options.method {
+        Some(Method::Enumerated) => search.enumerate().unwrap_or(Err(NoDraft::OutOfNodes)),
+        Some(Method::Integer) => search.integer(),
+        Some(Method::Columns) => search.columns(),
+        None => {
+            if let Some(result) = search.enumerate() {
+                return result;
+            }
+            if search.n_integers() <= options.integer_up_to {
+                return search.integer();
+            }
+            search.columns()
+        }
+    }
+}
+
+/// Returns the cheapest plan in which workload `w` runs another column; the others keep theirs where the
+/// problem is too large to be solved again as a whole. The flag says whether they were kept.
+pub(super) fn without_column(
+    prepared: &Prepared,
+    case: &Case,
+    options: &Options,
+    (columns, w): (&[usize], usize),
+) -> Option<(Plan, bool)> {
+    let mut other = case.clone();
+    other.columns[w].retain(|c| *c != columns[w]);
+    let search = Search { prepared, case: &other, buyer: Buyer::new(prepared, &other), options };
+    if other.columns[w].is_empty() {
+        return None;
+    }
+    if search.n_choices().is_some() || search.n_integers() <= options.integer_up_to {
+        return self::search(prepared, &other, options).ok().map(|proven| (proven.plan, false));
+    }
+    let start = Plan { columns: columns.to_vec(), nodes: Vec::new(), cost: f64::INFINITY, is_exact: false };
+    let replaced = search.replace(start, w, &mut MAX_JOINT_PURCHASES.clone());
+    replaced.cost.is_finite().then_some((replaced, true))
+}
+
+struct Search<'a> {
+    prepared: &'a Prepared<'a>,
+    case: &'a Case,
+    buyer: Buyer<'a>,
+    options: &'a Options,
+}
+
+impl Search<'_> {
+    fn exactly(&self) -> Stops {
+        Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes }
+    }
+
+    fn n_integers(&self) -> usize {
+        let columns: usize = self.case.columns.iter().map(Vec::len).sum();
+        let bought = |var: &&super::prepared::NodeVar| self.prepared.peak_nodes[var.offer.pool] > 0;
+        columns + self.prepared.vars.iter().filter(bought).count()
+    }
+
+    /// Number of choices of columns, if they are few enough to enumerate.
+    fn n_choices(&self) -> Option<usize> {
+        let mut sizes = self.case.columns.iter().map(Vec::len);
+        sizes.try_fold(1_usize, |n, size| n.checked_mul(size).filter(|n| *n <= MAX_CHOICES))
+    }
+
+    /// All choices in order of what they cost without limits; `None` if there are too many, or too many of
+    /// them need an integer program.
+    fn enumerate(&self) -> Option<Result<Proven, NoDraft>> {
+        let n_choices = self.n_choices()?;
+        if !self.buyer.is_bound_alone() {
+            return None;
+        }
+        let mut choices = self.choices(n_choices);
+        choices.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        let mut best: Option<Plan> = None;
+        let mut n_programs = 0;
+        for (bound, columns) in choices {
+            if best.as_ref().is_some_and(|best| bound > best.cost + TIE * best.cost.abs()) {
+                break;
+            }
+            let mut bought = self.buyer.buy(&columns, None);
+            if bought == Err(NoDraft::OutOfNodes) {
+                n_programs += 1;
+                if n_programs > MAX_JOINT_PURCHASES {
+                    return None;
+                }
+                bought = self.buyer.buy(&columns, Some(self.exactly()));
+            }
+            match bought {
+                Ok(plan) if !plan.is_exact => return None,
+                Ok(plan) => {
+                    if best.as_ref().is_none_or(|best| self.compare(&plan, best) == Ordering::Less) {
+                        best = Some(plan);
+                    }
+                }
+                Err(NoDraft::Infeasible) => {}
+                Err(NoDraft::OutOfNodes) => return None,
+                Err(failed) => return Some(Err(failed)),
+            }
+        }
+        let Some(plan) = best else { return Some(Err(NoDraft::Infeasible)) };
+        let best_bound = plan.cost;
+        Some(Ok(Proven { plan, method: Method::Enumerated, best_bound, mixing_bound: None, n_nodes: 0 }))
+    }
+
+    /// Every choice of columns with its cost without limits, choices that no offer can serve left out.
+    fn choices(&self, n_choices: usize) -> Vec<(f64, Vec<usize>)> {
+        let mut known: BTreeMap<(usize, Vec<(usize, usize)>), f64> = BTreeMap::new();
+        let mut choices = Vec::new();
+        for mut index in 0..n_choices {
+            let mut columns = vec![0; self.case.columns.len()];
+            for (w, allowed) in self.case.columns.iter().enumerate().rev() {
+                columns[w] = allowed[index % allowed.len()];
+                index /= allowed.len();
+            }
+            let cost = self.by_pool(&columns).into_iter().map(|(pool, pairs)| {
+                *known.entry((pool, pairs)).or_insert_with_key(|(p, pairs)| self.buyer.cost_alone(*p, pairs))
+            });
+            let cost: f64 = cost.sum();
+            if cost.is_finite() {
+                choices.push((cost, columns));
+            }
+        }
+        choices
+    }
+
+    fn pool_of(&self, w: usize, c: usize) -> usize {
+        self.prepared.problem.workloads[w].columns[c].pool
+    }
+
+    fn by_pool(&self, columns: &[usize]) -> BTreeMap<usize, Vec<(usize, usize)>> {
+        let mut by_pool: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+        for (w, &c) in columns.iter().enumerate() {
+            by_pool.entry(self.pool_of(w, c)).or_default().push((w, c));
+        }
+        by_pool
+    }
+
+    /// Cheaper first; of equally cheap plans fewer kinds of pools, then lower column indices.
+    fn compare(&self, a: &Plan, b: &Plan) -> Ordering {
+        if b.cost.is_infinite() || (a.cost - b.cost).abs() > TIE * a.cost.abs().max(b.cost.abs()) {
+            return a.cost.total_cmp(&b.cost);
+        }
+        let kinds = |plan: &Plan| {
+            let pools: BTreeSet<usize> =
+                plan.columns.iter().enumerate().map(|(w, &c)| self.pool_of(w, c)).collect();
+            pools.len()
+        };
+        kinds(a).cmp(&kinds(b)).then_with(|| a.columns.cmp(&b.columns))
+    }
+
+    /// The whole integer program, then the stated order among equally cheap answers.
+    fn integer(&self) -> Result<Proven, NoDraft> {
+        let whole = Whole { columns: true, nodes: true };
+        let solve = |goal| master::solve(self.prepared, self.case, (whole, goal, self.exactly()), None);
+        let draft = solve(Goal::Cost)?;
+        let mut plan = self.buyer.buy(&draft.columns(self.case), Some(self.exactly()))?;
+        let cost_at_most = plan.cost + TIE * plan.cost.abs();
+        if let Ok(fewest) = solve(Goal::Fewest { cost_at_most }) {
+            let other = self.buyer.buy(&fewest.columns(self.case), Some(self.exactly()));
+            plan = other.ok().filter(|other| self.compare(other, &plan) == Ordering::Less).unwrap_or(plan);
+        }
+        let best_bound = draft.found.bound.min(plan.cost);
+        let n_nodes = draft.found.n_nodes;
+        Ok(Proven { plan, method: Method::Integer, best_bound, mixing_bound: None, n_nodes })
+    }
+
+    /// Rounds the relaxation and searches around it. Only if that is not within [`Options::good_gap`] of the
+    /// relaxation, the program with whole columns gives a better start and a better bound.
+    fn columns(&self) -> Result<Proven, NoDraft> {
+        let relaxed = Whole { columns: false, nodes: false };
+        let mixed = master::solve(self.prepared, self.case, (relaxed, Goal::Cost, self.exactly()), None)?;
+        let mut best =
+            self.buyer.buy(&mixed.columns(self.case), Some(self.exactly())).map(|p| self.improve(p));
+        let (mut bound, mut n_nodes) = (mixed.found.bound, 0);
+        let is_good = |plan: &Plan| plan.cost - mixed.found.bound <= self.options.good_gap * plan.cost;
+        if !best.as_ref().is_ok_and(is_good) {
+            let whole = Whole { columns: true, nodes: false };
+            let stops = Stops { rel_gap: self.options.rel_gap, max_nodes: self.options.max_nodes };
+            let draft = master::solve(self.prepared, self.case, (whole, Goal::Cost, stops), None)?;
+            (bound, n_nodes) = (draft.found.bound.max(bound), draft.found.n_nodes);
+            let bought = self.buyer.buy(&draft.columns(self.case), Some(self.exactly()));
+            best = match (best, bought.map(|plan| self.improve(plan))) {
+                (Ok(a), Ok(b)) => Ok(if self.compare(&b, &a) == Ordering::Less { b } else { a }),
+                (a, b) => a.or(b),
+            };
+        }
+        match best {
+            Ok(plan) => {
+                let mixing_bound = Some(mixed.found.bound.min(plan.cost));
+                let best_bound = bound.min(plan.cost);
+                Ok(Proven { plan, method: Method::Columns, best_bound, mixing_bound, n_nodes })
+            }
+            // Rounding up nodes broke a limit: only the integer program can tell whether another choice fits.
+            Err(NoDraft::Infeasible) => self.integer(),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Moves one workload at a time to the column that saves most, until none does.
+    fn improve(&self, mut plan: Plan) -> Plan {
+        let mut programs_left = MAX_JOINT_PURCHASES;
+        for _ in 0..MAX_PASSES {
+            let before = plan.clone();
+            for w in 0..plan.columns.len() {
+                plan = self.replace(plan, w, &mut programs_left);
+            }
+            if plan == before {
+                break;
+            }
+        }
+        plan
+    }
+
+    /// Moves `w` to the column that makes the plan best, if any does.
+    fn replace(&self, mut plan: Plan, w: usize, programs_left: &mut usize) -> Plan {
+        let mut moves = self.moves(&plan, w);
+        moves.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for (bound, c) in moves {
+            if bound > plan.cost + TIE * plan.cost.abs() {
+                break;
+            }
+            let mut columns = plan.columns.clone();
+            columns[w] = c;
+            let mut bought = self.buyer.buy(&columns, None);
+            if bought == Err(NoDraft::OutOfNodes) && *programs_left > 0 {
+                *programs_left -= 1;
+                bought = self.buyer.buy(&columns, Some(self.exactly()));
+            }
+            plan = bought.ok().filter(|b| self.compare(b, &plan) == Ordering::Less).unwrap_or(plan);
+        }
+        plan
+    }
+
+    /// Cost without limits of the plan with `w` moved to each of its other columns.
+    fn moves(&self, plan: &Plan, w: usize) -> Vec<(f64, usize)> {
+        let mut by_pool = self.by_pool(&plan.columns);
+        let alone = |(&pool, pairs): (&usize, &Vec<(usize, usize)>)| self.buyer.cost_alone(pool, pairs);
+        by_pool.values_mut().for_each(|pairs| pairs.retain(|pair| pair.0 != w));
+        let costs: BTreeMap<usize, f64> = by_pool.iter().map(|entry| (*entry.0, alone(entry))).collect();
+        let rest: f64 = costs.values().sum();
+        let others = self.case.columns[w].iter().copied().filter(|c| *c != plan.columns[w]);
+        others
+            .map(|c| {
+                let pool = self.pool_of(w, c);
+                let mut pairs = by_pool.get(&pool).cloned().unwrap_or_default();
+                pairs.push((w, c));
+                let added = self.buyer.cost_alone(pool, &pairs) - costs.get(&pool).copied().unwrap_or(0.0);
+                (rest + added, c)
+            })
+            .collect()
+    }
+}

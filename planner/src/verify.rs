@@ -1,0 +1,235 @@
+//! Does the draft hold? Each placement is simulated at the hour that strains its replicas most.
+//!
+//! A placement with many replicas is simulated on some of them with their share of the requests; a smaller group
+//! balances worse, so the verdict errs on the careful side.
+
+use crate::candidates::Way;
+use capstan_sim::bridge::length;
+use capstan_sim::engine::Time;
+use capstan_sim::random::QuantileTableError;
+use capstan_sim::serving::{
+    ConfigError, Judged, KvCache, Lengths, Metric, Objective, OpenLoop, Rate, Replicated, Request, ServingConfig,
+    Verdict as Judgement, Window, Workload, replicate,
+};
+use capstan_types::blueprint::{Candidate, HOURS, Verdict, VerdictStatus};
+use capstan_types::catalog::Engine;
+use capstan_types::spec::{Serve, Slo, SloMetric};
+use capstan_types::units::{RequestsPerSecond, Seconds};
+
+/// Time before the measured hour in which queues and caches fill.
+const WARM_UP_S: f64 = 300.0;
+
+/// The measured time: the busiest hour.
+const MEASURED_S: f64 = 3600.0;
+
+/// Most requests of one replication; more replicas are simulated on a split.
+const MOST_REQUESTS: f64 = 60_000.0;
+
+/// Stands for "never": a percentile that falls on a request without an answer is infinite, which JSON cannot say.
+const MOST_NS: f64 = 1e18;
+
+/// What is simulated.
+pub struct Trial<'a> {
+    /// The workload.
+    pub serve: &'a Serve,
+    /// How it runs.
+    pub way: &'a Way,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Where.
+    pub site: &'a str,
+    /// Period of the hour.
+    pub period: usize,
+    /// The hour, of 48.
+    pub hour: usize,
+    /// Requests per second of the whole placement.
+    pub rate: f64,
+    /// Replicas that share them.
+    pub replicas: u32,
+    /// Real arrivals (seconds, prompt, output), scaled to the rate, where the plan names a trace.
+    pub trace: Option<&'a [Request]>,
+    /// Seed of every stream.
+    pub seed: u64,
+}
+
+/// Why a placement could not be simulated: a mistake of ours that must not pass for a verdict.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum VerifyError {
+    /// The simulator refuses the configuration.
+    #[error("the simulator refuses the configuration of `{workload}`")]
+    Config {
+        /// The workload.
+        workload: String,
+        /// Why.
+        #[source]
+        source: ConfigError,
+    },
+    /// The lengths are no distribution.
+    #[error("the lengths of `{workload}` are no distribution")]
+    Lengths {
+        /// The workload.
+        workload: String,
+        /// Why.
+        #[source]
+        source: QuantileTableError,
+    },
+}
+
+/// Returns the hour of the 48 × periods grid at which one replica gets the most, the earliest where several do.
+pub fn busiest(rates: &[Vec<f64>], replicas: &[Vec<u32>]) -> Option<(usize, usize)> {
+    let mut best: Option<(f64, f64, usize, usize)> = None;
+    for (period, hours) in rates.iter().enumerate() {
+        for hour in 0..HOURS.min(hours.len()) {
+            let count = f64::from(replicas[period][hour].max(1));
+            let (each, rate) = (hours[hour] / count, hours[hour]);
+            if best.is_none_or(|(known, known_rate, _, _)| (each, rate) > (known, known_rate)) {
+                best = Some((each, rate, period, hour));
+            }
+        }
+    }
+    best.map(|(_, _, period, hour)| (period, hour))
+}
+
+/// Simulates one placement and returns a verdict on each service level.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
+    let serve = trial.serve;
+    if serve.slos.is_empty() || trial.rate <= 0.0 {
+        return Ok(Vec::new());
+    }
+    let split = split(trial);
+    let rate = trial.rate * f64::from(split) / f64::from(trial.replicas.max(1));
+    let config = config(trial, split);
+    let (workload, window) = workload(trial, rate)?;
+    let overheads: Vec<f64> = serve.slos.iter().map(|slo| overhead_ns(trial, slo)).collect();
+    let objectives: Vec<Objective> =
+        serve.slos.iter().zip(&overheads).map(|(slo, overhead)| objective(slo, *overhead)).collect();
+    let seen = replicate(&config, &*trial.way.step, &workload, trial.seed, window, &objectives)
+        .map_err(|source| VerifyError::Config { workload: serve.name.clone(), source })?;
+    let judged = seen.judged.iter().zip(&serve.slos).zip(&overheads);
+    Ok(judged.map(|((judged, slo), overhead)| verdict(trial, slo, judged, *overhead, &seen, split, rate)).collect())
+}
+
+/// Returns how many replicas are simulated.
+fn split(trial: &Trial<'_>) -> u32 {
+    if trial.trace.is_some() {
+        return trial.replicas.max(1);
+    }
+    let each = trial.rate / f64::from(trial.replicas.max(1)) * (MEASURED_S + WARM_UP_S);
+    let most = (MOST_REQUESTS / each.max(1e-9)).floor().clamp(1.0, f64::from(u32::MAX)) as u32;
+    trial.replicas.clamp(1, most)
+}
+
+fn config(trial: &Trial<'_>, split: u32) -> ServingConfig {
+    let Candidate { step_tokens, max_sequences, .. } = trial.way.candidate;
+    let cache = KvCache {
+        blocks: trial.way.kv_blocks.max(1),
+        block_tokens: trial.engine.block_tokens,
+        watermark_blocks: 0,
+    };
+    ServingConfig { n_replicas: split, ..ServingConfig::chunked(step_tokens.max(max_sequences), max_sequences, cache) }
+}
+
+fn workload(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), VerifyError> {
+    let seconds = |seconds: f64| Time::from_seconds(seconds);
+    if let Some(trace) = trial.trace {
+        return Ok((Workload::Trace(trace.to_vec()), Window::ALL));
+    }
+    let load = &trial.serve.load;
+    let lengths = |lengths| {
+        length(lengths).map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })
+    };
+    let open = OpenLoop {
+        name: stream(trial),
+        rate: Rate::constant(rate),
+        burstiness: load.burstiness,
+        lengths: Lengths::Independent { prompt: lengths(&load.prompt)?, output: lengths(&load.output)? },
+        max_tokens: u32::MAX,
+        until: seconds(WARM_UP_S + MEASURED_S),
+        max_requests: u64::MAX,
+    };
+    Ok((Workload::Open(open), Window { from: seconds(WARM_UP_S), until: seconds(WARM_UP_S + MEASURED_S) }))
+}
+
+fn stream(trial: &Trial<'_>) -> String {
+    format!("{}/{}", trial.serve.name, trial.site)
+}
+
+/// Returns what a request waits outside the scheduler: tokenising and delivery.
+///
+/// The prompt is taken at the percentile asked, which is at or above what such a request really waits.
+fn overhead_ns(trial: &Trial<'_>, slo: &Slo) -> f64 {
+    let engine = trial.engine;
+    let prompt = trial.serve.load.prompt.quantile(f64::from(slo.per_mille) / 1000.0);
+    match slo.metric {
+        SloMetric::Tpot => 0.0,
+        SloMetric::Ttft | SloMetric::E2e => {
+            let waiting = (engine.request_us + engine.prompt_token_us * prompt) * 1e3;
+            waiting + engine.delivery_steps * trial.way.estimate.tpot.get() * 1e9
+        }
+    }
+}
+
+fn objective(slo: &Slo, overhead_ns: f64) -> Objective {
+    let metric = match slo.metric {
+        SloMetric::Ttft => Metric::Ttft,
+        SloMetric::Tpot => Metric::Tpot,
+        SloMetric::E2e => Metric::E2e,
+    };
+    let limit_ns = (slo.target.get() * 1e9 - overhead_ns).max(0.0);
+    Objective { metric, quantile: f64::from(slo.per_mille) / 1000.0, limit_ns }
+}
+
+fn verdict(
+    trial: &Trial<'_>,
+    slo: &Slo,
+    judged: &Judged,
+    overhead_ns: f64,
+    seen: &Replicated,
+    split: u32,
+    rate: f64,
+) -> Verdict {
+    let runs = &seen.runs[..(judged.replications as usize).min(seen.runs.len())];
+    let mean = |part: fn(&capstan_sim::serving::Summary) -> f64| {
+        runs.iter().map(part).sum::<f64>() / runs.len().max(1) as f64
+    };
+    let at = |ns: f64| Seconds((ns + overhead_ns) / 1e9);
+    let interval = judged.quantile_ns;
+    Verdict {
+        workload: trial.serve.name.clone(),
+        site: trial.site.to_owned(),
+        metric: slo.metric,
+        per_mille: slo.per_mille,
+        target: slo.target,
+        seen: at(interval.map_or(MOST_NS, |interval| interval.mean.min(MOST_NS))),
+        low: at(interval.map_or(0.0, |interval| (interval.mean - interval.half_width).clamp(0.0, MOST_NS))),
+        high: at(interval.map_or(MOST_NS, |interval| (interval.mean + interval.half_width).min(MOST_NS))),
+        status: match judged.verdict {
+            Judgement::Met => VerdictStatus::Met,
+            Judgement::Missed => VerdictStatus::Missed,
+            Judgement::Undecided => VerdictStatus::Undecided,
+        },
+        attainment: judged.share.map_or(0.0, |share| share.mean),
+        period: trial.period as u32,
+        hour: trial.hour as u32,
+        rate: RequestsPerSecond(rate),
+        replicas: split,
+        replicas_planned: trial.replicas,
+        requests: runs.iter().map(|run| run.arrived).sum(),
+        replications: judged.replications,
+        arrivals: arrivals_words(trial),
+        stream: stream(trial),
+        mean_batch: mean(|run| run.mean_batch),
+        peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
+    }
+}
+
+fn arrivals_words(trial: &Trial<'_>) -> String {
+    match (&trial.serve.load.trace, trial.trace) {
+        (Some(trace), Some(_)) => format!("trace {}", trace.path),
+        _ if trial.serve.load.burstiness == 1.0 => "Poisson".to_owned(),
+        _ => format!("gamma, coefficient of variation {}", trial.serve.load.burstiness),
+    }
+}

@@ -1,0 +1,267 @@
+//! The program equals brute force on every instance of two small grids.
+//!
+//! Grid *apart*: ≤ 2 workloads, ≤ 3 offerings, each an on-demand pool of its own; demand ∈ {0, 1, 2, 3}, price
+//! ∈ {1, 2, 3, unknown}, rate ∈ {1, 2} per workload and offering, limit ∈ {none, 2}. Grid *together*: the three
+//! offerings are the reserved, on-demand and spot nodes of one pool over two slots, two accelerators per node,
+//! and the second workload may not use spot.
+//!
+//! The full grids run by enumeration; the integer program (one to two HiGHS solves per instance) runs on a fixed
+//! stride here and on the full grids in `long_…` (`cargo test -- --ignored long_`).
+
+use capstan_planner::program::{
+    Column, Method, NoPlan, Offer, Options, Period, Pool, Problem, Runs, Slot, Terms, Workload, solve,
+};
+
+const PRICES: [Option<f64>; 4] = [Some(1.0), Some(2.0), Some(3.0), None];
+const LIMITS: [Option<u32>; 2] = [None, Some(2)];
+
+/// One instance in the words of the grid.
+#[derive(Debug, Clone)]
+struct Instance {
+    demand: Vec<u32>,
+    price: Vec<Option<f64>>,
+    limit: Vec<Option<u32>>,
+    /// `[workload][offering]`
+    rate: Vec<Vec<u32>>,
+}
+
+/// Takes the next digit of `index` in base `n`.
+fn digit(index: &mut usize, n: usize) -> usize {
+    let digit = *index % n;
+    *index /= n;
+    digit
+}
+
+fn instance(n_workloads: usize, n_offerings: usize, mut index: usize) -> Instance {
+    let i = &mut index;
+    Instance {
+        demand: (0..n_workloads).map(|_| digit(i, 4) as u32).collect(),
+        price: (0..n_offerings).map(|_| PRICES[digit(i, 4)]).collect(),
+        limit: (0..n_offerings).map(|_| LIMITS[digit(i, 2)]).collect(),
+        rate: (0..n_workloads).map(|_| (0..n_offerings).map(|_| 1 + digit(i, 2) as u32).collect()).collect(),
+    }
+}
+
+fn n_instances(n_workloads: usize, n_offerings: usize) -> usize {
+    4_usize.pow(n_workloads as u32)
+        * 8_usize.pow(n_offerings as u32)
+        * 2_usize.pow((n_workloads * n_offerings) as u32)
+}
+
+fn replicas(rate: u32) -> Runs {
+    Runs::Replicas { units_per_replica: f64::from(rate), accelerators: 1, min_replicas: 0, spare_replicas: 0 }
+}
+
+fn frame(hours: &[f64], pools: Vec<Pool>, workloads: Vec<Workload>) -> Problem {
+    Problem {
+        periods: vec![Period { months: 1.0, discount_at_start: 1.0, discount: 1.0 }],
+        slots: hours.iter().map(|h| Slot { hours_per_month: *h }).collect(),
+        discount_at_end: 1.0,
+        pools,
+        workloads,
+        limits: Vec::new(),
+    }
+}
+
+fn pool(accelerators_per_node: u32, offers: Vec<Offer>) -> Pool {
+    Pool {
+        site: 0,
+        accelerators_per_node,
+        power_kw_per_node: 1.0,
+        rack_units_per_node: 1.0,
+        existing_nodes: vec![0],
+        offers,
+    }
+}
+
+fn offer(terms: Terms, max_nodes: Option<u32>) -> Offer {
+    Offer { terms, max_nodes, first_period: 0 }
+}
+
+mod apart {
+    use super::*;
+
+    pub fn problem(instance: &Instance) -> Problem {
+        let pools = instance.price.iter().zip(&instance.limit).map(|(price, limit)| {
+            pool(1, vec![offer(Terms::OnDemand { price_per_node_hour: *price }, *limit)])
+        });
+        let workloads = instance.demand.iter().zip(&instance.rate).map(|(demand, rates)| Workload {
+            demand: vec![vec![f64::from(*demand)]],
+            columns: (0..rates.len())
+                .map(|pool| Column { pool, offers: vec![0], runs: replicas(rates[pool]) })
+                .collect(),
+        });
+        frame(&[1.0], pools.collect(), workloads.collect())
+    }
+
+    /// Every assignment of workloads to offerings with every count of nodes up to 6.
+    pub fn brute_force(instance: &Instance) -> Option<f64> {
+        let (n_workloads, n_offerings) = (instance.demand.len(), instance.price.len());
+        let mut best: Option<f64> = None;
+        for mut choice in 0..n_offerings.pow(n_workloads as u32) {
+            let chosen: Vec<usize> = (0..n_workloads).map(|_| digit(&mut choice, n_offerings)).collect();
+            let mut total = Some(0.0);
+            for offering in 0..n_offerings {
+                let needs = (0..n_workloads).filter(|w| chosen[*w] == offering);
+                let need: u32 = needs.map(|w| instance.demand[w].div_ceil(instance.rate[w][offering])).sum();
+                // What counts of nodes are allowed and enough, and what is the cheapest of them?
+                let costs = (0..=6_u32).filter(|nodes| {
+                    *nodes >= need && instance.limit[offering].is_none_or(|limit| *nodes <= limit)
+                });
+                let costs = costs.filter_map(|nodes| match (nodes, instance.price[offering]) {
+                    (0, _) => Some(0.0),
+                    (_, price) => price.map(|price| price * f64::from(nodes)),
+                });
+                let cheapest = costs.fold(None, |a: Option<f64>, b| Some(a.map_or(b, |a| a.min(b))));
+                total = total.zip(cheapest).map(|(a, b)| a + b);
+            }
+            best = match (best, total) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        // A workload all of whose offerings are unpriced is refused even if it needs nothing.
+        best.filter(|_| true)
+    }
+}
+
+mod together {
+    use super::*;
+
+    /// Hours of the two slots; the workloads peak in different ones.
+    const HOURS: [f64; 2] = [1.0, 2.0];
+
+    fn demand(instance: &Instance, workload: usize) -> [u32; 2] {
+        let peak = instance.demand[workload];
+        if workload == 0 { [peak, peak / 2] } else { [peak / 3, peak] }
+    }
+
+    pub fn problem(instance: &Instance) -> Problem {
+        let price_per_node_hour = instance.price.clone();
+        let terms = [
+            Terms::Reserved {
+                term_months: 12.0,
+                price_per_node_hour: price_per_node_hour[0].map(|p| p / 2.0),
+            },
+            Terms::OnDemand { price_per_node_hour: price_per_node_hour[1] },
+            Terms::Spot { price_per_node_hour: price_per_node_hour[2] },
+        ];
+        let offers =
+            terms.into_iter().zip(&instance.limit).map(|(terms, limit)| offer(terms, *limit)).collect();
+        let workloads = (0..instance.demand.len()).map(|w| Workload {
+            demand: vec![demand(instance, w).iter().map(|d| f64::from(*d)).collect()],
+            columns: vec![Column {
+                pool: 0,
+                offers: if w == 0 { vec![0, 1, 2] } else { vec![0, 1] },
+                runs: replicas(instance.rate[w][0]),
+            }],
+        });
+        frame(&HOURS, vec![pool(2, offers)], workloads.collect())
+    }
+
+    /// Every count of reserved nodes, and in each slot every count of on-demand and spot nodes, up to 6.
+    pub fn brute_force(instance: &Instance) -> Option<f64> {
+        let may = |offer: usize, nodes: u32| {
+            nodes == 0
+                || (instance.price[offer].is_some()
+                    && instance.limit[offer].is_none_or(|limit| nodes <= limit))
+        };
+        let price = |offer: usize| instance.price[offer].unwrap_or(0.0);
+        let mut best: Option<f64> = None;
+        for reserved in (0..=6_u32).filter(|n| may(0, *n)) {
+            let mut total = Some(price(0) / 2.0 * f64::from(reserved) * (HOURS[0] + HOURS[1]));
+            for slot in 0..2 {
+                let need = |w: usize| match instance.demand.get(w) {
+                    Some(_) => demand(instance, w)[slot].div_ceil(instance.rate[w][0]),
+                    None => 0,
+                };
+                let mut cheapest: Option<f64> = None;
+                for on_demand in (0..=6_u32).filter(|n| may(1, *n)) {
+                    for spot in (0..=6_u32).filter(|n| may(2, *n)) {
+                        // Spot takes what it can of the first workload; the rest needs the other nodes.
+                        let rest = need(0).saturating_sub(2 * spot) + need(1);
+                        if 2 * (reserved + on_demand) >= rest {
+                            let cost = price(1) * f64::from(on_demand) + price(2) * f64::from(spot);
+                            let cost = cost * HOURS[slot];
+                            cheapest = Some(cheapest.map_or(cost, |c: f64| c.min(cost)));
+                        }
+                    }
+                }
+                total = total.zip(cheapest).map(|(a, b)| a + b);
+            }
+            best = match (best, total) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        best
+    }
+}
+
+/// Demands that the program and brute force agree, and that the program claims a proof.
+fn agree(problem: &Problem, expected: Option<f64>, method: Option<Method>, instance: &Instance) {
+    let options = Options { method, rel_gap: 0.0, ..Options::default() };
+    match (solve(problem, &options), expected) {
+        (Ok(found), Some(cost)) => {
+            assert!((found.objective - cost).abs() < 1e-6, "{instance:?}: {} is not {cost}", found.objective);
+            assert!(method == Some(Method::Columns) || found.gap < 1e-6, "{instance:?}: gap {}", found.gap);
+            assert!(found.best_bound <= cost + 1e-6, "{instance:?}: bound {} above {cost}", found.best_bound);
+        }
+        (Err(NoPlan::Infeasible(_)), None) => {}
+        (found, expected) => panic!("{instance:?}: {found:?}, but brute force says {expected:?}"),
+    }
+}
+
+const SHAPES: [(usize, usize); 6] = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)];
+
+fn check_apart(method: Option<Method>, stride: usize) {
+    for (n_workloads, n_offerings) in SHAPES {
+        for index in (0..n_instances(n_workloads, n_offerings)).step_by(stride) {
+            let instance = instance(n_workloads, n_offerings, index);
+            agree(&apart::problem(&instance), apart::brute_force(&instance), method, &instance);
+        }
+    }
+}
+
+fn check_together(method: Option<Method>, stride: usize) {
+    for n_workloads in [1, 2] {
+        // Only the first rate of a workload counts here: skip the repetitions.
+        let n = 4_usize.pow(n_workloads as u32) * 512;
+        for index in (0..n * 4_usize.pow(n_workloads as u32)).step_by(stride) {
+            let (low, rates) = (index % n, index / n);
+            let mut instance = instance(n_workloads, 3, low);
+            instance.rate.iter_mut().enumerate().for_each(|(w, r)| r[0] = 1 + (rates >> w & 1) as u32);
+            if rates >> n_workloads == 0 {
+                agree(&together::problem(&instance), together::brute_force(&instance), method, &instance);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_instance_with_offerings_apart_equals_brute_force() {
+    check_apart(None, 1);
+}
+
+#[test]
+fn every_instance_with_offerings_together_equals_brute_force() {
+    check_together(None, 1);
+}
+
+#[test]
+fn the_integer_program_equals_brute_force_on_a_stride() {
+    check_apart(Some(Method::Integer), 997);
+    check_together(Some(Method::Integer), 101);
+}
+
+#[test]
+fn columns_and_local_search_equal_brute_force_on_a_stride() {
+    check_together(Some(Method::Columns), 103);
+}
+
+#[test]
+#[ignore = "a million HiGHS solves"]
+fn long_the_integer_program_equals_brute_force_on_the_full_grids() {
+    check_apart(Some(Method::Integer), 1);
+    check_together(Some(Method::Integer), 1);
+}

@@ -1,0 +1,131 @@
+//! Why a way to run a workload is not possible: each reason carries the numbers that a person can act on.
+
+use capstan_types::hardware::Precision;
+use capstan_types::spec::SloMetric;
+use capstan_types::units::{Bytes, Seconds};
+
+/// A typed "no".
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Reason {
+    /// One rank cannot hold what it must.
+    #[error("needs {:.1} GiB per accelerator where {:.1} GiB are free", needed.gib(), free.gib())]
+    DoesNotFit {
+        /// What one rank must hold.
+        needed: Bytes,
+        /// What one rank may use.
+        free: Bytes,
+    },
+    /// Tensor parallelism cannot split the heads.
+    #[error("{heads} heads do not divide into {tensor} tensor-parallel ranks")]
+    HeadsNotDivisible {
+        /// Heads (query heads, or key-value heads where those are what does not divide).
+        heads: u32,
+        /// Ranks.
+        tensor: u32,
+    },
+    /// Tensor parallelism cannot split a width.
+    #[error("a width of {width} does not divide into {tensor} tensor-parallel ranks")]
+    WidthNotDivisible {
+        /// Feed-forward or expert width.
+        width: u32,
+        /// Ranks.
+        tensor: u32,
+    },
+    /// More stages than layers.
+    #[error("{layers} layers do not fill {pipeline} pipeline stages")]
+    TooManyStages {
+        /// Layers.
+        layers: u32,
+        /// Stages.
+        pipeline: u32,
+    },
+    /// The accelerator has no units for the precision.
+    #[error("{accelerator} does not compute in {}", precision.word())]
+    PrecisionUnsupported {
+        /// The accelerator.
+        accelerator: String,
+        /// The precision.
+        precision: Precision,
+    },
+    /// A request is longer than the model reads.
+    #[error("a request of {needed} tokens is longer than the context of {limit}")]
+    ContextTooLong {
+        /// Longest prompt and answer.
+        needed: u32,
+        /// What the model reads.
+        limit: u32,
+    },
+    /// More ranks than the accelerators that reach each other.
+    #[error("{needed} ranks are more than the {available} accelerators there")]
+    TooFewAccelerators {
+        /// Ranks.
+        needed: u32,
+        /// Accelerators.
+        available: u32,
+    },
+    /// The batch does not divide into the data-parallel ranks and micro-batches.
+    #[error("a batch of {sequences} sequences does not feed {ranks} data-parallel ranks")]
+    BatchTooSmall {
+        /// Sequences in a global batch.
+        sequences: u64,
+        /// Data-parallel ranks.
+        ranks: u64,
+    },
+    /// A service level is missed even when one request runs alone.
+    #[error(
+        "{} p{} is {:.0} ms at best where {:.0} ms are asked",
+        metric.word(),
+        f64::from(*per_mille) / 10.0,
+        best.millis(),
+        target.millis()
+    )]
+    SloUnreachable {
+        /// What is measured.
+        metric: SloMetric,
+        /// Percentile in thousandths.
+        per_mille: u32,
+        /// Best that this configuration reaches, at a vanishing load.
+        best: Seconds,
+        /// The limit.
+        target: Seconds,
+    },
+    /// An input that has to be positive is not.
+    #[error("{what} must be above zero and finite")]
+    NotPositive {
+        /// Which.
+        what: &'static str,
+    },
+}
+
+impl Reason {
+    /// Returns a stable name that reports count by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::DoesNotFit { .. } => "does_not_fit",
+            Self::HeadsNotDivisible { .. } => "heads_not_divisible",
+            Self::WidthNotDivisible { .. } => "width_not_divisible",
+            Self::TooManyStages { .. } => "too_many_stages",
+            Self::PrecisionUnsupported { .. } => "precision_unsupported",
+            Self::ContextTooLong { .. } => "context_too_long",
+            Self::TooFewAccelerators { .. } => "too_few_accelerators",
+            Self::BatchTooSmall { .. } => "batch_too_small",
+            Self::SloUnreachable { .. } => "slo_unreachable",
+            Self::NotPositive { .. } => "not_positive",
+        }
+    }
+
+    /// Returns how far away a "yes" is: the factor by which the offending number exceeds its limit, at least 1.
+    /// Smaller is nearer; reasons without a distance return `None`.
+    pub fn excess(&self) -> Option<f64> {
+        let ratio = match self {
+            Self::DoesNotFit { needed, free } => needed.get() / free.get().max(1.0),
+            Self::ContextTooLong { needed, limit } => f64::from(*needed) / f64::from((*limit).max(1)),
+            Self::SloUnreachable { best, target, .. } => best.get() / target.get().max(1e-9),
+            Self::TooFewAccelerators { needed, available } => {
+                f64::from(*needed) / f64::from((*available).max(1))
+            }
+            _ => return None,
+        };
+        Some(ratio.max(1.0))
+    }
+}

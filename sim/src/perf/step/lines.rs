@@ -1,0 +1,143 @@
+//! The lines of a step: what each part takes, before anything is tabulated, and the physical floor of the whole.
+
+use super::{CacheSlopes, Context, PrefillSlopes, StepShape};
+use crate::perf::coefficients as fit;
+use crate::perf::operators::{AttentionLayers, Gemm, Operators, Part, Rows};
+use crate::perf::roofline;
+use capstan_types::catalog::Engine;
+use capstan_types::origin::Origin;
+
+/// The lines of a step before they are tabulated, in microseconds.
+pub(super) struct Lines<'a> {
+    pub(super) operators: &'a Operators,
+    pub(super) context: &'a Context,
+}
+
+impl Lines<'_> {
+    /// Returns everything that depends on the tokens of the step alone.
+    pub(super) fn linear(&self, tokens: f64) -> Vec<(Part, f64)> {
+        if tokens <= 0.0 {
+            return Vec::new();
+        }
+        let (device, factor) = (&self.context.device, self.context.factor);
+        let mut lines = Vec::with_capacity(16);
+        let mut calls = 1.0;
+        for gemm in self.operators.gemms.iter().filter(|gemm| gemm.rows == Rows::Tokens) {
+            let curve = &device.gemm[&gemm.precision];
+            let scale = factor * fit::gemm_factor(gemm.precision);
+            let each = roofline::gemm(curve, device.bandwidth, (tokens, gemm.n, gemm.k), scale);
+            lines.push((gemm.part, gemm.count * each));
+            calls += gemm.count;
+        }
+        if let Some(grouped) = &self.operators.experts {
+            let curve = &device.experts[&grouped.precision];
+            let scale = factor * fit::expert_factor(grouped.precision);
+            let each = roofline::experts(curve, device.bandwidth, grouped, tokens, 1.0, scale);
+            lines.push((Part::Experts, grouped.count * each));
+        }
+        let reduce = tokens * self.operators.reduce_bytes;
+        let each = roofline::all_reduce(&device.collective, reduce, self.operators.tensor, factor);
+        lines.push((Part::AllReduce, self.operators.reduces * each));
+        let moved = tokens * self.operators.elementwise_bytes;
+        lines.push((Part::Elementwise, roofline::elementwise(device.bandwidth, moved, factor)));
+        let attention_t0 = fit::DECODE_T0 * device.attention.decode_t0_us * self.operators.layers;
+        lines.push((Part::DecodeAttention, factor * attention_t0));
+        lines.push((Part::Launch, factor * (fit::CALL_US * calls + self.context.layer_us)));
+        lines
+    }
+
+    /// Returns the output head over `sequences` rows.
+    pub(super) fn head(&self, sequences: f64) -> f64 {
+        let (device, factor) = (&self.context.device, self.context.factor);
+        let of = |gemm: &Gemm| {
+            let scale = factor * fit::gemm_factor(gemm.precision);
+            let shape = (sequences, gemm.n, gemm.k);
+            gemm.count * roofline::gemm(&device.gemm[&gemm.precision], device.bandwidth, shape, scale)
+        };
+        self.operators.gemms.iter().filter(|gemm| gemm.rows == Rows::Sequences).map(of).sum()
+    }
+
+    fn layers_of_kind(&self, windowed: bool) -> f64 {
+        let of_kind = |kind: &&AttentionLayers| kind.window.is_some() == windowed;
+        self.operators.attention.layers.iter().filter(of_kind).map(|kind| kind.count).sum()
+    }
+
+    fn window(&self) -> f64 {
+        self.operators.attention.layers.iter().find_map(|kind| kind.window).unwrap_or(0.0)
+    }
+
+    pub(super) fn cache_slopes(&self) -> CacheSlopes {
+        let Context { device, factor, cache_bytes, .. } = self.context;
+        let (rates, attention) = ((device.bandwidth, device.peak_16bit), &self.operators.attention);
+        let token_ns =
+            roofline::decode_token(&device.attention, rates, attention, *cache_bytes, *factor) * 1e3;
+        CacheSlopes {
+            full_ns: token_ns * self.layers_of_kind(false),
+            windowed_ns: token_ns * self.layers_of_kind(true),
+            window: self.window(),
+        }
+    }
+
+    pub(super) fn prefill_slopes(&self) -> PrefillSlopes {
+        let Context { device, factor, .. } = self.context;
+        let attention = &self.operators.attention;
+        let pair_ns = roofline::prefill_pair(&device.attention, device.peak_16bit, attention, *factor) * 1e3;
+        let token_ns = roofline::prefill_token(device.bandwidth, attention, *factor) * 1e3;
+        PrefillSlopes {
+            pair_ns: pair_ns * self.layers_of_kind(false),
+            windowed_pair_ns: pair_ns * self.layers_of_kind(true),
+            window: self.window(),
+            half_context: device.attention.half_context,
+            token_ns: token_ns * self.operators.layers,
+        }
+    }
+
+    /// Returns the physical floor of a pass in microseconds; see [`PreparedStep::floor_ns`].
+    pub(super) fn floor(&self, shape: &StepShape) -> f64 {
+        let tokens = shape.decodes + shape.prefill_tokens;
+        if tokens <= 0.0 {
+            return 0.0;
+        }
+        let (device, attention) = (&self.context.device, &self.operators.attention);
+        let (mut math, mut read) = (0.0, 0.0);
+        for gemm in &self.operators.gemms {
+            let curve = &device.gemm[&gemm.precision];
+            let rows = if gemm.rows == Rows::Tokens { tokens } else { shape.sampled };
+            let weights = gemm.count * gemm.n * gemm.k;
+            math += 2.0 * rows * weights / curve.peak;
+            read += if rows > 0.0 { weights * curve.weight_bytes } else { 0.0 };
+        }
+        if let Some(grouped) = &self.operators.experts {
+            let curve = &device.experts[&grouped.precision];
+            let weights = grouped.count * grouped.active * grouped.matrices * grouped.hidden * grouped.width;
+            math += 2.0 * tokens * weights / curve.peak;
+            read += weights * curve.weight_bytes / curve.memory.max(1.0);
+        }
+        let seen = shape.decode_kv.min(shape.decodes * self.window());
+        let cached = self.layers_of_kind(false) * shape.decode_kv + self.layers_of_kind(true) * seen;
+        math += attention.decode_flops * cached / device.peak_16bit;
+        read += attention.cached * self.context.cache_bytes * cached;
+        let pairs = self.layers_of_kind(false) * shape.pairs_twice / 2.0;
+        math +=
+            2.0 * attention.heads * (attention.score_dim + attention.value_dim) * pairs / device.peak_16bit;
+        let t = f64::from(self.operators.tensor);
+        let wire = self.operators.reduces * (t + 1.0) / t * tokens * self.operators.reduce_bytes;
+        math.max(read / device.bandwidth).max(wire / device.collective.link)
+    }
+
+    pub(super) fn origin(&self, engine: &Engine, pipeline: u32) -> Origin {
+        let device = &self.context.device;
+        let mut origin = engine.origin.weaker(device.attention.origin);
+        for gemm in &self.operators.gemms {
+            origin = origin.weaker(device.gemm[&gemm.precision].origin);
+        }
+        if let Some(grouped) = &self.operators.experts {
+            origin = origin.weaker(device.experts[&grouped.precision].origin);
+        }
+        if self.operators.tensor > 1 || pipeline > 1 {
+            origin = origin.weaker(device.collective.origin);
+        }
+        // Measured coefficients in a formula give an analytic number, not a measured one.
+        origin.weaker(Origin::Analytic)
+    }
+}

@@ -1,0 +1,225 @@
+//! Fitted speeds of training kernels by chip architecture, and the factors between kernels and steps.
+//!
+//! Kernel constants come from kernel tables (rows ≥ 1,024, widths ≥ 512); factors are fitted on 272 published
+//! training runs with tight priors. Chips that nobody trained on use the best published matrix rate, or 0.60 of
+//! the peak, with the shape loss of Ampere; origin Assumed.
+
+use capstan_types::hardware::{Accelerator, Precision};
+use capstan_types::origin::Origin;
+
+/// Share of memory bandwidth of memory-bound work (set by judgement).
+pub const MEMORY: f64 = 0.85;
+/// Exposed share of tensor-parallel communication.
+pub const TENSOR_EXPOSED: f64 = 0.38;
+/// Exposed share of hand-over between stages (set by judgement).
+pub const PIPELINE_EXPOSED: f64 = 0.2;
+/// Exposed share of data-parallel communication even where it would fit behind compute (set by judgement).
+pub const DATA_EXPOSED: f64 = 0.3;
+/// Share of a recomputed layer's forward pass that shows (set by judgement).
+pub const RECOMPUTE: f64 = 0.4;
+/// Share of the last stage's extra work that shows in every micro-batch.
+pub const IMBALANCE: f64 = 0.51;
+/// Slowdown per doubling of accelerators beyond eight: the slowest of many sets the pace.
+pub const STRAGGLER: f64 = 0.0144;
+/// Host time per layer of a stage and micro-batch, in seconds (set by judgement).
+pub const LAYER_S: f64 = 30e-6;
+/// Fixed time per step, in seconds (set by judgement).
+pub const STEP_S: f64 = 0.02;
+/// Bytes that the optimizer reads and writes per parameter that a rank holds.
+pub const OPTIMIZER_BYTES: f64 = 28.0;
+/// Forward and backward of fused attention over forward alone.
+pub const ATTENTION_PASSES: f64 = 3.5;
+/// Sustained share of the attention kernel's rate within a step.
+pub const ATTENTION: f64 = 0.85;
+/// The same for heads of 64 and less.
+pub const SMALL_HEAD: f64 = 0.65;
+/// Expert kernels: speed at large shapes, speed of the shape loss, host seconds per layer, share of the network.
+pub const EXPERT: (f64, f64, f64, f64) = (0.81, 0.24, 2.1e-3, 0.88);
+/// Rows at which an expert kernel loses half.
+pub const EXPERT_SHAPE: f64 = 470.0;
+/// Exposed share of all-to-all within a domain.
+pub const ALL_TO_ALL: f64 = 0.3;
+/// Releases since mid 2026 run experts, permutation and all-to-all this much faster.
+pub const EXPERT_RELEASE: f64 = 0.72;
+
+/// Speeds of one chip at one precision.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kernels {
+    /// Peak of the precision in FLOP/s.
+    pub peak: f64,
+    /// 16-bit peak in FLOP/s.
+    pub peak_16bit: f64,
+    /// Share of the peak that linear layers reach at large shapes, all factors included.
+    pub linear: f64,
+    /// Shape loss of linear layers.
+    pub shape: f64,
+    /// The same of the output head, always in 16 bits.
+    pub head: f64,
+    /// Its shape loss.
+    pub head_shape: f64,
+    /// Attention, causal half counted, in FLOP/s.
+    pub attention: f64,
+    /// Memory-bound bytes per second.
+    pub memory: f64,
+    /// Whether linear layers run below 16 bits and cast.
+    pub casts: bool,
+    /// Natural logarithms of the ends of a 90 % interval around a dense step.
+    pub interval: (f64, f64),
+    /// How the numbers came to be.
+    pub origin: Origin,
+}
+
+/// One architecture: (ε, d₀) by precision class, attention rate at a reference peak, arch factor.
+struct Architecture {
+    bf16: (f64, f64),
+    fp8: Option<(f64, f64)>,
+    block: Option<(f64, f64)>,
+    fp4: Option<(f64, f64)>,
+    attention: (f64, f64),
+    factor: f64,
+    factor_fp8: f64,
+}
+
+const AMPERE: Architecture = Architecture {
+    bf16: (0.88, 80.0),
+    fp8: None,
+    block: None,
+    fp4: None,
+    attention: (140e12, 312e12),
+    factor: 0.898,
+    factor_fp8: 1.034,
+};
+const HOPPER: Architecture = Architecture {
+    bf16: (0.80, 45.0),
+    fp8: Some((0.72, 460.0)),
+    block: Some((0.69, 645.0)),
+    fp4: None,
+    attention: (530e12, 989e12),
+    factor: 0.855,
+    factor_fp8: 1.108,
+};
+const BLACKWELL: Architecture = Architecture {
+    bf16: (0.68, 32.0),
+    fp8: Some((0.62, 420.0)),
+    block: Some((0.70, 470.0)),
+    fp4: Some((0.51, 840.0)),
+    attention: (1150e12, 2250e12),
+    factor: 0.899,
+    factor_fp8: 1.034,
+};
+const CDNA3: Architecture = Architecture {
+    bf16: (0.51, 45.0),
+    fp8: Some((0.50, 450.0)),
+    block: None,
+    fp4: None,
+    attention: (500e12, 1307e12),
+    factor: 0.715,
+    factor_fp8: 1.034,
+};
+
+fn architecture(id: &str) -> Option<&'static Architecture> {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| id.starts_with(prefix));
+    if starts(&["a100", "a800"]) {
+        Some(&AMPERE)
+    } else if starts(&["h100", "h200", "h800", "gh200"]) {
+        Some(&HOPPER)
+    } else if starts(&["b200", "b300", "gb200", "gb300"]) {
+        Some(&BLACKWELL)
+    } else if starts(&["mi300", "mi325", "mi355"]) {
+        Some(&CDNA3)
+    } else {
+        None
+    }
+}
+
+/// Returns the factor of a device beside its architecture: GB300 runs at a higher power limit.
+fn device_factor(id: &str) -> f64 {
+    match id {
+        id if id.starts_with("gb300") => 1.176,
+        id if id.starts_with("b200") => 1.035,
+        _ => 1.0,
+    }
+}
+
+impl Kernels {
+    /// Returns the speeds of `accelerator` at `precision`; `None` where it does not compute in it.
+    pub fn of(accelerator: &Accelerator, precision: Precision) -> Option<Self> {
+        let peak = accelerator.peak(precision)?.get();
+        let peak_16bit = accelerator.peak(Precision::Bf16)?.get();
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let memory = accelerator.memory_bandwidth.get() * MEMORY;
+        if !(positive(peak) && positive(peak_16bit) && positive(memory)) {
+            return None;
+        }
+        let casts = precision.math() != Precision::Bf16;
+        let common = Self::assumed(accelerator, precision, (peak, peak_16bit), memory, casts);
+        Some(match architecture(&accelerator.id) {
+            Some(known) => common.with(known, &accelerator.id, precision),
+            None => common,
+        })
+    }
+
+    fn assumed(
+        accelerator: &Accelerator,
+        precision: Precision,
+        (peak, peak_16bit): (f64, f64),
+        memory: f64,
+        casts: bool,
+    ) -> Self {
+        let best = |p: Precision, peak: f64| {
+            accelerator.achievable.get(&p.math()).map_or(0.60, |rate| (rate.get() / peak).clamp(0.05, 1.0))
+        };
+        Self {
+            peak,
+            peak_16bit,
+            linear: best(precision, peak) * 0.85,
+            shape: if casts { 460.0 } else { 80.0 },
+            head: best(Precision::Bf16, peak_16bit) * 0.85,
+            head_shape: 80.0,
+            attention: 0.40 * peak_16bit * ATTENTION,
+            memory,
+            casts,
+            interval: (-0.40, 0.40),
+            origin: Origin::Assumed,
+        }
+    }
+
+    /// Replaces what is fitted for an architecture.
+    fn with(self, known: &Architecture, id: &str, precision: Precision) -> Self {
+        let device = device_factor(id);
+        let row = match precision {
+            Precision::Fp8 | Precision::Int8 => known.fp8.map(|row| (row, known.factor_fp8)),
+            Precision::Fp8Block | Precision::Mxfp4 => known.block.or(known.fp8).map(|row| (row, 0.887)),
+            Precision::Nvfp4 => known.fp4.map(|row| (row, 1.066)),
+            Precision::Fp16 | Precision::Bf16 | Precision::Int4 => Some((known.bf16, 1.0)),
+        };
+        let ((linear, shape), origin) = match row {
+            Some(((share, shape), factor)) => {
+                ((share * factor * known.factor * device, shape), Origin::Analytic)
+            }
+            None => ((self.linear, self.shape), Origin::Assumed),
+        };
+        Self {
+            linear,
+            shape,
+            head: known.bf16.0 * known.factor * device,
+            head_shape: known.bf16.1,
+            attention: known.attention.0 * (self.peak_16bit / known.attention.1) * ATTENTION * device,
+            interval: (-0.12, 0.12),
+            origin,
+            ..self
+        }
+    }
+
+    /// Returns the seconds of one m × k by k × n product of a linear layer.
+    pub fn linear_s(&self, m: f64, n: f64, k: f64) -> f64 {
+        let loss = 1.0 + self.shape * (1.0 / m + 1.0 / n + 1.0 / k);
+        2.0 * m * n * k / (self.peak * self.linear.min(1.0)) * loss
+    }
+
+    /// The same for the output head, in 16 bits.
+    pub fn head_s(&self, m: f64, n: f64, k: f64) -> f64 {
+        let loss = 1.0 + self.head_shape * (1.0 / m + 1.0 / n + 1.0 / k);
+        2.0 * m * n * k / (self.peak_16bit * self.head.min(1.0)) * loss
+    }
+}

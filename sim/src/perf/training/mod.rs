@@ -1,0 +1,173 @@
+//! How long one training step takes, what it must hold, which parallelism is best, and what failures take away.
+//!
+//! The step is compute (linear layers, attention, memory-bound work), exposed communication, the pipeline bubble
+//! and the optimizer. Coefficients: [`kernels`]. It knows dense models well (2.8 % median, cells left out) and
+//! mixtures of experts badly (15 %): their software moves by more than that between releases.
+
+pub mod flops;
+pub mod goodput;
+pub mod kernels;
+pub mod memory;
+pub mod search;
+pub mod time;
+
+use super::rejection::Reason;
+use capstan_types::hardware::{Accelerator, Precision};
+use capstan_types::model::Model;
+use capstan_types::origin::Origin;
+use capstan_types::units::{BytesPerSecond, Seconds, Tokens};
+pub use goodput::{Failures, Goodput};
+pub use memory::TrainingMemory;
+pub use search::{best, step};
+
+/// The machines of a job: equal nodes on one network.
+#[derive(Debug, Clone, Copy)]
+pub struct Cluster<'a> {
+    /// What computes.
+    pub accelerator: &'a Accelerator,
+    /// Accelerators of one node.
+    pub per_node: u32,
+    /// Nodes.
+    pub nodes: u32,
+    /// Network of a node, per direction; where unknown, 100 Gbit/s are assumed.
+    pub scale_out: Option<BytesPerSecond>,
+}
+
+/// Network of a node where nobody states one: 100 Gbit/s, the least that clouds sell with training machines.
+const UNKNOWN_SCALE_OUT: f64 = 12.5e9;
+
+impl Cluster<'_> {
+    /// Returns all accelerators.
+    pub fn accelerators(&self) -> u64 {
+        u64::from(self.per_node) * u64::from(self.nodes)
+    }
+
+    /// Returns how many accelerators share the fast links: the scale-up domain, or the node where that is smaller.
+    pub fn domain(&self) -> f64 {
+        let domain = self.accelerator.scale_up.domain.max(1);
+        // A rack-scale domain spans nodes; one inside the node is bounded by the node.
+        let fast =
+            if domain > self.per_node { u64::from(domain) } else { u64::from(self.per_node.min(domain)) };
+        fast.min(self.accelerators()).max(1) as f64
+    }
+
+    /// Returns the network rate of one accelerator in bytes per second.
+    pub fn scale_out_each(&self) -> f64 {
+        self.scale_out.map_or(UNKNOWN_SCALE_OUT, |rate| rate.get()) / f64::from(self.per_node.max(1))
+    }
+}
+
+/// What is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Tokens per optimizer step.
+    pub batch: Tokens,
+    /// Tokens per sequence.
+    pub sequence: u32,
+    /// Precision of the linear layers' math.
+    pub precision: Precision,
+}
+
+impl Job<'_> {
+    /// Returns the sequences of one batch, at least one.
+    pub fn sequences(&self) -> u64 {
+        (self.batch.get() / f64::from(self.sequence.max(1))).round().max(1.0) as u64
+    }
+}
+
+/// How the work is split. Data-parallel ranks follow: accelerators / (tensor · pipeline).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layout {
+    /// Ranks that split every layer.
+    pub tensor: u32,
+    /// Stages that split the layers.
+    pub pipeline: u32,
+    /// Chunks of layers per stage.
+    pub interleave: u32,
+    /// Sequences of one micro-batch.
+    pub micro_batch: u32,
+    /// Ranks that split the experts; 1 for dense models.
+    pub expert: u32,
+}
+
+/// What a step is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Linear layers and output head.
+    Linear,
+    /// Attention.
+    Attention,
+    /// Norms, activations, casts, loss.
+    MemoryBound,
+    /// Routed experts, permutation and all-to-all.
+    Experts,
+    /// Layers computed twice.
+    Recompute,
+    /// Exposed tensor-parallel communication.
+    TensorParallel,
+    /// Exposed hand-over between stages.
+    PipelineTransfer,
+    /// Idle stages and uneven stages.
+    Bubble,
+    /// Exposed gradient and parameter exchange.
+    DataParallel,
+    /// Optimizer.
+    Optimizer,
+    /// Slowest rank of many, and host work.
+    Overhead,
+}
+
+/// One training step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingStep {
+    /// How the work is split.
+    pub layout: Layout,
+    /// Time of a step.
+    pub step: Seconds,
+    /// A 90 % interval: low end.
+    pub low: Seconds,
+    /// High end.
+    pub high: Seconds,
+    /// Tokens per second over all accelerators.
+    pub tokens_per_s: f64,
+    /// FLOPs of the model per token, recomputation not counted.
+    pub model_flops_per_token: f64,
+    /// Model FLOPs over the peak of the precision.
+    pub utilization: f64,
+    /// Memory of the most loaded accelerator.
+    pub memory: TrainingMemory,
+    /// Where the time goes; sums to `step`.
+    pub parts: Vec<(Part, Seconds)>,
+    /// How the worst number in it came to be.
+    pub origin: Origin,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Returns whether a layout divides the machine, the model and the batch; and its micro-batches per step.
+pub(crate) fn micro_batches(cluster: &Cluster<'_>, job: &Job<'_>, layout: &Layout) -> Result<u64, Reason> {
+    let n = cluster.accelerators();
+    let group = u64::from(layout.tensor) * u64::from(layout.pipeline);
+    if group == 0 || layout.micro_batch == 0 || layout.interleave == 0 || layout.expert == 0 {
+        return Err(Reason::NotPositive { what: "parallel degrees" });
+    }
+    if group > n || n % group != 0 {
+        let available = n.min(u64::from(u32::MAX)) as u32;
+        return Err(Reason::TooFewAccelerators { needed: group.min(u64::from(u32::MAX)) as u32, available });
+    }
+    let chunks = layout.pipeline.saturating_mul(layout.interleave);
+    // Embedding and loss may count as layers of their own.
+    if chunks > job.model.layers + 2 {
+        return Err(Reason::TooManyStages { layers: job.model.layers, pipeline: chunks });
+    }
+    super::parameters::check_tensor(job.model, layout.tensor)?;
+    let ranks = n / group;
+    let sequences = job.sequences();
+    let each = ranks * u64::from(layout.micro_batch);
+    if sequences < each || sequences % each != 0 {
+        return Err(Reason::BatchTooSmall { sequences, ranks: each });
+    }
+    Ok(sequences / each)
+}

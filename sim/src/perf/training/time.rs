@@ -1,0 +1,255 @@
+//! The time of one training step from its parts, in seconds.
+//!
+//! step = [m (1 + x I) + (p − 1)/v] · t_mb · S + exposed data-parallel exchange + optimizer + fixed time,
+//! m micro-batches, t_mb the mean time of a stage per micro-batch, I how much longer the last stage takes,
+//! S the straggler factor.
+
+use super::flops::{attention_widths, seen_keys};
+use super::kernels::{self as fit, Kernels};
+use super::memory::parameters_per_rank;
+use super::{Cluster, Job, Layout, Part};
+use crate::perf::roofline::gate;
+use capstan_types::model::Model;
+
+/// What every term needs: one micro-batch on one rank.
+pub(super) struct MicroBatch<'a> {
+    cluster: &'a Cluster<'a>,
+    job: &'a Job<'a>,
+    layout: &'a Layout,
+    kernels: &'a Kernels,
+    /// Tokens of a micro-batch.
+    tokens: f64,
+    tensor: f64,
+    pipeline: f64,
+    ranks: f64,
+}
+
+/// Seconds of a whole step by part, and the physical floor of the step.
+pub(super) struct Times {
+    pub(super) parts: Vec<(Part, f64)>,
+    pub(super) total: f64,
+}
+
+impl<'a> MicroBatch<'a> {
+    pub(super) fn new(
+        cluster: &'a Cluster<'a>,
+        job: &'a Job<'a>,
+        layout: &'a Layout,
+        kernels: &'a Kernels,
+    ) -> Self {
+        let (tensor, pipeline) = (f64::from(layout.tensor), f64::from(layout.pipeline));
+        Self {
+            cluster,
+            job,
+            layout,
+            kernels,
+            tokens: f64::from(layout.micro_batch) * f64::from(job.sequence),
+            tensor,
+            pipeline,
+            ranks: cluster.accelerators() as f64 / tensor / pipeline,
+        }
+    }
+
+    fn model(&self) -> &Model {
+        self.job.model
+    }
+
+    /// Returns the linear layers without the head: forward, data and weight gradient have one form each.
+    fn linear(&self) -> f64 {
+        let (model, t, tokens) = (self.model(), self.tensor, self.tokens);
+        let column = |n: f64, k: f64| self.kernels.linear_s(tokens, n / t, k);
+        let row = |n: f64, k: f64| self.kernels.linear_s(tokens, n, k / t);
+        let h = f64::from(model.hidden);
+        let (q, value) = attention_widths(model);
+        let attention = match model.latent {
+            Some(l) => {
+                let (rank, cached) = (f64::from(l.query_rank), f64::from(l.kv_rank + l.rope));
+                let up = f64::from(model.heads) * f64::from(l.nope + l.value);
+                let query = if l.query_rank > 0 {
+                    self.kernels.linear_s(tokens, rank, h) + column(q, rank)
+                } else {
+                    column(q, h)
+                };
+                query
+                    + self.kernels.linear_s(tokens, cached, h)
+                    + column(up, f64::from(l.kv_rank))
+                    + row(h, value)
+            }
+            None => {
+                let kv = 2.0 * f64::from(model.kv_heads) * f64::from(model.head_dim);
+                column(q + kv, h) + row(h, value)
+            }
+        };
+        let up = if model.gated { 2.0 } else { 1.0 };
+        let pair = |width: f64| column(up * width, h) + row(h, width);
+        let dense = if model.dense_layers() > 0 { pair(f64::from(model.ffn)) } else { 0.0 };
+        let shared = model.experts.map_or(0.0, |e| {
+            let width = f64::from(e.shared) * f64::from(e.shared_width);
+            if width > 0.0 { f64::from(e.layers) * pair(width) } else { 0.0 }
+        });
+        3.0 * (f64::from(model.layers) * attention + f64::from(model.dense_layers()) * dense + shared)
+    }
+
+    /// Returns the output head, always in 16 bits.
+    fn head(&self) -> f64 {
+        let vocab = f64::from(self.model().vocab) / self.tensor;
+        3.0 * self.kernels.head_s(self.tokens, vocab, f64::from(self.model().hidden))
+    }
+
+    fn attention(&self) -> f64 {
+        let model = self.model();
+        let (q, value) = attention_widths(model);
+        let forward = 2.0 * (q + value) * self.tokens * seen_keys(model, self.job.sequence) / self.tensor;
+        let small = if model.head_dim <= 64 { fit::SMALL_HEAD } else { 1.0 };
+        let floor = 3.0 * forward / self.kernels.peak_16bit;
+        gate(fit::ATTENTION_PASSES * forward / (self.kernels.attention * small), floor)
+    }
+
+    /// Returns norms, residuals, attention inputs, activations and casts, with sequence parallelism.
+    fn memory_bound(&self) -> f64 {
+        let model = self.model();
+        let (q, value) = attention_widths(model);
+        let (layers, h) = (f64::from(model.layers), f64::from(model.hidden));
+        let gates = if model.gated { 2.0 } else { 1.0 };
+        let dense = f64::from(model.dense_layers()) * f64::from(model.ffn);
+        let shared = model
+            .experts
+            .map_or(0.0, |e| f64::from(e.layers) * f64::from(e.shared) * f64::from(e.shared_width));
+        let width = dense + shared;
+        let plain = 20.0 * h * layers + 4.0 * (q + value) * layers + 2.0 * (gates + 1.0) * width;
+        let casts = if self.kernels.casts { 4.0 * (2.0 * h * layers + value * layers + width) } else { 0.0 };
+        3.0 * (plain + casts) * self.tokens / self.tensor / self.kernels.memory
+    }
+
+    fn loss(&self) -> f64 {
+        16.0 * f64::from(self.model().vocab) / self.tensor * self.tokens / self.kernels.memory
+    }
+
+    /// Returns routed experts, their permutation, all-to-all and host time.
+    fn experts(&self) -> f64 {
+        let Some(e) = self.model().experts else { return 0.0 };
+        let (speed, shape_speed, host, _) = fit::EXPERT;
+        let (layers, k, width) = (f64::from(e.layers), f64::from(e.active), f64::from(e.width));
+        let (h, t) = (f64::from(self.model().hidden), self.tensor);
+        let ranks = f64::from(self.layout.expert);
+        let rows = self.tokens / t * k;
+        let per_expert = (rows * ranks / f64::from(e.routed)).max(1.0);
+        let gates = if self.model().gated { 2.0 } else { 1.0 };
+        let product = |n: f64, k: f64| {
+            let loss = 1.0 / speed + fit::EXPERT_SHAPE * (1.0 / per_expert + 1.0 / n + 1.0 / k) / shape_speed;
+            2.0 * rows * n * k / (self.kernels.peak * self.kernels.linear.min(1.0)) * loss
+        };
+        let math = 3.0 * (product(gates * width, h) + product(h, width));
+        let permuted = 3.0 * rows * (8.0 * h + 2.0 * (gates + 1.0) * width) / self.kernels.memory;
+        let exchange = if ranks > 1.0 {
+            let link = self.cluster.accelerator.scale_up.bandwidth.get();
+            4.0 * rows * 2.0 * h * (ranks - 1.0) / ranks / link * fit::ALL_TO_ALL
+        } else {
+            0.0
+        };
+        layers * ((math + permuted + exchange) * fit::EXPERT_RELEASE + host)
+    }
+
+    /// Returns all tensor-parallel traffic of a micro-batch at the full link rate: 8 collectives per layer of
+    /// 2 T h (t − 1)/t bytes.
+    fn tensor_traffic(&self) -> f64 {
+        let bytes = 16.0 * self.tokens * f64::from(self.model().hidden) * (self.tensor - 1.0) / self.tensor;
+        let within = f64::from(self.layout.tensor) <= self.cluster.domain();
+        f64::from(self.model().layers) * bytes / self.link(within)
+    }
+
+    /// Returns the hand-over between stages of a micro-batch at the full link rate.
+    fn stage_traffic(&self) -> f64 {
+        if self.layout.pipeline == 1 {
+            return 0.0;
+        }
+        let chunks = f64::from(self.layout.interleave);
+        let bytes = 8.0 * self.tokens * f64::from(self.model().hidden) * chunks / self.tensor;
+        bytes / self.link(self.tensor * self.pipeline <= self.cluster.domain())
+    }
+
+    fn link(&self, within: bool) -> f64 {
+        if within { self.cluster.accelerator.scale_up.bandwidth.get() } else { self.cluster.scale_out_each() }
+    }
+
+    /// Returns how much longer the last stage takes than the mean, as a share of the mean.
+    fn imbalance(&self, layers_s: f64, head_s: f64) -> f64 {
+        let (layers, p) = (f64::from(self.model().layers), self.pipeline);
+        if self.layout.pipeline == 1 || self.model().experts.is_some() {
+            return 0.0;
+        }
+        let counted = self.model().layers + 2;
+        let held = if self.model().layers.is_multiple_of(self.layout.pipeline) {
+            layers / p
+        } else if counted.is_multiple_of(self.layout.pipeline) {
+            (layers + 2.0) / p - 1.0
+        } else {
+            (layers / p).floor()
+        };
+        let mean = (layers_s + head_s) / p;
+        ((layers_s * held / layers + head_s) / mean - 1.0).max(0.0)
+    }
+
+    /// Returns (all, exposed) data-parallel exchange: reduce-scatter and all-gather of 2 bytes per parameter.
+    fn data_parallel(&self, compute: f64) -> (f64, f64) {
+        if self.ranks <= 1.0 {
+            return (0.0, 0.0);
+        }
+        let held = parameters_per_rank(self.model(), self.layout);
+        let bytes = 2.0 * (held.dense + held.experts) * (self.ranks - 1.0) / self.ranks;
+        let inside = (self.cluster.domain() / self.tensor).floor().clamp(1.0, self.ranks);
+        let up = bytes / self.cluster.accelerator.scale_up.bandwidth.get();
+        let crosses = self.cluster.accelerators() as f64 > self.cluster.domain();
+        let out = if crosses { bytes / (inside * self.cluster.scale_out_each()) } else { 0.0 };
+        let each = up.max(out);
+        let overlapped = if self.layout.interleave > 1 { self.pipeline } else { 1.0 };
+        let exposed = |share: f64| fit::DATA_EXPOSED * each + (each - share * compute * overlapped).max(0.0);
+        (2.0 * each, exposed(2.0 / 3.0) + exposed(1.0 / 3.0))
+    }
+
+    fn optimizer(&self) -> f64 {
+        let held = parameters_per_rank(self.model(), self.layout);
+        let experts = held.experts * f64::from(self.layout.expert) / self.ranks.max(1.0);
+        fit::OPTIMIZER_BYTES * (held.dense / self.ranks + experts) / self.kernels.memory
+    }
+
+    /// Returns the whole step of `micro_batches` micro-batches in which a share of layers is computed twice.
+    pub(super) fn step(&self, micro_batches: u64, recompute: f64, floor: f64) -> Times {
+        let (m, p) = (micro_batches as f64, self.pipeline);
+        let (linear, head, attention) = (self.linear(), self.head(), self.attention());
+        let (bound, loss, experts) = (self.memory_bound(), self.loss(), self.experts());
+        let layers = linear + attention + bound + experts;
+        let again = fit::RECOMPUTE * recompute * layers / 3.0;
+        let traffic = self.tensor_traffic();
+        let host = fit::LAYER_S * f64::from(self.model().layers);
+        let imbalance = self.imbalance(layers + again, head + loss);
+        let stage = |seconds: f64| m * seconds / p;
+        let sent = stage(fit::TENSOR_EXPOSED * traffic);
+        let handed = stage(fit::PIPELINE_EXPOSED * self.stage_traffic() * p);
+        let mut parts = vec![
+            (Part::Linear, stage(linear + head)),
+            (Part::Attention, stage(attention)),
+            (Part::MemoryBound, stage(bound + loss)),
+            (Part::Experts, stage(experts)),
+            (Part::Recompute, stage(again)),
+            (Part::TensorParallel, sent),
+            (Part::PipelineTransfer, handed),
+        ];
+        let busy: f64 = parts.iter().map(|(_, seconds)| seconds).sum::<f64>() + stage(host);
+        let idle = (p - 1.0) / f64::from(self.layout.interleave) / m;
+        let bubble = busy * (fit::IMBALANCE * imbalance + idle);
+        let accelerators = self.cluster.accelerators() as f64;
+        let straggler = fit::STRAGGLER * libm::log2((accelerators / 8.0).max(1.0));
+        let compute = (layers + head + loss) / p;
+        let (exchanged, exposed) = self.data_parallel(compute);
+        parts.push((Part::Bubble, bubble));
+        parts.push((Part::DataParallel, exposed));
+        parts.push((Part::Optimizer, self.optimizer()));
+        parts.push((Part::Overhead, stage(host) + (busy + bubble) * straggler + fit::STEP_S));
+        let sum: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+        let total = gate(sum, floor.max(stage(traffic)).max(exchanged));
+        // What physics adds to the model is communication that cannot hide.
+        parts.push((Part::DataParallel, total - sum));
+        Times { parts, total }
+    }
+}

@@ -1,0 +1,151 @@
+//! What serves: replicas, scheduler, cache, router, and the bounds of a run.
+
+use super::kv::KvCache;
+use super::request::{Reject, Request};
+use super::router::Router;
+use super::scheduler::Scheduler;
+use crate::engine::Time;
+
+/// A group of equal replicas behind one router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServingConfig {
+    /// Replicas.
+    pub n_replicas: u32,
+    /// Pipeline stages of a replica. More than one needs `Sarathi` or `WholePrompts`.
+    pub n_stages: u32,
+    /// How a replica forms its steps.
+    pub scheduler: Scheduler,
+    /// Most requests that hold blocks in a replica (vLLM: `max_num_seqs`).
+    pub max_sequences: u32,
+    /// The cache of a replica.
+    pub kv: KvCache,
+    /// Most tokens of prompt and output; a longer request is rejected.
+    pub max_context: u32,
+    /// Which replica gets a request.
+    pub router: Router,
+    /// The run stops before the first event after this instant.
+    pub until: Time,
+    /// The run stops after this many events (arrivals and ends of steps), and says so.
+    pub max_events: u64,
+}
+
+/// Events after which a run stops if nothing else is said: about an hour of computing.
+pub const DEFAULT_MAX_EVENTS: u64 = 20_000_000_000;
+
+/// Most replicas, sequences and stages; beyond it a count is a mistake, and memory would be taken for it.
+const MAX_COUNT: u32 = 1 << 20;
+
+/// Why a configuration cannot be simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A count is zero or absurd.
+    #[error("{what} is {value}, it must be from 1 to {most}")]
+    OutOfRange {
+        /// Which count.
+        what: &'static str,
+        /// Its value.
+        value: u32,
+        /// Most that is allowed.
+        most: u32,
+    },
+    /// vLLM refuses this too: every running request must get a token in every step.
+    #[error("a step of {token_budget} tokens is shorter than {max_sequences} sequences")]
+    BudgetBelowSequences {
+        /// Tokens in a step.
+        token_budget: u32,
+        /// Sequences that may run.
+        max_sequences: u32,
+    },
+    /// The pipeline would have less than one sequence per step.
+    #[error("{max_sequences} sequences cannot fill {n_stages} pipeline stages")]
+    FewerSequencesThanStages {
+        /// Sequences that may run.
+        max_sequences: u32,
+        /// Stages.
+        n_stages: u32,
+    },
+    /// Not planned yet.
+    #[error("a chunked scheduler with {n_stages} pipeline stages is not simulated yet")]
+    ChunkedPipeline {
+        /// Stages.
+        n_stages: u32,
+    },
+}
+
+impl ServingConfig {
+    /// Returns one replica with vLLM V1's scheduler and no other limit than the given ones.
+    pub fn chunked(token_budget: u32, max_sequences: u32, kv: KvCache) -> ServingConfig {
+        ServingConfig {
+            n_replicas: 1,
+            n_stages: 1,
+            scheduler: Scheduler::Chunked {
+                token_budget,
+                admission: super::scheduler::Admission::PromptFits,
+            },
+            max_sequences,
+            kv,
+            max_context: u32::MAX,
+            router: Router::LeastOutstanding,
+            until: Time::NEVER,
+            max_events: DEFAULT_MAX_EVENTS,
+        }
+    }
+
+    /// Says what is wrong with it, if anything is.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let step_tokens = match self.scheduler {
+            Scheduler::Chunked { token_budget: tokens, .. }
+            | Scheduler::Sarathi { chunk: tokens }
+            | Scheduler::WholePrompts { padded_tokens: tokens } => tokens,
+        };
+        let counts = [
+            ("the number of replicas", self.n_replicas, MAX_COUNT),
+            ("the number of pipeline stages", self.n_stages, MAX_COUNT),
+            ("the number of sequences", self.max_sequences, MAX_COUNT),
+            ("the number of tokens in a block", self.kv.block_tokens, MAX_COUNT),
+            ("the number of blocks", self.kv.blocks, u32::MAX),
+            ("the number of tokens in a step", step_tokens, u32::MAX),
+        ];
+        for (what, value, most) in counts {
+            if !(1..=most).contains(&value) {
+                return Err(ConfigError::OutOfRange { what, value, most });
+            }
+        }
+        let (n_stages, max_sequences) = (self.n_stages, self.max_sequences);
+        if max_sequences < n_stages {
+            return Err(ConfigError::FewerSequencesThanStages { max_sequences, n_stages });
+        }
+        if let Scheduler::Chunked { token_budget, .. } = self.scheduler {
+            if token_budget < max_sequences {
+                return Err(ConfigError::BudgetBelowSequences { token_budget, max_sequences });
+            }
+            if n_stages > 1 {
+                return Err(ConfigError::ChunkedPipeline { n_stages });
+            }
+        }
+        Ok(())
+    }
+
+    /// Says why `request` cannot be served, if it cannot.
+    ///
+    /// What passes can always be served alone, so no queue ever waits for the impossible.
+    pub fn rejects(&self, request: &Request) -> Option<Reject> {
+        let total = u64::from(request.prompt) + u64::from(request.output);
+        if request.prompt == 0 || request.output == 0 {
+            return Some(Reject::Empty);
+        }
+        if total > u64::from(self.max_context) {
+            return Some(Reject::Context);
+        }
+        let blocks = total.div_ceil(u64::from(self.kv.block_tokens));
+        if blocks + u64::from(self.kv.watermark_blocks) > u64::from(self.kv.blocks)
+            || total > u64::from(u32::MAX)
+        {
+            return Some(Reject::Cache);
+        }
+        match self.scheduler {
+            Scheduler::WholePrompts { padded_tokens } if request.prompt > padded_tokens => Some(Reject::Step),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! One replica: what waits, what runs, what its cache holds, and when its step ends.
+
+use std::collections::VecDeque;
+
+use super::decodes::Decodes;
+use super::kv::{Blocks, KvCache};
+use super::request::{Job, Outcome};
+use super::scheduler::Scheduler;
+use super::step::{Batch, StepTime};
+use crate::engine::{Fine, Time};
+
+/// What one replica did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Steps.
+    pub iterations: u64,
+    /// Tokens of prompts read, those read again included.
+    pub prefill_tokens: u64,
+    /// Tokens run as decodes.
+    pub decode_tokens: u64,
+    /// Output tokens delivered.
+    pub output_tokens: u64,
+    /// Tokens computed and thrown away by preemption.
+    pub discarded_tokens: u64,
+    /// Preemptions.
+    pub preemptions: u64,
+    /// Nanoseconds in which at least one step ran.
+    pub busy_ns: u64,
+    /// Most blocks in use.
+    pub kv_peak_blocks: u32,
+    /// Σ over steps of nanoseconds × blocks in use.
+    pub kv_block_ns: u128,
+    /// Σ over steps of nanoseconds × sequences in the batch.
+    pub sequence_ns: u128,
+}
+
+/// What the fleet asks of a replica: take a request, end what ends now, start what can start.
+pub(crate) trait Server {
+    /// Queues a request.
+    fn enqueue(&mut self, id: u32);
+    /// Ends everything that ends at `now`; completed requests are appended to `done`.
+    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>);
+    /// Starts what can start at `now`.
+    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]);
+    /// Returns when the next thing ends here.
+    fn next_end(&self) -> Option<Time>;
+    /// Says whether `start` could start something if a request came.
+    fn may_start(&self) -> bool;
+    /// Returns how many requests have not been scheduled.
+    fn n_waiting(&self) -> u32;
+    /// Returns the blocks in use.
+    fn blocks_used(&self) -> u32;
+    /// Returns output tokens so far, and tokens held in the cache, of a request that is here.
+    fn progress(&self, job: &Job) -> (u64, u64);
+    /// Returns output tokens, and tokens, of the steps that have started and not ended.
+    fn in_flight(&self) -> (u64, u64);
+    /// Returns what has been done, steps that have not ended included.
+    fn work(&self) -> Work;
+}
+
+/// A piece of a prompt in the running step.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    id: u32,
+    tokens: u32,
+}
+
+/// A replica that runs one step at a time.
+#[derive(Debug, Clone)]
+pub(crate) struct Replica {
+    scheduler: Scheduler,
+    max_sequences: u32,
+    /// Requests not yet scheduled, or preempted, in the order in which they will be.
+    pub waiting: VecDeque<u32>,
+    /// Requests that hold blocks; the last is evicted first.
+    pub running: Vec<u32>,
+    /// The running request whose prompt is not read to its end.
+    pub unfinished_prompt: Option<u32>,
+    pub blocks: Blocks,
+    /// The step being formed or running.
+    pub batch: Batch,
+    decodes: Decodes,
+    chunks: Vec<Chunk>,
+    clock: Fine,
+    busy: bool,
+    work: Work,
+}
+
+impl Replica {
+    pub fn new(scheduler: Scheduler, max_sequences: u32, kv: KvCache) -> Replica {
+        Replica {
+            scheduler,
+            max_sequences,
+            waiting: VecDeque::new(),
+            running: Vec::with_capacity(max_sequences.min(1 << 16) as usize),
+            unfinished_prompt: None,
+            blocks: Blocks::new(kv),
+            batch: Batch::default(),
+            decodes: Decodes::new(kv.block_tokens),
+            chunks: Vec::new(),
+            clock: Fine::default(),
+            busy: false,
+            work: Work::default(),
+        }
+    }
+
+    /// Says whether one more request may hold blocks.
+    pub fn has_place(&self) -> bool {
+        (self.running.len() as u64) < u64::from(self.max_sequences)
+    }
+
+    /// Adds `tokens` of a prompt to the step. Its blocks have been taken.
+    pub fn read_prompt(&mut self, id: u32, tokens: u32, jobs: &mut [Job], now: Time) {
+        let job = &mut jobs[id as usize];
+        let ends = job.processed + tokens == job.to_prefill;
+        self.batch.add_prefill(job.processed, tokens, ends);
+        self.unfinished_prompt = (!ends).then_some(id);
+        self.chunks.push(Chunk { id, tokens });
+        job.schedule(now);
+    }
+
+    /// Gives every decode that needs a block one and adds all decodes to the step; says whether any was evicted.
+    pub fn grant_decodes(&mut self, jobs: &mut [Job]) -> bool {
+        let needed = self.decodes.blocks_needed();
+        let fits = needed <= self.blocks.free();
+        if fits {
+            self.blocks.take(needed);
+        } else {
+            self.grant_in_order(jobs);
+        }
+        self.batch.decodes = self.decodes.n();
+        self.batch.decode_kv = self.decodes.kv();
+        !fits
+    }
+
+    /// Gives blocks in the order of `running`, evicting from its end while none is free.
+    fn grant_in_order(&mut self, jobs: &mut [Job]) {
+        let mut place = 0;
+        while let Some(&id) = self.running.get(place) {
+            let job = &jobs[id as usize];
+            if job.is_decoding() && self.decodes.needs_block(job) {
+                while self.blocks.free() == 0 {
+                    if self.evict_newest(jobs) == Some(id) {
+                        return;
+                    }
+                }
+                self.blocks.take(1);
+            }
+            place += 1;
+        }
+    }
+
+    /// Takes the newest running request's blocks and puts it at the head of the queue, to be computed again.
+    pub fn evict_newest(&mut self, jobs: &mut [Job]) -> Option<u32> {
+        let id = self.running.pop()?;
+        let job = &mut jobs[id as usize];
+        self.blocks.release(self.held(job));
+        if job.is_decoding() {
+            self.decodes.leave(job);
+            job.to_prefill = job.processed;
+            job.processed -= 1;
+        } else {
+            self.unfinished_prompt = None;
+        }
+        self.work.discarded_tokens += u64::from(job.processed);
+        self.work.preemptions += 1;
+        job.processed = 0;
+        job.record.restarts += 1;
+        self.waiting.push_front(id);
+        Some(id)
+    }
+
+    /// Returns the blocks that a running request holds, not counting one granted for the step being formed.
+    fn held(&self, job: &Job) -> u32 {
+        if job.is_decoding() {
+            self.blocks.blocks_for(job.processed_at(self.decodes.round()) - 1)
+        } else if matches!(self.scheduler, Scheduler::Chunked { .. }) {
+            self.blocks.blocks_for(job.processed)
+        } else {
+            self.blocks.blocks_for(job.to_prefill)
+        }
+    }
+
+    /// Moves the unfinished prompt, which gets no tokens in this step, to where it is evicted last (Vidur: what was
+    /// left over goes before the members of the last batch).
+    pub fn set_aside(&mut self, id: u32) {
+        if self.running.last() == Some(&id) {
+            self.running.rotate_right(1);
+        }
+    }
+
+    /// Moves the unfinished prompt, which gets tokens in this step, to where it is evicted first.
+    pub fn put_last(&mut self, id: u32) {
+        if self.running.first() == Some(&id) {
+            self.running.rotate_left(1);
+        }
+    }
+
+    /// Makes a request running; the latest to arrive is evicted first.
+    pub fn insert_by_arrival(&mut self, id: u32) {
+        let place = self.running.partition_point(|&other| other < id);
+        self.running.insert(place, id);
+    }
+
+    fn complete(&mut self, id: u32, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
+        let job = &mut jobs[id as usize];
+        self.blocks.release(self.blocks.blocks_for(job.record.prompt + job.record.output - 1));
+        job.record.completed = now;
+        job.record.outcome = Outcome::Completed;
+        let place =
+            self.running.iter().position(|&other| other == id).expect("only running requests complete");
+        self.running.remove(place);
+        done.push(id);
+    }
+
+    fn end_prompt(&mut self, id: u32, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
+        let job = &mut jobs[id as usize];
+        job.generated += 1;
+        job.record.first_token = job.record.first_token.min(now);
+        if job.generated == job.record.output {
+            self.complete(id, now, jobs, done);
+        } else {
+            self.decodes.join(id, job);
+        }
+    }
+
+    fn account(&mut self, ns: u64) {
+        let batch = &self.batch;
+        self.work.iterations += 1;
+        self.work.prefill_tokens += u64::from(batch.prefill_tokens);
+        self.work.decode_tokens += u64::from(batch.decodes);
+        self.work.output_tokens += u64::from(batch.sampled());
+        self.work.busy_ns += ns;
+        self.work.kv_block_ns += u128::from(ns) * u128::from(self.blocks.used());
+        self.work.sequence_ns += u128::from(ns) * u128::from(batch.sequences());
+    }
+}
+
+impl Server for Replica {
+    fn enqueue(&mut self, id: u32) {
+        self.waiting.push_back(id);
+    }
+
+    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
+        self.busy = false;
+        if self.batch.decodes > 0 {
+            self.decodes.advance();
+            while let Some(id) = self.decodes.next_complete(jobs) {
+                self.decodes.leave(&mut jobs[id as usize]);
+                self.complete(id, now, jobs, done);
+            }
+        }
+        for index in 0..self.chunks.len() {
+            let Chunk { id, tokens } = self.chunks[index];
+            let job = &mut jobs[id as usize];
+            job.processed += tokens;
+            if job.processed == job.to_prefill {
+                self.end_prompt(id, now, jobs, done);
+            }
+        }
+        self.chunks.clear();
+    }
+
+    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
+        if self.busy {
+            return;
+        }
+        self.batch = Batch::default();
+        let scheduler = self.scheduler;
+        scheduler.form(self, jobs, now);
+        if self.batch.sequences() == 0 {
+            return;
+        }
+        let start = self.clock.max(Fine::from(now));
+        self.clock = start.plus(Fine::from_ns_f64(step.nanoseconds(&self.batch)));
+        self.busy = true;
+        self.account(self.clock.floor().since(now));
+    }
+
+    fn next_end(&self) -> Option<Time> {
+        self.busy.then(|| self.clock.floor())
+    }
+
+    fn may_start(&self) -> bool {
+        !self.busy
+    }
+
+    fn n_waiting(&self) -> u32 {
+        self.waiting.len() as u32
+    }
+
+    fn blocks_used(&self) -> u32 {
+        self.blocks.used()
+    }
+
+    fn progress(&self, job: &Job) -> (u64, u64) {
+        let round = self.decodes.round();
+        let in_cache = job.processed_at(round) - u32::from(job.is_decoding());
+        (u64::from(job.generated_at(round)), u64::from(in_cache))
+    }
+
+    fn in_flight(&self) -> (u64, u64) {
+        let running = u64::from(self.busy);
+        (running * u64::from(self.batch.sampled()), running * u64::from(self.batch.tokens()))
+    }
+
+    fn work(&self) -> Work {
+        Work { kv_peak_blocks: self.blocks.peak(), ..self.work }
+    }
+}

@@ -1,0 +1,192 @@
+//! Does it hold, and how sure are we? Independent replications of a run, and a verdict on each objective.
+//!
+//! Replications run in batches of [`BATCH`], in parallel; after each batch every objective that is still open is tested
+//! at a level divided by [`MAX_BATCHES`] (Bonferroni), so looking several times does not make a false verdict likelier
+//! than the stated level. Results are collected by index: the number of threads changes nothing.
+
+use rayon::prelude::*;
+
+use super::arrivals::Workload;
+use super::config::{ConfigError, ServingConfig};
+use super::run::{Stop, simulate};
+use super::stats::{Distribution, Objective, Summary, Window};
+use super::step::StepTime;
+use super::student::two_sided_t;
+
+/// Replications in a batch.
+pub const BATCH: u32 = 8;
+/// Most batches.
+pub const MAX_BATCHES: u32 = 8;
+/// Confidence of the intervals that are reported.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// A mean over replications and its interval: mean ± half width.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// Mean over replications.
+    pub mean: f64,
+    /// Half of the width; zero where nothing is random.
+    pub half_width: f64,
+}
+
+/// What the simulator saw against an objective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The interval lies at or below the limit.
+    Met,
+    /// The interval lies above the limit.
+    Missed,
+    /// All batches were run and the interval holds the limit, or a run hit its bound on events, or nothing arrived.
+    Undecided,
+}
+
+/// An objective, judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judged {
+    /// The objective.
+    pub objective: Objective,
+    /// Its quantile in nanoseconds, over the replications that decided; 95 % interval. `None` if nothing arrived.
+    pub quantile_ns: Option<Interval>,
+    /// Share of requests within the limit, over the same replications. `None` if nothing arrived.
+    pub share: Option<Interval>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Replications it rests on.
+    pub replications: u32,
+}
+
+/// Mean over replications of the mean and of each percentile, in nanoseconds, with 95 % intervals.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimates {
+    /// Mean.
+    pub mean: Interval,
+    /// Median.
+    pub p50: Interval,
+    /// 90th percentile.
+    pub p90: Interval,
+    /// 95th percentile.
+    pub p95: Interval,
+    /// 99th percentile.
+    pub p99: Interval,
+    /// 99.9th percentile.
+    pub p999: Interval,
+}
+
+/// Replications of a run, summed up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replicated {
+    /// Each replication, by number.
+    pub runs: Vec<Summary>,
+    /// Time to first token.
+    pub ttft: Option<Estimates>,
+    /// Time per output token.
+    pub tpot: Option<Estimates>,
+    /// End to end time.
+    pub e2e: Option<Estimates>,
+    /// Requests per second that meet every objective.
+    pub goodput_per_second: Interval,
+    /// Completed requests per second.
+    pub requests_per_second: Interval,
+    /// Share of time in which a replica ran a step.
+    pub utilisation: Interval,
+    /// Each objective, in the order given.
+    pub judged: Vec<Judged>,
+}
+
+/// Runs replications until every objective is decided, or all batches are run; without objectives, one batch.
+///
+/// A trace has nothing random in it, so one run decides.
+pub fn replicate<S: StepTime>(
+    config: &ServingConfig,
+    step: &S,
+    workload: &Workload,
+    seed: u64,
+    window: Window,
+    objectives: &[Objective],
+) -> Result<Replicated, ConfigError> {
+    config.validate()?;
+    let random = !matches!(workload, Workload::Trace(_));
+    let (batch, max_batches) = if random { (BATCH, MAX_BATCHES) } else { (1, 1) };
+    let mut runs: Vec<Summary> = Vec::new();
+    let mut judged: Vec<Option<Judged>> = vec![None; objectives.len()];
+    for number in 0..max_batches {
+        let replications = number * batch..(number + 1) * batch;
+        let results: Result<Vec<Summary>, ConfigError> = replications
+            .into_par_iter()
+            .map(|replication| simulate(config, step, workload, seed, replication))
+            .map(|result| Ok(result?.summarize(config, window, objectives)))
+            .collect();
+        runs.extend(results?);
+        let last = number + 1 == max_batches;
+        for (index, open) in judged.iter_mut().enumerate().filter(|(_, judged)| judged.is_none()) {
+            let judgement = judge(&runs, index, objectives[index]);
+            *open = (judgement.verdict != Verdict::Undecided || last).then_some(judgement);
+        }
+        if judged.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    Ok(conclude(runs, judged.into_iter().flatten().collect()))
+}
+
+fn conclude(runs: Vec<Summary>, judged: Vec<Judged>) -> Replicated {
+    let over = |part: fn(&Summary) -> f64| interval(&runs.iter().map(part).collect::<Vec<f64>>(), CONFIDENCE);
+    Replicated {
+        ttft: estimates(&runs, |run| run.ttft),
+        tpot: estimates(&runs, |run| run.tpot),
+        e2e: estimates(&runs, |run| run.e2e),
+        goodput_per_second: over(|run| run.goodput_per_second),
+        requests_per_second: over(|run| run.requests_per_second),
+        utilisation: over(|run| run.utilisation),
+        judged,
+        runs,
+    }
+}
+
+fn estimates(runs: &[Summary], part: fn(&Summary) -> Option<Distribution>) -> Option<Estimates> {
+    let points: Vec<[f64; 6]> =
+        runs.iter().filter_map(part).map(|distribution| distribution.points()).collect();
+    if points.is_empty() {
+        return None;
+    }
+    let point = |index: usize| interval(&points.iter().map(|p| p[index]).collect::<Vec<f64>>(), CONFIDENCE);
+    Some(Estimates {
+        mean: point(0),
+        p50: point(1),
+        p90: point(2),
+        p95: point(3),
+        p99: point(4),
+        p999: point(5),
+    })
+}
+
+fn judge(runs: &[Summary], index: usize, objective: Objective) -> Judged {
+    let quantiles: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].quantile_ns).collect();
+    let shares: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].share).collect();
+    let level = 1.0 - (1.0 - CONFIDENCE) / f64::from(MAX_BATCHES);
+    let cut_short = runs.iter().any(|run| run.stop == Stop::MaxEvents);
+    let verdict = match (quantiles.is_empty(), interval(&quantiles, level)) {
+        (true, _) => Verdict::Undecided,
+        _ if cut_short => Verdict::Undecided,
+        (_, Interval { mean, half_width }) if mean + half_width <= objective.limit_ns => Verdict::Met,
+        (_, Interval { mean, half_width }) if mean - half_width > objective.limit_ns => Verdict::Missed,
+        _ => Verdict::Undecided,
+    };
+    let some = |values: &[f64]| (!values.is_empty()).then(|| interval(values, CONFIDENCE));
+    let (quantile_ns, share) = (some(&quantiles), some(&shares));
+    Judged { objective, quantile_ns, share, verdict, replications: runs.len() as u32 }
+}
+
+/// Returns the mean of independent values and its t interval. One infinite value makes the mean infinite, for certain.
+///
+/// A single value has no spread to judge by and stands for itself: only what is not random is run once.
+fn interval(values: &[f64], confidence: f64) -> Interval {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    if values.len() < 2 || mean.is_infinite() {
+        return Interval { mean, half_width: 0.0 };
+    }
+    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0);
+    let t = two_sided_t(confidence, values.len() as u32 - 1);
+    Interval { mean, half_width: t * (variance / n).sqrt() }
+}

@@ -1,0 +1,282 @@
+//! What happens, from the first arrival to the last token? The loop over all replicas, and its checks.
+//!
+//! At one instant, in this order: steps end, requests arrive and are routed, steps start. So a request that arrives when
+//! a step ends is seen by the next step.
+
+use super::arrivals::{Arrivals, Workload};
+use super::config::{ConfigError, ServingConfig};
+use super::pipeline::Pipeline;
+use super::replica::{Replica, Server, Work};
+use super::request::{Job, Outcome, Record};
+use super::router::Routing;
+use super::step::StepTime;
+use crate::engine::{Agenda, Time};
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Every request was completed or rejected.
+    Drained,
+    /// The instant `until` of the configuration was reached.
+    Until,
+    /// The bound on events was reached; what is reported is incomplete.
+    MaxEvents,
+}
+
+/// What happened in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunResult {
+    /// Every request that arrived, in order of arrival.
+    pub records: Vec<Record>,
+    /// What each replica did.
+    pub replicas: Vec<Work>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// When the last event was.
+    pub end: Time,
+    /// Arrivals and ends of steps.
+    pub events: u64,
+    /// Σ over time of nanoseconds × requests not yet complete: the left side of Little's law.
+    pub outstanding_ns: u128,
+}
+
+/// Runs one replication to its end.
+///
+/// The same arguments give the same result on every machine. Panics only if the simulator itself is wrong.
+pub fn simulate<S: StepTime>(
+    config: &ServingConfig,
+    step: &S,
+    workload: &Workload,
+    seed: u64,
+    replication: u32,
+) -> Result<RunResult, ConfigError> {
+    config.validate()?;
+    let arrivals = Arrivals::new(workload, seed, replication);
+    if config.n_stages == 1 {
+        let replica = Replica::new(config.scheduler, config.max_sequences, config.kv);
+        Ok(Fleet::new(config, step, arrivals, replica).run())
+    } else {
+        let pipeline = Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
+        Ok(Fleet::new(config, step, arrivals, pipeline).run())
+    }
+}
+
+/// All replicas of a run.
+struct Fleet<'a, S, R> {
+    config: &'a ServingConfig,
+    step: &'a S,
+    arrivals: Arrivals,
+    jobs: Vec<Job>,
+    servers: Vec<R>,
+    outstanding: Vec<u32>,
+    agenda: Agenda,
+    routing: Routing,
+    now: Time,
+    events: u64,
+    n_outstanding: u64,
+    outstanding_ns: u128,
+    /// Replicas at which something may start at this instant.
+    touched: Vec<u32>,
+    /// Requests completed at this instant.
+    done: Vec<u32>,
+}
+
+impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
+    fn new(config: &'a ServingConfig, step: &'a S, arrivals: Arrivals, server: R) -> Self {
+        let n = config.n_replicas as usize;
+        Fleet {
+            config,
+            step,
+            jobs: Vec::with_capacity(arrivals.len()),
+            arrivals,
+            servers: vec![server; n],
+            outstanding: vec![0; n],
+            agenda: Agenda::new(n),
+            routing: Routing::new(config.router, config.n_replicas),
+            now: Time::ZERO,
+            events: 0,
+            n_outstanding: 0,
+            outstanding_ns: 0,
+            touched: Vec::new(),
+            done: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> RunResult {
+        let stop = loop {
+            let next = match (self.agenda.next_time(), self.arrivals.next_time()) {
+                (Some(end), Some(arrival)) => end.min(arrival),
+                (Some(only), None) | (None, Some(only)) => only,
+                (None, None) => break Stop::Drained,
+            };
+            if next > self.config.until {
+                break Stop::Until;
+            }
+            if self.events >= self.config.max_events {
+                break Stop::MaxEvents;
+            }
+            assert!(next >= self.now, "time went back from {} to {next}", self.now);
+            self.outstanding_ns += u128::from(self.n_outstanding) * u128::from(next.since(self.now));
+            self.now = next;
+            self.end_steps();
+            self.take_arrivals();
+            self.start_steps();
+        };
+        self.conclude(stop)
+    }
+
+    fn end_steps(&mut self) {
+        while self.agenda.next_time() == Some(self.now) {
+            let Some((_, replica)) = self.agenda.pop() else { break };
+            self.events += 1;
+            self.servers[replica as usize].finish(self.now, &mut self.jobs, &mut self.done);
+            self.outstanding[replica as usize] -= self.done.len() as u32;
+            self.n_outstanding -= self.done.len() as u64;
+            for _ in self.done.drain(..) {
+                self.arrivals.answered(self.now);
+            }
+            self.touched.push(replica);
+            self.observe(replica);
+        }
+    }
+
+    fn take_arrivals(&mut self) {
+        // A closed loop of rejected requests never moves time, so the bound on events is checked here too.
+        while self.arrivals.next_time() == Some(self.now) && self.events < self.config.max_events {
+            let Some(request) = self.arrivals.take() else { break };
+            self.events += 1;
+            let mut job = Job::new(request);
+            if let Some(reject) = self.config.rejects(&request) {
+                job.record.outcome = Outcome::Rejected(reject);
+                self.jobs.push(job);
+                self.arrivals.answered(self.now);
+                continue;
+            }
+            let replica = self.routing.pick();
+            job.record.replica = replica;
+            let id = u32::try_from(self.jobs.len()).expect("MAX_REQUESTS is below 2³²");
+            self.jobs.push(job);
+            let server = &mut self.servers[replica as usize];
+            server.enqueue(id);
+            if server.may_start() {
+                self.touched.push(replica);
+            }
+            self.outstanding[replica as usize] += 1;
+            self.n_outstanding += 1;
+            self.observe(replica);
+        }
+    }
+
+    fn start_steps(&mut self) {
+        for index in 0..self.touched.len() {
+            let replica = self.touched[index];
+            let server = &mut self.servers[replica as usize];
+            server.start(self.now, self.step, &mut self.jobs);
+            if let Some(end) = server.next_end() {
+                self.agenda.schedule(replica, end);
+            }
+            self.observe(replica);
+        }
+        self.touched.clear();
+    }
+
+    fn observe(&mut self, replica: u32) {
+        let index = replica as usize;
+        self.routing.observe(replica, self.outstanding[index], self.servers[index].n_waiting());
+    }
+
+    /// Checks that nothing was lost, and returns what happened.
+    fn conclude(self, stop: Stop) -> RunResult {
+        let work: Vec<Work> = self.servers.iter().map(Server::work).collect();
+        check_conservation(&self.jobs, &self.servers, &work);
+        if stop == Stop::Drained {
+            assert_eq!(self.n_outstanding, 0, "requests are left, and nothing will ever happen");
+            assert!(self.servers.iter().all(|server| server.blocks_used() == 0), "blocks are held by nobody");
+        }
+        RunResult {
+            records: self.jobs.iter().map(|job| job.record).collect(),
+            replicas: work,
+            stop,
+            end: self.now,
+            events: self.events,
+            outstanding_ns: self.outstanding_ns,
+        }
+    }
+}
+
+/// Invariant: every token computed is in a completed request, in one in flight, or was discarded by a preemption; every
+/// token delivered was asked for; and each request's instants are in order.
+fn check_conservation<R: Server>(jobs: &[Job], servers: &[R], work: &[Work]) {
+    let (mut delivered, mut kept) = (0u64, 0u64);
+    for job in jobs {
+        let record = &job.record;
+        match record.outcome {
+            Outcome::Completed => {
+                let in_order = record.arrival <= record.scheduled
+                    && record.scheduled <= record.first_token
+                    && record.first_token <= record.completed
+                    && record.completed != Time::NEVER;
+                assert!(in_order, "a request ended before it began: {record:?}");
+                delivered += u64::from(record.output);
+                kept += u64::from(record.prompt) + u64::from(record.output) - 1;
+            }
+            Outcome::InFlight => {
+                assert_eq!(record.completed, Time::NEVER, "complete and in flight: {record:?}");
+                let (output, in_cache) = servers[record.replica as usize].progress(job);
+                delivered += output;
+                kept += in_cache;
+            }
+            Outcome::Rejected(_) => {
+                assert_eq!(record.scheduled, Time::NEVER, "rejected and scheduled: {record:?}")
+            }
+        }
+    }
+    let total = |part: fn(&Work) -> u64| work.iter().map(part).sum::<u64>();
+    // A step in flight is counted in `work` when it starts, in its requests when it ends.
+    let (running_output, running_tokens) =
+        servers.iter().map(Server::in_flight).fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens) - running_tokens;
+    assert_eq!(computed, kept + total(|w| w.discarded_tokens), "tokens were lost or made from nothing");
+    assert_eq!(
+        total(|w| w.output_tokens) - running_output,
+        delivered,
+        "output tokens were lost or made from nothing"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::serving::{KvCache, Request, Scheduler, StepTable};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// The pipeline touches every request in every step; with one stage it is the replica that counts rounds.
+        #[test]
+        fn a_pipeline_of_one_stage_is_a_replica(
+            rows in prop::collection::vec((0u64..60_000, 1u32..60, 1u32..60), 1..60),
+            (tokens, max_sequences, blocks, block_tokens, watermark_blocks) in
+                (1u32..90, 1u32..12, 10u32..60, 1u32..9, 0u32..3),
+            whole in any::<bool>(),
+        ) {
+            let kv = KvCache { blocks, block_tokens, watermark_blocks };
+            let padded_tokens = tokens + 40;
+            let scheduler =
+                if whole { Scheduler::WholePrompts { padded_tokens } } else { Scheduler::Sarathi { chunk: tokens } };
+            let config = ServingConfig { scheduler, ..ServingConfig::chunked(1, max_sequences, kv) };
+            let step = StepTable { by_tokens: vec![0.0, 900.37, 1_000.91], per_decode_kv: 0.37, ..StepTable::default() };
+            let row = |&(at, prompt, output): &_| Request { arrival: Time::from_ns(at), prompt, output };
+            let trace = Workload::Trace(rows.iter().map(row).collect());
+            let arrivals = || Arrivals::new(&trace, 1, 0);
+            let replica = Fleet::new(&config, &step, arrivals(), Replica::new(scheduler, max_sequences, kv)).run();
+            let pipeline = Fleet::new(&config, &step, arrivals(), Pipeline::new(scheduler, 1, max_sequences, kv)).run();
+            prop_assert_eq!(&replica.records, &pipeline.records);
+            prop_assert_eq!(replica.outstanding_ns, pipeline.outstanding_ns);
+            let numbers = |work: &Work| (work.iterations, work.discarded_tokens, work.busy_ns, work.kv_peak_blocks);
+            prop_assert_eq!(numbers(&replica.replicas[0]), numbers(&pipeline.replicas[0]));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Decodes and pieces of prompts in one step: vLLM V1, and Sarathi.
+//!
+//! Invariant: at most one running prompt is unfinished. A second is admitted only with tokens left over, and tokens are
+//! left over only when the first has had its last piece.
+
+use crate::engine::Time;
+use crate::serving::replica::Replica;
+use crate::serving::request::Job;
+
+/// When the blocks of a prompt are counted and taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reserve {
+    /// Counted and taken piece by piece.
+    Chunk,
+    /// Counted at admission, taken piece by piece.
+    PromptChecked,
+    /// Counted and taken at admission.
+    Prompt,
+}
+
+pub(super) struct Mixed {
+    pub token_budget: u32,
+    pub reserve: Reserve,
+    pub admits_after_eviction: bool,
+}
+
+impl Mixed {
+    pub fn form(&self, replica: &mut Replica, jobs: &mut [Job], now: Time) {
+        let mut evicted = replica.grant_decodes(jobs);
+        let mut left = self.token_budget.saturating_sub(replica.batch.decodes);
+        if let Some(id) = replica.unfinished_prompt {
+            evicted |= self.go_on(id, &mut left, replica, jobs, now);
+        }
+        if evicted && !self.admits_after_eviction {
+            return;
+        }
+        while left > 0 && replica.has_place() {
+            let Some(&id) = replica.waiting.front() else { break };
+            let Some(chunk) = self.admit(id, left, replica, jobs) else { break };
+            replica.waiting.pop_front();
+            replica.running.push(id);
+            replica.read_prompt(id, chunk, jobs, now);
+            left -= chunk;
+        }
+    }
+
+    /// Reads on in the unfinished prompt; says whether it was evicted because its next piece does not fit.
+    fn go_on(&self, id: u32, left: &mut u32, replica: &mut Replica, jobs: &mut [Job], now: Time) -> bool {
+        let job = &jobs[id as usize];
+        let chunk = (job.to_prefill - job.processed).min(*left);
+        if chunk == 0 {
+            replica.set_aside(id);
+            return false;
+        }
+        if self.reserve != Reserve::Prompt {
+            let held = replica.blocks.blocks_for(job.processed);
+            let more = replica.blocks.blocks_for(job.processed + chunk) - held;
+            if more > replica.blocks.free() {
+                replica.evict_newest(jobs);
+                return true;
+            }
+            replica.blocks.take(more);
+        }
+        replica.put_last(id);
+        replica.read_prompt(id, chunk, jobs, now);
+        *left -= chunk;
+        false
+    }
+
+    /// Takes the first blocks of a waiting request; `None` if it does not fit.
+    fn admit(&self, id: u32, left: u32, replica: &mut Replica, jobs: &[Job]) -> Option<u32> {
+        let prompt = jobs[id as usize].to_prefill;
+        let chunk = prompt.min(left);
+        let blocks = |tokens| replica.blocks.blocks_for(tokens);
+        let (counted, taken) = match self.reserve {
+            Reserve::Chunk => (blocks(chunk), blocks(chunk)),
+            Reserve::PromptChecked => (blocks(prompt), blocks(chunk)),
+            Reserve::Prompt => (blocks(prompt), blocks(prompt)),
+        };
+        if !replica.blocks.admits(counted) {
+            return None;
+        }
+        replica.blocks.take(taken);
+        Some(chunk)
+    }
+}

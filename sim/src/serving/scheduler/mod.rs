@@ -1,0 +1,68 @@
+//! What runs in the next step? One file per policy.
+//!
+//! A policy reads and changes the queues and blocks of a [`Replica`] and leaves the step in its `batch` and `chunks`;
+//! an empty batch means that nothing can run. It knows no time but `now`, and no duration.
+
+mod mixed;
+mod whole_prompts;
+
+use super::replica::Replica;
+use super::request::Job;
+use crate::engine::Time;
+
+/// How a replica forms its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduler {
+    /// vLLM V1: every running decode, then the unfinished prompt, then waiting requests in order of arrival, at most
+    /// `token_budget` tokens, prompts in pieces. On overflow the newest is preempted, to be computed again, and no
+    /// request is admitted in that step.
+    Chunked {
+        /// Tokens in a step (vLLM: `max_num_batched_tokens`).
+        token_budget: u32,
+        /// What must be free before a request is admitted.
+        admission: Admission,
+    },
+    /// Sarathi as Vidur has it: as `Chunked`, but a prompt takes all its blocks when it is admitted, decodes run even
+    /// beyond the chunk size, and a preemption does not stop admission.
+    Sarathi {
+        /// Tokens in a step.
+        chunk: u32,
+    },
+    /// vLLM before V1 as Vidur has it: waiting prompts first, whole, in a step of their own; decodes when none fits.
+    WholePrompts {
+        /// Most of (prompts in the step) × (longest of them).
+        padded_tokens: u32,
+    },
+}
+
+/// What must be free before a request is admitted to a step; blocks are taken as the prompt is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// The blocks of the first piece of its prompt.
+    ChunkFits,
+    /// The blocks of its whole prompt, so that it is not admitted only to be preempted at its second piece.
+    PromptFits,
+}
+
+impl Scheduler {
+    /// Forms the next step of `replica`.
+    pub(crate) fn form(&self, replica: &mut Replica, jobs: &mut [Job], now: Time) {
+        match *self {
+            Scheduler::Chunked { token_budget, admission } => {
+                let reserve = match admission {
+                    Admission::ChunkFits => mixed::Reserve::Chunk,
+                    Admission::PromptFits => mixed::Reserve::PromptChecked,
+                };
+                mixed::Mixed { token_budget, reserve, admits_after_eviction: false }.form(replica, jobs, now);
+            }
+            Scheduler::Sarathi { chunk } => {
+                let reserve = mixed::Reserve::Prompt;
+                mixed::Mixed { token_budget: chunk, reserve, admits_after_eviction: true }
+                    .form(replica, jobs, now);
+            }
+            Scheduler::WholePrompts { padded_tokens } => {
+                whole_prompts::form(padded_tokens, replica, jobs, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What did users wait for, and how busy were the replicas? Exact order statistics of one run.
+
+use super::config::ServingConfig;
+use super::replica::Work;
+use super::request::{Outcome, Record};
+use super::run::{RunResult, Stop};
+use crate::engine::Time;
+
+/// What is measured of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Time to first token, queueing included.
+    Ttft,
+    /// (Last token − first token) / (output tokens − 1); requests of one token have none.
+    Tpot,
+    /// Arrival to last token.
+    E2e,
+}
+
+/// A target: the `quantile` of `metric` over all requests is at most `limit_ns`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Objective {
+    /// What is measured.
+    pub metric: Metric,
+    /// Which quantile, from 0 to 1.
+    pub quantile: f64,
+    /// Most nanoseconds.
+    pub limit_ns: f64,
+}
+
+/// Which requests count: those that arrive from `from` on and before `until`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// End of the warm-up.
+    pub from: Time,
+    /// End of the measurement; `NEVER` for the end of the run.
+    pub until: Time,
+}
+
+impl Window {
+    /// Every request counts.
+    pub const ALL: Window = Window { from: Time::ZERO, until: Time::NEVER };
+
+    fn holds(&self, record: &Record) -> bool {
+        self.from <= record.arrival && record.arrival < self.until
+    }
+}
+
+/// Mean and exact percentiles, in nanoseconds. Between two order statistics it is linear (type 7 of Hyndman and Fan,
+/// Amer. Statist. 50(4), 1996; numpy's default).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distribution {
+    /// Values.
+    pub n: u64,
+    /// Mean.
+    pub mean_ns: f64,
+    /// Median.
+    pub p50_ns: f64,
+    /// 90th percentile.
+    pub p90_ns: f64,
+    /// 95th percentile.
+    pub p95_ns: f64,
+    /// 99th percentile.
+    pub p99_ns: f64,
+    /// 99.9th percentile.
+    pub p999_ns: f64,
+    /// Largest value.
+    pub max_ns: f64,
+}
+
+impl Distribution {
+    /// Returns the distribution of `values`, which are sorted; `None` if there are none.
+    pub(crate) fn of_sorted(values: &[f64]) -> Option<Distribution> {
+        let max_ns = *values.last()?;
+        Some(Distribution {
+            n: values.len() as u64,
+            mean_ns: values.iter().sum::<f64>() / values.len() as f64,
+            p50_ns: quantile(values, 0.5),
+            p90_ns: quantile(values, 0.9),
+            p95_ns: quantile(values, 0.95),
+            p99_ns: quantile(values, 0.99),
+            p999_ns: quantile(values, 0.999),
+            max_ns,
+        })
+    }
+
+    /// Returns mean, p50, p90, p95, p99 and p999.
+    pub(crate) fn points(&self) -> [f64; 6] {
+        [self.mean_ns, self.p50_ns, self.p90_ns, self.p95_ns, self.p99_ns, self.p999_ns]
+    }
+}
+
+/// How one objective fared in one run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attained {
+    /// The objective.
+    pub objective: Objective,
+    /// The quantile over all requests that have the metric; infinite if it falls on one that was rejected or not
+    /// completed. `None` if no request counts.
+    pub quantile_ns: Option<f64>,
+    /// Share of requests within the limit; rejected and incomplete ones are not. `None` if no request counts.
+    pub share: Option<f64>,
+}
+
+/// One run in numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Why the run ended.
+    pub stop: Stop,
+    /// Requests in the window.
+    pub arrived: u64,
+    /// Of those, completed.
+    pub completed: u64,
+    /// Of those, rejected.
+    pub rejected: u64,
+    /// Of those, preempted at least once.
+    pub preempted: u64,
+    /// Time to first token of requests that have one.
+    pub ttft: Option<Distribution>,
+    /// Time per output token of completed requests.
+    pub tpot: Option<Distribution>,
+    /// End to end time of completed requests.
+    pub e2e: Option<Distribution>,
+    /// Each objective.
+    pub attained: Vec<Attained>,
+    /// Seconds of the window.
+    pub seconds: f64,
+    /// Completed requests of the window, per second of it.
+    pub requests_per_second: f64,
+    /// Their output tokens, per second.
+    pub output_tokens_per_second: f64,
+    /// Requests of the window that meet every objective, per second.
+    pub goodput_per_second: f64,
+    /// Steps of all replicas, in the whole run.
+    pub iterations: u64,
+    /// Tokens of prompts read in the whole run, those read again included.
+    pub prefill_tokens: u64,
+    /// Output tokens in the whole run.
+    pub output_tokens: u64,
+    /// Tokens computed in vain because of preemption, in the whole run.
+    pub discarded_tokens: u64,
+    /// Preemptions in the whole run.
+    pub preemptions: u64,
+    /// Share of the run in which a replica ran a step, mean over replicas.
+    pub utilisation: f64,
+    /// Sequences in the batch, mean over busy time.
+    pub mean_batch: f64,
+    /// Largest share of a replica's KV blocks in use.
+    pub kv_peak: f64,
+    /// Share of KV blocks in use, mean over busy time.
+    pub kv_mean: f64,
+}
+
+impl RunResult {
+    /// Sums the run up.
+    pub fn summarize(&self, config: &ServingConfig, window: Window, objectives: &[Objective]) -> Summary {
+        let records: Vec<&Record> = self.records.iter().filter(|record| window.holds(record)).collect();
+        let count = |keep: fn(&Record) -> bool| records.iter().filter(|record| keep(record)).count() as u64;
+        let completed = count(|record| record.outcome == Outcome::Completed);
+        let end = if window.until == Time::NEVER { self.end } else { window.until };
+        let seconds = end.since(window.from) as f64 / 1e9;
+        let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
+        let sorted = [Metric::Ttft, Metric::Tpot, Metric::E2e].map(|metric| sorted_values(&records, metric));
+        let output =
+            records.iter().filter(|r| r.outcome == Outcome::Completed).map(|r| u64::from(r.output)).sum();
+        let good = records.iter().filter(|record| objectives.iter().all(|o| meets(record, o))).count() as u64;
+        let work = self.replicas.iter().fold(Work::default(), Work::plus);
+        let busy = work.busy_ns.max(1) as f64;
+        let run_ns = (self.end.ns() as f64).max(1.0) * self.replicas.len() as f64;
+        let blocks = f64::from(config.kv.blocks);
+        Summary {
+            stop: self.stop,
+            arrived: records.len() as u64,
+            completed,
+            rejected: count(|record| matches!(record.outcome, Outcome::Rejected(_))),
+            preempted: count(|record| record.restarts > 0),
+            attained: objectives.iter().map(|o| attained(&records, &sorted[o.metric as usize], o)).collect(),
+            ttft: Distribution::of_sorted(&sorted[0]),
+            tpot: Distribution::of_sorted(&sorted[1]),
+            e2e: Distribution::of_sorted(&sorted[2]),
+            seconds,
+            requests_per_second: per_second(completed),
+            output_tokens_per_second: per_second(output),
+            goodput_per_second: per_second(good),
+            iterations: work.iterations,
+            prefill_tokens: work.prefill_tokens,
+            output_tokens: work.output_tokens,
+            discarded_tokens: work.discarded_tokens,
+            preemptions: work.preemptions,
+            utilisation: work.busy_ns as f64 / run_ns,
+            mean_batch: work.sequence_ns as f64 / busy,
+            kv_peak: f64::from(work.kv_peak_blocks) / blocks,
+            kv_mean: work.kv_block_ns as f64 / busy / blocks,
+        }
+    }
+}
+
+fn value(record: &Record, metric: Metric) -> Option<f64> {
+    match metric {
+        Metric::Ttft => record.ttft_ns().map(|ns| ns as f64),
+        Metric::Tpot => record.tpot_ns(),
+        Metric::E2e => record.e2e_ns().map(|ns| ns as f64),
+    }
+}
+
+/// Says whether the metric is defined for the request once it is complete.
+fn has(record: &Record, metric: Metric) -> bool {
+    metric != Metric::Tpot || record.output > 1 || record.outcome != Outcome::Completed
+}
+
+fn meets(record: &Record, objective: &Objective) -> bool {
+    match value(record, objective.metric) {
+        Some(ns) => ns <= objective.limit_ns,
+        None => !has(record, objective.metric),
+    }
+}
+
+fn sorted_values(records: &[&Record], metric: Metric) -> Vec<f64> {
+    let mut values: Vec<f64> = records.iter().filter_map(|record| value(record, metric)).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+fn attained(records: &[&Record], sorted: &[f64], objective: &Objective) -> Attained {
+    let n = records.iter().filter(|record| has(record, objective.metric)).count();
+    let within = records.iter().filter(|record| meets(record, objective)).count();
+    let share = (!records.is_empty()).then(|| within as f64 / records.len() as f64);
+    Attained {
+        objective: *objective,
+        quantile_ns: (n > 0).then(|| quantile_of(sorted, n, objective.quantile)),
+        share,
+    }
+}
+
+/// Returns the quantile of sorted values, of which there is one at least.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    quantile_of(sorted, sorted.len(), share)
+}
+
+/// Returns the quantile of `n` values of which the least are given and the others are infinite.
+fn quantile_of(sorted: &[f64], n: usize, share: f64) -> f64 {
+    let position = share.clamp(0.0, 1.0) * (n - 1) as f64;
+    let below = position.floor();
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::INFINITY);
+    let (low, part) = (at(below as usize), position - below);
+    if part == 0.0 { low } else { low + (at(below as usize + 1) - low) * part }
+}
+
+impl Work {
+    /// Returns the sum; of peaks the larger.
+    fn plus(self, other: &Work) -> Work {
+        Work {
+            iterations: self.iterations + other.iterations,
+            prefill_tokens: self.prefill_tokens + other.prefill_tokens,
+            decode_tokens: self.decode_tokens + other.decode_tokens,
+            output_tokens: self.output_tokens + other.output_tokens,
+            discarded_tokens: self.discarded_tokens + other.discarded_tokens,
+            preemptions: self.preemptions + other.preemptions,
+            busy_ns: self.busy_ns + other.busy_ns,
+            kv_peak_blocks: self.kv_peak_blocks.max(other.kv_peak_blocks),
+            kv_block_ns: self.kv_block_ns + other.kv_block_ns,
+            sequence_ns: self.sequence_ns + other.sequence_ns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_numpys() {
+        // numpy.quantile([1, 2, 4, 8], [0, .5, .9, 1]) == [1, 3, 6.8, 8]
+        let values = [1.0, 2.0, 4.0, 8.0];
+        for (share, expect) in [(0.0, 1.0), (0.5, 3.0), (0.9, 6.8), (1.0, 8.0)] {
+            assert!((quantile(&values, share) - expect).abs() < 1e-12, "{share}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_served_counts_as_never() {
+        assert_eq!(quantile_of(&[1.0, 2.0], 4, 0.5), f64::INFINITY);
+        assert_eq!(quantile_of(&[1.0, 2.0, 3.0], 4, 2.0 / 3.0), 3.0);
+        assert_eq!(quantile_of(&[], 1, 0.0), f64::INFINITY);
+    }
+}

@@ -1,0 +1,219 @@
+//! What holds for every scheduler, router and workload.
+
+use capstan_sim::engine::Time;
+use capstan_sim::serving::{
+    Admission, ClosedLoop, KvCache, Length, Lengths, Metric, Objective, OpenLoop, Outcome, Rate, Reject,
+    Request, Router, RunResult, Scheduler, ServingConfig, StepTable, Stop, Window, Workload, replicate,
+    simulate,
+};
+use proptest::prelude::*;
+
+/// Slopes that are no whole nanoseconds, so that a lost remainder shows.
+fn step() -> StepTable {
+    StepTable {
+        by_tokens: vec![0.0, 5_000.37, 5_100.91],
+        by_sampled: vec![0.0, 10.1],
+        per_decode_kv: 0.37,
+        prefill_step: 55.5,
+        per_pair_twice: 0.0117,
+        per_pair_over_context: 0.13,
+    }
+}
+
+fn schedulers() -> impl Strategy<Value = (Scheduler, u32)> {
+    let admission = prop_oneof![Just(Admission::ChunkFits), Just(Admission::PromptFits)];
+    prop_oneof![
+        (16u32..80, admission)
+            .prop_map(|(token_budget, admission)| (Scheduler::Chunked { token_budget, admission }, 1)),
+        (1u32..80, 1u32..4).prop_map(|(chunk, stages)| (Scheduler::Sarathi { chunk }, stages)),
+        (40u32..200, 1u32..4)
+            .prop_map(|(padded_tokens, stages)| (Scheduler::WholePrompts { padded_tokens }, stages)),
+    ]
+}
+
+fn configs() -> impl Strategy<Value = ServingConfig> {
+    let routers =
+        prop_oneof![Just(Router::RoundRobin), Just(Router::LeastOutstanding), Just(Router::LeastWaiting)];
+    (schedulers(), 3u32..16, 1u32..5, 6u32..30, 1u32..9, 0u32..3, routers).prop_map(
+        |(
+            (scheduler, n_stages),
+            max_sequences,
+            n_replicas,
+            blocks,
+            block_tokens,
+            watermark_blocks,
+            router,
+        )| {
+            let kv = KvCache { blocks, block_tokens, watermark_blocks };
+            let base = ServingConfig::chunked(16, max_sequences, kv);
+            ServingConfig { n_replicas, n_stages, scheduler, router, max_context: 120, ..base }
+        },
+    )
+}
+
+/// Requests that come in clumps, some too long, some empty.
+fn traces() -> impl Strategy<Value = Vec<Request>> {
+    let request = (0u64..30, 0u32..60, 0u32..40).prop_map(|(at, prompt, output)| Request {
+        arrival: Time::from_ns(at * 7_001),
+        prompt,
+        output,
+    });
+    prop::collection::vec(request, 0..60)
+}
+
+fn run(config: &ServingConfig, workload: &Workload) -> RunResult {
+    simulate(config, &step(), workload, 9, 0).unwrap()
+}
+
+fn stays(result: &RunResult) -> u128 {
+    let served = result.records.iter().filter(|record| record.outcome == Outcome::Completed);
+    served.map(|record| u128::from(record.completed.since(record.arrival))).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every request is served or refused for a reason that is true; Little's law holds to the nanosecond. Tokens and
+    /// blocks are checked by `simulate` itself, in every run.
+    #[test]
+    fn nothing_is_lost_and_littles_law_is_exact(config in configs(), trace in traces()) {
+        let result = run(&config, &Workload::Trace(trace.clone()));
+        prop_assert_eq!(result.stop, Stop::Drained);
+        prop_assert_eq!(result.records.len(), trace.len());
+        for record in &result.records {
+            let request = Request { arrival: record.arrival, prompt: record.prompt, output: record.output };
+            let expect = config.rejects(&request).map_or(Outcome::Completed, Outcome::Rejected);
+            prop_assert_eq!(record.outcome, expect);
+        }
+        prop_assert_eq!(result.outstanding_ns, stays(&result));
+        let summary = result.summarize(&config, Window::ALL, &[]);
+        prop_assert!(summary.kv_peak <= 1.0 && summary.utilisation <= 1.0);
+        prop_assert_eq!(summary.completed + summary.rejected, trace.len() as u64);
+    }
+
+    #[test]
+    fn the_order_of_rows_does_not_matter(config in configs(), trace in traces(), seed in any::<u64>()) {
+        let mut shuffled = trace.clone();
+        let mut stream = capstan_sim::random::Streams::new(seed).stream("shuffle");
+        for last in (1..shuffled.len()).rev() {
+            shuffled.swap(last, stream.below(last as u64 + 1) as usize);
+        }
+        prop_assert_eq!(run(&config, &Workload::Trace(trace)), run(&config, &Workload::Trace(shuffled)));
+    }
+
+    /// A run that is stopped is the beginning of the run that is not, and conserves tokens in mid-flight.
+    #[test]
+    fn a_stopped_run_is_the_beginning_of_the_whole(config in configs(), trace in traces(), stop_ns in 0u64..400_000) {
+        let until = Time::from_ns(stop_ns);
+        let whole = run(&config, &Workload::Trace(trace.clone()));
+        let part = run(&ServingConfig { until, ..config }, &Workload::Trace(trace));
+        for (part, whole) in part.records.iter().zip(&whole.records) {
+            let seen = |at: Time| if at <= until { at } else { Time::NEVER };
+            prop_assert_eq!(part.completed, seen(whole.completed));
+            prop_assert_eq!(part.first_token, seen(whole.first_token));
+        }
+    }
+
+    /// With C clients never more than C requests are there, and all are served.
+    #[test]
+    fn a_closed_loop_serves_all_and_never_has_more_than_its_clients(
+        config in configs(), clients in 1u32..20, think_ns in 0u64..20_000, n in 0u64..80,
+    ) {
+        let lengths = Lengths::Independent { prompt: Length::Uniform(0, 60), output: Length::Uniform(1, 30) };
+        let closed = ClosedLoop { name: "c".into(), clients, think_ns, lengths, max_tokens: 100, max_requests: n };
+        let result = run(&config, &Workload::Closed(closed));
+        prop_assert_eq!(result.stop, Stop::Drained);
+        prop_assert_eq!(result.records.len() as u64, n);
+        prop_assert_eq!(result.outstanding_ns, stays(&result));
+        for record in &result.records {
+            let there = result.records.iter().filter(|other| {
+                other.outcome == Outcome::Completed && other.arrival <= record.arrival && other.completed > record.arrival
+            });
+            prop_assert!(there.count() as u32 <= clients);
+        }
+    }
+}
+
+fn chat(n: u64) -> Workload {
+    let lengths = Lengths::Independent {
+        prompt: Length::LogNormal { mu: 3.0, sigma: 0.8 },
+        output: Length::LogNormal { mu: 2.5, sigma: 0.9 },
+    };
+    let (rate, burstiness) = (Rate::constant(200_000.0), 1.8);
+    let until = Time::NEVER;
+    Workload::Open(OpenLoop {
+        name: "chat".into(),
+        rate,
+        burstiness,
+        lengths,
+        max_tokens: 100,
+        until,
+        max_requests: n,
+    })
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let config = ServingConfig { n_replicas: 3, ..ServingConfig::chunked(64, 12, KvCache::new(30)) };
+    let objective = Objective { metric: Metric::Ttft, quantile: 0.9, limit_ns: 150_000.0 };
+    let replicated = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| replicate(&config, &step(), &chat(2_000), 5, Window::ALL, &[objective]).unwrap())
+    };
+    let one = replicated(1);
+    assert!(one.runs.iter().any(|run| run.preemptions > 0), "the cache is small enough to matter");
+    assert_eq!(one, replicated(2));
+    assert_eq!(one, replicated(8));
+}
+
+#[test]
+fn seeds_and_replications_differ_and_repeat() {
+    let config = ServingConfig::chunked(64, 12, KvCache::new(60));
+    let run = |seed, replication| simulate(&config, &step(), &chat(200), seed, replication).unwrap();
+    assert_eq!(run(1, 0), run(1, 0));
+    assert_ne!(run(1, 0).records, run(1, 1).records);
+    assert_ne!(run(1, 0).records, run(2, 0).records);
+}
+
+#[test]
+fn a_bound_on_events_stops_the_run_and_says_so() {
+    let config = ServingConfig { max_events: 1_000, ..ServingConfig::chunked(64, 12, KvCache::new(60)) };
+    let result = simulate(&config, &step(), &chat(2_000), 1, 0).unwrap();
+    assert_eq!(result.stop, Stop::MaxEvents);
+    assert!(result.events >= 1_000 && result.records.iter().any(|r| r.outcome == Outcome::InFlight));
+}
+
+#[test]
+fn a_million_requests_at_one_instant_are_served() {
+    let config =
+        ServingConfig { n_replicas: 2, ..ServingConfig::chunked(8_192, 1_024, KvCache::new(1 << 16)) };
+    let request = Request { arrival: Time::ZERO, prompt: 4, output: 2 };
+    let result = run(&config, &Workload::Trace(vec![request; 1_000_000]));
+    assert_eq!(result.stop, Stop::Drained);
+    assert!(result.records.iter().all(|record| record.outcome == Outcome::Completed));
+}
+
+#[test]
+fn what_can_never_be_served_is_counted_with_its_reason() {
+    let kv = KvCache { blocks: 10, block_tokens: 16, watermark_blocks: 1 };
+    let scheduler = Scheduler::WholePrompts { padded_tokens: 100 };
+    let config = ServingConfig { scheduler, max_context: 150, ..ServingConfig::chunked(16, 4, kv) };
+    let row = |prompt, output| Request { arrival: Time::ZERO, prompt, output };
+    let rows = vec![
+        row(0, 5),
+        row(5, 0),
+        row(100, 51),
+        row(u32::MAX, u32::MAX),
+        row(96, 49),
+        row(101, 1),
+        row(80, 5),
+    ];
+    let result = run(&config, &Workload::Trace(rows));
+    let reasons: Vec<Outcome> = result.records.iter().map(|record| record.outcome).collect();
+    let no = Outcome::Rejected;
+    // By prompt: 0+5, 5+0, 80+5, 96+49 (10 blocks, 9 may be used), 100+51, 101+1, the absurd one.
+    let expect =
+        [no(Reject::Empty), no(Reject::Empty), Outcome::Completed, no(Reject::Cache), no(Reject::Context)];
+    assert_eq!(reasons[..5], expect);
+    assert_eq!(reasons[5..], [no(Reject::Step), no(Reject::Context)]);
+}

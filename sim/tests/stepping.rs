@@ -1,0 +1,227 @@
+//! The simulator lets decoding requests advance together, by counting rounds. This file steps through the same rules
+//! naively, touching every request in every step, and must get the same nanoseconds.
+
+use std::collections::VecDeque;
+
+use capstan_sim::engine::{Fine, Time};
+use capstan_sim::serving::{
+    Admission, Batch, KvCache, Outcome, Request, Scheduler, ServingConfig, StepTable, StepTime, Workload,
+    simulate,
+};
+use proptest::prelude::*;
+
+/// A request as vLLM V1 sees it: tokens it has, tokens computed, blocks held.
+#[derive(Clone)]
+struct Naive {
+    request: Request,
+    written: u32,
+    computed: u32,
+    blocks: u32,
+    scheduled: Time,
+    first_token: Time,
+    completed: Time,
+    restarts: u32,
+    /// Whether it still reads what it has, rather than writes. The last piece of a recomputation can be one token; vLLM
+    /// would run that as a decode, the simulator counts it as a prompt, and only the step time could tell.
+    reading: bool,
+}
+
+/// `Scheduler.schedule()` of vLLM V1 (vllm/v1/core/sched/scheduler.py), one replica, without prefix cache.
+struct Engine {
+    config: ServingConfig,
+    budget: u32,
+    admission: Admission,
+    requests: Vec<Naive>,
+    waiting: VecDeque<usize>,
+    running: Vec<usize>,
+    free: u32,
+}
+
+impl Engine {
+    fn n_tokens(&self, id: usize) -> u32 {
+        self.requests[id].request.prompt + self.requests[id].written
+    }
+
+    /// Takes the blocks for `new` more tokens, or says that there are not enough.
+    fn allocate(&mut self, id: usize, new: u32) -> bool {
+        let size = self.config.kv.block_tokens;
+        let more = (self.requests[id].computed + new).div_ceil(size) - self.requests[id].blocks;
+        let fits = more <= self.free;
+        if fits {
+            self.free -= more;
+            self.requests[id].blocks += more;
+        }
+        fits
+    }
+
+    fn preempt(&mut self, id: usize) {
+        self.free += self.requests[id].blocks;
+        self.requests[id].blocks = 0;
+        self.requests[id].computed = 0;
+        self.requests[id].restarts += 1;
+        self.requests[id].reading = true;
+        self.waiting.push_front(id);
+    }
+
+    /// Returns which requests run how many tokens.
+    fn schedule(&mut self) -> Vec<(usize, u32)> {
+        let (mut step, mut left, mut preempted) = (Vec::new(), self.budget, false);
+        let mut place = 0;
+        while place < self.running.len() && left > 0 {
+            let id = self.running[place];
+            let new = (self.n_tokens(id) - self.requests[id].computed).min(left);
+            let mut fits = self.allocate(id, new);
+            while !fits {
+                let newest = self.running.pop().unwrap();
+                self.preempt(newest);
+                preempted = true;
+                if newest == id {
+                    break;
+                }
+                fits = self.allocate(id, new);
+            }
+            if !fits {
+                break;
+            }
+            step.push((id, new));
+            left -= new;
+            place += 1;
+        }
+        while !preempted && left > 0 && self.running.len() < self.config.max_sequences as usize {
+            let Some(&id) = self.waiting.front() else { break };
+            let (all, kv) = (self.n_tokens(id), self.config.kv);
+            let new = all.min(left);
+            let counted = if self.admission == Admission::ChunkFits { new } else { all };
+            if counted.div_ceil(kv.block_tokens) + kv.watermark_blocks > self.free {
+                break;
+            }
+            assert!(self.allocate(id, new));
+            self.waiting.pop_front();
+            self.running.push(id);
+            step.push((id, new));
+            left -= new;
+        }
+        step
+    }
+
+    fn batch(&self, step: &[(usize, u32)]) -> Batch {
+        let mut batch = Batch::default();
+        for &(id, new) in step {
+            let request = &self.requests[id];
+            if !request.reading {
+                batch.decodes += 1;
+                batch.decode_kv += u64::from(self.n_tokens(id));
+            } else {
+                batch.add_prefill(request.computed, new, request.computed + new == self.n_tokens(id));
+            }
+        }
+        batch
+    }
+
+    fn finish(&mut self, step: &[(usize, u32)], now: Time) {
+        for &(id, new) in step {
+            self.requests[id].computed += new;
+            if self.requests[id].computed < self.n_tokens(id) {
+                continue;
+            }
+            let request = &mut self.requests[id];
+            request.written += 1;
+            request.reading = false;
+            request.first_token = request.first_token.min(now);
+            if request.written == request.request.output {
+                request.completed = now;
+                self.free += request.blocks;
+                self.running.retain(|&other| other != id);
+            }
+        }
+    }
+
+    fn run(mut self, step_time: &StepTable) -> (Vec<Naive>, u64) {
+        let (mut clock, mut next, mut steps) = (Fine::default(), 0, 0);
+        loop {
+            let mut now = clock.floor();
+            if self.running.is_empty() && self.waiting.is_empty() {
+                let Some(request) = self.requests.get(next) else { return (self.requests, steps) };
+                now = now.max(request.request.arrival);
+                clock = clock.max(Fine::from(now));
+            }
+            while self.requests.get(next).is_some_and(|request| request.request.arrival <= now) {
+                self.waiting.push_back(next);
+                next += 1;
+            }
+            let step = self.schedule();
+            for &(id, _) in &step {
+                self.requests[id].scheduled = self.requests[id].scheduled.min(now);
+            }
+            clock = clock.plus(Fine::from_ns_f64(step_time.nanoseconds(&self.batch(&step))));
+            steps += 1;
+            self.finish(&step, clock.floor());
+        }
+    }
+}
+
+fn same(config: ServingConfig, mut trace: Vec<Request>) -> Result<u64, TestCaseError> {
+    let Scheduler::Chunked { token_budget: budget, admission } = config.scheduler else { unreachable!() };
+    let step = StepTable {
+        by_tokens: vec![0.0, 900.37, 1_000.91],
+        by_sampled: vec![0.0, 10.1],
+        per_decode_kv: 0.37,
+        prefill_step: 55.5,
+        per_pair_twice: 0.0117,
+        per_pair_over_context: 0.13,
+    };
+    let result = simulate(&config, &step, &Workload::Trace(trace.clone()), 1, 0).unwrap();
+    trace.sort_unstable();
+    trace.retain(|request| config.rejects(request).is_none());
+    let naive = |&request: &Request| {
+        let (scheduled, first_token, completed) = (Time::NEVER, Time::NEVER, Time::NEVER);
+        Naive {
+            request,
+            written: 0,
+            computed: 0,
+            blocks: 0,
+            scheduled,
+            first_token,
+            completed,
+            restarts: 0,
+            reading: true,
+        }
+    };
+    let requests = trace.iter().map(naive).collect();
+    let (waiting, running, free) = (VecDeque::new(), Vec::new(), config.kv.blocks);
+    let (naive, steps) = Engine { config, budget, admission, requests, waiting, running, free }.run(&step);
+    prop_assert_eq!(result.replicas[0].iterations, steps);
+    let served = result.records.iter().filter(|record| record.outcome == Outcome::Completed);
+    for (ours, naive) in served.zip(&naive) {
+        let expect = (naive.scheduled, naive.first_token, naive.completed, naive.restarts);
+        prop_assert_eq!((ours.scheduled, ours.first_token, ours.completed, ours.restarts), expect);
+    }
+    Ok(result.replicas[0].preemptions)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counting_rounds_equals_touching_every_request(
+        trace in prop::collection::vec((0u64..40_000, 1u32..60, 1u32..60), 1..50),
+        (budget, max_sequences, blocks, block_tokens, watermark_blocks) in (12u32..90, 1u32..12, 8u32..60, 1u32..9, 0u32..3),
+        prompt_fits in any::<bool>(),
+    ) {
+        let row = |(at, prompt, output)| Request { arrival: Time::from_ns(at), prompt, output };
+        let kv = KvCache { blocks, block_tokens, watermark_blocks };
+        let admission = if prompt_fits { Admission::PromptFits } else { Admission::ChunkFits };
+        let scheduler = Scheduler::Chunked { token_budget: budget, admission };
+        let config = ServingConfig { scheduler, ..ServingConfig::chunked(budget, max_sequences, kv) };
+        same(config, trace.into_iter().map(row).collect())?;
+    }
+}
+
+/// So that the property above is known to reach preemption, and again after preemption.
+#[test]
+fn a_tight_cache_preempts_often_and_still_agrees() {
+    let row = |index: u64| Request { arrival: Time::from_ns(index * 977), prompt: 20, output: 60 };
+    let config = ServingConfig::chunked(32, 16, KvCache { blocks: 30, block_tokens: 4, watermark_blocks: 0 });
+    let preemptions = same(config, (0..80).map(row).collect()).unwrap();
+    assert!(preemptions > 100, "only {preemptions} preemptions");
+}
