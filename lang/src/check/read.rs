@@ -1,7 +1,7 @@
 //! What does the value of a field say, given what the field takes?
 
 use capstan_types::place::Span;
-use capstan_types::quantity::{Base, Currency, Dimension, Quantity, human, in_base_units};
+use capstan_types::quantity::{Base, Currency, Dimension, Quantity, human};
 use capstan_types::spec::{Buy, Daily, Quota};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -13,6 +13,7 @@ use super::table::{Bounds, FieldRow, FieldType, Table};
 use crate::ast::{Expr, ExprKind};
 use crate::codes;
 use crate::evaluate::Value;
+use crate::mismatch::{Wanted, mismatch};
 
 /// Largest whole number that a 64-bit floating point number counts exactly.
 const MOST_EXACT: f64 = 9_007_199_254_740_991.0;
@@ -105,32 +106,9 @@ impl Checker<'_> {
 
     /// Reports a quantity that counts something else.
     pub(crate) fn wrong_dimension(&self, name: &str, quantity: &Quantity, wanted: Dimension, span: Span) {
-        let wants = match Base::ALL.into_iter().find(|base| Dimension::of(*base) == wanted) {
-            Some(Base::Time | Base::Data | Base::Energy | Base::Money) | None => format!("wants {wanted}"),
-            Some(base) => format!("counts {}", base.words().1),
-        };
-        let currency = Some(self.frame.currency);
-        let meant = quantity.rewritten_as(wanted, currency);
-        let example = wanted.customary_unit(currency);
-        if quantity.dimension.is_none() {
-            let message = format!("`{name}` {wants}, but `{quantity}` has no unit");
-            let found = self.values.error(codes::UNIT_MISSING, span, message);
-            self.values.report(match (meant, example) {
-                (Some(meant), _) => found.help(format!("did you mean `{meant}`?")),
-                (None, Some(unit)) => found.help(format!("write the number with a unit, such as `{unit}`")),
-                (None, None) => found,
-            });
-            return;
-        }
-        let message = format!("`{name}` {wants}, but `{quantity}` is {}", quantity.dimension);
-        let base = in_base_units(quantity.value, quantity.dimension, quantity.currency);
-        let found = self.values.error(codes::WRONG_DIMENSION, span, message).label(format!("this is {base}"));
-        self.values.report(match (meant, example) {
-            (Some(meant), _) => found.help(format!("did you mean `{meant}`?")),
-            (None, Some(unit)) => found.help(format!("a unit that fits is `{unit}`")),
-            (None, None) if wanted.is_none() => found.help("write a bare number"),
-            (None, None) => found,
-        });
+        let wanted = Wanted { field: name, dimension: wanted, currency: Some(self.frame.currency) };
+        let found = mismatch(wanted, quantity, &quantity.to_string(), self.place(span));
+        found.into_iter().for_each(|found| self.values.report(found));
     }
 
     /// Says whether an amount is within bounds; reports it where it is not.

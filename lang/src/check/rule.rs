@@ -150,9 +150,9 @@ impl Checker<'_> {
                 _ => self.not_an_amount(path.span),
             };
         }
-        let (subject, word) = match path.segments.as_slice() {
-            [word] => (None, word),
-            [subject, word] => (Some(subject), word),
+        let (subject, word) = match path.rest.as_slice() {
+            [] => (None, &path.first),
+            [word] => (Some(&path.first), word),
             _ => {
                 let message = format!("`{}` is no metric", path.dotted());
                 let found = self.values.error(codes::UNKNOWN_NAME, path.span, message);

@@ -185,9 +185,7 @@ impl<'a> Evaluator<'a> {
         let similar = self.suggest(&name, self.bindings.keys().copied());
         self.report(match similar {
             Some(similar) => found.help(format!("did you mean `{similar}`?")),
-            None => {
-                found.help(format!("values get names with `let {} = …` or `param`", path.segments[0].text))
-            }
+            None => found.help(format!("values get names with `let {} = …` or `param`", path.first.text)),
         });
         None
     }

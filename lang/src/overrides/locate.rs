@@ -72,7 +72,7 @@ impl<'a> Targets<'a> {
         set: &Set,
         place_in: &FileId,
     ) -> Result<Target, Diagnostic> {
-        let segments = &set.path.segments;
+        let segments: Vec<&Name> = set.path.segments().collect();
         let Some(&entry) = self.by_name.get(segments[0].text.as_str()) else {
             return price::target(catalog, file, set, place_in).unwrap_or_else(|| {
                 let known = self.by_name.keys().map(|name| (*name).to_owned()).collect();
@@ -111,8 +111,8 @@ impl<'a> Targets<'a> {
 
 fn nothing(set: &Set, file: &FileId, missing: &Missing) -> Diagnostic {
     let path = set.path.dotted();
-    let segments = &set.path.segments;
-    let wrong: &Name = segments.get(missing.segment).unwrap_or(&segments[segments.len() - 1]);
+    let segments: Vec<&Name> = set.path.segments().collect();
+    let wrong = segments.get(missing.segment).or(segments.last()).map_or(&set.path.first, |name| *name);
     let message = format!("`{path}` leads to nothing that can be set");
     let found = Diagnostic::error(codes::NOTHING_TO_SET, wrong.span.in_file(file), message);
     if let Some(help) = &missing.help {
@@ -125,7 +125,7 @@ fn nothing(set: &Set, file: &FileId, missing: &Missing) -> Diagnostic {
     }
 }
 
-fn in_block(block: &Block, table: &'static Table, path: &[Name], depth: usize) -> Found {
+fn in_block(block: &Block, table: &'static Table, path: &[&Name], depth: usize) -> Found {
     let fields = block.body.iter().enumerate().filter_map(|(at, item)| match item {
         Item::Field(field) => Some((at, field)),
         _ => None,
@@ -169,7 +169,7 @@ fn prepend(
 fn in_fields<'f>(
     mut fields: impl Iterator<Item = (usize, &'f Field)>,
     table: &'static Table,
-    path: &[Name],
+    path: &[&Name],
     depth: usize,
 ) -> Found {
     let Some((name, rest)) = path.split_first() else {

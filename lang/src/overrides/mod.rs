@@ -158,7 +158,7 @@ fn make(
                 relocate(&mut value, span);
             }
             let name = crate::ast::Name { text: row.name.to_owned(), span };
-            let path = crate::ast::Path { segments: vec![name], span };
+            let path = crate::ast::Path::of(name);
             let field = Field { path, op: row.operators[0], op_span: span, value, span };
             locate::insert(&mut changed.file, entry, &steps, field);
         }
@@ -235,7 +235,8 @@ fn relocate(expr: &mut Expr, span: Span) {
 
 fn relocate_path(path: &mut crate::ast::Path, span: Span) {
     path.span = span;
-    path.segments.iter_mut().for_each(|name| name.span = span);
+    path.first.span = span;
+    path.rest.iter_mut().for_each(|name| name.span = span);
 }
 
 fn relocate_field(field: &mut Field, span: Span) {

@@ -21,7 +21,7 @@ pub(super) fn target(
     set: &Set,
     place_in: &FileId,
 ) -> Option<Result<Target, Diagnostic>> {
-    let names: Vec<&str> = set.path.segments.iter().map(|name| name.text.as_str()).collect();
+    let names: Vec<&str> = set.path.segments().map(|name| name.text.as_str()).collect();
     let alias = file.entries.iter().any(|entry| match entry {
         Entry::Use(used) => used.alias.as_ref().is_some_and(|alias| alias.text == names[0]),
         _ => false,
