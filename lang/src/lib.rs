@@ -1,4 +1,4 @@
-//! Plan text in, meaning out: tokens, grammar, diagnostics, and the canonical form.
+//! Plan text in, meaning out: tokens, grammar, diagnostics, and the canonical form; catalogs likewise.
 //!
 //! Everything here is a pure function of text. A mistake in the text is a [`diagnostic::Diagnostic`],
 //! never an error and never a panic; [`grammar`] holds the language's grammar as EBNF.

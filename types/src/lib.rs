@@ -4,6 +4,9 @@
 
 pub mod blueprint;
 pub mod catalog;
+pub mod diff;
+pub mod explanation;
+pub mod figure;
 pub mod finding;
 pub mod hardware;
 pub mod model;

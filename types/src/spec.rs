@@ -288,12 +288,13 @@ pub struct Slo {
 impl Slo {
     /// Returns the percentile as the plan language writes it.
     pub fn percentile_word(&self) -> String {
-        if self.per_mille % 10 == 0 {
-            format!("p{}", self.per_mille / 10)
-        } else {
-            format!("p{}", self.per_mille)
-        }
+        percentile_word(self.per_mille)
     }
+}
+
+/// Returns a percentile in thousandths as the plan language writes it: `p99`, `p999`.
+pub fn percentile_word(per_mille: u32) -> String {
+    if per_mille.is_multiple_of(10) { format!("p{}", per_mille / 10) } else { format!("p{per_mille}") }
 }
 
 /// A way of buying that a workload may use, with limits on its share of node-hours.

@@ -1,0 +1,283 @@
+//! Does the bill add up? Lines, totals, months, present value, and machines against their purchases.
+
+use super::{Check, same};
+use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, CostLine, Pool, Purchase};
+use capstan_types::figure;
+use capstan_types::offering::PurchaseOption;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+/// Every line is its quantity times its unit price, rounded.
+pub(super) fn lines(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("money: every line is quantity × unit price, rounded");
+    let currency = blueprint.cost.currency;
+    for line in &blueprint.cost.lines {
+        // A product that leaves the range of decimals cannot be a price that anybody pays.
+        let product = line.quantity.checked_mul(line.unit_price).map(|amount| currency.round(amount));
+        check.that(product == Some(line.billed_cost), || {
+            format!(
+                "{} (period {}): {} {} × {} is not {}",
+                line.item, line.period, line.quantity, line.unit, line.unit_price, line.billed_cost
+            )
+        });
+    }
+    check.done()
+}
+
+fn sum_of(lines: &[CostLine], kind: CostKind) -> Decimal {
+    lines.iter().filter(|line| line.kind == kind).map(|line| line.billed_cost).sum()
+}
+
+/// Totals are sums of rounded lines.
+pub(super) fn totals(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("money: totals are the sums of the lines");
+    let cost = &blueprint.cost;
+    let (capex, opex) = (sum_of(&cost.lines, CostKind::Capex), sum_of(&cost.lines, CostKind::Opex));
+    let total = capex + opex + sum_of(&cost.lines, CostKind::Residual);
+    let months = Decimal::from(blueprint.inputs.spec.frame.months.max(1));
+    let dearest = (0..).zip(&blueprint.periods).map(|(index, period)| {
+        let mine = cost.lines.iter().filter(|line| line.kind == CostKind::Opex && line.period == index);
+        mine.map(|line| line.billed_cost).sum::<Decimal>() / Decimal::from(period.months.max(1))
+    });
+    let dearest = dearest.max().unwrap_or_default();
+    let mut equal = |name: &str, seen: Decimal, told: Decimal, slack: Decimal| {
+        check.that((seen - told).abs() <= slack, || {
+            let show = |value| figure::money(value, cost.currency);
+            format!("{name} is {}, the lines say {}", show(told), show(seen))
+        });
+    };
+    // Means over months may be rounded either way; sums of lines may not.
+    let cent = Decimal::new(1, cost.currency.minor_digits());
+    equal("the total", total, cost.total, Decimal::ZERO);
+    equal("capex", capex, cost.capex, Decimal::ZERO);
+    equal("opex", opex, cost.opex, Decimal::ZERO);
+    equal("the cost per month", total / months, cost.per_month, cent);
+    equal("the opex of the dearest month", dearest, cost.highest_opex_per_month, cent);
+    check.done()
+}
+
+/// Returns the payments by month and how many lines are spread over them.
+fn payments(blueprint: &Blueprint) -> (Vec<Decimal>, usize) {
+    let months = blueprint.inputs.spec.frame.months as usize;
+    let mut paid = vec![Decimal::ZERO; months];
+    let mut spread = 0;
+    for line in &blueprint.cost.lines {
+        let Some(period) = blueprint.periods.get(line.period as usize) else { continue };
+        let first = period.first_month as usize;
+        match line.kind {
+            CostKind::Capex => add(&mut paid, first, line.billed_cost),
+            CostKind::Residual => add(&mut paid, months.saturating_sub(1), line.billed_cost),
+            CostKind::Opex => {
+                spread += 1;
+                let share = line.billed_cost / Decimal::from(period.months.max(1));
+                for month in first..first + period.months as usize {
+                    add(&mut paid, month, share);
+                }
+            }
+        }
+    }
+    (paid, spread)
+}
+
+fn add(paid: &mut [Decimal], month: usize, amount: Decimal) {
+    if let Some(slot) = paid.get_mut(month) {
+        *slot += amount;
+    }
+}
+
+/// Payments by month follow from the lines and sum to the total.
+pub(super) fn months(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("money: payments by month sum to the total");
+    let cost = &blueprint.cost;
+    let told: Decimal = cost.by_month.iter().sum();
+    check.that(cost.currency.round(told) == cost.total, || {
+        format!("the months sum to {told}, the total is {}", cost.total)
+    });
+    let (seen, spread) = payments(blueprint);
+    check.that(cost.by_month.len() == seen.len(), || {
+        format!("{} months are listed, the horizon has {}", cost.by_month.len(), seen.len())
+    });
+    // Each line that is spread may round every month and leave what remains in one of its period.
+    let longest = blueprint.periods.iter().map(|period| period.months).max().unwrap_or(1);
+    let slack =
+        Decimal::new(1, cost.currency.minor_digits()) * Decimal::from(spread.max(1)) * Decimal::from(longest);
+    for (month, (told, seen)) in cost.by_month.iter().zip(&seen).enumerate() {
+        check.that((told - seen).abs() <= slack, || format!("month {month} is {told}, the lines say {seen}"));
+    }
+    check.done()
+}
+
+/// The present value discounts every month at its end: Σ paid · (1 + r)^(−(m + 1) / 12), r effective per year.
+pub(super) fn net_present(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("money: the present value is the discounted payments");
+    let yearly = 1.0 + blueprint.inputs.spec.frame.discount_per_year;
+    let factor = |month: u32| libm::pow(yearly, -f64::from(month + 1) / 12.0);
+    for period in &blueprint.periods {
+        let sum: f64 = (period.first_month..period.first_month + period.months).map(factor).sum();
+        let even = sum / f64::from(period.months.max(1));
+        check.that((even - period.discount).abs() < 1e-9, || {
+            format!(
+                "the discount of month {} is {}, it should be {even}",
+                period.first_month, period.discount
+            )
+        });
+    }
+    let (paid, _) = payments(blueprint);
+    let seen: f64 =
+        (0..).zip(&paid).map(|(month, paid)| paid.to_f64().unwrap_or(f64::NAN) * factor(month)).sum();
+    let told = blueprint.cost.net_present.to_f64().unwrap_or(f64::NAN);
+    // A cent per line moved between months by rounding changes less than this.
+    let slack = 0.01 * (blueprint.cost.lines.len() as f64 + 1.0) + seen.abs() * 1e-9;
+    check.that((seen - told).abs() <= slack, || format!("it is {told}, the payments discount to {seen:.2}"));
+    check.done()
+}
+
+fn is_machine(line: &CostLine) -> bool {
+    line.unit == "node-h" || line.unit == "node"
+}
+
+fn lines_of<'a>(
+    blueprint: &'a Blueprint,
+    pool: &'a Pool,
+    option: PurchaseOption,
+) -> impl Iterator<Item = &'a CostLine> {
+    blueprint.cost.lines.iter().filter(move |line| {
+        is_machine(line)
+            && line.site == pool.site
+            && line.shape.as_deref() == Some(&pool.shape)
+            && line.option == Some(option)
+    })
+}
+
+/// Machines are billed as they are bought: node-hours (nodes, where owned) at the price row.
+pub(super) fn purchases(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("money: machines are billed as they are bought");
+    for pool in &blueprint.pools {
+        for purchase in &pool.purchases {
+            let Some(price) = &purchase.price else { continue };
+            let name = format!("{}, {}", super::pool_name(pool), purchase.option.words());
+            for line in lines_of(blueprint, pool, purchase.option) {
+                check.that(line.unit_price == price.price, || {
+                    format!(
+                        "{name}: a line is priced {}, the price row says {}",
+                        line.unit_price, price.price
+                    )
+                });
+            }
+            for period in 0..blueprint.periods.len() {
+                let bought = quantity(purchase, period);
+                let billed: Decimal = lines_of(blueprint, pool, purchase.option)
+                    .filter(|line| line.period as usize == period)
+                    .map(|line| line.quantity)
+                    .sum();
+                check.that(same(billed.to_f64().unwrap_or(f64::NAN), bought), || {
+                    format!("{name}, period {period}: {billed} billed, {bought} bought")
+                });
+            }
+        }
+    }
+    let known = |line: &CostLine| {
+        let pools =
+            blueprint.pools.iter().filter(|p| p.site == line.site && line.shape.as_deref() == Some(&p.shape));
+        pools.flat_map(|pool| &pool.purchases).any(|purchase| Some(purchase.option) == line.option)
+    };
+    for line in blueprint.cost.lines.iter().filter(|line| is_machine(line)) {
+        check.that(known(line), || {
+            format!("{} (period {}) is billed but nobody bought it", line.item, line.period)
+        });
+    }
+    check.done()
+}
+
+/// Returns what is paid for in a period: new nodes where owned, else node-hours.
+fn quantity(purchase: &Purchase, period: usize) -> f64 {
+    if purchase.option != PurchaseOption::Owned {
+        return purchase.node_hours_by_period.get(period).copied().unwrap_or(0.0);
+    }
+    let held = |period: usize| purchase.nodes_by_period.get(period).copied().unwrap_or(0);
+    let before = if period == 0 { 0 } else { held(period - 1) };
+    f64::from(held(period).saturating_sub(before))
+}
+
+/// The shares of the workloads sum to the total, and cost per token is cost over tokens.
+pub(super) fn workloads(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("money: what the workloads cost sums to the total");
+    let cost = &blueprint.cost;
+    let sum: Decimal = cost.workloads.iter().map(|workload| workload.cost).sum();
+    check.that(sum == cost.total || cost.workloads.is_empty(), || {
+        format!("they sum to {sum}, the total is {}", cost.total)
+    });
+    for workload in &cost.workloads {
+        let paid = workload.cost.to_f64().unwrap_or(f64::NAN);
+        let mut rate = |name: &str, told: Option<Decimal>, amount: f64| {
+            let Some(told) = told.and_then(|told| told.to_f64()) else { return };
+            // Unit costs are printed with a few decimals.
+            let seen = paid / amount;
+            check.that((seen - told).abs() <= 5e-3 + seen.abs() * 1e-4, || {
+                format!("`{}` costs {told} {name}, it should be {seen:.6}", workload.workload)
+            });
+        };
+        rate(
+            "per million tokens",
+            workload.per_million_tokens,
+            (workload.prompt_tokens + workload.output_tokens) / 1e6,
+        );
+        rate("per accelerator-hour", workload.per_accelerator_hour, workload.accelerator_hours);
+    }
+    check.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::caught_by;
+    use rust_decimal::Decimal;
+
+    #[test]
+    fn a_line_that_is_a_cent_off_is_caught() {
+        caught_by("money: every line", |b| b.cost.lines[2].billed_cost += Decimal::new(1, 2));
+    }
+
+    #[test]
+    fn a_total_that_is_a_cent_off_is_caught() {
+        caught_by("money: totals", |b| b.cost.total += Decimal::new(1, 2));
+        caught_by("money: totals", |b| b.cost.highest_opex_per_month -= Decimal::ONE);
+        caught_by("money: totals", |b| b.cost.per_month += Decimal::ONE);
+    }
+
+    #[test]
+    fn money_moved_between_months_is_caught() {
+        caught_by("money: payments", |b| {
+            b.cost.by_month[3] += Decimal::from(100);
+            b.cost.by_month[20] -= Decimal::from(100);
+        });
+        caught_by("money: payments", |b| b.cost.by_month[3] += Decimal::new(1, 2));
+    }
+
+    #[test]
+    fn a_wrong_present_value_is_caught() {
+        caught_by("money: the present value", |b| b.cost.net_present += Decimal::from(5));
+        caught_by("money: the present value", |b| b.periods[2].discount += 0.001);
+    }
+
+    #[test]
+    fn hours_that_are_bought_but_not_billed_are_caught() {
+        caught_by("money: machines", |b| b.pools[1].purchases[1].node_hours_by_period[2] += 10.0);
+        caught_by("money: machines", |b| b.pools[0].purchases[0].nodes_by_period[4] = 12);
+        caught_by("money: machines", |b| b.pools[1].purchases.truncate(1));
+    }
+
+    #[test]
+    fn a_price_other_than_the_row_is_caught() {
+        caught_by("money: machines", |b| {
+            b.pools[1].purchases[1].price.as_mut().unwrap().price = Decimal::from(50);
+        });
+    }
+
+    #[test]
+    fn shares_that_do_not_sum_are_caught() {
+        caught_by("money: what the workloads", |b| b.cost.workloads[0].cost += Decimal::new(1, 2));
+        caught_by("money: what the workloads", |b| {
+            b.cost.workloads[0].per_million_tokens = Some(Decimal::new(5, 1));
+        });
+    }
+}

@@ -1,0 +1,217 @@
+//! Do the machines carry the replicas, and is every machine had in some way?
+
+use super::{Check, at, hour_weight, most_needed, pool_name, same};
+use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Placement, Pool, Purchase, TrainingRun};
+use capstan_types::offering::PurchaseOption;
+use capstan_types::spec::Redundancy;
+
+/// Returns the nodes that the replicas of one placement take: a share where several fit on one.
+fn nodes_of(placement: &Placement, period: usize, hour: usize) -> f64 {
+    let replicas = f64::from(at(&placement.replicas, period, hour));
+    match placement.candidate.replicas_per_node {
+        0 => replicas * f64::from(placement.candidate.nodes_per_replica),
+        several => replicas / f64::from(several),
+    }
+}
+
+fn trainings_of<'a>(blueprint: &'a Blueprint, pool: &'a Pool) -> impl Iterator<Item = &'a TrainingRun> {
+    blueprint.trainings.iter().filter(|run| run.site == pool.site && run.candidate.shape == pool.shape)
+}
+
+fn runs_in(run: &TrainingRun, period: usize) -> bool {
+    run.shares.get(period).is_some_and(|&share| share > 0.0)
+}
+
+/// Returns the nodes that work needs at an hour, spares of the site not counted.
+fn working(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u32 {
+    let placements = blueprint.services.iter().flat_map(|service| &service.placements);
+    let serving: f64 = placements
+        .filter(|placement| placement.site == pool.site && placement.candidate.shape == pool.shape)
+        .map(|placement| nodes_of(placement, period, hour))
+        .sum();
+    let training: u32 = trainings_of(blueprint, pool)
+        .filter(|run| runs_in(run, period))
+        .map(|run| run.candidate.nodes + run.spare_nodes)
+        .sum();
+    // A sum such as 3 × (1/3) may lie a hair above the whole number it is.
+    (serving - 1e-9).ceil().max(0.0) as u32 + training
+}
+
+fn spares_asked(blueprint: &Blueprint, pool: &Pool, busiest: u32) -> u32 {
+    let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == pool.site);
+    match site.map(|site| site.redundancy) {
+        _ if busiest == 0 => 0,
+        None | Some(Redundancy::None) => 0,
+        Some(Redundancy::NPlus1) => 1,
+        Some(Redundancy::NPlus2) => 2,
+        Some(Redundancy::TwoN) => busiest,
+    }
+}
+
+/// Nodes needed at every hour carry the replicas, the training jobs and the spares.
+pub(super) fn needed(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("counts: nodes carry replicas, training and spares at every hour");
+    for pool in &blueprint.pools {
+        for period in 0..blueprint.periods.len() {
+            let work: Vec<u32> = (0..HOURS).map(|hour| working(blueprint, pool, period, hour)).collect();
+            let busiest = work.iter().copied().max().unwrap_or(0);
+            let spares =
+                spares_asked(blueprint, pool, busiest).max(if busiest > 0 { pool.spares } else { 0 });
+            let short = (0..HOURS).find(|&hour| at(&pool.needed, period, hour) < work[hour] + spares);
+            check.that(short.is_none(), || {
+                let hour = short.unwrap_or(0);
+                format!(
+                    "{}, period {period}, hour {hour}: {} nodes, {} needed and {spares} spare",
+                    pool_name(pool),
+                    at(&pool.needed, period, hour),
+                    work[hour]
+                )
+            });
+        }
+    }
+    for (site, shape) in places_used(blueprint) {
+        let known = blueprint.pools.iter().any(|pool| pool.site == site && pool.shape == shape);
+        check.that(known, || format!("work runs on {site}/{shape}, where there are no machines"));
+    }
+    check.done()
+}
+
+fn places_used(blueprint: &Blueprint) -> Vec<(&str, &str)> {
+    let serving = blueprint.services.iter().flat_map(|service| &service.placements);
+    let serving = serving.map(|placement| (placement.site.as_str(), placement.candidate.shape.as_str()));
+    let training = blueprint.trainings.iter().map(|run| (run.site.as_str(), run.candidate.shape.as_str()));
+    serving.chain(training).collect()
+}
+
+fn held(purchase: &Purchase, period: usize) -> u32 {
+    // A purchase without a price lists what stands there already, which `fleet` counts.
+    if purchase.price.is_none() { 0 } else { purchase.nodes_by_period.get(period).copied().unwrap_or(0) }
+}
+
+fn is_committed(purchase: &Purchase) -> bool {
+    matches!(purchase.option, PurchaseOption::Owned | PurchaseOption::Reserved { .. })
+}
+
+/// Every node that is needed stands there or is bought; the fleet is what the plan says it is.
+pub(super) fn covered(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("counts: every node needed stands there or is bought");
+    for pool in &blueprint.pools {
+        for period in 0..blueprint.periods.len() {
+            let fleet = pool.fleet.get(period).copied().unwrap_or(0);
+            let bought: u32 = pool.purchases.iter().map(|purchase| held(purchase, period)).sum();
+            let most = most_needed(pool, period);
+            check.that(fleet + bought >= most, || {
+                format!(
+                    "{}, period {period}: {fleet} stand there, {bought} bought, {most} needed",
+                    pool_name(pool)
+                )
+            });
+            let declared = blueprint.inputs.spec.fleets.iter();
+            let declared: u32 =
+                declared.filter(|f| f.site == pool.site && f.shape == pool.shape).map(|f| f.count).sum();
+            check.that(fleet <= declared, || {
+                format!("{}: {fleet} are said to stand there, the plan declares {declared}", pool_name(pool))
+            });
+        }
+        for purchase in &pool.purchases {
+            let most = purchase.nodes_by_period.iter().copied().max().unwrap_or(0);
+            check.that(most == purchase.nodes, || {
+                let option = purchase.option.words();
+                format!(
+                    "{}, {option}: {} nodes at most, the periods say {most}",
+                    pool_name(pool),
+                    purchase.nodes
+                )
+            });
+        }
+    }
+    check.done()
+}
+
+/// Returns the least node-hours by the hour that a period takes beyond `committed` nodes.
+///
+/// A training job that runs in a share of the period needs its nodes in that share only.
+fn hours_beyond(blueprint: &Blueprint, pool: &Pool, period: usize, committed: u32) -> f64 {
+    let months = blueprint.periods[period].months;
+    let runs = trainings_of(blueprint, pool).filter(|run| runs_in(run, period));
+    let (nodes, share) = runs.fold((0, 1.0_f64), |(nodes, share), run| {
+        (nodes + run.candidate.nodes + run.spare_nodes, share.min(run.shares[period]))
+    });
+    let at_hour = |hour: usize| {
+        let needed = at(&pool.needed, period, hour);
+        let with = f64::from(needed.saturating_sub(committed));
+        let without = f64::from(needed.saturating_sub(committed.saturating_add(nodes)));
+        hour_weight(months, hour) * (share * with + (1.0 - share) * without)
+    };
+    (0..HOURS).map(at_hour).sum()
+}
+
+/// Node-hours that are paid for suffice: committed nodes for the whole period, the rest by the hour.
+pub(super) fn node_hours(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("counts: node-hours paid for suffice");
+    for pool in &blueprint.pools {
+        for (period, span) in blueprint.periods.iter().enumerate() {
+            let hours =
+                |purchase: &Purchase| purchase.node_hours_by_period.get(period).copied().unwrap_or(0.0);
+            let length = hour_weight(span.months, 0) * 24.0 + hour_weight(span.months, HOURS / 2) * 24.0;
+            for purchase in pool.purchases.iter().filter(|purchase| is_committed(purchase)) {
+                let all = f64::from(held(purchase, period)) * length;
+                check.that(same(hours(purchase), all) || purchase.price.is_none(), || {
+                    let option = purchase.option.words();
+                    format!(
+                        "{}, {option}, period {period}: {} node-h, not {all}",
+                        pool_name(pool),
+                        hours(purchase)
+                    )
+                });
+            }
+            let fleet = pool.fleet.get(period).copied().unwrap_or(0);
+            let committed = pool.purchases.iter().filter(|purchase| is_committed(purchase));
+            let committed: u32 = committed.map(|purchase| held(purchase, period)).sum();
+            let by_the_hour: f64 = pool.purchases.iter().filter(|p| !is_committed(p)).map(hours).sum();
+            let least = hours_beyond(blueprint, pool, period, fleet + committed);
+            check.that(by_the_hour >= least * (1.0 - super::TOLERANCE), || {
+                format!(
+                    "{}, period {period}: {by_the_hour:.1} node-h by the hour, {least:.1} are needed",
+                    pool_name(pool)
+                )
+            });
+        }
+    }
+    check.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::caught_by;
+
+    #[test]
+    fn a_node_too_few_for_the_replicas_is_caught() {
+        caught_by("counts: nodes carry", |b| b.pools[1].needed[5][14] -= 1);
+        caught_by("counts: nodes carry", |b| b.services[0].placements[0].replicas[0][3] += 2);
+    }
+
+    #[test]
+    fn a_missing_spare_is_caught() {
+        caught_by("counts: nodes carry", |b| b.pools[0].needed[0][7] -= 1);
+    }
+
+    #[test]
+    fn work_without_machines_is_caught() {
+        caught_by("counts: nodes carry", |b| b.trainings[0].site = "use1".to_owned());
+    }
+
+    #[test]
+    fn a_node_that_nobody_bought_is_caught() {
+        caught_by("counts: every node", |b| b.pools[1].purchases[1].nodes_by_period[5] -= 1);
+        caught_by("counts: every node", |b| b.pools[0].fleet[0] = 15);
+        caught_by("counts: every node", |b| b.pools[0].fleet[0] = 17);
+        caught_by("counts: every node", |b| b.pools[0].purchases[0].nodes = 9);
+    }
+
+    #[test]
+    fn hours_that_nobody_paid_for_are_caught() {
+        caught_by("counts: node-hours", |b| b.pools[1].purchases[1].node_hours_by_period[3] *= 0.9);
+        caught_by("counts: node-hours", |b| b.pools[1].purchases[0].node_hours_by_period[3] -= 730.0);
+    }
+}

@@ -1,0 +1,122 @@
+//! What is bought, where it runs and what was seen: which of it is not as it was.
+
+use capstan_types::blueprint::{Blueprint, Candidate, Status, TrainingRun, Verdict, VerdictStatus};
+use capstan_types::diff::{Change, ChangeKind, Value};
+use capstan_types::figure;
+use capstan_types::spec::percentile_word;
+use std::collections::BTreeMap;
+
+/// What a blueprint says about things, by kind and address.
+type Facts = BTreeMap<(ChangeKind, String), Value>;
+
+/// Returns everything that is not as it was, in order of kind and address.
+pub(super) fn changes(base: &Blueprint, head: &Blueprint) -> Vec<Change> {
+    let (before, mut after) = (facts(base), facts(head));
+    let mut keys: Vec<_> = before.keys().chain(after.keys()).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    let mut before = before;
+    keys.into_iter()
+        .map(|key| {
+            let (before, after) = (before.remove(&key), after.remove(&key));
+            Change { kind: key.0, address: key.1, before, after }
+        })
+        .filter(|change| change.before != change.after)
+        .collect()
+}
+
+fn facts(blueprint: &Blueprint) -> Facts {
+    let mut facts = Facts::new();
+    let mut add = |kind, address: String, value| facts.insert((kind, address), value);
+    add(ChangeKind::Status, "plan".to_owned(), Value::Words(status(blueprint.status).to_owned()));
+    for pool in &blueprint.pools {
+        let name = format!("{}/{}", pool.site, pool.shape);
+        let most = pool.needed.iter().flatten().copied().max().unwrap_or(0);
+        add(ChangeKind::Pool, name.clone(), Value::Count(u64::from(most)));
+        for purchase in &pool.purchases {
+            let address = format!("{name}, {}", purchase.option.words());
+            let hours: f64 = purchase.node_hours_by_period.iter().sum();
+            add(ChangeKind::Purchase, address.clone(), Value::Count(u64::from(purchase.nodes)));
+            add(ChangeKind::NodeHours, address, Value::Count(hours.round().max(0.0) as u64));
+        }
+    }
+    for service in &blueprint.services {
+        for placement in &service.placements {
+            let name = format!("{} at {}", service.workload, placement.site);
+            add(ChangeKind::Candidate, name.clone(), Value::Words(candidate(&placement.candidate)));
+            add(ChangeKind::Placement, name.clone(), Value::Words(placement.candidate.shape.clone()));
+            add(ChangeKind::Replicas, name, Value::Count(u64::from(placement.peak_replicas())));
+        }
+    }
+    for run in &blueprint.trainings {
+        add(ChangeKind::Training, run.workload.clone(), Value::Words(training(run)));
+    }
+    for verdict in &blueprint.verdicts {
+        add(ChangeKind::Verdict, level(verdict), Value::Words(outcome(verdict)));
+    }
+    for rule in &blueprint.rules {
+        let name = rule.label.as_deref().unwrap_or(&rule.text);
+        add(
+            ChangeKind::Rule,
+            format!("{}.{name}", rule.budget),
+            Value::Words(rule_words(rule.holds, &rule.numbers)),
+        );
+    }
+    for finding in &blueprint.findings {
+        add(
+            ChangeKind::Finding,
+            format!("{}: {}", finding.code, finding.message),
+            Value::Words("said".to_owned()),
+        );
+    }
+    facts
+}
+
+fn status(status: Status) -> &'static str {
+    match status {
+        Status::Feasible => "holds",
+        Status::Violated => "does not hold",
+        Status::Infeasible => "no plan exists",
+    }
+}
+
+fn candidate(candidate: &Candidate) -> String {
+    let Candidate { shape, tensor, pipeline, precision, engine, .. } = candidate;
+    let pipeline = if *pipeline > 1 { format!(", pp {pipeline}") } else { String::new() };
+    format!("{shape}, tp {tensor}{pipeline}, {}, {engine}", precision.word())
+}
+
+fn training(run: &TrainingRun) -> String {
+    let of = &run.candidate;
+    format!(
+        "{} × {} at {}, tp {}, pp {}, dp {}, {} to {}",
+        of.nodes, of.shape, run.site, of.tensor, of.pipeline, of.data, run.start, run.end
+    )
+}
+
+fn level(verdict: &Verdict) -> String {
+    format!(
+        "{} {} {} at {}",
+        verdict.workload,
+        verdict.metric.word(),
+        percentile_word(verdict.per_mille),
+        verdict.site
+    )
+}
+
+fn outcome(verdict: &Verdict) -> String {
+    let status = match verdict.status {
+        VerdictStatus::Met => "met",
+        VerdictStatus::Missed => "missed",
+        VerdictStatus::Undecided => "undecided",
+    };
+    format!("{status}, {} of {}", figure::span(verdict.seen), figure::span(verdict.target))
+}
+
+fn rule_words(holds: Option<bool>, numbers: &str) -> String {
+    match holds {
+        Some(true) => format!("holds, {numbers}"),
+        Some(false) => format!("broken, {numbers}"),
+        None => format!("unknown, {numbers}"),
+    }
+}

@@ -1,0 +1,129 @@
+//! Why a workload runs as it does: what a replica achieves, what bounds it, what was seen.
+
+use super::{machines, memory};
+use capstan_types::blueprint::{Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus};
+use capstan_types::explanation::Section;
+use capstan_types::figure;
+
+/// Returns a section per placement, and one on its memory.
+pub(super) fn serving(blueprint: &Blueprint, service: &Service) -> Vec<Section> {
+    let of =
+        |placement| [why(blueprint, service, placement), memory::of_replica(blueprint, service, placement)];
+    service.placements.iter().flat_map(of).collect()
+}
+
+fn why(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Section {
+    let (candidate, estimate) = (&placement.candidate, &placement.estimate);
+    let node = match (candidate.replicas_per_node, candidate.nodes_per_replica) {
+        (0, nodes) => format!("a replica spans {nodes} nodes"),
+        (1, _) => "a node holds one replica".to_owned(),
+        (several, _) => format!("a node holds {several} replicas"),
+    };
+    let mut sentences = vec![
+        format!(
+            "`{}` runs {} on {} at {} with {}, tp {}, pp {}, in {}; {node}.",
+            service.workload,
+            service.model,
+            candidate.shape,
+            placement.site,
+            candidate.engine,
+            candidate.tensor,
+            candidate.pipeline,
+            candidate.precision.word()
+        ),
+        format!(
+            "One replica carries {} req/s ({}), bounded by {}; then the first token takes {} and every further one {}, with {} sequences at once.",
+            figure::short(estimate.rate.get()),
+            estimate.origin.word(),
+            estimate.bound_by,
+            figure::span(estimate.ttft),
+            figure::span(estimate.tpot),
+            figure::short(estimate.batch)
+        ),
+    ];
+    if placement.derating < 1.0 {
+        sentences.push(format!(
+            "The simulator saw less, so that a replica is planned at {} of that, {} req/s.",
+            figure::percent(placement.derating),
+            figure::short(estimate.rate.get() * placement.derating)
+        ));
+    }
+    let peak = blueprint.demand.iter().filter(|curve| curve.workload == service.workload);
+    let peak = peak.flat_map(|curve| curve.rates.iter().flatten()).copied().fold(0.0, f64::max);
+    sentences.push(format!(
+        "{} replicas stand at the busiest hour of {} req/s, {} at the quietest of the first period.",
+        placement.peak_replicas(),
+        figure::short(peak),
+        placement.fewest_replicas()
+    ));
+    let mine =
+        blueprint.verdicts.iter().filter(|v| v.workload == service.workload && v.site == placement.site);
+    sentences.extend(mine.map(seen));
+    Section {
+        title: format!("Why `{}` runs so at {}", service.workload, placement.site),
+        sentences,
+        facts: Vec::new(),
+    }
+}
+
+fn seen(verdict: &Verdict) -> String {
+    let word = match verdict.status {
+        VerdictStatus::Met => "meets",
+        VerdictStatus::Missed => "misses",
+        VerdictStatus::Undecided => "can neither be said to meet nor to miss",
+    };
+    let per_mille = verdict.per_mille;
+    let percentile = if per_mille.is_multiple_of(10) { per_mille / 10 } else { per_mille };
+    format!(
+        "Simulated over {} requests, {} p{percentile} is {} (95 %: {} to {}), which {word} {}.",
+        figure::count(verdict.requests),
+        verdict.metric.word(),
+        figure::span(verdict.seen),
+        figure::span(verdict.low),
+        figure::span(verdict.high),
+        figure::span(verdict.target)
+    )
+}
+
+/// Returns why a training job runs as it does, and its memory.
+pub(super) fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<Section> {
+    let of = &run.candidate;
+    let chips = blueprint.inputs.catalog.shapes.iter().find(|shape| shape.id == of.shape);
+    let chips = chips.map_or(of.tensor * of.pipeline * of.data, |shape| shape.accelerators * of.nodes);
+    let mut sentences = vec![format!(
+        "`{}` trains {} on {} nodes of {} at {} ({chips} accelerators) with tp {}, pp {}, dp {}, in {}.",
+        run.workload,
+        run.model,
+        of.nodes,
+        of.shape,
+        run.site,
+        of.tensor,
+        of.pipeline,
+        of.data,
+        of.precision.word()
+    )];
+    sentences.push(format!(
+        "A step takes {}, {} token/s, {} of the peak arithmetic; {} of the time held moves it forward, so that it runs from {} to {}, {} h.",
+        figure::span(run.step),
+        figure::large(run.tokens_per_s),
+        figure::percent(run.model_flops_utilization),
+        figure::percent(run.goodput),
+        run.start,
+        run.end,
+        figure::short(run.hours)
+    ));
+    sentences.push(format!(
+        "{} failures are expected, {} kept ready for them; {} are saved every {}.",
+        figure::short(run.failures),
+        machines::nodes(run.spare_nodes),
+        figure::data(run.checkpoint),
+        figure::span(run.checkpoint_interval)
+    ));
+    sentences.push(format!(
+        "One accelerator needs {} of the {} that are free{}.",
+        figure::data(run.needed),
+        figure::data(run.memory),
+        if of.recompute { ", activations computed again" } else { "" }
+    ));
+    vec![Section { title: format!("Why `{}` runs so", run.workload), sentences, facts: Vec::new() }]
+}
