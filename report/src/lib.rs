@@ -1,1 +1,21 @@
+//! Blueprint → what people and programs read: terminal, Markdown, JSON, and their schemas.
+//!
+//! Invariant: pure. The same blueprint gives the same bytes; width and colour are told, never asked for.
 
+mod build;
+mod compare;
+mod document;
+mod explain;
+mod json;
+mod markdown;
+mod schema;
+mod terminal;
+
+pub use build::document;
+pub use compare::{diff_document, diff_json};
+pub use document::{Align, Block, Cell, Column, Document, Table, Tone};
+pub use explain::explanation_document;
+pub use json::{REPORT_FORMAT, Report, json, summary};
+pub use markdown::markdown;
+pub use schema::{blueprint_schema, diff_schema, report_schema};
+pub use terminal::{Style, terminal};

@@ -1,0 +1,44 @@
+//! Blueprint → document: first what to buy, what it costs and whether it holds; then everything behind it.
+
+mod details;
+mod first;
+mod proof;
+
+use crate::document::{Cell, Document, Tone};
+use capstan_types::blueprint::{Blueprint, Status};
+
+/// Returns the report on a blueprint.
+pub fn document(blueprint: &Blueprint) -> Document {
+    let mut document = Document { title: title(blueprint), blocks: Vec::new() };
+    document.blocks.push(first::frame(blueprint));
+    if blueprint.status == Status::Infeasible {
+        document.section("Why not", proof::findings(blueprint));
+    } else {
+        document.section("What to buy", first::purchases(blueprint));
+        document.section("What it costs", first::money(blueprint));
+        document.section("Does it hold", first::levels(blueprint));
+        document.section("Findings", proof::findings(blueprint));
+        document.section("Who runs where", details::placements(blueprint));
+        document.section("Training", details::trainings(blueprint));
+        document.section("Cost by workload", details::workloads(blueprint));
+        document.section("Cost by item", details::lines(blueprint));
+        document.section("Sites", details::sites(blueprint));
+    }
+    document.section("Rules", proof::rules(blueprint));
+    document.section("Runners-up", proof::runners_up(blueprint));
+    document.section("Rejected", proof::rejections(blueprint));
+    document.section("How sure", proof::certainty(blueprint));
+    document.section("Not included", proof::not_included(blueprint));
+    document.section("Assumptions", proof::assumptions(blueprint));
+    document.section("Inputs", proof::inputs(blueprint));
+    document
+}
+
+fn title(blueprint: &Blueprint) -> Cell {
+    let name = &blueprint.inputs.spec.name;
+    match blueprint.status {
+        Status::Feasible => Cell::toned(format!("{name}: the plan holds"), Tone::Good),
+        Status::Violated => Cell::toned(format!("{name}: the plan does NOT hold in every point"), Tone::Bad),
+        Status::Infeasible => Cell::toned(format!("{name}: NO plan keeps every limit"), Tone::Bad),
+    }
+}

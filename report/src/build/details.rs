@@ -1,0 +1,206 @@
+//! What stands behind the first screen: placements, training jobs, the bill by item, sites.
+
+use super::first::range;
+use crate::document::{Block, Cell, Table, Tone};
+use capstan_types::blueprint::{Blueprint, CostKind, Placement, TrainingRun};
+use capstan_types::figure;
+use capstan_types::offering::PurchaseOption;
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+
+fn split(tensor: u32, pipeline: u32) -> String {
+    if pipeline > 1 { format!("tp {tensor}, pp {pipeline}") } else { format!("tp {tensor}") }
+}
+
+fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
+    let (candidate, estimate) = (&placement.candidate, &placement.estimate);
+    let replicas: Vec<u32> = placement.replicas.iter().flatten().copied().collect();
+    vec![
+        workload.into(),
+        placement.site.as_str().into(),
+        format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
+        format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
+        range(&replicas).into(),
+        format!("{} req/s", figure::short(estimate.rate.get() * placement.derating)).into(),
+        estimate.bound_by.as_str().into(),
+    ]
+}
+
+/// Returns where each service runs, as what, with how many replicas.
+pub(super) fn placements(blueprint: &Blueprint) -> Vec<Block> {
+    let mut table =
+        Table::new(&["Service", "Site", "Runs on", "As", ">Replicas", ">Each carries", "Bound by"]);
+    for service in &blueprint.services {
+        table.rows.extend(service.placements.iter().map(|one| placement(&service.workload, one)));
+    }
+    vec![Block::Table(table)]
+}
+
+fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
+    let of = &run.candidate;
+    let days = run.hours / 24.0;
+    let fact = |name: &str, value: String| (name.to_owned(), Cell::from(value));
+    vec![
+        (
+            run.workload.clone(),
+            Cell::toned(
+                format!(
+                    "{} on {} × {} at {}, {} spare",
+                    run.model, of.nodes, of.shape, run.site, run.spare_nodes
+                ),
+                Tone::Strong,
+            ),
+        ),
+        fact(
+            "runs",
+            format!(
+                "{} to {}: {} days, {} h held",
+                run.start,
+                run.end,
+                figure::short(days),
+                figure::short(run.hours)
+            ),
+        ),
+        fact(
+            "split",
+            format!(
+                "tp {}, pp {}, dp {}, micro-batch {}, {}",
+                of.tensor,
+                of.pipeline,
+                of.data,
+                of.micro_batch,
+                of.precision.word()
+            ),
+        ),
+        fact(
+            "speed",
+            format!(
+                "step {}, {} token/s, MFU {} ({})",
+                figure::span(run.step),
+                figure::large(run.tokens_per_s),
+                figure::percent(run.model_flops_utilization),
+                run.origin.word()
+            ),
+        ),
+        fact(
+            "goodput",
+            format!(
+                "{} of the time held; {} failures expected",
+                figure::percent(run.goodput),
+                figure::short(run.failures)
+            ),
+        ),
+        fact(
+            "checkpoints",
+            format!("{} every {}", figure::data(run.checkpoint), figure::span(run.checkpoint_interval)),
+        ),
+        fact(
+            "memory",
+            format!("{} of {} on each accelerator", figure::data(run.needed), figure::data(run.memory)),
+        ),
+    ]
+}
+
+/// Returns each training job.
+pub(super) fn trainings(blueprint: &Blueprint) -> Vec<Block> {
+    blueprint.trainings.iter().map(|run| Block::Facts(training(run))).collect()
+}
+
+/// Returns what each workload costs and does.
+pub(super) fn workloads(blueprint: &Blueprint) -> Vec<Block> {
+    let currency = blueprint.cost.currency;
+    let code = currency.code();
+    let titles = [format!(">Cost, {code}"), format!(">{code}/Mtok"), format!(">{code}/GPU-h")];
+    let mut table = Table::new(&["Workload", &titles[0], ">GPU-hours", ">Tokens", &titles[1], &titles[2]]);
+    let unknown = || Cell::toned("unknown", Tone::Warn);
+    for one in &blueprint.cost.workloads {
+        let rate =
+            |rate: Option<Decimal>| rate.map_or_else(unknown, |rate| figure::amount(rate, currency).into());
+        table.rows.push(vec![
+            one.workload.as_str().into(),
+            figure::amount(one.cost, currency).into(),
+            figure::count(one.accelerator_hours.round().max(0.0) as u64).into(),
+            figure::large(one.prompt_tokens + one.output_tokens).into(),
+            rate(one.per_million_tokens),
+            rate(one.per_accelerator_hour),
+        ]);
+    }
+    vec![Block::Table(table)]
+}
+
+/// What lines of the bill are added up by, in the order they are shown.
+type Item = (String, u8, String, Option<PurchaseOption>, String);
+
+/// Sums of the lines of one item.
+#[derive(Default)]
+struct Sum {
+    quantity: Decimal,
+    billed: Decimal,
+    lines: u32,
+}
+
+/// Returns the bill by item over all periods.
+pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
+    let currency = blueprint.cost.currency;
+    let mut sums: BTreeMap<Item, Sum> = BTreeMap::new();
+    for line in &blueprint.cost.lines {
+        let order = match line.kind {
+            CostKind::Capex => 0,
+            CostKind::Opex => 1,
+            CostKind::Residual => 2,
+        };
+        let item = line.shape.clone().unwrap_or_else(|| line.item.clone());
+        let key = (line.site.clone(), order, item, line.option, line.unit.clone());
+        let sum = sums.entry(key).or_default();
+        sum.quantity += line.quantity;
+        sum.billed += line.billed_cost;
+        sum.lines += 1;
+    }
+    let cost = format!(">Cost, {}", currency.code());
+    let mut table = Table::new(&["Site", "Item", "Kind", ">Quantity", "Unit", &cost]);
+    for ((site, order, item, option, unit), sum) in sums {
+        let item = option.map_or_else(|| item.clone(), |option| format!("{item}, {}", option.words()));
+        let quantity: f64 = sum.quantity.try_into().unwrap_or(f64::NAN);
+        table.rows.push(vec![
+            site.into(),
+            item.into(),
+            ["capex", "opex", "residual"][order as usize].into(),
+            if quantity >= 1000.0 { figure::count(quantity.round() as u64) } else { figure::short(quantity) }
+                .into(),
+            unit.into(),
+            figure::amount(sum.billed, currency).into(),
+        ]);
+    }
+    let mut total: Vec<Cell> = vec![Cell::default(); 6];
+    total[0] = Cell::toned("total", Tone::Strong);
+    total[5] = Cell::toned(figure::amount(blueprint.cost.total, currency), Tone::Strong);
+    table.rows.push(total);
+    table.total = true;
+    vec![Block::Table(table)]
+}
+
+/// Returns nodes, power and racks of each site.
+pub(super) fn sites(blueprint: &Blueprint) -> Vec<Block> {
+    let mut table =
+        Table::new(&["Site", ">Nodes", ">Accelerators", ">IT power", ">Facility", ">Limit", ">Racks"]);
+    for site in &blueprint.sites {
+        let own = blueprint.inputs.spec.sites.iter().any(|one| one.name == site.site && one.is_own());
+        // At a provider, power is the provider's; at an own site, not knowing it matters.
+        let absent =
+            || if own { Cell::toned("unknown", Tone::Warn) } else { Cell::toned("–", Tone::Faint) };
+        let power = |watts: Option<capstan_types::units::Watts>| {
+            watts.map_or_else(absent, |w| figure::power(w).into())
+        };
+        table.rows.push(vec![
+            site.site.as_str().into(),
+            figure::count(u64::from(site.nodes)).into(),
+            figure::count(u64::from(site.accelerators)).into(),
+            power(site.it_power),
+            power(site.facility_power),
+            site.power_limit
+                .map_or_else(|| Cell::toned("–", Tone::Faint), |limit| figure::power(limit).into()),
+            site.racks.map_or_else(|| Cell::toned("–", Tone::Faint), |racks| racks.to_string().into()),
+        ]);
+    }
+    vec![Block::Table(table)]
+}

@@ -1,0 +1,225 @@
+//! The first screen: what do I buy, what does it cost, does it hold.
+
+use crate::document::{Block, Cell, Table, Tone};
+use capstan_types::blueprint::{Blueprint, CostKind, Pool, Purchase, Verdict, VerdictStatus};
+use capstan_types::figure;
+use capstan_types::offering::PurchaseOption;
+use rust_decimal::Decimal;
+
+/// Returns the frame in one line: months, prices, planning date.
+pub(super) fn frame(blueprint: &Blueprint) -> Block {
+    let frame = &blueprint.inputs.spec.frame;
+    let mut text = format!("{} to {} ({} months)", frame.start, frame.end, frame.months);
+    if let Some(oldest) = oldest_price(blueprint) {
+        text.push_str(&format!(" · oldest price used {oldest}"));
+    }
+    text.push_str(&format!(" · planned as of {}", frame.as_of));
+    Block::Paragraph(Cell::toned(text, Tone::Faint))
+}
+
+/// Returns the date of the oldest price that a purchase rests on.
+pub(super) fn oldest_price(blueprint: &Blueprint) -> Option<String> {
+    let purchases = blueprint.pools.iter().flat_map(|pool| &pool.purchases);
+    let dates = purchases.filter_map(|purchase| purchase.price.as_ref()).map(|price| price.as_of);
+    dates.min().map(|date| date.to_string())
+}
+
+/// Returns the counts over periods as one number, or as a range where they differ.
+pub(super) fn range(counts: &[u32]) -> String {
+    let (least, most) =
+        (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
+    let count = |number: u32| figure::count(u64::from(number));
+    if least == most { count(most) } else { format!("{}–{}", count(least), count(most)) }
+}
+
+fn price(blueprint: &Blueprint, purchase: &Purchase) -> Cell {
+    let Some(row) = &purchase.price else { return Cell::toned("unknown", Tone::Warn) };
+    let unit = if purchase.option == PurchaseOption::Owned { "node" } else { "h" };
+    format!("{}/{unit}", figure::price(row.price, blueprint.cost.currency)).into()
+}
+
+/// Returns what all lines of a purchase sum to, without what is left of it at the end.
+fn billed(blueprint: &Blueprint, pool: &Pool, option: PurchaseOption) -> Decimal {
+    let lines = blueprint.cost.lines.iter().filter(|line| {
+        line.site == pool.site
+            && line.shape.as_deref() == Some(&pool.shape)
+            && line.option == Some(option)
+            && line.kind != CostKind::Residual
+    });
+    lines.map(|line| line.billed_cost).sum()
+}
+
+/// Returns what to buy where, under which option, at which price, and what that comes to.
+pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
+    let currency = blueprint.cost.currency;
+    let cost = format!(">Cost, {}", currency.code());
+    let mut table = Table::new(&["Site", "Machine", ">Nodes", "Bought", ">Price", &cost]);
+    let mut sum = Decimal::ZERO;
+    for pool in &blueprint.pools {
+        if pool.fleet.iter().any(|&nodes| nodes > 0) {
+            table.rows.push(vec![
+                pool.site.as_str().into(),
+                pool.shape.as_str().into(),
+                range(&pool.fleet).into(),
+                Cell::toned("stand there already", Tone::Faint),
+                Cell::toned("–", Tone::Faint),
+                Cell::toned("–", Tone::Faint),
+            ]);
+        }
+        for purchase in pool.purchases.iter().filter(|purchase| purchase.nodes > 0) {
+            let billed = billed(blueprint, pool, purchase.option);
+            sum += billed;
+            table.rows.push(vec![
+                pool.site.as_str().into(),
+                pool.shape.as_str().into(),
+                range(&purchase.nodes_by_period).into(),
+                purchase.option.words().into(),
+                price(blueprint, purchase),
+                if purchase.price.is_some() {
+                    figure::amount(billed, currency).into()
+                } else {
+                    Cell::toned("unknown", Tone::Warn)
+                },
+            ]);
+        }
+    }
+    if table.rows.len() > 1 {
+        let mut total: Vec<Cell> = vec![Cell::default(); 6];
+        total[0] = Cell::toned("machines", Tone::Strong);
+        total[5] = Cell::toned(figure::amount(sum, currency), Tone::Strong);
+        table.rows.push(total);
+        table.total = true;
+    }
+    vec![Block::Table(table)]
+}
+
+/// Returns the totals.
+pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
+    let cost = &blueprint.cost;
+    let show = |amount| figure::money(amount, cost.currency);
+    let months = blueprint.inputs.spec.frame.months;
+    let residual: Decimal =
+        cost.lines.iter().filter(|line| line.kind == CostKind::Residual).map(|line| line.billed_cost).sum();
+    let mut parts = format!("capex {} + opex {}", show(cost.capex), show(cost.opex));
+    if !residual.is_zero() {
+        parts.push_str(&format!(" − {} left at the end", show(residual.abs())));
+    }
+    let rate = figure::percent(blueprint.inputs.spec.frame.discount_per_year);
+    let mut facts: Vec<(String, Cell)> = vec![
+        (format!("over {months} months"), Cell::toned(show(cost.total), Tone::Strong)),
+        (String::new(), Cell::toned(parts, Tone::Faint)),
+        ("per month".to_owned(), format!("{} on average", show(cost.per_month)).into()),
+        (
+            String::new(),
+            Cell::toned(
+                format!("opex of the dearest month {}", show(cost.highest_opex_per_month)),
+                Tone::Faint,
+            ),
+        ),
+        ("net present".to_owned(), format!("{} at {rate} a year", show(cost.net_present)).into()),
+    ];
+    for workload in &cost.workloads {
+        let unit = |rate: Option<Decimal>| {
+            rate.map_or_else(|| "unknown".to_owned(), |rate| figure::money(rate, cost.currency))
+        };
+        let text = format!(
+            "{} per million tokens, {} per GPU-hour",
+            unit(workload.per_million_tokens),
+            unit(workload.per_accelerator_hour)
+        );
+        facts.push((workload.workload.clone(), text.into()));
+    }
+    if let Some(saved) = cost.all_on_demand.map(|list| list - cost.total) {
+        facts.push(("all on demand".to_owned(), format!("{} more", show(saved)).into()));
+    }
+    vec![Block::Facts(facts), Block::Paragraph(uncounted(blueprint))]
+}
+
+/// Returns what the totals leave out, in one line.
+fn uncounted(blueprint: &Blueprint) -> Cell {
+    let mut parts = Vec::new();
+    if !blueprint.cost.not_included.is_empty() {
+        parts.push(format!("{} items not included", blueprint.cost.not_included.len()));
+    }
+    if !blueprint.unpriced.is_empty() {
+        parts.push(format!("{} offerings without a price passed over", blueprint.unpriced.len()));
+    }
+    if parts.is_empty() {
+        return Cell::default();
+    }
+    Cell::toned(format!("Not in these sums: {}; see below.", parts.join(", ")), Tone::Warn)
+}
+
+/// Returns the percentile as people write it: `p99`, `p99.9`.
+pub(super) fn percentile(per_mille: u32) -> String {
+    if per_mille % 10 == 0 {
+        format!("p{}", per_mille / 10)
+    } else {
+        format!("p{}.{}", per_mille / 10, per_mille % 10)
+    }
+}
+
+pub(super) fn outcome(status: VerdictStatus) -> Cell {
+    match status {
+        VerdictStatus::Met => Cell::toned("holds", Tone::Good),
+        VerdictStatus::Missed => Cell::toned("MISSED", Tone::Bad),
+        VerdictStatus::Undecided => Cell::toned("undecided", Tone::Warn),
+    }
+}
+
+fn level(verdict: &Verdict) -> Vec<Cell> {
+    vec![
+        format!("{} at {}", verdict.workload, verdict.site).into(),
+        format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
+        figure::span(verdict.seen).into(),
+        format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)).into(),
+        format!("≤ {}", figure::span(verdict.target)).into(),
+        outcome(verdict.status),
+    ]
+}
+
+/// Returns each service level with what was simulated, then the training jobs and the rules in a line each.
+pub(super) fn levels(blueprint: &Blueprint) -> Vec<Block> {
+    let mut table = Table::new(&["Service", "Level", ">Simulated", ">95 % interval", ">Limit", "Verdict"]);
+    table.rows.extend(blueprint.verdicts.iter().map(level));
+    let deadlines = blueprint.trainings.iter().map(|run| {
+        let train = blueprint.inputs.spec.trains.iter().find(|train| train.name == run.workload);
+        let limit = train.and_then(|train| train.finish.as_ref());
+        let (limit, held) = match limit {
+            Some(limit) => (format!("≤ {}", limit.value), run.end <= limit.value),
+            None => ("–".to_owned(), true),
+        };
+        let verdict =
+            if held { Cell::toned("holds (estimated)", Tone::Good) } else { Cell::toned("LATE", Tone::Bad) };
+        vec![
+            run.workload.as_str().into(),
+            "finish".into(),
+            run.end.to_string().into(),
+            "–".into(),
+            limit.into(),
+            verdict,
+        ]
+    });
+    table.rows.extend(deadlines);
+    vec![Block::Table(table), Block::Paragraph(audited(blueprint))]
+}
+
+/// Returns what the independent check said, in one line.
+fn audited(blueprint: &Blueprint) -> Cell {
+    let checks = blueprint.audit.len();
+    let looked: u64 = blueprint.audit.iter().map(|check| u64::from(check.looked_at)).sum();
+    let wrong: usize = blueprint.audit.iter().map(|check| check.violations.len()).sum();
+    match (checks, wrong) {
+        (0, _) => Cell::toned("This blueprint was not audited.", Tone::Warn),
+        (_, 0) => Cell::toned(
+            format!(
+                "Audited: {checks} checks looked at {} numbers and found nothing wrong.",
+                figure::count(looked)
+            ),
+            Tone::Faint,
+        ),
+        (_, wrong) => {
+            Cell::toned(format!("The audit found {wrong} numbers that are WRONG; see below."), Tone::Bad)
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
+
+use super::first::{oldest_price, outcome, percentile};
+use crate::document::{Block, Cell, Table, Tone};
+use crate::json::assumed;
+use capstan_types::blueprint::{Blueprint, SolverStatus};
+use capstan_types::figure;
+use capstan_types::finding::{Finding, Severity};
+use capstan_types::spec::RuleKind;
+
+fn note(finding: &Finding) -> Block {
+    let (word, tone) = match finding.severity {
+        Severity::Error => ("error", Tone::Bad),
+        Severity::Warning => ("warning", Tone::Warn),
+        Severity::Note => ("note", Tone::Plain),
+    };
+    let places = finding.places.iter().map(|(_, said)| said.clone()).filter(|said| !said.is_empty());
+    Block::Note {
+        code: format!("{word}[{}]", finding.code),
+        message: Cell::toned(finding.message.clone(), tone),
+        because: places.chain(finding.because.iter().cloned()).collect(),
+        ways_out: finding.ways_out.clone(),
+    }
+}
+
+/// Returns everything that does not hold or is worth knowing, the worst first; what the audit found comes before.
+pub(super) fn findings(blueprint: &Blueprint) -> Vec<Block> {
+    let wrong = blueprint.audit.iter().filter(|check| !check.violations.is_empty());
+    let wrong = wrong.map(|check| Block::Note {
+        code: "audit".to_owned(),
+        message: Cell::toned(check.check.clone(), Tone::Bad),
+        because: check.violations.clone(),
+        ways_out: Vec::new(),
+    });
+    let mut findings: Vec<_> = blueprint.findings.iter().collect();
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    wrong.chain(findings.into_iter().map(note)).collect()
+}
+
+/// Returns what the rules of the budgets said.
+pub(super) fn rules(blueprint: &Blueprint) -> Vec<Block> {
+    let mut table = Table::new(&["Rule", "Asked", "Numbers", "Verdict"]);
+    for rule in &blueprint.rules {
+        let kind = match rule.kind {
+            RuleKind::Require => "require",
+            RuleKind::Prefer => "prefer",
+            RuleKind::Warn => "warn",
+        };
+        let verdict = match (rule.holds, rule.kind) {
+            (Some(true), _) => Cell::toned("holds", Tone::Good),
+            (Some(false), RuleKind::Require) => Cell::toned("BROKEN", Tone::Bad),
+            (Some(false), _) => Cell::toned("does not hold", Tone::Warn),
+            (None, _) => Cell::toned("unknown", Tone::Warn),
+        };
+        let name = rule.label.as_deref().unwrap_or("");
+        table.rows.push(vec![
+            format!("{kind} {name}").trim_end().into(),
+            rule.text.as_str().into(),
+            rule.numbers.as_str().into(),
+            verdict,
+        ]);
+    }
+    vec![Block::Table(table)]
+}
+
+/// Returns the next best plans and what they cost more.
+pub(super) fn runners_up(blueprint: &Blueprint) -> Vec<Block> {
+    let currency = blueprint.cost.currency;
+    let more = format!(">Costs more, {}", currency.code());
+    let mut table = Table::new(&["Workload", "Instead", &more, ">Share", "Known by"]);
+    for runner in &blueprint.runners_up {
+        table.rows.push(vec![
+            runner.workload.as_str().into(),
+            runner.instead.as_str().into(),
+            figure::amount(runner.extra, currency).into(),
+            figure::percent(runner.extra_share).into(),
+            if runner.simulated { "simulation" } else { "estimate" }.into(),
+        ]);
+    }
+    vec![Block::Table(table)]
+}
+
+/// Returns what was turned down, with the nearest miss.
+pub(super) fn rejections(blueprint: &Blueprint) -> Vec<Block> {
+    let mut table = Table::new(&["Workload", "Machine", "Reason", ">Count", "Nearest miss"]);
+    for row in &blueprint.rejections {
+        table.rows.push(vec![
+            row.workload.as_str().into(),
+            row.shape.as_str().into(),
+            row.reason.replace('_', " ").into(),
+            figure::count(u64::from(row.count)).into(),
+            row.nearest.as_str().into(),
+        ]);
+    }
+    vec![Block::Table(table)]
+}
+
+/// Returns how the answer was found, how each level was simulated, and how many numbers are assumed.
+pub(super) fn certainty(blueprint: &Blueprint) -> Vec<Block> {
+    let mut facts = solver(blueprint);
+    let mut table = Table::new(&[
+        "Service",
+        "Level",
+        ">Requests",
+        ">Runs",
+        ">Rate",
+        ">Replicas",
+        "When",
+        "Stream",
+        "Verdict",
+    ]);
+    for verdict in &blueprint.verdicts {
+        let day = if verdict.hour < 24 { "weekday" } else { "weekend" };
+        table.rows.push(vec![
+            format!("{} at {}", verdict.workload, verdict.site).into(),
+            format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
+            figure::count(verdict.requests).into(),
+            verdict.replications.to_string().into(),
+            format!("{}/s", figure::short(verdict.rate.get())).into(),
+            format!("{} of {}", verdict.replicas, verdict.replicas_planned).into(),
+            format!("period {}, {day} {:02}:00", verdict.period + 1, verdict.hour % 24).into(),
+            format!("{}, {}", verdict.stream, verdict.arrivals).into(),
+            outcome(verdict.status),
+        ]);
+    }
+    let counts = assumed(blueprint);
+    facts.push((
+        "assumed".to_owned(),
+        format!(
+            "{} defaults, {} cost lines, {} price estimates, {} catalog facts",
+            counts.defaults, counts.cost_lines, counts.price_estimates, counts.catalog_facts
+        )
+        .into(),
+    ));
+    let unpriced = blueprint.unpriced.len();
+    facts.push((
+        "unpriced".to_owned(),
+        format!("{unpriced} offerings passed over, never taken as free").into(),
+    ));
+    if let (Some(date), Some(days)) = (oldest_price(blueprint), blueprint.inputs.oldest_price_days) {
+        facts.push((
+            "oldest price".to_owned(),
+            format!("{date}, {days} days before the planning date").into(),
+        ));
+    }
+    vec![Block::Facts(facts), Block::Table(table)]
+}
+
+fn solver(blueprint: &Blueprint) -> Vec<(String, Cell)> {
+    let solver = &blueprint.solver;
+    let status = match solver.status {
+        SolverStatus::Optimal => Cell::toned("proven best within the gap", Tone::Good),
+        SolverStatus::NodeLimit => Cell::toned("best found when the search was cut short", Tone::Warn),
+        SolverStatus::Infeasible => Cell::toned("no solution exists", Tone::Bad),
+    };
+    let mut facts = vec![("program".to_owned(), status)];
+    if let (Some(bound), Some(gap)) = (solver.bound, solver.gap) {
+        facts.push((
+            "gap".to_owned(),
+            format!(
+                "{}: {} found, at least {} over {} columns",
+                figure::percent(gap),
+                figure::large(solver.objective),
+                figure::large(bound),
+                solver.columns
+            )
+            .into(),
+        ));
+    }
+    let rounds = solver.rounds.len();
+    if rounds > 0 {
+        let text = format!(
+            "{rounds} of solve, simulate, derate; {}",
+            if solver.settled { "settled" } else { "NOT settled" }
+        );
+        facts.push((
+            "rounds".to_owned(),
+            Cell::toned(text, if solver.settled { Tone::Plain } else { Tone::Bad }),
+        ));
+    }
+    let missed = solver.rounds.iter().enumerate().flat_map(|(index, round)| {
+        round.missed.iter().map(move |level| {
+            (String::new(), Cell::toned(format!("round {}: {level}", index + 1), Tone::Faint))
+        })
+    });
+    facts.extend(missed);
+    facts
+}
+
+/// Returns what the total leaves out, and the offerings without a price.
+pub(super) fn not_included(blueprint: &Blueprint) -> Vec<Block> {
+    let left_out = blueprint.cost.not_included.iter().map(|item| Cell::from(item.as_str()));
+    let unpriced = blueprint.unpriced.iter().map(|row| {
+        Cell::from(format!("{} at {}, {}: nobody knows the price", row.shape, row.site, row.option.words()))
+    });
+    vec![Block::List(left_out.chain(unpriced).collect())]
+}
+
+/// Returns every default that was used.
+pub(super) fn assumptions(blueprint: &Blueprint) -> Vec<Block> {
+    vec![Block::List(blueprint.assumptions.iter().map(|one| Cell::from(one.text.as_str())).collect())]
+}
+
+/// Returns digests, overrides, the seed and the tool.
+pub(super) fn inputs(blueprint: &Blueprint) -> Vec<Block> {
+    let inputs = &blueprint.inputs;
+    let mut facts: Vec<(String, Cell)> = Vec::new();
+    for file in &inputs.files {
+        let digest: String = file.sha256.chars().take(16).collect();
+        facts.push((file.role.clone(), format!("{}, sha256 {digest}…", file.path).into()));
+    }
+    for one in &inputs.overrides {
+        facts.push((
+            "override".to_owned(),
+            Cell::toned(format!("{} {} ({})", one.path, one.change, one.from), Tone::Warn),
+        ));
+    }
+    facts.push(("seed".to_owned(), inputs.spec.frame.seed.to_string().into()));
+    facts.push((
+        "tool".to_owned(),
+        format!("capstan {}, blueprint format {}", blueprint.tool, blueprint.format).into(),
+    ));
+    vec![Block::Facts(facts)]
+}

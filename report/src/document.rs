@@ -1,0 +1,146 @@
+//! What a report says, before anybody chooses a width, a colour or a format.
+
+/// How something is meant; whoever renders decides whether that is a colour, a word or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tone {
+    /// As it is.
+    #[default]
+    Plain,
+    /// It holds.
+    Good,
+    /// Look at it.
+    Warn,
+    /// It does not hold.
+    Bad,
+    /// Of less weight.
+    Faint,
+    /// Of more weight.
+    Strong,
+}
+
+/// A text with a meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cell {
+    /// What is said.
+    pub text: String,
+    /// How it is meant.
+    pub tone: Tone,
+}
+
+impl Cell {
+    /// Returns a text that is meant in a way.
+    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, tone: Tone::Plain }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+/// On which side a column stands; numbers stand right and are never broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading.
+    pub title: String,
+    /// Its side.
+    pub align: Align,
+}
+
+/// Rows under headings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// Columns, at least one.
+    pub columns: Vec<Column>,
+    /// Rows; each has as many cells as there are columns.
+    pub rows: Vec<Vec<Cell>>,
+    /// Whether the last row sums the others.
+    pub total: bool,
+}
+
+impl Table {
+    /// Returns an empty table with columns; a `>` before a title sets the column right.
+    pub fn new(titles: &[&str]) -> Self {
+        let column = |title: &&str| match title.strip_prefix('>') {
+            Some(title) => Column { title: title.to_owned(), align: Align::Right },
+            None => Column { title: (*title).to_owned(), align: Align::Left },
+        };
+        Self { columns: titles.iter().map(column).collect(), rows: Vec::new(), total: false }
+    }
+}
+
+/// A part of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block {
+    /// A heading.
+    Heading(String),
+    /// A paragraph.
+    Paragraph(Cell),
+    /// A table.
+    Table(Table),
+    /// Names and values.
+    Facts(Vec<(String, Cell)>),
+    /// Points.
+    List(Vec<Cell>),
+    /// A finding: what is said, why, and ways out.
+    Note {
+        /// Its code, such as `E0310`.
+        code: String,
+        /// What is said.
+        message: Cell,
+        /// Why.
+        because: Vec<String>,
+        /// Ways out, the cheapest first.
+        ways_out: Vec<String>,
+    },
+}
+
+/// A report, a diff or an explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Document {
+    /// What it is about.
+    pub title: Cell,
+    /// In reading order.
+    pub blocks: Vec<Block>,
+}
+
+impl Document {
+    /// Adds a heading and what stands under it; nothing where there is nothing to say.
+    pub fn section(&mut self, heading: &str, blocks: impl IntoIterator<Item = Block>) {
+        let mut blocks = blocks.into_iter().filter(Block::says_something).peekable();
+        if blocks.peek().is_some() {
+            self.blocks.push(Block::Heading(heading.to_owned()));
+            self.blocks.extend(blocks);
+        }
+    }
+}
+
+impl Block {
+    fn says_something(&self) -> bool {
+        match self {
+            Self::Heading(text) => !text.is_empty(),
+            Self::Paragraph(cell) => !cell.text.is_empty(),
+            Self::Table(table) => !table.rows.is_empty(),
+            Self::Facts(facts) => !facts.is_empty(),
+            Self::List(points) => !points.is_empty(),
+            Self::Note { .. } => true,
+        }
+    }
+}

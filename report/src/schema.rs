@@ -1,0 +1,60 @@
+//! JSON Schemas of what Capstan writes, made from the types themselves.
+
+use crate::compare::DiffReport;
+use crate::json::{Report, pretty};
+use capstan_types::blueprint::Blueprint;
+use schemars::schema_for;
+
+/// Returns the schema of a blueprint.
+pub fn blueprint_schema() -> String {
+    pretty(&schema_for!(Blueprint))
+}
+
+/// Returns the schema of the report that programs read.
+pub fn report_schema() -> String {
+    pretty(&schema_for!(Report))
+}
+
+/// Returns the schema of the diff that programs read.
+pub fn diff_schema() -> String {
+    pretty(&schema_for!(DiffReport))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capstan_types::testing::blueprint::chat_blueprint;
+    use serde_json::Value;
+
+    /// Every field of a document is named in its schema.
+    fn fields(value: &Value, schema: &str) {
+        match value {
+            Value::Object(map) => {
+                for (name, field) in map {
+                    assert!(schema.contains(&format!("\"{name}\"")), "{name} is not in the schema");
+                    if name != "peaks_flop_per_s" {
+                        fields(field, schema);
+                    }
+                }
+            }
+            Value::Array(rows) => rows.iter().for_each(|row| fields(row, schema)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn schemas_name_every_field_that_is_written() {
+        fields(&serde_json::to_value(chat_blueprint()).unwrap(), &blueprint_schema());
+        fields(&serde_json::from_str(&crate::json(&chat_blueprint())).unwrap(), &report_schema());
+    }
+
+    #[test]
+    fn schemas_are_json_and_say_what_they_describe() {
+        for (schema, title) in
+            [(blueprint_schema(), "Blueprint"), (report_schema(), "Report"), (diff_schema(), "DiffReport")]
+        {
+            let value: Value = serde_json::from_str(&schema).unwrap();
+            assert_eq!(value["title"], title);
+        }
+    }
+}
