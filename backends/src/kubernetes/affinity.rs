@@ -1,0 +1,131 @@
+//! On which nodes may a replica run, and where among them should it?
+//!
+//! Nodes are told apart by labels that cloud and device plugin set; where neither does, by labels of Capstan's own
+//! that the operator sets (and a warning that says which). It does not know the nodes that exist.
+
+use super::Warning;
+use super::object::{Labels, Selector, labels, slug};
+use super::pod::{Affinity, Preference, Spread, Term, Toleration, WeightedTerm};
+use super::products::{nvidia_label, resource};
+use super::server::{Role, Server};
+use capstan_types::blueprint::Blueprint;
+
+/// Label of a node's name, one per node.
+const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// Providers whose controllers label nodes with instance type and region as their price lists spell them
+/// (kubernetes.io, well-known labels).
+const LABELLED: [&str; 3] = ["aws", "gcp", "azure"];
+
+/// Returns the labels that a node must carry.
+pub(super) fn node_selector(
+    blueprint: &Blueprint,
+    server: &Server<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Labels {
+    let mut required = Labels::new();
+    if LABELLED.contains(&server.shape.provider.as_str()) {
+        let instance = server.shape.names.first().unwrap_or(&server.shape.id);
+        required.insert("node.kubernetes.io/instance-type".to_owned(), instance.clone());
+    } else if let Some(product) = nvidia_label(&server.accelerator.id) {
+        required.insert("nvidia.com/gpu.product".to_owned(), product.to_owned());
+    } else {
+        let value = slug(&server.accelerator.id);
+        ask(server, "capstan.dev/accelerator", &value, warnings);
+        required.insert("capstan.dev/accelerator".to_owned(), value);
+    }
+    match &server.site.region {
+        Some(region) if LABELLED.contains(&server.site.provider.as_str()) => {
+            required.insert("topology.kubernetes.io/region".to_owned(), region.clone());
+        }
+        _ if several_sites(blueprint) => {
+            let value = slug(&server.site.name);
+            ask(server, "capstan.dev/site", &value, warnings);
+            required.insert("capstan.dev/site".to_owned(), value);
+        }
+        _ => {}
+    }
+    required
+}
+
+/// Asks the operator for a label that nothing else sets.
+fn ask(server: &Server<'_>, key: &str, value: &str, warnings: &mut Vec<Warning>) {
+    let message = format!("label its {} nodes with `{key}={value}`; nothing else does", server.shape.id);
+    warnings.push(Warning { subject: server.site.name.clone(), message });
+}
+
+fn several_sites(blueprint: &Blueprint) -> bool {
+    let mut sites =
+        blueprint.services.iter().flat_map(|service| &service.placements).map(|placement| &placement.site);
+    let first = sites.next();
+    sites.any(|site| Some(site) != first)
+}
+
+/// Returns the taints of accelerator nodes that a replica tolerates.
+pub(super) fn tolerations(server: &Server<'_>) -> Vec<Toleration> {
+    vec![Toleration { key: resource(&server.accelerator.vendor), operator: "Exists", effect: "NoSchedule" }]
+}
+
+/// Returns how replicas relate to each other on nodes.
+///
+/// The plan counts nodes with as many replicas as fit. Where replicas of another size share the machines, spreading
+/// small ones would leave no whole node for large ones, so they are packed; elsewhere they are spread, which loses
+/// fewer replicas with a node. Either is a preference: it never keeps a pod from running.
+pub(super) fn affinity(blueprint: &Blueprint, server: &Server<'_>) -> Option<Affinity> {
+    if server.placement.candidate.replicas_per_node < 2 {
+        return None;
+    }
+    let term = Term { topology_key: HOSTNAME, label_selector: Selector::of(&server.instance()) };
+    let preference = Preference {
+        preferred_during_scheduling_ignored_during_execution: vec![WeightedTerm {
+            weight: 100,
+            pod_affinity_term: term,
+        }],
+    };
+    Some(if shares_machines(blueprint, server) {
+        Affinity { pod_affinity: Some(preference), pod_anti_affinity: None }
+    } else {
+        Affinity { pod_affinity: None, pod_anti_affinity: Some(preference) }
+    })
+}
+
+/// Returns whether replicas of another size run on the same machines.
+fn shares_machines(blueprint: &Blueprint, server: &Server<'_>) -> bool {
+    let own = &server.placement.candidate;
+    blueprint.services.iter().flat_map(|service| &service.placements).any(|other| {
+        other.site == server.placement.site
+            && other.candidate.shape == own.shape
+            && other.candidate.accelerators != own.accelerators
+    })
+}
+
+/// Returns the spread over zones that the site asks for.
+///
+/// `minDomains` makes the limit hold even where fewer zones have nodes; the scheduler then refuses instead of
+/// packing one zone. Uneven zones leave pods pending, which is said.
+pub(super) fn zones(server: &Server<'_>, warnings: &mut Vec<Warning>) -> Vec<Spread> {
+    let Some(zones) = server.site.zones.as_ref().map(|limit| limit.value).filter(|&zones| zones > 1) else {
+        return Vec::new();
+    };
+    if server.pods_per_replica() > 1 {
+        let message =
+            format!("{zones} zones are asked for, but replicas over several nodes are not spread over zones");
+        warnings.push(Warning { subject: server.serve.name.clone(), message });
+        return Vec::new();
+    }
+    let message = format!(
+        "its {} nodes must be spread evenly over {zones} zones, or replicas stay pending",
+        server.shape.id
+    );
+    warnings.push(Warning { subject: server.site.name.clone(), message });
+    let mut selected = server.instance();
+    selected.extend(labels([("app.kubernetes.io/component", Role::Server.word())]));
+    vec![Spread {
+        max_skew: 1,
+        min_domains: zones,
+        topology_key: "topology.kubernetes.io/zone",
+        when_unsatisfiable: "DoNotSchedule",
+        label_selector: Selector::of(&selected),
+        match_label_keys: vec!["pod-template-hash"],
+    }]
+}

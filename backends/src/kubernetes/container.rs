@@ -1,0 +1,208 @@
+//! What does one pod of a replica ask for, and how long may it take to start and to stop?
+//!
+//! Host shares, shared memory, probes and grace periods, all from the placement and its machine.
+
+use super::Warning;
+use super::engine::{HTTP_PORT, Launch, OPTIONS_DIR};
+use super::object::{Labels, Port, count};
+use super::pod::{
+    Capabilities, ConfigMapRef, Container, ContainerPort, ContainerSecurity, EmptyDir, EnvSource, EnvVar,
+    Exec, Hook, HttpGet, Lifecycle, Mount, Probe, Probes, Resources, SecretKey, Volume,
+};
+use super::products::resource;
+use super::server::{Role, Server};
+
+/// Share of a node's processors and memory that pods of the plan may ask for; the rest is for the system and for
+/// what runs on every node. Origin: Assumed.
+const HOST_SHARE: f64 = 0.9;
+
+/// Shared memory per rank of a pod, in GiB. Collectives take segments of about 10 MB each, of which the 64 MiB that
+/// containers have by default hold six; the need does not follow the size of the weights. Origin: Assumed.
+const SHARED_GIB_PER_RANK: u64 = 2;
+
+/// Room for downloaded weights over their size. Origin: Assumed.
+const CACHE_ROOM: f64 = 1.25;
+
+/// Startup probes wait this many times the planned start. Origin: Assumed.
+const START_MARGIN: f64 = 2.0;
+
+/// Shortest budget of a startup probe, in seconds. Origin: Assumed.
+const SHORTEST_STARTUP: u32 = 120;
+
+/// Seconds between two startup probes.
+const PROBE_PERIOD: u32 = 10;
+
+/// Seconds for which a pod that stops still answers, until all routes to it are gone. Origin: Assumed.
+const DRAIN: u32 = 15;
+
+/// Secret that may hold a token for the model hub; written by people, never by Capstan.
+pub(super) const TOKEN_SECRET: &str = "hf-token";
+
+const GIB: f64 = 1_073_741_824.0;
+
+/// How long a pod may take, in seconds.
+pub(super) struct Times {
+    /// Failures of the startup probe until the container is restarted.
+    pub(super) startup_failures: u32,
+    /// From the wish to stop to the kill.
+    pub(super) grace: u32,
+    /// Until a rollout without progress is called failed.
+    pub(super) deadline: u32,
+}
+
+impl Times {
+    /// Returns the times of a server, from its planned start and its longest request.
+    pub(super) fn of(server: &Server<'_>) -> Self {
+        let start = count(server.placement.start.get() * START_MARGIN).max(SHORTEST_STARTUP);
+        let startup_failures = start.div_ceil(PROBE_PERIOD);
+        let (_, output) = server.longest_request();
+        let estimate = &server.placement.estimate;
+        // The longest request that may just have begun, at the planned pace with half as much again.
+        let longest = 1.5 * (estimate.ttft.get() + output * estimate.tpot.get());
+        let grace = count(longest).saturating_add(DRAIN).clamp(30, 3600);
+        // An old pod frees its accelerators before a new one starts.
+        let deadline =
+            startup_failures.saturating_mul(PROBE_PERIOD).saturating_add(grace).saturating_add(300);
+        Self { startup_failures, grace, deadline }
+    }
+}
+
+/// The share of a node that one pod asks for.
+pub(super) struct Share {
+    cpu: Option<u64>,
+    memory_gib: Option<u64>,
+    /// Shared memory of pods with several ranks.
+    shared_gib: Option<u64>,
+}
+
+impl Share {
+    /// Returns the share of a server's pods: the node's, by accelerators, so that any mix of replicas fits.
+    pub(super) fn of(server: &Server<'_>, warnings: &mut Vec<Warning>) -> Self {
+        let (ranks, shape) = (server.accelerators_per_pod(), server.shape);
+        let part = HOST_SHARE * f64::from(ranks) / f64::from(shape.accelerators.max(1));
+        let cpu = shape.vcpus.map(|vcpus| whole(f64::from(vcpus) * part).max(1));
+        let memory_gib = shape.host_memory.map(|memory| whole(memory.get() / GIB * part).max(1));
+        if cpu.is_none() || memory_gib.is_none() {
+            let message = format!(
+                "processors or memory of {} are unknown, so its pods ask for none: give them in a catalog",
+                shape.id
+            );
+            warnings.push(Warning { subject: server.serve.name.clone(), message });
+        }
+        let wanted = SHARED_GIB_PER_RANK * u64::from(ranks);
+        let shared_gib = (ranks > 1).then(|| match memory_gib {
+            // It counts against the limit of the pod, so it never takes more than half of it.
+            Some(memory) => wanted.min(memory / 2).max(1),
+            None => wanted,
+        });
+        Self { cpu, memory_gib, shared_gib }
+    }
+
+    fn resources(&self, server: &Server<'_>) -> Resources {
+        let mut limits = Labels::new();
+        if let Some(memory) = self.memory_gib {
+            limits.insert("memory".to_owned(), format!("{memory}Gi"));
+        }
+        let accelerators = server.accelerators_per_pod().to_string();
+        limits.insert(resource(&server.accelerator.vendor).to_owned(), accelerators);
+        let mut requests = limits.clone();
+        if let Some(cpu) = self.cpu {
+            requests.insert("cpu".to_owned(), cpu.to_string());
+        }
+        Resources { requests, limits }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, not a number is 0"
+)]
+fn whole(number: f64) -> u64 {
+    number.floor() as u64
+}
+
+/// Returns the container of a pod.
+pub(super) fn container(
+    server: &Server<'_>,
+    launch: &Launch,
+    role: Role,
+    share: &Share,
+    times: &Times,
+) -> Container {
+    let (command, args) = match (role, &launch.worker) {
+        (Role::Worker, Some((command, args))) => (command.clone(), args.clone()),
+        _ => (launch.command.clone(), launch.args.clone()),
+    };
+    let answers = role == Role::Server;
+    let mut volume_mounts = vec![Mount { name: "cache", mount_path: "/cache", read_only: false }];
+    if share.shared_gib.is_some() {
+        volume_mounts.push(Mount { name: "shm", mount_path: "/dev/shm", read_only: false });
+    }
+    if launch.options.is_some() {
+        volume_mounts.push(Mount { name: "options", mount_path: OPTIONS_DIR, read_only: true });
+    }
+    Container {
+        name: server.family.container(),
+        image: format!("{}:{}", server.engine.image, server.engine.tag),
+        image_pull_policy: "IfNotPresent",
+        command,
+        args,
+        env: environment(),
+        ports: if answers {
+            vec![ContainerPort { name: "http", container_port: HTTP_PORT }]
+        } else {
+            Vec::new()
+        },
+        resources: share.resources(server),
+        probes: answers.then(|| probes(times)),
+        security_context: ContainerSecurity {
+            allow_privilege_escalation: false,
+            capabilities: Capabilities { drop: vec!["ALL"] },
+        },
+        volume_mounts,
+    }
+}
+
+fn environment() -> Vec<EnvVar> {
+    let token = SecretKey { name: TOKEN_SECRET, key: "token", optional: true };
+    vec![
+        EnvVar { name: "HF_HOME", value: Some("/cache"), value_from: None },
+        EnvVar { name: "HF_TOKEN", value: None, value_from: Some(EnvSource { secret_key_ref: token }) },
+    ]
+}
+
+fn probes(times: &Times) -> Probes {
+    let probe = |period_seconds, failure_threshold| Probe {
+        http_get: HttpGet { path: "/health", port: Port::Name("http") },
+        period_seconds,
+        timeout_seconds: 5,
+        failure_threshold,
+    };
+    let drain = Exec { command: vec!["sleep".to_owned(), DRAIN.to_string()] };
+    Probes {
+        startup_probe: probe(PROBE_PERIOD, times.startup_failures),
+        readiness_probe: probe(5, 3),
+        liveness_probe: probe(10, 6),
+        lifecycle: Lifecycle { pre_stop: Hook { exec: drain } },
+    }
+}
+
+/// Returns the volumes of a pod; `options` names the ConfigMap of engine options.
+pub(super) fn volumes(server: &Server<'_>, share: &Share, options: Option<String>) -> Vec<Volume> {
+    let weights = server.model.params_total_b * 1e9 * server.model.published.weight_bytes();
+    let room = count(weights * CACHE_ROOM / GIB).max(1);
+    let empty = |name, medium, size: u64| Volume {
+        name,
+        empty_dir: Some(EmptyDir { medium, size_limit: format!("{size}Gi") }),
+        config_map: None,
+    };
+    let mut volumes = vec![empty("cache", None, u64::from(room))];
+    if let Some(shared) = share.shared_gib {
+        volumes.push(empty("shm", Some("Memory"), shared));
+    }
+    if let Some(name) = options {
+        volumes.push(Volume { name: "options", empty_dir: None, config_map: Some(ConfigMapRef { name }) });
+    }
+    volumes
+}

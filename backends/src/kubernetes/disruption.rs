@@ -1,0 +1,49 @@
+//! How many replicas may be taken away at once, such as when a node is drained?
+
+use super::object::{Object, Selector};
+use super::server::Server;
+use super::{EmitError, Files, Frame, Wave};
+use serde::Serialize;
+
+/// `policy/v1.PodDisruptionBudgetSpec`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BudgetSpec {
+    max_unavailable: u32,
+    selector: Selector,
+}
+
+/// Adds the budget of a placement: one pod at a time.
+///
+/// A budget that forbids every eviction hangs node upgrades, so a single replica has none; that a drain stops it is
+/// said instead.
+pub(super) fn add(
+    frame: &Frame<'_>,
+    server: &Server<'_>,
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    if server.most() < 2 {
+        let message = format!(
+            "`{}` has one replica, so draining its node stops it; plan min_replicas = 2",
+            server.name
+        );
+        files.warn(&server.serve.name, message);
+        return Ok(());
+    }
+    if server.fewest() < 2 {
+        let message = format!(
+            "`{}` has one replica at its quietest hour, when draining its node stops it; plan min_replicas = 2",
+            server.name
+        );
+        files.warn(&server.serve.name, message);
+    }
+    let object = Object {
+        api_version: "policy/v1",
+        kind: "PodDisruptionBudget",
+        metadata: frame.meta(&server.name, Wave::Policy, &server.labels()),
+        spec: BudgetSpec { max_unavailable: 1, selector: Selector::of(&server.instance()) },
+    };
+    let note = "a drain takes one pod at a time.";
+    files.add(Wave::Policy, folder, ("PodDisruptionBudget", &server.name), note, &object)
+}

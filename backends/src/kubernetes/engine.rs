@@ -1,0 +1,405 @@
+//! How is a candidate said to its engine, and under which names does the engine report?
+//!
+//! Command lines and metric names of vLLM, SGLang and TensorRT-LLM as their own documentation gives them.
+//! It knows nothing of pods.
+
+use super::object::{count, decimal};
+use super::server::Server;
+use super::{EmitError, Warning};
+use capstan_types::catalog::Engine;
+use capstan_types::hardware::Precision;
+use capstan_types::spec::SloMetric;
+
+/// Port of the HTTP interface, metrics included.
+pub(super) const HTTP_PORT: u16 = 8000;
+
+/// Port at which Ray gathers the nodes of a vLLM replica (Ray's default).
+const RAY_PORT: u16 = 6379;
+
+/// Port at which SGLang gathers the nodes of a replica (as in its multi-node examples).
+const SGLANG_PORT: u16 = 20_000;
+
+/// Where the folder of options that have no flag is mounted.
+pub(super) const OPTIONS_DIR: &str = "/etc/engine";
+
+/// Name of the file of options that have no flag.
+pub(super) const OPTIONS_FILE: &str = "options.yaml";
+
+/// Engines whose command line is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Vllm,
+    Sglang,
+    TensorRtLlm,
+}
+
+/// How the processes of one replica are started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Launch {
+    /// Program of the pod that answers.
+    pub(super) command: Vec<String>,
+    /// Its arguments.
+    pub(super) args: Vec<String>,
+    /// Program and arguments of the other pods of a replica, where it spans nodes.
+    pub(super) worker: Option<(Vec<String>, Vec<String>)>,
+    /// Options that have no flag, as YAML.
+    pub(super) options: Option<String>,
+}
+
+impl Family {
+    /// Returns the family of an engine row by its identifier.
+    pub(super) fn of(engine: &Engine) -> Option<Self> {
+        match engine.id.as_str() {
+            "vllm" => Some(Self::Vllm),
+            "sglang" => Some(Self::Sglang),
+            "tensorrt_llm" | "trtllm" => Some(Self::TensorRtLlm),
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the container.
+    pub(super) fn container(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::TensorRtLlm => "tensorrt-llm",
+        }
+    }
+
+    /// Returns the path of the metrics.
+    pub(super) fn metrics_path(self) -> &'static str {
+        match self {
+            Self::Vllm | Self::Sglang => "/metrics",
+            Self::TensorRtLlm => "/prometheus/metrics",
+        }
+    }
+
+    /// Returns the gauge of requests that wait, where the engine has one.
+    pub(super) fn queue_metric(self) -> Option<&'static str> {
+        match self {
+            Self::Vllm => Some("vllm:num_requests_waiting"),
+            Self::Sglang => Some("sglang:num_queue_reqs"),
+            Self::TensorRtLlm => None,
+        }
+    }
+
+    /// Returns the counter of requests that were answered.
+    pub(super) fn finished_metric(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm:request_success_total",
+            Self::Sglang => "sglang:num_requests_total",
+            Self::TensorRtLlm => "trtllm_request_success_total",
+        }
+    }
+
+    /// Returns the histogram of a service level, in seconds.
+    ///
+    /// TPOT is per request, (last token − first) / (output tokens − 1), where the engine reports that: vLLM does
+    /// since 0.11, and before only the gap between two tokens.
+    pub(super) fn histogram(self, metric: SloMetric, version: &str) -> &'static str {
+        match (self, metric) {
+            (Self::Vllm, SloMetric::Ttft) => "vllm:time_to_first_token_seconds",
+            (Self::Vllm, SloMetric::Tpot) if is_before(version, (0, 11)) => {
+                "vllm:time_per_output_token_seconds"
+            }
+            (Self::Vllm, SloMetric::Tpot) => "vllm:request_time_per_output_token_seconds",
+            (Self::Vllm, SloMetric::E2e) => "vllm:e2e_request_latency_seconds",
+            (Self::Sglang, SloMetric::Ttft) => "sglang:time_to_first_token_seconds",
+            (Self::Sglang, SloMetric::Tpot) => "sglang:inter_token_latency_seconds",
+            (Self::Sglang, SloMetric::E2e) => "sglang:e2e_request_latency_seconds",
+            (Self::TensorRtLlm, SloMetric::Ttft) => "trtllm_time_to_first_token_seconds",
+            (Self::TensorRtLlm, SloMetric::Tpot) => "trtllm_time_per_output_token_seconds",
+            (Self::TensorRtLlm, SloMetric::E2e) => "trtllm_e2e_request_latency_seconds",
+        }
+    }
+
+    /// Returns the upper bounds of that histogram, where they are known (vLLM, `v1/metrics/loggers.py`).
+    pub(super) fn buckets(self, metric: SloMetric) -> &'static [f64] {
+        match (self, metric) {
+            (Self::Vllm, SloMetric::Ttft) => &[
+                0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+                20.0, 40.0, 80.0,
+            ],
+            (Self::Vllm, SloMetric::Tpot) => &[
+                0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+                20.0, 40.0, 80.0,
+            ],
+            (Self::Vllm, SloMetric::E2e) => &[
+                0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0,
+                240.0, 480.0, 960.0, 1920.0, 7680.0,
+            ],
+            (Self::Sglang | Self::TensorRtLlm, _) => &[],
+        }
+    }
+
+    /// Returns how the processes of a replica are started.
+    pub(super) fn launch(
+        self,
+        server: &Server<'_>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Launch, EmitError> {
+        let weights = weights(server, self, warnings);
+        let settings = Settings {
+            model: model_name(server, warnings),
+            context: context(server, warnings),
+            cache: cache(server, self)?,
+            weights,
+        };
+        match self {
+            Self::Vllm => Ok(vllm(server, &settings)),
+            Self::Sglang => Ok(sglang(server, &settings)),
+            Self::TensorRtLlm => tensorrt_llm(server, &settings),
+        }
+    }
+}
+
+/// Returns whether a version such as `0.10.1` or `v0.10.1` lies before a major and minor number.
+fn is_before(version: &str, (major, minor): (u32, u32)) -> bool {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(first)), Some(Ok(second))) => (first, second) < (major, minor),
+        _ => false,
+    }
+}
+
+/// What all engines are told, in their own words later.
+struct Settings {
+    model: String,
+    context: u32,
+    /// Cache precision, where it differs from that of the activations.
+    cache: Option<Precision>,
+    weights: Weights,
+}
+
+/// How weights come to the precision that was planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weights {
+    /// As the checkpoint has them; the type of the activations is the engine's choice.
+    Checkpoint,
+    /// 16-bit floating point of this kind.
+    Sixteen(Precision),
+    /// Made 8-bit floating point while they are read.
+    ToFp8,
+}
+
+fn is_sixteen_bit(precision: Precision) -> bool {
+    matches!(precision, Precision::Fp16 | Precision::Bf16)
+}
+
+/// Returns how weights reach their precision; says so where another checkpoint is needed.
+fn weights(server: &Server<'_>, family: Family, warnings: &mut Vec<Warning>) -> Weights {
+    let (planned, published) = (server.placement.candidate.precision, server.model.published);
+    if is_sixteen_bit(planned) && is_sixteen_bit(published) {
+        return Weights::Sixteen(planned);
+    }
+    if planned == Precision::Fp8 && is_sixteen_bit(published) && family != Family::TensorRtLlm {
+        return Weights::ToFp8;
+    }
+    if planned != published {
+        let message = format!(
+            "planned with {} weights, published in {}: point the model argument at a checkpoint in {}",
+            planned.word(),
+            published.word(),
+            planned.word()
+        );
+        warnings.push(Warning { subject: server.serve.name.clone(), message });
+    }
+    Weights::Checkpoint
+}
+
+/// Returns the cache precision where it is not that of the activations.
+fn cache(server: &Server<'_>, family: Family) -> Result<Option<Precision>, EmitError> {
+    match server.placement.candidate.kv_precision {
+        Precision::Fp16 | Precision::Bf16 => Ok(None),
+        Precision::Fp8 => Ok(Some(Precision::Fp8)),
+        Precision::Int8 if family == Family::TensorRtLlm => Ok(Some(Precision::Int8)),
+        other => Err(EmitError::UnsupportedCache {
+            workload: server.serve.name.clone(),
+            engine: server.engine.id.clone(),
+            precision: other.word(),
+        }),
+    }
+}
+
+/// Returns the name under which the model hub knows the model: one that follows instructions where there is one,
+/// since a base model has no chat template, else the first with an owner.
+fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
+    let hub: Vec<&String> = server.model.names.iter().filter(|name| name.contains('/')).collect();
+    let answers = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["instruct", "chat"].iter().any(|word| name.contains(word)) || name.ends_with("-it")
+    };
+    let chosen = hub.iter().find(|name| answers(name)).or(hub.first());
+    let message = match chosen {
+        Some(_) if hub.len() == 1 => None,
+        Some(name) => {
+            let others: Vec<&str> =
+                hub.iter().filter(|other| other != &name).map(|other| other.as_str()).collect();
+            Some(format!("serves {name}; checkpoints of the same size are {}", others.join(", ")))
+        }
+        None => Some(format!(
+            "model `{}` has no name of the form owner/model, so the engine may not find its weights: add one to the catalog",
+            server.model.id
+        )),
+    };
+    warnings.extend(message.map(|message| Warning { subject: server.serve.name.clone(), message }));
+    chosen.copied().or(server.model.names.first()).unwrap_or(&server.model.id).clone()
+}
+
+/// Returns the longest sequence that the engine must take: the longest request in whole cache blocks, at most what
+/// the model and the cache of one replica hold.
+fn context(server: &Server<'_>, warnings: &mut Vec<Warning>) -> u32 {
+    let (prompt, output) = server.longest_request();
+    let longest = count(prompt.ceil() + output.ceil()).max(1);
+    let block = server.engine.block_tokens.max(1);
+    let wanted = longest.div_ceil(block).saturating_mul(block);
+    let cached = u32::try_from(server.placement.estimate.kv_tokens).unwrap_or(u32::MAX);
+    let most = server.model.context.min(cached).max(1);
+    if longest > most {
+        let message = format!(
+            "the longest request has {longest} tokens, but the model takes {} and the cache of a replica {cached}: longer requests are refused",
+            server.model.context
+        );
+        warnings.push(Warning { subject: server.serve.name.clone(), message });
+    }
+    wanted.min(most)
+}
+
+fn flag(name: &str, value: impl std::fmt::Display) -> String {
+    format!("--{name}={value}")
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// `vllm serve` (docs.vllm.ai, engine arguments); over several nodes with Ray, as in its multi-node example.
+fn vllm(server: &Server<'_>, settings: &Settings) -> Launch {
+    let candidate = &server.placement.candidate;
+    let mut args = vec![settings.model.clone(), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
+    args.push(flag("tensor-parallel-size", candidate.tensor));
+    args.push(flag("pipeline-parallel-size", candidate.pipeline));
+    args.push(flag("max-model-len", settings.context));
+    args.push(flag("max-num-seqs", candidate.max_sequences));
+    args.push(flag("max-num-batched-tokens", candidate.step_tokens));
+    args.push(flag("gpu-memory-utilization", decimal(server.engine.memory_utilization)));
+    args.push(flag("dtype", dtype(settings.weights)));
+    if settings.weights == Weights::ToFp8 {
+        args.push(flag("quantization", "fp8"));
+    }
+    args.push(flag("kv-cache-dtype", if settings.cache.is_some() { "fp8" } else { "auto" }));
+    let command = words(["vllm", "serve"]);
+    if server.pods_per_replica() == 1 {
+        return Launch { command, args, worker: None, options: None };
+    }
+    args.push(flag("distributed-executor-backend", "ray"));
+    let serve: Vec<String> = command.iter().chain(&args).map(|word| shell_word(word)).collect();
+    let lead = format!("ray start --head --port={RAY_PORT} && exec {}", serve.join(" "));
+    // A worker may start before the leader's Ray does; one that gave up would restart the whole group.
+    let follow =
+        format!("until ray start --block --address=\"$LWS_LEADER_ADDRESS:{RAY_PORT}\"; do sleep 5; done");
+    let shell = words(["bash", "-c"]);
+    Launch { command: shell.clone(), args: vec![lead], worker: Some((shell, vec![follow])), options: None }
+}
+
+fn dtype(weights: Weights) -> &'static str {
+    match weights {
+        Weights::Sixteen(Precision::Fp16) => "float16",
+        Weights::Sixteen(_) | Weights::ToFp8 => "bfloat16",
+        Weights::Checkpoint => "auto",
+    }
+}
+
+/// `python3 -m sglang.launch_server` (docs.sglang.ai, server arguments).
+fn sglang(server: &Server<'_>, settings: &Settings) -> Launch {
+    let candidate = &server.placement.candidate;
+    let mut args =
+        vec![flag("model-path", &settings.model), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
+    args.push(flag("tp-size", candidate.tensor));
+    args.push(flag("pp-size", candidate.pipeline));
+    args.push(flag("context-length", settings.context));
+    args.push(flag("max-running-requests", candidate.max_sequences));
+    args.push(flag("chunked-prefill-size", candidate.step_tokens));
+    args.push(flag("mem-fraction-static", decimal(server.engine.memory_utilization)));
+    args.push(flag("dtype", dtype(settings.weights)));
+    if settings.weights == Weights::ToFp8 {
+        args.push(flag("quantization", "fp8"));
+    }
+    args.push(flag("kv-cache-dtype", if settings.cache.is_some() { "fp8_e4m3" } else { "auto" }));
+    args.push("--enable-metrics".to_owned());
+    let command = words(["python3", "-m", "sglang.launch_server"]);
+    if server.pods_per_replica() == 1 {
+        return Launch { command, args, worker: None, options: None };
+    }
+    // One command for every rank; LeaderWorkerSet sets these variables, which the shell reads.
+    let serve: Vec<String> = command.iter().chain(&args).map(|word| shell_word(word)).collect();
+    let script = format!(
+        "exec {} --nnodes=\"$LWS_GROUP_SIZE\" --node-rank=\"$LWS_WORKER_INDEX\" --dist-init-addr=\"$LWS_LEADER_ADDRESS:{SGLANG_PORT}\"",
+        serve.join(" ")
+    );
+    let shell = words(["bash", "-c"]);
+    Launch {
+        command: shell.clone(),
+        args: vec![script.clone()],
+        worker: Some((shell, vec![script])),
+        options: None,
+    }
+}
+
+/// `trtllm-serve` (nvidia.github.io/TensorRT-LLM, commands); the cache type has no flag, so it goes to a file.
+fn tensorrt_llm(server: &Server<'_>, settings: &Settings) -> Result<Launch, EmitError> {
+    let candidate = &server.placement.candidate;
+    if server.pods_per_replica() > 1 {
+        return Err(EmitError::SpansNodes {
+            workload: server.serve.name.clone(),
+            engine: server.engine.id.clone(),
+            nodes: server.pods_per_replica(),
+        });
+    }
+    let args = vec![
+        settings.model.clone(),
+        flag("host", "0.0.0.0"),
+        flag("port", HTTP_PORT),
+        flag("tp_size", candidate.tensor),
+        flag("pp_size", candidate.pipeline),
+        flag("max_seq_len", settings.context),
+        flag("max_batch_size", candidate.max_sequences),
+        flag("max_num_tokens", candidate.step_tokens),
+        flag("kv_cache_free_gpu_memory_fraction", decimal(server.engine.memory_utilization)),
+        flag("extra_llm_api_options", format!("{OPTIONS_DIR}/{OPTIONS_FILE}")),
+    ];
+    let cache = settings.cache.map_or("auto", Precision::word);
+    let options = format!("return_perf_metrics: true\nkv_cache_config:\n  dtype: {cache}\n");
+    Ok(Launch { command: words(["trtllm-serve"]), args, worker: None, options: Some(options) })
+}
+
+/// Returns a word that the shell takes as it is, quoted where it holds anything but plain characters.
+fn shell_word(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(is_before("0.10.1", (0, 11)));
+        assert!(is_before("v0.9.0", (0, 11)));
+        assert!(!is_before("0.33.0", (0, 11)));
+        assert!(!is_before("1.2", (0, 11)));
+        assert!(!is_before("nightly", (0, 11)));
+    }
+
+    #[test]
+    fn a_shell_cannot_be_tricked_by_a_model_name() {
+        assert_eq!(shell_word("meta-llama/Llama-3.1-70B"), "meta-llama/Llama-3.1-70B");
+        assert_eq!(shell_word("a; rm -rf /"), "'a; rm -rf /'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+    }
+}

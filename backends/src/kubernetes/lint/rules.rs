@@ -1,0 +1,343 @@
+//! The rules, one function each: a view and all views in, messages out.
+
+use super::view::{View, bytes, number, selects};
+use crate::kubernetes::object::is_dns_label;
+use serde_json::Value;
+
+/// A rule: what it finds in one manifest, seen among all.
+type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
+
+/// Every rule with its name.
+pub(super) const ALL: [(&str, Check); 13] = [
+    ("L3", accelerators_are_whole_and_equal),
+    ("L4", rollouts_fit_and_wait_for_loading),
+    ("L6", replicas_have_one_owner),
+    ("L10", groups_hold_their_ranks),
+    ("E2", budgets_allow_a_drain),
+    ("E3", shared_memory_is_there_and_counted),
+    ("image-tag", images_name_a_version),
+    ("no-secret", no_secret_is_written),
+    ("dns-label", names_are_labels),
+    ("selector-matches", selectors_select_something),
+    ("autoscaler-target", autoscalers_have_a_target),
+    ("dns-egress", pods_may_resolve_names),
+    ("block-style", documents_do_not_look_like_json),
+];
+
+/// L3: extended resources are integers, and requests equal limits.
+fn accelerators_are_whole_and_equal(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    let mut messages = Vec::new();
+    for container in view.containers() {
+        let resources = &container["resources"];
+        let (requests, limits) = (&resources["requests"], &resources["limits"]);
+        let names = |list: &Value| -> Vec<String> {
+            list.as_object()
+                .map(|map| map.keys().filter(|key| key.contains('/')).cloned().collect())
+                .unwrap_or_default()
+        };
+        let mut all = names(limits);
+        all.extend(names(requests));
+        all.sort();
+        all.dedup();
+        for name in all {
+            if requests.get(&name) != limits.get(&name) {
+                messages.push(format!("requests of {name} must equal its limits"));
+            }
+            if limits.get(&name).is_some_and(|limit| number(limit).is_none_or(|count| count == 0)) {
+                messages.push(format!("{name} must be a whole number above 0"));
+            }
+        }
+    }
+    messages
+}
+
+/// L4: no surge where accelerators are planned, and deadlines above the time that loading may take.
+fn rollouts_fit_and_wait_for_loading(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    let mut messages = Vec::new();
+    let spec = view.spec();
+    let rollout = match view.kind() {
+        "Deployment" => &spec["strategy"]["rollingUpdate"],
+        "LeaderWorkerSet" => &spec["rolloutStrategy"]["rollingUpdateConfiguration"],
+        _ => return messages,
+    };
+    if number(&rollout["maxSurge"]) != Some(0) {
+        messages.push("maxSurge must be 0: every accelerator is planned".to_owned());
+    }
+    let budgets = view.containers().into_iter().filter_map(|container| {
+        let probe = &container["startupProbe"];
+        Some(number(&probe["periodSeconds"])? * number(&probe["failureThreshold"])?)
+    });
+    match budgets.max() {
+        None => messages.push("a startupProbe must give weights the time to load".to_owned()),
+        Some(budget) if view.kind() == "Deployment" => {
+            if number(&spec["progressDeadlineSeconds"]).is_none_or(|deadline| deadline <= budget) {
+                messages.push(format!(
+                    "progressDeadlineSeconds must be above the {budget} s that a start may take"
+                ));
+            }
+        }
+        Some(_) => {}
+    }
+    messages
+}
+
+/// L6: what an autoscaler scales states no replicas, and what it does not states them.
+fn replicas_have_one_owner(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    if !view.is_workload() {
+        return Vec::new();
+    }
+    let stated = view.spec().get("replicas").is_some();
+    match (view.autoscaler(all), stated) {
+        (Some(_), true) => vec!["spec.replicas must be absent: the autoscaler owns it".to_owned()],
+        (None, false) => vec!["spec.replicas must be stated: nothing else sets it".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// L10: a group has as many pods as its ranks need.
+fn groups_hold_their_ranks(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    if view.kind() != "LeaderWorkerSet" {
+        return Vec::new();
+    }
+    let size = number(&view.spec()["leaderWorkerTemplate"]["size"]).unwrap_or(0);
+    if size == 0 {
+        return vec!["size must be at least 1".to_owned()];
+    }
+    let containers = view.containers();
+    let per_pod = containers.first().and_then(|container| {
+        let limits = container["resources"]["limits"].as_object()?;
+        limits.iter().find(|(name, _)| name.contains('/')).and_then(|(_, limit)| number(limit))
+    });
+    let text = containers.first().map(|container| container["args"].to_string()).unwrap_or_default();
+    let ranks = argument(&text, &["tensor-parallel-size", "tp-size"])
+        .zip(argument(&text, &["pipeline-parallel-size", "pp-size"]))
+        .map(|(tensor, pipeline)| tensor * pipeline);
+    match (ranks, per_pod) {
+        (Some(ranks), Some(per_pod)) if ranks == size * per_pod => Vec::new(),
+        (Some(ranks), Some(per_pod)) => {
+            vec![format!("{size} pods with {per_pod} accelerators do not hold {ranks} ranks one to one")]
+        }
+        _ => vec!["ranks or accelerators of a pod are not stated".to_owned()],
+    }
+}
+
+/// Returns the number of `--name=N` for the first of the names that is there.
+fn argument(text: &str, names: &[&str]) -> Option<u64> {
+    names.iter().find_map(|name| {
+        let rest = text.split(&format!("--{name}=")).nth(1)?;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    })
+}
+
+/// E2: a disruption budget leaves at least one pod that may be evicted, at the fewest replicas too.
+fn budgets_allow_a_drain(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    if view.kind() != "PodDisruptionBudget" {
+        return Vec::new();
+    }
+    let targets = selected_workloads(view, &view.spec()["selector"], all);
+    if targets.is_empty() {
+        return vec!["the selector selects no pod of any workload".to_owned()];
+    }
+    let replicas: u64 = targets
+        .iter()
+        .map(|target| match target.autoscaler(all) {
+            Some(scaler) => number(&scaler.spec()["minReplicas"]).unwrap_or(1),
+            None => number(&target.spec()["replicas"]).unwrap_or(1),
+        })
+        .sum();
+    let spec = view.spec();
+    let allowed = match (number(&spec["maxUnavailable"]), number(&spec["minAvailable"])) {
+        (Some(unavailable), None) => unavailable,
+        (None, Some(available)) => replicas.saturating_sub(available),
+        _ => 0,
+    };
+    if allowed > 0 {
+        return Vec::new();
+    }
+    vec![format!("no pod may be evicted at {replicas} replicas, so drains hang; use maxUnavailable: 1")]
+}
+
+/// E3: pods with several accelerators have shared memory, and it fits their memory limit.
+fn shared_memory_is_there_and_counted(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    let mut messages = Vec::new();
+    for template in view.templates() {
+        let spec = &template["spec"];
+        let empty = Vec::new();
+        let volumes = spec["volumes"].as_array().unwrap_or(&empty);
+        let memory: Vec<&Value> =
+            volumes.iter().filter(|volume| volume["emptyDir"]["medium"] == "Memory").collect();
+        for container in spec["containers"].as_array().unwrap_or(&empty) {
+            let limits = &container["resources"]["limits"];
+            let several = limits.as_object().is_some_and(|map| {
+                map.iter().any(|(name, limit)| name.contains('/') && number(limit) > Some(1))
+            });
+            let mount = container["volumeMounts"]
+                .as_array()
+                .and_then(|mounts| mounts.iter().find(|mount| mount["mountPath"] == "/dev/shm"));
+            let volume = mount.and_then(|mount| memory.iter().find(|volume| volume["name"] == mount["name"]));
+            match volume {
+                None if several => messages
+                    .push("several accelerators need an emptyDir of medium Memory at /dev/shm".to_owned()),
+                Some(volume) => {
+                    let (size, limit) = (bytes(&volume["emptyDir"]["sizeLimit"]), bytes(&limits["memory"]));
+                    if limit.is_some_and(|limit| size.is_none_or(|size| size >= limit)) {
+                        messages.push(
+                            "shared memory must be smaller than the memory limit that it counts against"
+                                .to_owned(),
+                        );
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    messages
+}
+
+/// Images have a tag or digest, never `latest`.
+fn images_name_a_version(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    let images =
+        view.containers().into_iter().map(|container| container["image"].as_str().unwrap_or_default());
+    images
+        .filter(|image| {
+            let last = image.rsplit('/').next().unwrap_or_default();
+            let tag = last.split('@').next().unwrap_or_default().split_once(':').map(|(_, tag)| tag);
+            let digest = last.contains("@sha256:");
+            tag.is_some_and(|tag| tag == "latest" || tag.is_empty()) || (tag.is_none() && !digest)
+        })
+        .map(|image| format!("image `{image}` names no version"))
+        .collect()
+}
+
+/// No secret is written, nor the value of an environment variable that looks like one.
+fn no_secret_is_written(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    let mut messages = Vec::new();
+    let filled = |field: &str| view.tree[field].as_object().is_some_and(|map| !map.is_empty());
+    if view.kind() == "Secret" && (filled("data") || filled("stringData")) {
+        messages.push("a secret must not be written; refer to it by name".to_owned());
+    }
+    for container in view.containers() {
+        for variable in container["env"].as_array().into_iter().flatten() {
+            let name = variable["name"].as_str().unwrap_or_default();
+            let secret = ["TOKEN", "PASSWORD", "SECRET", "KEY"].iter().any(|word| name.contains(word));
+            if secret && variable.get("value").is_some() {
+                messages.push(format!("the value of {name} must come from a secret by reference"));
+            }
+        }
+    }
+    messages
+}
+
+/// Names of objects and namespaces are DNS labels.
+fn names_are_labels(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    if view.kind() == "Kustomization" {
+        return Vec::new();
+    }
+    let mut names = vec![view.name()];
+    names.extend(view.tree["metadata"].get("namespace").and_then(Value::as_str));
+    let wrong = names.into_iter().filter(|name| !is_dns_label(name));
+    wrong.map(|name| format!("`{name}` is not a DNS label")).collect()
+}
+
+/// Selectors of workloads match their own template; those of services, budgets and monitors match some pod.
+fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    let spec = view.spec();
+    let message = |found: bool, what: &str| if found { Vec::new() } else { vec![what.to_owned()] };
+    match view.kind() {
+        "Deployment" => {
+            let own = &spec["template"]["metadata"]["labels"];
+            let stated = spec["selector"]["matchLabels"].as_object().is_some_and(|map| !map.is_empty());
+            message(
+                stated && selects(&spec["selector"], own),
+                "the selector does not match the labels of the template",
+            )
+        }
+        "Service" => {
+            let selector = serde_json::json!({ "matchLabels": spec["selector"] });
+            message(
+                !selected_workloads(view, &selector, all).is_empty(),
+                "the selector selects no pod of any workload",
+            )
+        }
+        "PodMonitor" | "NetworkPolicy" => {
+            let selector = if view.kind() == "PodMonitor" { &spec["selector"] } else { &spec["podSelector"] };
+            let everything = selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty);
+            let found = everything || !selected_workloads(view, selector, all).is_empty();
+            message(found, "the selector selects no pod of any workload")
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the workloads with a template that a selector selects, in the namespace of a view.
+fn selected_workloads<'b>(view: &View<'_>, selector: &Value, all: &'b [View<'b>]) -> Vec<&'b View<'b>> {
+    all.iter()
+        .filter(|other| other.is_workload() && other.namespace() == view.namespace())
+        .filter(|other| {
+            other.templates().iter().any(|template| selects(selector, &template["metadata"]["labels"]))
+        })
+        .collect()
+}
+
+/// What an autoscaler scales exists, and its bounds are in order.
+fn autoscalers_have_a_target(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    if view.kind() != "HorizontalPodAutoscaler" {
+        return Vec::new();
+    }
+    let (spec, mut messages) = (view.spec(), Vec::new());
+    let target = &spec["scaleTargetRef"];
+    let found = all.iter().any(|other| {
+        other.namespace() == view.namespace()
+            && target["kind"] == other.kind()
+            && target["name"] == other.name()
+            && target["apiVersion"] == other.tree["apiVersion"]
+    });
+    if !found {
+        messages.push(format!("{} {} does not exist", target["kind"], target["name"]));
+    }
+    let (least, most) = (number(&spec["minReplicas"]), number(&spec["maxReplicas"]));
+    if least.is_none() || least == Some(0) || least > most {
+        messages.push("minReplicas must be at least 1 and at most maxReplicas".to_owned());
+    }
+    messages
+}
+
+/// Where egress is denied, each pod may still ask for names, over UDP and TCP.
+fn pods_may_resolve_names(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    let policies: Vec<&View<'_>> = all
+        .iter()
+        .filter(|other| other.kind() == "NetworkPolicy" && other.namespace() == view.namespace())
+        .filter(|policy| {
+            policy.spec()["policyTypes"]
+                .as_array()
+                .is_some_and(|types| types.iter().any(|kind| kind == "Egress"))
+        })
+        .collect();
+    let mut messages = Vec::new();
+    for template in view.templates() {
+        let labels = &template["metadata"]["labels"];
+        let own: Vec<&&View<'_>> =
+            policies.iter().filter(|policy| selects(&policy.spec()["podSelector"], labels)).collect();
+        let open = |protocol: &str| own.iter().any(|policy| opens(policy, protocol));
+        let resolves = open("UDP") && open("TCP");
+        if !own.is_empty() && !resolves {
+            messages.push("egress is denied and no policy allows port 53 over UDP and TCP".to_owned());
+        }
+    }
+    messages
+}
+
+/// Returns whether a policy lets port 53 out over a protocol.
+fn opens(policy: &View<'_>, protocol: &str) -> bool {
+    let rules = policy.spec()["egress"].as_array();
+    rules.into_iter().flatten().filter_map(|rule| rule["ports"].as_array()).flatten().any(|port| {
+        port["protocol"] == protocol && port.get("port").and_then(number).is_some_and(|number| number == 53)
+    })
+}
+
+/// Decoders that look at the first byte take a document starting with `{` for JSON.
+fn documents_do_not_look_like_json(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    let flow = view.flow_line();
+    flow.map(|line| vec![format!("line {line} is not in block style")]).unwrap_or_default()
+}

@@ -1,0 +1,108 @@
+//! A manifest as a tree, with the paths that rules need.
+
+use crate::kubernetes::Manifest;
+use serde_json::Value;
+
+/// One object as it was written.
+pub(super) struct View<'a> {
+    pub(super) path: &'a str,
+    text: &'a str,
+    pub(super) tree: Value,
+}
+
+impl<'a> View<'a> {
+    /// Reads a manifest; the message says why it cannot be read.
+    pub(super) fn of(manifest: &'a Manifest) -> Result<Self, String> {
+        let tree: Value =
+            serde_saphyr::from_str(&manifest.yaml).map_err(|error| format!("not YAML: {error}"))?;
+        if tree.is_object() {
+            Ok(Self { path: &manifest.path, text: &manifest.yaml, tree })
+        } else {
+            Err("not an object".to_owned())
+        }
+    }
+
+    /// Returns the first line that begins a collection in flow style, from 1; empty collections are allowed as values.
+    pub(super) fn flow_line(&self) -> Option<usize> {
+        let begins = |line: &str| {
+            let value = line.trim_start().trim_start_matches("- ");
+            value.starts_with('{') || value.starts_with('[')
+        };
+        self.text.lines().position(begins).map(|line| line + 1)
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        self.tree["kind"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.tree["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.tree["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn spec(&self) -> &Value {
+        &self.tree["spec"]
+    }
+
+    /// Returns the pod templates of a workload; empty for other kinds.
+    pub(super) fn templates(&self) -> Vec<&Value> {
+        let group = &self.spec()["leaderWorkerTemplate"];
+        match self.kind() {
+            "Deployment" => vec![&self.spec()["template"]],
+            "LeaderWorkerSet" => ["leaderTemplate", "workerTemplate"]
+                .into_iter()
+                .map(|name| &group[name])
+                .filter(|template| template.is_object())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the containers of all templates.
+    pub(super) fn containers(&self) -> Vec<&Value> {
+        let lists =
+            self.templates().into_iter().filter_map(|template| template["spec"]["containers"].as_array());
+        lists.flatten().collect()
+    }
+
+    /// Returns whether it makes pods.
+    pub(super) fn is_workload(&self) -> bool {
+        matches!(self.kind(), "Deployment" | "LeaderWorkerSet")
+    }
+
+    /// Returns the autoscaler of a workload.
+    pub(super) fn autoscaler<'b>(&self, all: &'b [View<'_>]) -> Option<&'b View<'b>> {
+        all.iter().find(|view| {
+            view.kind() == "HorizontalPodAutoscaler"
+                && view.namespace() == self.namespace()
+                && view.spec()["scaleTargetRef"]["kind"] == self.kind()
+                && view.spec()["scaleTargetRef"]["name"] == self.name()
+        })
+    }
+}
+
+/// Returns whether a selector by equality (`matchLabels`, absent or empty for all) selects labels.
+pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
+    selector["matchLabels"]
+        .as_object()
+        .is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+}
+
+/// Returns the number that a field holds, as a number or as text.
+pub(super) fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// Returns an amount of memory in bytes, for the suffixes that are emitted.
+pub(super) fn bytes(value: &Value) -> Option<u64> {
+    let text = value.as_str()?;
+    for (suffix, unit) in [("Ti", 1_u64 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)] {
+        if let Some(digits) = text.strip_suffix(suffix) {
+            return digits.parse::<u64>().ok()?.checked_mul(unit);
+        }
+    }
+    text.parse().ok()
+}

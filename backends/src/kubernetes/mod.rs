@@ -1,0 +1,348 @@
+//! What is written so that a Kubernetes cluster runs the plan?
+//!
+//! One pure pass: the services of a blueprint are resolved against the rows that it embeds (`server`), each family
+//! of objects is made from them (one file per family), and the result is checked by rules that no schema holds
+//! (`lint`). Nothing is left to choose here: a number that is not in the blueprint is a constant with its origin.
+//!
+//! It does not know what a cluster holds already, nor when it is applied. No secret is written, only its name.
+
+mod affinity;
+mod container;
+mod disruption;
+mod engine;
+mod lint;
+mod monitoring;
+mod namespace;
+mod network;
+mod object;
+mod pod;
+mod products;
+mod scaling;
+mod server;
+mod service;
+mod workload;
+
+pub use lint::{Lint, lint};
+
+use capstan_types::blueprint::{Blueprint, Status};
+use capstan_types::spec::Kubernetes;
+use object::{Labels, Meta, labels};
+use serde::Serialize;
+use server::Group;
+use thiserror::Error;
+
+/// The order in which objects go to a cluster: each wave stands on those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wave {
+    /// The namespace.
+    Namespace,
+    /// Network policies and configuration: a replica never runs without them.
+    Config,
+    /// What computes.
+    Workload,
+    /// How it is reached.
+    Service,
+    /// How many replicas there are.
+    Scaling,
+    /// What may be taken away from it.
+    Policy,
+    /// How it is watched.
+    Monitoring,
+    /// The list of all files; not an object of the cluster.
+    Index,
+}
+
+/// One file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Where, below the folder asked for, such as `kubernetes/10-chat/deployment.yaml`.
+    pub path: String,
+    /// Kind of the object.
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
+    /// When it is applied.
+    pub wave: Wave,
+    /// The text.
+    pub yaml: String,
+}
+
+/// Something that the manifests cannot say or cannot ensure.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Warning {
+    /// The workload, the site, or the plan.
+    pub subject: String,
+    /// One sentence with a way out.
+    pub message: String,
+}
+
+/// Manifests in the order in which they are applied, with what must be said beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Emitted {
+    /// Files by wave, then by service.
+    pub manifests: Vec<Manifest>,
+    /// What a reader of the manifests must know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why no manifests can be written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The plan does not ask for Kubernetes.
+    #[error("the plan has no `deploy kubernetes` block")]
+    NoDeploy,
+    /// There is nothing to deploy.
+    #[error("the blueprint is infeasible, so there is nothing to deploy")]
+    Infeasible,
+    /// The blueprint does not say which plan it answers.
+    #[error("the blueprint holds no digest of its plan file")]
+    NoPlanDigest,
+    /// A name that Kubernetes refuses.
+    #[error("{what} `{name}` cannot be a DNS label: 1 to 63 of a-z, 0-9 and `-`, none at an end")]
+    NotALabel {
+        /// What has the name.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Two objects would have one name.
+    #[error("two workloads need the name `{name}`; rename one")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+    /// A row that the blueprint must embed is absent.
+    #[error("the blueprint embeds no {kind} `{name}`")]
+    Missing {
+        /// What it is.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A service without replicas.
+    #[error("`{workload}` has no replica at any hour")]
+    NoReplicas {
+        /// The workload.
+        workload: String,
+    },
+    /// An engine whose command line is not known.
+    #[error(
+        "`{workload}` runs on engine `{engine}`, whose command line is unknown (known: vllm, sglang, trtllm)"
+    )]
+    UnknownEngine {
+        /// The workload.
+        workload: String,
+        /// The engine.
+        engine: String,
+    },
+    /// An engine row without a fixed version.
+    #[error("engine `{engine}` has the image tag `{tag}`, which names no version")]
+    FloatingTag {
+        /// The engine.
+        engine: String,
+        /// The tag.
+        tag: String,
+    },
+    /// A cache format that the engine does not have.
+    #[error("`{workload}` keeps its cache in {precision}, which engine `{engine}` cannot")]
+    UnsupportedCache {
+        /// The workload.
+        workload: String,
+        /// The engine.
+        engine: String,
+        /// The format.
+        precision: &'static str,
+    },
+    /// An engine that is not emitted over several nodes.
+    #[error("a replica of `{workload}` spans {nodes} nodes, which is not emitted for engine `{engine}`")]
+    SpansNodes {
+        /// The workload.
+        workload: String,
+        /// The engine.
+        engine: String,
+        /// Nodes of one replica.
+        nodes: u32,
+    },
+    /// Parallelism that does not match the machines.
+    #[error(
+        "`{workload}`: {tensor} × {pipeline} ranks do not fill {accelerators} accelerators on {nodes} nodes of {per_node}"
+    )]
+    Uneven {
+        /// The workload.
+        workload: String,
+        /// Tensor parallel ranks.
+        tensor: u32,
+        /// Pipeline stages.
+        pipeline: u32,
+        /// Accelerators of one replica.
+        accelerators: u32,
+        /// Nodes of one replica.
+        nodes: u32,
+        /// Accelerators of one node.
+        per_node: u32,
+    },
+    /// An object could not be written as YAML; a bug of ours.
+    #[error("an object has no YAML form: {0}")]
+    Yaml(String),
+    /// The result breaks a rule that it must keep; a bug of ours.
+    #[error("the manifests break their own rules: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Lints(Vec<Lint>),
+}
+
+/// What every object shares: whose it is and what it follows from.
+struct Frame<'a> {
+    blueprint: &'a Blueprint,
+    deploy: &'a Kubernetes,
+    plan: String,
+    digest: &'a str,
+}
+
+impl Frame<'_> {
+    /// Returns metadata of a namespaced object.
+    fn meta(&self, name: &str, wave: Wave, own: &Labels) -> Meta {
+        Meta { namespace: Some(self.deploy.namespace.clone()), ..self.cluster_meta(name, wave, own) }
+    }
+
+    /// Returns metadata of an object outside any namespace.
+    fn cluster_meta(&self, name: &str, wave: Wave, own: &Labels) -> Meta {
+        let mut all = own.clone();
+        all.extend(labels([("app.kubernetes.io/managed-by", "capstan"), ("capstan.dev/plan", &self.plan)]));
+        let annotations = labels([
+            ("capstan.dev/plan-sha256", self.digest),
+            ("capstan.dev/wave", &(wave as u32).to_string()),
+        ]);
+        Meta { name: name.to_owned(), namespace: None, labels: all, annotations }
+    }
+}
+
+/// The files so far, and what must be said beside them.
+struct Files {
+    plan: String,
+    manifests: Vec<Manifest>,
+    warnings: Vec<Warning>,
+}
+
+impl Files {
+    /// Adds what must be said about a subject.
+    fn warn(&mut self, subject: &str, message: String) {
+        self.warnings.push(Warning { subject: subject.to_owned(), message });
+    }
+
+    /// Adds the file of one object; `note` says in its header what it is for.
+    fn add<T: Serialize>(
+        &mut self,
+        wave: Wave,
+        folder: &str,
+        (kind, name): (&str, &str),
+        note: &str,
+        object: &T,
+    ) -> Result<(), EmitError> {
+        let header = [
+            format!("{kind} `{name}`: {note}"),
+            format!("Written by capstan from plan `{}`; change the plan, not this file.", self.plan),
+        ];
+        let yaml = object::to_yaml(&header, object)?;
+        let path = format!("kubernetes/{folder}/{}.yaml", file_stem(kind, folder, name));
+        self.manifests.push(Manifest { path, kind: kind.to_owned(), name: name.to_owned(), wave, yaml });
+        Ok(())
+    }
+}
+
+/// Returns the file name of an object: its kind, with its name where that is not the folder's.
+fn file_stem(kind: &str, folder: &str, name: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    match folder.split_once('-') {
+        Some((_, service)) if service == name || kind == "namespace" => kind,
+        Some((_, service)) => {
+            let rest = name.strip_prefix(service).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name);
+            format!("{kind}-{rest}")
+        }
+        None => kind,
+    }
+}
+
+/// Returns the manifests that run the services of a blueprint.
+///
+/// Deterministic: the same blueprint gives the same bytes. An infeasible blueprint and a plan without a
+/// `deploy kubernetes` block are errors; what cannot be ensured is a warning beside the manifests.
+pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
+    let deploy = blueprint.inputs.spec.deploy.as_ref().ok_or(EmitError::NoDeploy)?;
+    if blueprint.status == Status::Infeasible {
+        return Err(EmitError::Infeasible);
+    }
+    if !object::is_dns_label(&deploy.namespace) {
+        return Err(EmitError::NotALabel { what: "namespace", name: deploy.namespace.clone() });
+    }
+    let digest =
+        blueprint.inputs.files.iter().find(|file| file.role == "plan").ok_or(EmitError::NoPlanDigest)?;
+    let frame =
+        Frame { blueprint, deploy, plan: object::slug(&blueprint.inputs.spec.name), digest: &digest.sha256 };
+    let groups = server::resolve(blueprint)?;
+    let mut files =
+        Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
+    namespace::add(&frame, &mut files)?;
+    for group in &groups {
+        add_group(&frame, group, &mut files)?;
+    }
+    files.manifests.sort_by_key(|manifest| manifest.wave);
+    files.manifests.push(namespace::index(&files.manifests)?);
+    files.warnings.sort();
+    files.warnings.dedup();
+    let broken = lint(&files.manifests);
+    if broken.is_empty() {
+        Ok(Emitted { manifests: files.manifests, warnings: files.warnings })
+    } else {
+        Err(EmitError::Lints(broken))
+    }
+}
+
+/// Adds everything that one service needs.
+fn add_group(frame: &Frame<'_>, group: &Group<'_>, files: &mut Files) -> Result<(), EmitError> {
+    let folder = format!("10-{}", group.name);
+    network::add(frame, group, &folder, files)?;
+    for server in &group.servers {
+        workload::add(frame, server, &folder, files)?;
+        scaling::add(frame, server, &folder, files)?;
+        disruption::add(frame, server, &folder, files)?;
+    }
+    service::add(frame, group, &folder, files)?;
+    if frame.deploy.monitoring {
+        monitoring::add(frame, group, &folder, files)?;
+    }
+    Ok(())
+}
+
+/// Returns what must be said about the plan as a whole.
+fn plan_warnings(blueprint: &Blueprint) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |subject: &str, message: String| {
+        warnings.push(Warning { subject: subject.to_owned(), message });
+    };
+    let plan = &blueprint.inputs.spec.name;
+    if blueprint.status == Status::Violated {
+        warn(plan, "the blueprint does not hold every requirement; its manifests do not either".to_owned());
+    }
+    for training in &blueprint.trainings {
+        let message =
+            "training is planned and priced, but no manifest is written for it yet; start it by hand";
+        warn(&training.workload, message.to_owned());
+    }
+    let mut sites: Vec<&str> = blueprint
+        .services
+        .iter()
+        .flat_map(|service| &service.placements)
+        .map(|placed| placed.site.as_str())
+        .collect();
+    sites.sort_unstable();
+    sites.dedup();
+    if sites.len() > 1 {
+        let message = format!(
+            "the manifests assume one cluster over {}; with one cluster each, apply there only what has the label `capstan.dev/site` of that site or none",
+            sites.join(", ")
+        );
+        warn(plan, message);
+    }
+    warnings
+}

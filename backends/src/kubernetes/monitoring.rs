@@ -1,0 +1,260 @@
+//! How is the service watched? With the service levels that were planned and simulated, on the engine's own metrics.
+//!
+//! Objects of the Prometheus operator. It does not know which labels an installation selects rules by.
+
+use super::engine::Family;
+use super::object::{Labels, Object, Selector, decimal, labels};
+use super::server::Group;
+use super::{EmitError, Files, Frame, Warning, Wave};
+use capstan_types::blueprint::Blueprint;
+use capstan_types::spec::Slo;
+use serde::Serialize;
+
+/// `monitoring.coreos.com/v1.PodMonitorSpec`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MonitorSpec {
+    selector: Selector,
+    pod_metrics_endpoints: Vec<Endpoint>,
+}
+
+/// `monitoring.coreos.com/v1.PodMetricsEndpoint`.
+#[derive(Debug, Clone, Serialize)]
+struct Endpoint {
+    port: &'static str,
+    path: &'static str,
+    interval: &'static str,
+}
+
+/// `monitoring.coreos.com/v1.PrometheusRuleSpec`.
+#[derive(Debug, Clone, Serialize)]
+struct RuleSpec {
+    groups: Vec<RuleGroup>,
+}
+
+/// `monitoring.coreos.com/v1.RuleGroup`.
+#[derive(Debug, Clone, Serialize)]
+struct RuleGroup {
+    name: String,
+    rules: Vec<Alert>,
+}
+
+/// `monitoring.coreos.com/v1.Rule` that alerts.
+#[derive(Debug, Clone, Serialize)]
+struct Alert {
+    alert: String,
+    expr: String,
+    #[serde(rename = "for")]
+    hold: &'static str,
+    labels: Labels,
+    annotations: Labels,
+}
+
+/// A pair of windows over which the error budget burns too fast.
+///
+/// Google, Site Reliability Workbook, chapter 5: 2 % of a 30-day budget in one hour is a rate of 14.4, 5 % in six
+/// hours one of 6; the short window ends the alert soon after the cause.
+struct Burn {
+    suffix: &'static str,
+    rate: f64,
+    long: &'static str,
+    short: &'static str,
+    severity: &'static str,
+}
+
+const BURNS: [Burn; 2] = [
+    Burn { suffix: "FastBurn", rate: 14.4, long: "1h", short: "5m", severity: "page" },
+    Burn { suffix: "SlowBurn", rate: 6.0, long: "6h", short: "30m", severity: "ticket" },
+];
+
+/// Everything that the rules of one service share.
+struct Watch<'a> {
+    family: Family,
+    /// Version of the engine: metrics were renamed.
+    version: &'a str,
+    /// The matcher of its series.
+    matcher: String,
+    /// Beginning of the names of its alerts.
+    prefix: String,
+    workload: &'a str,
+}
+
+/// Adds the scrape and the rules of a service.
+pub(super) fn add(
+    frame: &Frame<'_>,
+    group: &Group<'_>,
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let Some(first) = group.servers.first() else { return Ok(()) };
+    let family = first.family;
+    let endpoint = Endpoint { port: "http", path: family.metrics_path(), interval: "15s" };
+    let monitor = Object {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "PodMonitor",
+        metadata: frame.meta(&group.name, Wave::Monitoring, &group.labels()),
+        spec: MonitorSpec {
+            selector: Selector::of(&group.answering()),
+            pod_metrics_endpoints: vec![endpoint],
+        },
+    };
+    let note = "metrics of every pod that answers.";
+    files.add(Wave::Monitoring, folder, ("PodMonitor", &group.name), note, &monitor)?;
+    let watch = Watch {
+        family,
+        version: &first.engine.version,
+        // The operator names the job of a PodMonitor `namespace/name`.
+        matcher: format!("job=\"{}/{}\"", frame.deploy.namespace, group.name),
+        prefix: camel(&group.name),
+        workload: &group.serve.name,
+    };
+    let mut rules: Vec<Alert> = Vec::new();
+    for slo in &group.serve.slos {
+        rules.push(watch.missed(slo, frame.blueprint));
+        rules.extend(watch.burns(slo, &mut files.warnings));
+    }
+    rules.push(watch.replicas(group));
+    rules.extend(watch.demand(frame.blueprint));
+    let object = Object {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "PrometheusRule",
+        metadata: frame.meta(&group.name, Wave::Monitoring, &group.labels()),
+        spec: RuleSpec { groups: vec![RuleGroup { name: format!("{}-service-levels", group.name), rules }] },
+    };
+    let note = "alerts on the service levels that were planned, and on what the plan rests on.";
+    files.add(Wave::Monitoring, folder, ("PrometheusRule", &group.name), note, &object)
+}
+
+impl Watch<'_> {
+    fn alert(&self, name: &str, expr: String, severity: &str, summary: String, seen: String) -> Alert {
+        let mut annotations = labels([("summary", &summary)]);
+        if !seen.is_empty() {
+            annotations.insert("planned".to_owned(), seen);
+        }
+        Alert {
+            alert: format!("{}{name}", self.prefix),
+            expr,
+            hold: "5m",
+            labels: labels([("severity", severity), ("workload", self.workload)]),
+            annotations,
+        }
+    }
+
+    /// Returns the alert on a percentile above its target.
+    fn missed(&self, slo: &Slo, blueprint: &Blueprint) -> Alert {
+        let histogram = self.family.histogram(slo.metric, self.version);
+        let (quantile, target) = (decimal(f64::from(slo.per_mille) / 1000.0), decimal(slo.target.get()));
+        let expr = format!(
+            "histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{}}}[5m]))) > {target}",
+            self.matcher
+        );
+        let level = format!("{} {}", slo.metric.word(), slo.percentile_word());
+        let seen = blueprint
+            .verdicts
+            .iter()
+            .filter(|verdict| {
+                verdict.workload == self.workload
+                    && verdict.metric == slo.metric
+                    && verdict.per_mille == slo.per_mille
+            })
+            .map(|verdict| format!("simulated {} s at {}", decimal(verdict.seen.get()), verdict.site))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let summary = format!("{level} of {} is above {target} s", self.workload);
+        self.alert(&format!("{}Missed", level_name(slo)), expr, "ticket", summary, seen)
+    }
+
+    /// Returns the alerts on a budget that burns too fast, where the engine counts requests below a bound near the
+    /// target and where the burn can be told from every request failing.
+    fn burns(&self, slo: &Slo, warnings: &mut Vec<Warning>) -> Vec<Alert> {
+        let target = slo.target.get();
+        let Some(bound) = self.family.buckets(slo.metric).iter().copied().rfind(|&bound| bound <= target)
+        else {
+            return Vec::new();
+        };
+        if bound < target {
+            let message = format!(
+                "the engine counts {} up to {bound} s and not to {} s, so burn alerts take the tighter bound",
+                slo.metric.word(),
+                decimal(target)
+            );
+            warnings.push(Warning { subject: self.workload.to_owned(), message });
+        }
+        let budget = f64::from(1000 - slo.per_mille.min(1000)) / 1000.0;
+        let burns = BURNS.iter().filter(|burn| burn.rate * budget < 1.0);
+        burns
+            .map(|burn| {
+                let limit = decimal(burn.rate * budget);
+                let (long, short) = (self.over(slo, bound, burn.long), self.over(slo, bound, burn.short));
+                let expr = format!("{long} > {limit} and {short} > {limit}");
+                let summary = format!(
+                    "{} burns its budget for {} {} at {} times the rate that lasts 30 days",
+                    self.workload,
+                    slo.metric.word(),
+                    slo.percentile_word(),
+                    decimal(burn.rate)
+                );
+                self.alert(
+                    &format!("{}{}", level_name(slo), burn.suffix),
+                    expr,
+                    burn.severity,
+                    summary,
+                    String::new(),
+                )
+            })
+            .collect()
+    }
+
+    /// Returns the share of requests above a bound. Bounds are written as the engine's client library does (`1.0`).
+    fn over(&self, slo: &Slo, bound: f64, window: &str) -> String {
+        let (histogram, matcher) = (self.family.histogram(slo.metric, self.version), &self.matcher);
+        format!(
+            "(1 - sum(rate({histogram}_bucket{{{matcher},le=\"{bound:?}\"}}[{window}])) / sum(rate({histogram}_count{{{matcher}}}[{window}])))"
+        )
+    }
+
+    /// Returns the alert on fewer replicas than are planned for the quietest hour.
+    fn replicas(&self, group: &Group<'_>) -> Alert {
+        let fewest: u32 = group.servers.iter().map(|server| server.fewest()).sum();
+        let expr = format!("(sum(up{{{}}}) or vector(0)) < {fewest}", self.matcher);
+        let summary = format!("fewer than {fewest} replicas of {} answer", self.workload);
+        self.alert("ReplicasBelowPlan", expr, "page", summary, format!("{fewest} at the quietest hour"))
+    }
+
+    /// Returns the alert on more requests than were planned for.
+    fn demand(&self, blueprint: &Blueprint) -> Option<Alert> {
+        let curve = blueprint.demand.iter().find(|curve| curve.workload == self.workload)?;
+        let peak = curve.rates.iter().flatten().copied().max_by(f64::total_cmp).filter(|&peak| peak > 0.0)?;
+        let expr = format!(
+            "sum(rate({}{{{}}}[10m])) > {}",
+            self.family.finished_metric(),
+            self.matcher,
+            decimal(peak)
+        );
+        let summary = format!("{} gets more requests than it is planned for", self.workload);
+        Some(self.alert(
+            "DemandAbovePlan",
+            expr,
+            "ticket",
+            summary,
+            format!("{} requests/s at most", decimal(peak)),
+        ))
+    }
+}
+
+/// Returns the part of an alert's name that says which service level it is about.
+fn level_name(slo: &Slo) -> String {
+    camel(&format!("{}-{}", slo.metric.word(), slo.percentile_word()))
+}
+
+/// Returns a name with `-` in camel case.
+fn camel(name: &str) -> String {
+    name.split('-')
+        .map(|part| {
+            let mut letters = part.chars();
+            letters
+                .next()
+                .map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        })
+        .collect()
+}

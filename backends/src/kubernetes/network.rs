@@ -1,0 +1,149 @@
+//! Who may talk to whom?
+//!
+//! Everything is denied, then exactly this is allowed: names (53, UDP and TCP) for all; to the pods that answer, their
+//! clients and the scraper; from pods to the model store; and where a replica spans nodes, all TCP between the pods of
+//! its service, since collectives use random ports and one closed port hangs the job.
+
+use super::engine::HTTP_PORT;
+use super::namespace::common;
+use super::object::{Labels, Object, Port, Selector, labels};
+use super::server::Group;
+use super::{EmitError, Files, Frame, Wave};
+use serde::Serialize;
+
+/// Namespace of the scraper; kube-prometheus uses this name.
+const SCRAPER: &str = "monitoring";
+
+/// Link-local addresses, at which nodes answer for names where they cache them (NodeLocal DNSCache, Cloud DNS).
+const LINK_LOCAL: &str = "169.254.0.0/16";
+
+/// `networking.k8s.io/v1.NetworkPolicySpec`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicySpec {
+    pod_selector: Selector,
+    policy_types: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ingress: Vec<Rule>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    egress: Vec<Rule>,
+}
+
+/// `NetworkPolicyIngressRule` and `NetworkPolicyEgressRule`.
+#[derive(Debug, Clone, Serialize)]
+struct Rule {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    from: Vec<Peer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    to: Vec<Peer>,
+    ports: Vec<PolicyPort>,
+}
+
+/// `NetworkPolicyPeer`.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Peer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_block: Option<Block>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace_selector: Option<Selector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_selector: Option<Selector>,
+}
+
+/// `IPBlock`.
+#[derive(Debug, Clone, Serialize)]
+struct Block {
+    cidr: &'static str,
+}
+
+/// `NetworkPolicyPort`; without a number it is every port.
+#[derive(Debug, Clone, Serialize)]
+struct PolicyPort {
+    protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<Port>,
+}
+
+impl Peer {
+    fn namespace(wanted: &Labels) -> Self {
+        Self { namespace_selector: Some(Selector::of(wanted)), ..Self::default() }
+    }
+
+    fn pods(wanted: &Labels) -> Self {
+        Self { pod_selector: Some(Selector::of(wanted)), ..Self::default() }
+    }
+
+    fn addresses(cidr: &'static str) -> Self {
+        Self { ip_block: Some(Block { cidr }), ..Self::default() }
+    }
+}
+
+fn port(protocol: &'static str, number: u16) -> PolicyPort {
+    PolicyPort { protocol, port: Some(Port::Number(number)) }
+}
+
+fn policy(metadata: super::object::Meta, spec: PolicySpec) -> Object<PolicySpec> {
+    Object { api_version: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata, spec }
+}
+
+/// Adds what holds for all pods of the namespace.
+pub(super) fn add_defaults(frame: &Frame<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
+    let deny = PolicySpec {
+        pod_selector: Selector::default(),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress: Vec::new(),
+        egress: Vec::new(),
+    };
+    let object = policy(frame.meta("default-deny", Wave::Config, &common()), deny);
+    let note = "nothing is allowed unless another policy allows it.";
+    files.add(Wave::Config, folder, ("NetworkPolicy", "default-deny"), note, &object)?;
+    let names = Rule {
+        from: Vec::new(),
+        to: vec![Peer::namespace(&Labels::new()), Peer::addresses(LINK_LOCAL)],
+        ports: vec![port("UDP", 53), port("TCP", 53)],
+    };
+    let allow = PolicySpec {
+        pod_selector: Selector::default(),
+        policy_types: vec!["Egress"],
+        ingress: Vec::new(),
+        egress: vec![names],
+    };
+    let object = policy(frame.meta("allow-dns", Wave::Config, &common()), allow);
+    let note = "names can be resolved, at pods of the cluster or at a cache on the node.";
+    files.add(Wave::Config, folder, ("NetworkPolicy", "allow-dns"), note, &object)
+}
+
+/// Adds what the pods of one service may do.
+pub(super) fn add(
+    frame: &Frame<'_>,
+    group: &Group<'_>,
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let clients = labels([("capstan.dev/clients-of", &frame.deploy.namespace)]);
+    let mut peers = vec![Peer::namespace(&clients)];
+    if frame.deploy.monitoring || group.servers.iter().any(super::scaling::has_autoscaler) {
+        peers.push(Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)])));
+    }
+    let mut ingress = vec![Rule { from: peers, to: Vec::new(), ports: vec![port("TCP", HTTP_PORT)] }];
+    let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+    let mut egress = vec![Rule { from: Vec::new(), to: store, ports: vec![port("TCP", 443)] }];
+    if group.spans_nodes() {
+        let every = || vec![PolicyPort { protocol: "TCP", port: None }];
+        ingress.push(Rule { from: vec![Peer::pods(&group.labels())], to: Vec::new(), ports: every() });
+        egress.push(Rule { from: Vec::new(), to: vec![Peer::pods(&group.labels())], ports: every() });
+    }
+    let spec = PolicySpec {
+        pod_selector: Selector::of(&group.labels()),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress,
+        egress,
+    };
+    let object = policy(frame.meta(&group.name, Wave::Config, &group.labels()), spec);
+    let note = format!(
+        "clients are pods of namespaces labelled capstan.dev/clients-of={}; out goes only HTTPS to the model store.",
+        frame.deploy.namespace
+    );
+    files.add(Wave::Config, folder, ("NetworkPolicy", &group.name), &note, &object)
+}

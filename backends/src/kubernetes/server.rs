@@ -1,0 +1,305 @@
+//! Which rows of the blueprint does each Deployment stand on?
+//!
+//! Resolves every placement of every service to the rows it names, and gives each a name that Kubernetes accepts.
+//! It writes nothing.
+
+use super::EmitError;
+use super::engine::Family;
+use super::object::{Labels, is_dns_label, labels, slug};
+use capstan_types::blueprint::{Blueprint, Placement, Service};
+use capstan_types::catalog::Engine;
+use capstan_types::hardware::{Accelerator, NodeShape};
+use capstan_types::model::Model;
+use capstan_types::spec::{Serve, Site};
+
+/// The longest name of a workload object; its controllers add up to eleven characters to those of pods.
+const LONGEST_NAME: usize = 52;
+
+/// One service: all placements of one workload, reached under one name.
+pub(super) struct Group<'a> {
+    /// The workload's name as a DNS label.
+    pub(super) name: String,
+    pub(super) serve: &'a Serve,
+    pub(super) servers: Vec<Server<'a>>,
+}
+
+/// One placement: replicas of one candidate at one site.
+pub(super) struct Server<'a> {
+    /// Name of its Deployment or LeaderWorkerSet.
+    pub(super) name: String,
+    /// Name of its group.
+    pub(super) group: String,
+    pub(super) serve: &'a Serve,
+    pub(super) placement: &'a Placement,
+    pub(super) model: &'a Model,
+    pub(super) engine: &'a Engine,
+    pub(super) family: Family,
+    pub(super) shape: &'a NodeShape,
+    pub(super) accelerator: &'a Accelerator,
+    pub(super) site: &'a Site,
+}
+
+/// What a pod of a service does: answers requests, or works for the one that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Server,
+    Worker,
+}
+
+impl Role {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+impl Group<'_> {
+    /// Returns the labels that every object of the service carries.
+    pub(super) fn labels(&self) -> Labels {
+        labels([("app.kubernetes.io/name", &self.name)])
+    }
+
+    /// Returns the labels of the pods that answer.
+    pub(super) fn answering(&self) -> Labels {
+        labels([
+            ("app.kubernetes.io/name", self.name.as_str()),
+            ("app.kubernetes.io/component", Role::Server.word()),
+        ])
+    }
+
+    /// Returns whether a replica anywhere spans nodes.
+    pub(super) fn spans_nodes(&self) -> bool {
+        self.servers.iter().any(|server| server.pods_per_replica() > 1)
+    }
+}
+
+impl Server<'_> {
+    /// Returns the pods of one replica: one per node.
+    pub(super) fn pods_per_replica(&self) -> u32 {
+        self.placement.candidate.nodes_per_replica.max(1)
+    }
+
+    /// Returns the accelerators of one pod.
+    pub(super) fn accelerators_per_pod(&self) -> u32 {
+        self.placement.candidate.accelerators / self.pods_per_replica()
+    }
+
+    /// Returns the fewest replicas at any hour of the horizon, at least one.
+    pub(super) fn fewest(&self) -> u32 {
+        self.placement.replicas.iter().flatten().copied().min().unwrap_or(0).max(1)
+    }
+
+    /// Returns the most replicas at any hour of the horizon.
+    pub(super) fn most(&self) -> u32 {
+        self.placement.peak_replicas()
+    }
+
+    /// Returns whether the number of replicas follows the load.
+    pub(super) fn scales(&self) -> bool {
+        self.fewest() < self.most()
+    }
+
+    /// Returns the labels that every object of the placement carries.
+    pub(super) fn labels(&self) -> Labels {
+        let mut all = self.instance();
+        all.insert("capstan.dev/site".to_owned(), slug(&self.site.name));
+        all
+    }
+
+    /// Returns the labels that tell its pods from all others.
+    pub(super) fn instance(&self) -> Labels {
+        labels([("app.kubernetes.io/name", &self.group), ("app.kubernetes.io/instance", &self.name)])
+    }
+
+    /// Returns the labels of its pods of one role.
+    pub(super) fn pod_labels(&self, role: Role) -> Labels {
+        let mut all = self.labels();
+        all.insert("app.kubernetes.io/component".to_owned(), role.word().to_owned());
+        all
+    }
+
+    /// Returns API version and kind of the object that makes its pods.
+    pub(super) fn controller(&self) -> (&'static str, &'static str) {
+        if self.pods_per_replica() > 1 {
+            ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet")
+        } else {
+            ("apps/v1", "Deployment")
+        }
+    }
+
+    /// Returns the longest request, in tokens of prompt and of output.
+    pub(super) fn longest_request(&self) -> (f64, f64) {
+        (self.serve.load.prompt.quantile(1.0), self.serve.load.output.quantile(1.0))
+    }
+}
+
+/// Returns every service with its rows, in the order of the blueprint.
+pub(super) fn resolve(blueprint: &Blueprint) -> Result<Vec<Group<'_>>, EmitError> {
+    let groups: Vec<Group<'_>> =
+        blueprint.services.iter().map(|service| group(blueprint, service)).collect::<Result<_, _>>()?;
+    let mut names: Vec<&str> = Vec::new();
+    for group in &groups {
+        let mut own: Vec<&str> = group.servers.iter().map(|server| server.name.as_str()).collect();
+        own.push(&group.name);
+        own.dedup();
+        if let Some(name) = own.iter().find(|name| names.contains(name)) {
+            return Err(EmitError::SameName { name: (*name).to_owned() });
+        }
+        names.extend(own);
+    }
+    Ok(groups)
+}
+
+fn group<'a>(blueprint: &'a Blueprint, service: &'a Service) -> Result<Group<'a>, EmitError> {
+    let name = service.workload.to_ascii_lowercase().replace('_', "-");
+    if !is_dns_label(&name)
+        || name.len() > LONGEST_NAME
+        || !name.starts_with(|first: char| first.is_ascii_lowercase())
+    {
+        return Err(EmitError::NotALabel { what: "workload", name: service.workload.clone() });
+    }
+    let spec = &blueprint.inputs.spec;
+    let serve = found(
+        "workload",
+        &service.workload,
+        spec.serves.iter().find(|serve| serve.name == service.workload),
+    )?;
+    let placements: Vec<&Placement> =
+        service.placements.iter().filter(|placement| placement.peak_replicas() > 0).collect();
+    if placements.is_empty() {
+        return Err(EmitError::NoReplicas { workload: service.workload.clone() });
+    }
+    let names = names(&name, &placements).ok_or_else(|| EmitError::SameName { name: name.clone() })?;
+    let servers = placements
+        .into_iter()
+        .zip(names)
+        .map(|(placement, own)| server(blueprint, service, serve, placement, (&name, own)))
+        .collect::<Result<_, _>>()?;
+    Ok(Group { name, serve, servers })
+}
+
+fn server<'a>(
+    blueprint: &'a Blueprint,
+    service: &'a Service,
+    serve: &'a Serve,
+    placement: &'a Placement,
+    (group, name): (&str, String),
+) -> Result<Server<'a>, EmitError> {
+    let (spec, catalog) = (&blueprint.inputs.spec, &blueprint.inputs.catalog);
+    let candidate = &placement.candidate;
+    let model =
+        spec.models.iter().find(|model| model.id == service.model).or_else(|| catalog.model(&service.model));
+    let engine = found("engine", &candidate.engine, catalog.engine(&candidate.engine))?;
+    let family = Family::of(engine).ok_or_else(|| EmitError::UnknownEngine {
+        workload: service.workload.clone(),
+        engine: engine.id.clone(),
+    })?;
+    if engine.tag.is_empty() || engine.tag == "latest" {
+        return Err(EmitError::FloatingTag { engine: engine.id.clone(), tag: engine.tag.clone() });
+    }
+    let server = Server {
+        name,
+        group: group.to_owned(),
+        serve,
+        placement,
+        model: found("model", &service.model, model)?,
+        engine,
+        family,
+        shape: found("shape", &candidate.shape, catalog.shape(&candidate.shape))?,
+        accelerator: found(
+            "accelerator",
+            &candidate.accelerator,
+            catalog.accelerator(&candidate.accelerator),
+        )?,
+        site: found("site", &placement.site, spec.sites.iter().find(|site| site.name == placement.site))?,
+    };
+    check_parallelism(&server, &service.workload)?;
+    Ok(server)
+}
+
+fn found<T>(kind: &'static str, name: &str, row: Option<T>) -> Result<T, EmitError> {
+    row.ok_or_else(|| EmitError::Missing { kind, name: name.to_owned() })
+}
+
+/// Checks that the ranks of a replica fill whole pods and that a pod fits a node.
+fn check_parallelism(server: &Server<'_>, workload: &str) -> Result<(), EmitError> {
+    let candidate = &server.placement.candidate;
+    let nodes = server.pods_per_replica();
+    let ranks = candidate.tensor.checked_mul(candidate.pipeline);
+    let fits = candidate.accelerators > 0
+        && ranks == Some(candidate.accelerators)
+        && candidate.accelerators.is_multiple_of(nodes)
+        && server.accelerators_per_pod() <= server.shape.accelerators;
+    if fits {
+        return Ok(());
+    }
+    Err(EmitError::Uneven {
+        workload: workload.to_owned(),
+        tensor: candidate.tensor,
+        pipeline: candidate.pipeline,
+        accelerators: candidate.accelerators,
+        nodes,
+        per_node: server.shape.accelerators,
+    })
+}
+
+/// Returns one name per placement: the group's where there is one, else the shortest ending that tells them apart.
+///
+/// Names follow from what a placement is, not from its rank, so that another placement renames none.
+fn names(group: &str, placements: &[&Placement]) -> Option<Vec<String>> {
+    if placements.len() == 1 {
+        return Some(vec![group.to_owned()]);
+    }
+    let endings: [fn(&Placement) -> String; 3] = [
+        |placement| slug(&placement.site),
+        |placement| format!("{}-{}", slug(&placement.site), slug(&placement.candidate.accelerator)),
+        |placement| {
+            let candidate = &placement.candidate;
+            let (site, shape) = (slug(&placement.site), slug(&candidate.shape));
+            format!(
+                "{site}-{shape}-tp{}-pp{}-{}",
+                candidate.tensor,
+                candidate.pipeline,
+                slug(candidate.precision.word())
+            )
+        },
+    ];
+    endings.iter().find_map(|ending| {
+        let names: Vec<String> =
+            placements.iter().map(|placement| shortened(&format!("{group}-{}", ending(placement)))).collect();
+        let mut sorted = names.clone();
+        sorted.sort();
+        sorted.dedup();
+        (sorted.len() == names.len()).then_some(names)
+    })
+}
+
+/// Returns a name that is short enough: a long one is cut and ends in a digest of the whole.
+///
+/// The digest is FNV-1a over 32 bits (Fowler, Noll, Vo; draft-eastlake-fnv-17), enough to tell a few names apart.
+fn shortened(name: &str) -> String {
+    let name = name.trim_end_matches('-');
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let digest =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let kept = name.get(..LONGEST_NAME - 9).unwrap_or(name).trim_end_matches('-');
+    format!("{kept}-{digest:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_stays_unique() {
+        let (one, two) = ("a".repeat(60), format!("{}b", "a".repeat(59)));
+        assert_eq!(shortened(&one).len(), LONGEST_NAME);
+        assert!(is_dns_label(&shortened(&one)));
+        assert_ne!(shortened(&one), shortened(&two));
+        assert_eq!(shortened("chat-dc1"), "chat-dc1");
+    }
+}

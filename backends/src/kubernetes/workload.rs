@@ -1,0 +1,202 @@
+//! What runs a placement: a Deployment, or a LeaderWorkerSet where a replica spans nodes.
+
+use super::affinity::{affinity, node_selector, tolerations, zones};
+use super::container::{Share, Times, container, volumes};
+use super::engine::{Launch, OPTIONS_FILE};
+use super::object::{ConfigMap, Object, Selector, TemplateMeta, labels};
+use super::pod::{PodSecurity, PodSpec, Seccomp, Template};
+use super::server::{Role, Server};
+use super::{EmitError, Files, Frame, Warning, Wave};
+use capstan_types::blueprint::Blueprint;
+use serde::Serialize;
+
+/// `apps/v1.DeploymentSpec`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeploymentSpec {
+    /// Absent where an autoscaler owns it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<u32>,
+    progress_deadline_seconds: u32,
+    selector: Selector,
+    strategy: Rollout<&'static str>,
+    template: Template,
+}
+
+/// `apps/v1.DeploymentStrategy`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollout<T> {
+    #[serde(rename = "type")]
+    kind: T,
+    rolling_update: Surge,
+}
+
+/// How many replicas may be more or fewer during a rollout.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Surge {
+    max_surge: u32,
+    max_unavailable: u32,
+}
+
+/// Accelerators are fully planned, so a rollout takes one away before it adds one.
+const NO_SURGE: Surge = Surge { max_surge: 0, max_unavailable: 1 };
+
+/// `leaderworkerset.x-k8s.io/v1.LeaderWorkerSetSpec`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupSpec {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<u32>,
+    startup_policy: &'static str,
+    rollout_strategy: GroupRollout,
+    leader_worker_template: GroupTemplate,
+}
+
+/// `leaderworkerset.x-k8s.io/v1.RolloutStrategy`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupRollout {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    rolling_update_configuration: Surge,
+}
+
+/// `leaderworkerset.x-k8s.io/v1.LeaderWorkerTemplate`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupTemplate {
+    size: u32,
+    restart_policy: &'static str,
+    leader_template: Template,
+    worker_template: Template,
+}
+
+/// Everything that the pods of one placement share.
+struct Plan<'a> {
+    blueprint: &'a Blueprint,
+    server: &'a Server<'a>,
+    launch: Launch,
+    share: Share,
+    times: Times,
+    options: Option<String>,
+}
+
+/// Adds what runs a placement, and the configuration that it mounts.
+pub(super) fn add(
+    frame: &Frame<'_>,
+    server: &Server<'_>,
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let launch = server.family.launch(server, &mut files.warnings)?;
+    let options = launch.options.as_ref().map(|_| format!("{}-options", server.name));
+    if let (Some(name), Some(text)) = (&options, &launch.options) {
+        let config = ConfigMap {
+            api_version: "v1",
+            kind: "ConfigMap",
+            metadata: frame.meta(name, Wave::Config, &server.labels()),
+            data: labels([(OPTIONS_FILE, text)]),
+        };
+        files.add(
+            Wave::Config,
+            folder,
+            ("ConfigMap", name),
+            "options of the engine that have no flag.",
+            &config,
+        )?;
+    }
+    if server.accelerator.vendor != "NVIDIA" {
+        let message = format!(
+            "image {}:{} is built for NVIDIA; set one for {} (kustomize `images`)",
+            server.engine.image, server.engine.tag, server.accelerator.vendor
+        );
+        files.warn(&server.serve.name, message);
+    }
+    let (share, times) = (Share::of(server, &mut files.warnings), Times::of(server));
+    let plan = Plan { blueprint: frame.blueprint, server, launch, share, times, options };
+    if server.pods_per_replica() > 1 {
+        plan.add_group(frame, folder, files)
+    } else {
+        plan.add_deployment(frame, folder, files)
+    }
+}
+
+impl Plan<'_> {
+    fn add_deployment(&self, frame: &Frame<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
+        let server = self.server;
+        let (api_version, kind) = server.controller();
+        let spec = DeploymentSpec {
+            replicas: replicas(server),
+            progress_deadline_seconds: self.times.deadline,
+            selector: Selector::of(&server.instance()),
+            strategy: Rollout { kind: "RollingUpdate", rolling_update: NO_SURGE },
+            template: self.template(Role::Server, &mut files.warnings),
+        };
+        let metadata = frame.meta(&server.name, Wave::Workload, &server.labels());
+        let object = Object { api_version, kind, metadata, spec };
+        files.add(Wave::Workload, folder, (kind, &server.name), &note(server), &object)
+    }
+
+    fn add_group(&self, frame: &Frame<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
+        let server = self.server;
+        let (api_version, kind) = server.controller();
+        let spec = GroupSpec {
+            replicas: replicas(server),
+            startup_policy: "LeaderCreated",
+            rollout_strategy: GroupRollout { kind: "RollingUpdate", rolling_update_configuration: NO_SURGE },
+            leader_worker_template: GroupTemplate {
+                size: server.pods_per_replica(),
+                restart_policy: "RecreateGroupOnPodRestart",
+                leader_template: self.template(Role::Server, &mut files.warnings),
+                worker_template: self.template(Role::Worker, &mut files.warnings),
+            },
+        };
+        let metadata = frame.meta(&server.name, Wave::Workload, &server.labels());
+        let object = Object { api_version, kind, metadata, spec };
+        files.add(Wave::Workload, folder, (kind, &server.name), &note(server), &object)
+    }
+
+    fn template(&self, role: Role, warnings: &mut Vec<Warning>) -> Template {
+        let server = self.server;
+        Template {
+            metadata: TemplateMeta { labels: server.pod_labels(role) },
+            spec: PodSpec {
+                automount_service_account_token: false,
+                enable_service_links: false,
+                termination_grace_period_seconds: self.times.grace,
+                node_selector: node_selector(self.blueprint, server, warnings),
+                tolerations: tolerations(server),
+                affinity: affinity(self.blueprint, server),
+                topology_spread_constraints: zones(server, warnings),
+                security_context: PodSecurity { seccomp_profile: Seccomp { kind: "RuntimeDefault" } },
+                containers: vec![container(server, &self.launch, role, &self.share, &self.times)],
+                volumes: volumes(server, &self.share, self.options.clone()),
+            },
+        }
+    }
+}
+
+/// Returns the replicas to ask for; an autoscaler owns them where there is one.
+fn replicas(server: &Server<'_>) -> Option<u32> {
+    (!super::scaling::has_autoscaler(server)).then(|| server.most())
+}
+
+/// Returns what the header says of a placement.
+fn note(server: &Server<'_>) -> String {
+    let candidate = &server.placement.candidate;
+    format!(
+        "{} on {} × {} ({}) at {}, {} to {} replicas;\nplanned start {:.0} s ({}), {:.2} requests/s each.",
+        server.model.id,
+        candidate.accelerators,
+        candidate.accelerator,
+        candidate.shape,
+        server.site.name,
+        server.fewest(),
+        server.most(),
+        server.placement.start.get(),
+        server.placement.start_origin.word(),
+        server.placement.estimate.rate.get() * server.placement.derating,
+    )
+}

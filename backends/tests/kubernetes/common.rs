@@ -1,0 +1,81 @@
+//! Variants of the shared blueprint that the tests of manifests need.
+
+use capstan_backends::kubernetes::{Emitted, Manifest, emit};
+use capstan_types::blueprint::{Blueprint, Placement};
+use capstan_types::testing::blueprint::chat_blueprint;
+use serde_json::Value;
+
+/// The one placement of the shared blueprint.
+pub fn placement(blueprint: &mut Blueprint) -> &mut Placement {
+    &mut blueprint.services[0].placements[0]
+}
+
+/// The shared blueprint with something changed.
+pub fn changed(change: impl FnOnce(&mut Blueprint)) -> Blueprint {
+    let mut blueprint = chat_blueprint();
+    change(&mut blueprint);
+    blueprint
+}
+
+/// A replica over two nodes: eight ranks on each.
+pub fn two_nodes() -> Blueprint {
+    changed(|blueprint| {
+        let candidate = &mut placement(blueprint).candidate;
+        (candidate.accelerators, candidate.tensor, candidate.pipeline) = (16, 8, 2);
+        (candidate.replicas_per_node, candidate.nodes_per_replica) = (0, 2);
+    })
+}
+
+/// The same service at the rented and at the own site.
+pub fn two_sites() -> Blueprint {
+    changed(|blueprint| {
+        let mut own = placement(blueprint).clone();
+        own.site = "hz1".to_owned();
+        own.candidate.shape = "own.h100_sxm_8".to_owned();
+        blueprint.services[0].placements.push(own);
+    })
+}
+
+/// The same number of replicas at every hour.
+pub fn constant(replicas: u32) -> Blueprint {
+    changed(|blueprint| {
+        for planned in placement(blueprint).replicas.iter_mut().flatten() {
+            *planned = replicas;
+        }
+    })
+}
+
+/// Every engine on the shared plan.
+pub fn on_engine(engine: &str) -> Blueprint {
+    changed(|blueprint| {
+        let row = &mut blueprint.inputs.catalog.engines[0];
+        engine.clone_into(&mut row.id);
+        row.names.clear();
+        blueprint.inputs.spec.serves[0].engine = engine.to_owned();
+        placement(blueprint).candidate.engine = engine.to_owned();
+    })
+}
+
+/// What is emitted for a blueprint that has manifests.
+pub fn emitted(blueprint: &Blueprint) -> Emitted {
+    emit(blueprint).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The only manifest of a kind and name, read back.
+pub fn object(manifests: &[Manifest], kind: &str, name: &str) -> Value {
+    let manifest = manifests
+        .iter()
+        .find(|manifest| manifest.kind == kind && manifest.name == name)
+        .unwrap_or_else(|| panic!("no {kind} {name}"));
+    tree(manifest)
+}
+
+/// A manifest read back.
+pub fn tree(manifest: &Manifest) -> Value {
+    serde_saphyr::from_str(&manifest.yaml).unwrap_or_else(|error| panic!("{}: {error}", manifest.path))
+}
+
+/// All files as one text.
+pub fn text(manifests: &[Manifest]) -> String {
+    manifests.iter().map(|manifest| format!("=== {}\n{}", manifest.path, manifest.yaml)).collect()
+}

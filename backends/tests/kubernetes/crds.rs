@@ -1,0 +1,143 @@
+//! Custom resources against the schemas that real servers hold, strictly: types, required and unknown fields.
+
+use crate::common::{emitted, object, two_nodes};
+use capstan_types::testing::blueprint::chat_blueprint;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+
+/// Returns the data folder; without it the test is skipped, unless data are required.
+fn data() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "tests find the reference data through the environment")]
+    let read = |name: &str| std::env::var(name).ok();
+    let folder = read("CAPSTAN_DATA");
+    if folder.is_none() {
+        assert!(!read("CAPSTAN_REQUIRE").unwrap_or_default().contains("data"), "needs CAPSTAN_DATA");
+        eprintln!("skipped: needs CAPSTAN_DATA");
+    }
+    folder.map(PathBuf::from)
+}
+
+/// Returns the schema of one version of a resource definition.
+fn schema(file: &str, version: &str) -> Option<Value> {
+    let text =
+        fs::read_to_string(data()?.join("crds").join(file)).expect("the data folder holds this definition");
+    let crd: Value = serde_saphyr::from_str(&text).expect("a definition is YAML");
+    let versions = crd["spec"]["versions"].as_array().expect("a definition has versions");
+    let found = versions.iter().find(|row| row["name"] == version).expect("the version is served");
+    Some(found["schema"]["openAPIV3Schema"].clone())
+}
+
+/// Returns what a strict server would say of a value.
+fn faults(value: &Value, schema: &Value, path: &str) -> Vec<String> {
+    if schema["x-kubernetes-int-or-string"] == true {
+        return if value.is_i64() || value.is_string() {
+            Vec::new()
+        } else {
+            vec![format!("{path}: int or string")]
+        };
+    }
+    let kind = schema["type"].as_str().unwrap_or_default();
+    let fits = match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        _ => true,
+    };
+    if !fits {
+        return vec![format!("{path}: not of type {kind}: {value}")];
+    }
+    let mut found = Vec::new();
+    if let Some(allowed) = schema["enum"].as_array()
+        && !allowed.contains(value)
+    {
+        found.push(format!("{path}: {value} is not one of {allowed:?}"));
+    }
+    if let Some(most) = schema["minimum"].as_f64()
+        && value.as_f64().is_some_and(|number| number < most)
+    {
+        found.push(format!("{path}: {value} is below {most}"));
+    }
+    for (at, item) in value.as_array().into_iter().flatten().enumerate() {
+        found.extend(faults(item, &schema["items"], &format!("{path}[{at}]")));
+    }
+    if let Some(fields) = value.as_object() {
+        found.extend(field_faults(fields, schema, path));
+    }
+    found
+}
+
+fn field_faults(fields: &serde_json::Map<String, Value>, schema: &Value, path: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !fields.contains_key(name) {
+            found.push(format!("{path}.{name}: required"));
+        }
+    }
+    for (name, field) in fields {
+        let below = format!("{path}.{name}");
+        if let Some(known) = schema["properties"].get(name) {
+            // Metadata of the object itself has the schema of all objects, which definitions leave out.
+            if below != "object.metadata" {
+                found.extend(faults(field, known, &below));
+            }
+        } else if schema["additionalProperties"].is_object() {
+            found.extend(faults(field, &schema["additionalProperties"], &below));
+        } else if schema["x-kubernetes-preserve-unknown-fields"] != true {
+            found.push(format!("{below}: unknown field"));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_leader_worker_set_is_what_its_server_knows() {
+    let Some(schema) = schema("lws/leaderworkerset.x-k8s.io_leaderworkersets.yaml", "v1") else { return };
+    let group = object(&emitted(&two_nodes()).manifests, "LeaderWorkerSet", "chat");
+    assert_eq!(faults(&group, &schema, "object"), Vec::<String>::new());
+}
+
+#[test]
+fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
+    let manifests = emitted(&chat_blueprint()).manifests;
+    for (kind, file) in [
+        ("PodMonitor", "prometheus-operator/monitoring.coreos.com_podmonitors.yaml"),
+        ("PrometheusRule", "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml"),
+    ] {
+        let Some(schema) = schema(file, "v1") else { return };
+        assert_eq!(faults(&object(&manifests, kind, "chat"), &schema, "object"), Vec::<String>::new());
+    }
+}
+
+/// The templates of a Deployment are those of a LeaderWorkerSet, whose definition embeds the schema of pods.
+#[test]
+fn the_template_of_a_deployment_is_a_pod() {
+    let Some(schema) = schema("lws/leaderworkerset.x-k8s.io_leaderworkersets.yaml", "v1") else { return };
+    let pod =
+        &schema["properties"]["spec"]["properties"]["leaderWorkerTemplate"]["properties"]["workerTemplate"];
+    let deployment = object(&emitted(&chat_blueprint()).manifests, "Deployment", "chat");
+    assert_eq!(faults(&deployment["spec"]["template"], pod, "template"), Vec::<String>::new());
+}
+
+#[test]
+fn the_checker_finds_unknown_missing_and_wrong_fields() {
+    let Some(schema) = schema("lws/leaderworkerset.x-k8s.io_leaderworkersets.yaml", "v1") else { return };
+    let good = object(&emitted(&two_nodes()).manifests, "LeaderWorkerSet", "chat");
+    let mut unknown = good.clone();
+    unknown["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]["comand"] = "a".into();
+    let mut wrong = good.clone();
+    wrong["spec"]["leaderWorkerTemplate"]["size"] = "2".into();
+    let mut missing = good;
+    missing["spec"]["leaderWorkerTemplate"]["workerTemplate"] = Value::Null;
+    for (value, what) in [
+        (unknown, "comand: unknown field"),
+        (wrong, "size: not of type integer"),
+        (missing, "workerTemplate: not of type object"),
+    ] {
+        let found = faults(&value, &schema, "object");
+        assert!(found.len() == 1 && found[0].contains(what), "{found:?}");
+    }
+}

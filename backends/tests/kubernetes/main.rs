@@ -1,0 +1,7 @@
+//! Manifests of the shared blueprint: what exactly is written, what it must say, and which rules it keeps.
+
+mod common;
+mod crds;
+mod emitted;
+mod golden;
+mod lints;
