@@ -1,7 +1,8 @@
 //! Every row of the built-in catalogs loads, refers to rows that are there, and lies in a believable range.
 
 use capstan_lang::catalog::{coverage, load};
-use capstan_types::catalog::Catalog;
+use capstan_types::catalog::{Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency};
+use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::{Grade, PriceGrade};
 use std::path::{Path, PathBuf};
@@ -121,7 +122,7 @@ fn the_names_that_people_know_find_their_rows() {
     let chip = |name| catalog.accelerator(name).map(|chip| chip.id.as_str());
     assert_eq!(chip("NVIDIA H100 SXM5 80GB"), Some("h100_sxm"));
     assert!(
-        ["h200_sxm", "l40s", "b200", "mi300x", "tpu_v5e", "gaudi3"]
+        ["h200_sxm", "l40s", "b200_sxm", "mi300x", "tpu_v5e", "gaudi3"]
             .into_iter()
             .all(|id| chip(id) == Some(id))
     );
@@ -165,6 +166,58 @@ fn coverage_counts_what_is_not_priced() {
     assert!(own.options[0].unpriced > 0 && own.options[0].estimated > 0);
     let prices: usize = regions.iter().flat_map(|r| &r.options).map(|option| option.priced).sum();
     assert_eq!(prices, catalog.offerings.iter().filter(|offering| offering.price.is_some()).count());
+}
+
+/// The fixtures are what the tests of the step model are held against measured tables with.
+#[test]
+fn the_fitted_curves_are_those_that_the_fixtures_test() {
+    let (catalog, fixture) = (builtin(), capstan_types::testing::catalog());
+    for known in fixture.gemm {
+        let row = catalog
+            .gemm
+            .iter()
+            .find(|r| (&r.accelerator, r.precision) == (&known.accelerator, known.precision));
+        let provenance = row.expect("in the catalog").provenance.clone();
+        assert_eq!(row, Some(&GemmEfficiency { provenance, ..known.clone() }));
+    }
+    for known in fixture.experts {
+        let row = catalog
+            .experts
+            .iter()
+            .find(|r| (&r.accelerator, r.precision) == (&known.accelerator, known.precision));
+        let provenance = row.expect("in the catalog").provenance.clone();
+        assert_eq!(row, Some(&ExpertEfficiency { provenance, ..known.clone() }));
+    }
+    for known in fixture.collectives {
+        let row = catalog
+            .collectives
+            .iter()
+            .find(|row| row.accelerator == known.accelerator)
+            .expect("in the catalog");
+        let curve = |r: &CollectiveEfficiency| (r.latency_us, r.exponent, r.efficiency, r.root);
+        assert_eq!(curve(row), curve(&known));
+    }
+    for known in fixture.models {
+        let row = catalog.model(&known.id).expect("in the catalog");
+        let sizes = |m: &Model| {
+            (m.layers, m.hidden, m.heads, m.kv_heads, m.head_dim, m.experts, m.latent, m.published)
+        };
+        assert_eq!(sizes(row), sizes(&known));
+        assert!((row.params_total_b / known.params_total_b - 1.0).abs() < 1e-5, "{}", known.id);
+        assert!((row.params_active_b / known.params_active_b - 1.0).abs() < 1e-5, "{}", known.id);
+    }
+    for (name, known) in ["sglang", "trtllm", "vllm"].into_iter().zip(&fixture.engines) {
+        let row = catalog.engine(name).expect("in the catalog");
+        let memory =
+            |e: &Engine| (e.memory_utilization, e.reserved_bytes, e.reserved_parallel_bytes, e.step_tokens);
+        let steps = |e: &Engine| (e.host_step_us, e.host_sequence_us, e.layer_us, e.prefill_step_us);
+        let first = |e: &Engine| (e.request_us, e.prompt_token_us, e.factor, e.delivery_steps);
+        assert_eq!(
+            (memory(row), steps(row), first(row)),
+            (memory(known), steps(known), first(known)),
+            "{name}"
+        );
+    }
 }
 
 /// The folder of reference data, or none where this machine has none and none is required.

@@ -9,7 +9,8 @@ use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
 use capstan_types::model::Model;
-use capstan_types::spec::Serve;
+use capstan_types::spec::{Serve, SloMetric};
+use capstan_types::units::Seconds;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +46,21 @@ pub struct Enumerated {
     pub ways: Vec<Way>,
     /// What was turned down.
     pub rejections: Vec<RejectionCount>,
+    /// The nearest miss of each service level that some candidate cannot reach even alone.
+    pub unreached: Vec<Unreached>,
+}
+
+/// A service level and the candidate that comes nearest to it at a vanishing load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unreached {
+    /// What is measured.
+    pub metric: SloMetric,
+    /// Percentile in thousandths.
+    pub per_mille: u32,
+    /// What it reaches.
+    pub best: Seconds,
+    /// The candidate, in words.
+    pub words: String,
 }
 
 /// What was tried on one accelerator.
@@ -84,12 +100,28 @@ pub fn enumerate(
             continue;
         }
         let trials = try_all(catalog, serve, model, engine, accelerator, &shapes);
+        note_unreached(&mut found.unreached, accelerator, &trials);
         for shape in shapes {
             collect(&mut found.ways, &mut tally, serve, engine, accelerator, shape, &trials);
         }
     }
     found.rejections = tally.counts();
     found
+}
+
+/// Keeps the nearest miss of each service level.
+fn note_unreached(unreached: &mut Vec<Unreached>, accelerator: &Accelerator, trials: &[Trial]) {
+    for trial in trials {
+        let Err(Reason::SloUnreachable { metric, per_mille, best, .. }) = trial.outcome else { continue };
+        let Ranks { tensor, pipeline } = trial.ranks;
+        let words = format!("{} × {}, {}", tensor * pipeline, accelerator.id, trial.precision.word());
+        let known = unreached.iter_mut().find(|known| (known.metric, known.per_mille) == (metric, per_mille));
+        match known {
+            Some(known) if known.best <= best => {}
+            Some(known) => (known.best, known.words) = (best, words),
+            None => unreached.push(Unreached { metric, per_mille, best, words }),
+        }
+    }
 }
 
 fn allowed(serve: &Serve, accelerator: &Accelerator) -> bool {
@@ -168,7 +200,9 @@ fn splits(serve: &Serve, shapes: &[&NodeShape]) -> Vec<Ranks> {
 }
 
 fn powers_up_to(most: u32) -> Vec<u32> {
-    std::iter::successors(Some(1_u32), |&power| power.checked_mul(2)).take_while(|&power| power <= most).collect()
+    std::iter::successors(Some(1_u32), |&power| power.checked_mul(2))
+        .take_while(|&power| power <= most)
+        .collect()
 }
 
 /// Returns (replicas per node, nodes per replica) of a split on a shape, or none where it does not lie well there.
@@ -199,7 +233,9 @@ fn collect(
         let Ranks { tensor, pipeline } = trial.ranks;
         let words = format!("{tensor} × {pipeline} ranks, {}", trial.precision.word());
         match &trial.outcome {
-            Err(reason) => tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}")),
+            Err(reason) => {
+                tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}"))
+            }
             Ok(done) => ways.push(Way {
                 candidate: Candidate {
                     shape: shape.id.clone(),
@@ -224,7 +260,6 @@ fn collect(
 }
 
 fn service_estimate(estimate: &Estimate, memory: &ServingMemory, serve: &Serve) -> ServiceEstimate {
-    use capstan_types::spec::SloMetric;
     let expected = |metric: SloMetric| {
         let asked = serve.slos.iter().position(|slo| slo.metric == metric);
         asked.and_then(|index| estimate.slos.get(index)).map(|slo| slo.expected)

@@ -37,8 +37,10 @@ pub struct ServeColumn {
     pub way: usize,
     /// Rate of one replica after derating.
     pub rate: f64,
-    /// Replicas beyond what demand needs.
+    /// Replicas beyond demand that availability asks for.
     pub spares: u32,
+    /// Replicas' worth of spare machines that the site's redundancy asks for.
+    pub redundancy: u32,
     /// Fewest replicas.
     pub fewest: u32,
 }
@@ -104,21 +106,25 @@ pub fn serve_columns(
             continue;
         }
         let mut here: Vec<ServeColumn> = Vec::new();
-        for (way_index, way) in ways.iter().enumerate().filter(|(_, way)| way.candidate.shape == stand.shape.id) {
+        for (way_index, way) in
+            ways.iter().enumerate().filter(|(_, way)| way.candidate.shape == stand.shape.id)
+        {
             let rate = way.estimate.rate.get() * derating(way);
-            let Some(spares) = (rate > 0.0).then(|| spare_replicas(serve, demand, way, stand, rate)).flatten()
+            let Some((spares, redundancy)) =
+                (rate > 0.0).then(|| spare_replicas(serve, demand, way, stand, rate)).flatten()
             else {
                 continue;
             };
             let fewest = serve.min_replicas.max(1);
-            here.push(ServeColumn { stand: stand_index, way: way_index, rate, spares, fewest });
+            here.push(ServeColumn { stand: stand_index, way: way_index, rate, spares, redundancy, fewest });
         }
         let charged = |column: &ServeColumn| charge(&ways[column.way], stand);
         let dominated = |column: &ServeColumn, index: usize| {
             here.iter().enumerate().any(|(other_index, other)| {
                 let no_worse = other.rate >= column.rate
                     && charged(other) <= charged(column)
-                    && other.spares <= column.spares;
+                    && other.spares <= column.spares
+                    && other.redundancy * charged(other) <= column.redundancy * charged(column);
                 let better = other.rate > column.rate || charged(other) < charged(column);
                 no_worse && (better || other_index < index)
             })
@@ -139,14 +145,15 @@ pub fn charge(way: &Way, stand: &Stand<'_>) -> u32 {
     charged_accelerators(way.candidate.accelerators, stand.shape.accelerators)
 }
 
-/// Returns the replicas beyond demand that availability and the site's redundancy ask for; `None` if unreachable.
+/// Returns the replicas beyond demand that availability asks for, and the replicas' worth of machines that the site's
+/// redundancy asks for; `None` where the availability cannot be reached.
 fn spare_replicas(
     serve: &Serve,
     demand: &DemandCurve,
     way: &Way,
     stand: &Stand<'_>,
     rate: f64,
-) -> Option<u32> {
+) -> Option<(u32, u32)> {
     let peak = demand.rates.iter().flatten().copied().fold(0.0, f64::max) * (1.0 + serve.headroom);
     let needed = ((peak / rate).ceil() as u32).max(serve.min_replicas).max(1);
     let nodes = f64::from(way.candidate.nodes_per_replica.max(1));
@@ -156,13 +163,18 @@ fn spare_replicas(
         None => 0,
     };
     let per_node = way.candidate.replicas_per_node.max(1);
-    let for_redundancy = match stand.site.redundancy {
+    let busiest = (needed + for_availability).div_ceil(per_node);
+    Some((for_availability, per_node * spare_nodes(stand.site.redundancy, busiest)))
+}
+
+/// Returns the spare machines that a site keeps beside `busiest` that work.
+pub fn spare_nodes(redundancy: Redundancy, busiest: u32) -> u32 {
+    match redundancy {
         Redundancy::None => 0,
-        Redundancy::NPlus1 => per_node,
-        Redundancy::NPlus2 => 2 * per_node,
-        Redundancy::TwoN => needed,
-    };
-    Some(for_availability.max(for_redundancy))
+        Redundancy::NPlus1 => 1,
+        Redundancy::NPlus2 => 2,
+        Redundancy::TwoN => busiest,
+    }
 }
 
 /// Returns the program over all columns.
@@ -295,7 +307,7 @@ fn serve_workload(serve: &ServeColumns<'_>, market: &Market<'_>) -> Workload {
                 units_per_replica: column.rate,
                 accelerators: charge(&serve.ways[column.way], stand),
                 min_replicas: column.fewest,
-                spare_replicas: column.spares,
+                spare_replicas: column.spares + column.redundancy,
             },
         }
     });
@@ -305,11 +317,12 @@ fn serve_workload(serve: &ServeColumns<'_>, market: &Market<'_>) -> Workload {
 fn train_workload(train: &TrainColumns<'_>, market: &Market<'_>) -> Workload {
     let columns = train.columns.iter().map(|column| {
         let stand = &market.stands[column.stand];
+        let nodes = column.nodes + spare_nodes(stand.site.redundancy, column.nodes);
         Column {
             pool: column.stand,
             offers: allowed_offers(stand, &train.train.buy),
             runs: Runs::Job {
-                accelerators: u64::from(column.nodes) * u64::from(stand.shape.accelerators),
+                accelerators: u64::from(nodes) * u64::from(stand.shape.accelerators),
                 periods: column.periods.clone(),
             },
         }
@@ -348,7 +361,8 @@ impl Limits {
                 let of_kind = |stand: &&Stand<'_>| {
                     stand.site_index == index && stand.shape.accelerator.as_ref() == Some(&quota.accelerator)
                 };
-                let weights = offers_where(market, of_kind, |_| true, |stand| f64::from(stand.shape.accelerators));
+                let weights =
+                    offers_where(market, of_kind, |_| true, |stand| f64::from(stand.shape.accelerators));
                 let bound = Bound::AtMost(f64::from(quota.most.value));
                 let what = format!("quota of {}", quota.accelerator);
                 self.add(Rule::Nodes { weights }, bound, named(&what, "accelerators", &quota.most.place));
@@ -389,7 +403,11 @@ impl Limits {
 
     fn add_shares(&mut self, workload: &str, buy: &[Buy], market: &Market<'_>, stands: &[usize]) {
         let mine = |stand: &&Stand<'_>| {
-            market.stands.iter().position(|other| std::ptr::eq(other, *stand)).is_some_and(|at| stands.contains(&at))
+            market
+                .stands
+                .iter()
+                .position(|other| std::ptr::eq(other, *stand))
+                .is_some_and(|at| stands.contains(&at))
         };
         let allowed = |quote: &Quote| buy.iter().any(|buy| buy.option == quote.option);
         let refs = |keep: &dyn Fn(&Quote) -> bool| -> Vec<OfferRef> {

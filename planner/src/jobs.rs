@@ -87,7 +87,9 @@ pub fn enumerate(
         let words = format!("{} nodes, {}", trial.nodes, trial.precision.word());
         match result {
             Ok(column) => keep_smaller(&mut columns, column),
-            Err(reject) => tally.add(shape, reject.code(), reject.excess(), &format!("{words}: {}", reject.words())),
+            Err(reject) => {
+                tally.add(shape, reject.code(), reject.excess(), &format!("{words}: {}", reject.words()))
+            }
         }
     }
     Jobs { columns, rejections: tally.counts() }
@@ -117,7 +119,8 @@ fn window(spec: &Spec, periods: &[Period], train: &Train) -> Range<usize> {
 }
 
 fn keep_smaller(columns: &mut Vec<TrainColumn>, column: TrainColumn) {
-    let twin = columns.iter_mut().find(|known| known.stand == column.stand && known.periods == column.periods);
+    let twin =
+        columns.iter_mut().find(|known| known.stand == column.stand && known.periods == column.periods);
     match twin {
         Some(known) if known.nodes <= column.nodes => {}
         Some(known) => *known = column,

@@ -2,6 +2,7 @@
 //!
 //! Invariants: pure functions; the solver is named only in `program`; the audit trusts none of the others.
 
+pub mod assemble;
 pub mod audit;
 pub mod candidates;
 pub mod cost;
@@ -9,11 +10,15 @@ pub mod demand;
 pub mod diff;
 pub mod explain;
 pub mod formulate;
+mod infeasible;
 pub mod jobs;
 pub mod market;
+mod outcome;
 pub mod periods;
+pub mod plan;
 pub mod pricing;
 pub mod program;
 pub mod rules;
+pub mod settle;
 pub mod spares;
 pub mod verify;

@@ -68,10 +68,11 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
 fn wanted_options(spec: &Spec, site: &Site) -> Vec<PurchaseOption> {
     let serves = spec.serves.iter().map(|serve| (&serve.sites, &serve.buy));
     let trains = spec.trains.iter().map(|train| (&train.sites, &train.buy));
-    let here = serves.chain(trains).filter(|(sites, _)| {
-        sites.as_ref().is_none_or(|names| names.contains(&site.name))
-    });
-    let mut options: Vec<PurchaseOption> = here.flat_map(|(_, buy)| buy.iter().map(|Buy { option, .. }| *option)).collect();
+    let here = serves
+        .chain(trains)
+        .filter(|(sites, _)| sites.as_ref().is_none_or(|names| names.contains(&site.name)));
+    let mut options: Vec<PurchaseOption> =
+        here.flat_map(|(_, buy)| buy.iter().map(|Buy { option, .. }| *option)).collect();
     options.sort_unstable();
     options.dedup();
     options

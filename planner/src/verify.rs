@@ -8,8 +8,8 @@ use capstan_sim::bridge::length;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
 use capstan_sim::serving::{
-    ConfigError, Judged, KvCache, Lengths, Metric, Objective, OpenLoop, Rate, Replicated, Request, ServingConfig,
-    Verdict as Judgement, Window, Workload, replicate,
+    ConfigError, Judged, KvCache, Lengths, Metric, Objective, OpenLoop, Rate, Replicated, Request,
+    ServingConfig, Verdict as Judgement, Window, Workload, replicate,
 };
 use capstan_types::blueprint::{Candidate, HOURS, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
@@ -109,7 +109,9 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
     let seen = replicate(&config, &*trial.way.step, &workload, trial.seed, window, &objectives)
         .map_err(|source| VerifyError::Config { workload: serve.name.clone(), source })?;
     let judged = seen.judged.iter().zip(&serve.slos).zip(&overheads);
-    Ok(judged.map(|((judged, slo), overhead)| verdict(trial, slo, judged, *overhead, &seen, split, rate)).collect())
+    Ok(judged
+        .map(|((judged, slo), overhead)| verdict(trial, slo, judged, *overhead, &seen, split, rate))
+        .collect())
 }
 
 /// Returns how many replicas are simulated.
@@ -129,7 +131,10 @@ fn config(trial: &Trial<'_>, split: u32) -> ServingConfig {
         block_tokens: trial.engine.block_tokens,
         watermark_blocks: 0,
     };
-    ServingConfig { n_replicas: split, ..ServingConfig::chunked(step_tokens.max(max_sequences), max_sequences, cache) }
+    ServingConfig {
+        n_replicas: split,
+        ..ServingConfig::chunked(step_tokens.max(max_sequences), max_sequences, cache)
+    }
 }
 
 fn workload(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), VerifyError> {

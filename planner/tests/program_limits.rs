@@ -198,6 +198,18 @@ fn shares_bind_from_above_and_below() {
 }
 
 #[test]
+fn reservations_that_overlap_are_bought_together() {
+    // Needs of 1, 2, 1 nodes in three years, terms of two years: two terms that overlap in the second year.
+    // Level by level it would be a term and the half of one, and another term.
+    let mut problem = base(vec![column(1, vec![0])], vec![]);
+    problem.periods = vec![problem.periods[0].clone(); 3];
+    problem.pools.iter_mut().for_each(|pool| pool.existing_nodes = vec![0; 3]);
+    problem.pools[1].offers[0].terms = Terms::Reserved { term_months: 24.0, price_per_node_hour: Some(1.0) };
+    problem.workloads[0].demand = vec![vec![1.0; 2], vec![2.0; 2], vec![1.0; 2]];
+    assert!((run(&problem).objective - 2.0 * 24.0 * 730.0).abs() < 1e-6);
+}
+
+#[test]
 fn lead_time_is_kept() {
     let mut problem = base(cloud(), vec![]);
     problem.pools[1].offers[2].first_period = 1;
@@ -330,4 +342,39 @@ fn of_equally_cheap_plans_the_one_with_fewer_kinds_then_lower_columns_is_taken()
             solve(&problem, &Options { method: Some(method), ..Options::default() }).expect("feasible");
         assert_eq!(found.columns, [1, 1], "{method:?}");
     }
+}
+
+#[test]
+fn a_problem_with_flaws_is_refused_before_anything_is_solved() {
+    use capstan_planner::program::Flaw;
+    let check = |change: &dyn Fn(&mut Problem), flaw: Flaw| {
+        let mut problem = base(both(), vec![at_most(Rule::SitePower { site: 0 }, 200.0)]);
+        assert!(problem.flaws().is_empty());
+        change(&mut problem);
+        assert_eq!(solve(&problem, &Options::default()), Err(NoPlan::Flawed(vec![flaw])));
+    };
+    check(&|p| p.periods.clear(), Flaw::Empty);
+    check(&|p| p.periods[0].months = f64::NAN, Flaw::Time);
+    check(&|p| p.pools[0].accelerators_per_node = 0, Flaw::Pool { pool: 0 });
+    check(&|p| p.pools[1].existing_nodes.clear(), Flaw::Pool { pool: 1 });
+    check(&|p| p.pools[0].offers = vec![p.pools[0].offers[0].clone(); 33], Flaw::Pool { pool: 0 });
+    let spot = |price| Terms::Spot { price_per_node_hour: Some(price) };
+    check(&|p| p.pools[1].offers[2].terms = spot(-1.0), Flaw::Offer(SPOT));
+    let pays = |p: &mut Problem| {
+        p.pools[0].offers[0].terms = Terms::Owned {
+            capex_per_node: Some(1.0),
+            opex_per_node_month: 0.0,
+            residual_per_node: vec![2.0],
+        };
+    };
+    check(&pays, Flaw::OwningPays(OWNED));
+    check(&|p| p.workloads[0].demand[0][1] = f64::INFINITY, Flaw::Demand { workload: 0 });
+    let beyond_counting = |p: &mut Problem| {
+        p.workloads[0].columns.pop();
+        p.workloads[0].demand[0][1] = 1e15;
+    };
+    check(&beyond_counting, Flaw::Column { workload: 0, column: 0 });
+    check(&|p| p.workloads[0].columns[1].offers.push(9), Flaw::Column { workload: 0, column: 1 });
+    check(&|p| p.limits[0].bound = Bound::AtLeast(1.0), Flaw::Limit { limit: 0 });
+    check(&|p| p.limits[0].rule = Rule::Capex { periods: 0..2 }, Flaw::Limit { limit: 0 });
 }

@@ -120,8 +120,7 @@ mod apart {
                 (a, b) => a.or(b),
             };
         }
-        // A workload all of whose offerings are unpriced is refused even if it needs nothing.
-        best.filter(|_| true)
+        best
     }
 }
 
@@ -170,7 +169,7 @@ mod together {
         let mut best: Option<f64> = None;
         for reserved in (0..=6_u32).filter(|n| may(0, *n)) {
             let mut total = Some(price(0) / 2.0 * f64::from(reserved) * (HOURS[0] + HOURS[1]));
-            for slot in 0..2 {
+            for (slot, hours) in HOURS.into_iter().enumerate() {
                 let need = |w: usize| match instance.demand.get(w) {
                     Some(_) => demand(instance, w)[slot].div_ceil(instance.rate[w][0]),
                     None => 0,
@@ -182,7 +181,7 @@ mod together {
                         let rest = need(0).saturating_sub(2 * spot) + need(1);
                         if 2 * (reserved + on_demand) >= rest {
                             let cost = price(1) * f64::from(on_demand) + price(2) * f64::from(spot);
-                            let cost = cost * HOURS[slot];
+                            let cost = cost * hours;
                             cheapest = Some(cheapest.map_or(cost, |c: f64| c.min(cost)));
                         }
                     }

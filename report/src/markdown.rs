@@ -45,7 +45,8 @@ fn block(block: &Block) -> String {
         Block::Facts(facts) => {
             let mut lines = String::from("| | |\n|---|---|\n");
             for (name, value) in facts {
-                lines.push_str(&format!("| {} | {} |\n", escaped(name), toned(value)));
+                let value = Cell::toned(value.text.trim(), value.tone);
+                lines.push_str(&format!("| {} | {} |\n", escaped(name.trim()), toned(&value)));
             }
             lines
         }

@@ -25,8 +25,15 @@ pub fn terminal(document: &Document, width: usize, style: Style) -> String {
     let mut page = Page { width: width.max(NARROWEST), style, text: String::new() };
     let tone = if document.title.tone == Tone::Plain { Tone::Strong } else { document.title.tone };
     page.flow(&Cell::toned(document.title.text.clone(), tone), "");
+    let mut after_table = false;
     for block in &document.blocks {
+        // Two tables in a row would read as one.
+        let is_table = matches!(block, Block::Table(_) | Block::Facts(_));
+        if is_table && after_table {
+            page.line("");
+        }
         page.block(block);
+        after_table = is_table;
     }
     page.text
 }
@@ -89,7 +96,10 @@ impl Page {
     /// Writes a text behind `lead`, further lines indented by `indent`.
     fn hanging(&mut self, lead: &str, indent: usize, cell: &Cell) {
         let text = self.plain(&cell.text);
-        for (index, piece) in wrap(&text, self.width.saturating_sub(indent).max(1)).iter().enumerate() {
+        let room = self.width.saturating_sub(indent).max(1);
+        // Amounts are set right by blanks before them; they stay where the text takes one line.
+        let lines = if text.chars().count() <= room { vec![text] } else { wrap(&text, room) };
+        for (index, piece) in lines.iter().enumerate() {
             let start = if index == 0 { lead.to_owned() } else { " ".repeat(indent) };
             let line = format!("{start}{}", paint(piece, cell.tone, self.style));
             self.line(&line);
@@ -101,7 +111,12 @@ impl Page {
         let room = (self.width / 2).saturating_sub(4);
         let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(room);
         for (name, (_, value)) in names.iter().zip(facts) {
-            let mut lines = wrap(name, widest.max(1));
+            // A blank before a name says that it is part of the one above.
+            let part = name.starts_with(' ');
+            let mut lines = wrap(name, widest.saturating_sub(if part { 2 } else { 0 }).max(1));
+            if part {
+                lines.iter_mut().for_each(|line| line.insert_str(0, "  "));
+            }
             let last = lines.pop().unwrap_or_default();
             for line in lines {
                 self.line(&format!("  {line}"));

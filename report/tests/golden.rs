@@ -15,7 +15,7 @@ fn amounts(before: i64, after: i64) -> Amounts {
 }
 
 fn side(status: Status) -> Side {
-    Side { plan: "chat".to_owned(), status, currency: Currency::Usd }
+    Side { plan: "chat".to_owned(), status, currency: Currency::USD }
 }
 
 fn change(kind: ChangeKind, address: &str, before: Option<Value>, after: Option<Value>) -> Change {
@@ -77,7 +77,7 @@ fn a_diff() -> Diff {
                 offering: "aws.p5_48xlarge at aws us-east-1, on demand".to_owned(),
                 before: Some("55.04".parse().unwrap()),
                 after: None,
-                currency: Currency::Usd,
+                currency: Currency::USD,
             },
         ],
     }

@@ -175,6 +175,22 @@ fn seeds_and_replications_differ_and_repeat() {
     assert_ne!(run(1, 0).records, run(2, 0).records);
 }
 
+/// In every build, on every machine: blueprints record seeds, and what they gave.
+#[test]
+fn what_a_seed_gives_never_changes() {
+    let config = ServingConfig { n_replicas: 3, ..ServingConfig::chunked(64, 12, KvCache::new(30)) };
+    let result = simulate(&config, &step(), &chat(2_000), 5, 0).unwrap();
+    let summary = result.summarize(&config, Window::ALL, &[]);
+    let seen = (
+        result.end.ns(),
+        result.outstanding_ns,
+        summary.iterations,
+        summary.preemptions,
+        summary.output_tokens,
+    );
+    assert_eq!(seen, (10_532_850, 464_542_632, 4_268, 351, 34_974));
+}
+
 #[test]
 fn a_bound_on_events_stops_the_run_and_says_so() {
     let config = ServingConfig { max_events: 1_000, ..ServingConfig::chunked(64, 12, KvCache::new(60)) };
@@ -191,6 +207,44 @@ fn a_million_requests_at_one_instant_are_served() {
     let result = run(&config, &Workload::Trace(vec![request; 1_000_000]));
     assert_eq!(result.stop, Stop::Drained);
     assert!(result.records.iter().all(|record| record.outcome == Outcome::Completed));
+}
+
+#[test]
+fn absurd_inputs_end_without_a_panic() {
+    let config = ServingConfig::chunked(u32::MAX, 4, KvCache::new(u32::MAX));
+    let row = |at, prompt, output| Request { arrival: Time::from_ns(at), prompt, output };
+    let rows = vec![row(0, u32::MAX - 1, 1), row(0, u32::MAX - 1, 1), row(7, 3, 2), row(u64::MAX - 1, 3, 2)];
+    let result = run(&config, &Workload::Trace(rows));
+    assert_eq!(
+        result.stop,
+        Stop::Until,
+        "a prompt of 4 billion tokens takes longer than all that is simulated"
+    );
+    assert_eq!(result.records.len(), 3, "and the last request would come later still");
+
+    struct Nonsense(f64);
+    impl capstan_sim::serving::StepTime for Nonsense {
+        fn nanoseconds(&self, _: &capstan_sim::serving::Batch) -> f64 {
+            self.0
+        }
+    }
+    for ns in [f64::NAN, -1.0, 0.0, 1e300, f64::INFINITY] {
+        let result =
+            simulate(&config, &Nonsense(ns), &Workload::Trace(vec![row(0, 40, 40); 9]), 1, 0).unwrap();
+        let stopped = result.stop == Stop::Until;
+        assert_eq!(stopped, ns > 1e20, "{ns}");
+    }
+    let clients = ClosedLoop {
+        name: String::new(),
+        clients: u32::MAX,
+        think_ns: u64::MAX,
+        lengths: Lengths::Pairs(vec![]),
+        max_tokens: 0,
+        max_requests: 5,
+    };
+    assert_eq!(run(&config, &Workload::Closed(clients)).records.len(), 5);
+    assert!(ServingConfig { n_replicas: 0, ..config }.validate().is_err());
+    assert!(simulate(&ServingConfig { max_sequences: u32::MAX, ..config }, &step(), &chat(1), 1, 0).is_err());
 }
 
 #[test]

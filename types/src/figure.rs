@@ -127,8 +127,8 @@ mod tests {
         assert_eq!(count(1_647_360), "1,647,360");
         assert_eq!(count(999), "999");
         assert_eq!(money(Decimal::new(-145_820_005, 3), Currency::USD), "-145,820.01 USD");
-        assert_eq!(money(Decimal::new(1_234_567, 0), Currency::Jpy), "1,234,567 JPY");
-        assert_eq!(signed_money(Decimal::new(5, 0), Currency::Eur), "+5.00 EUR");
+        assert_eq!(money(Decimal::new(1_234_567, 0), Currency::JPY), "1,234,567 JPY");
+        assert_eq!(signed_money(Decimal::new(5, 0), Currency::EUR), "+5.00 EUR");
     }
 
     #[test]

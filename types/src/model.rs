@@ -135,7 +135,8 @@ impl Model {
     /// Returns the parameters of attention in one layer; latent attention as in DeepSeek-V2 (arXiv 2405.04434,
     /// section 2.1).
     fn attention_params(&self) -> f64 {
-        let [hidden, heads, kv_heads, size] = [self.hidden, self.heads, self.kv_heads, self.head_dim].map(f64::from);
+        let [hidden, heads, kv_heads, size] =
+            [self.hidden, self.heads, self.kv_heads, self.head_dim].map(f64::from);
         let Some(latent) = self.latent else {
             return hidden * size * (heads + 2.0 * kv_heads) + heads * size * hidden;
         };

@@ -10,6 +10,7 @@ mod affinity;
 mod container;
 mod disruption;
 mod engine;
+mod error;
 mod lint;
 mod monitoring;
 mod namespace;
@@ -22,6 +23,7 @@ mod server;
 mod service;
 mod workload;
 
+pub use error::EmitError;
 pub use lint::{Lint, lint};
 
 use capstan_types::blueprint::{Blueprint, Status};
@@ -29,7 +31,6 @@ use capstan_types::spec::Kubernetes;
 use object::{Labels, Meta, labels};
 use serde::Serialize;
 use server::Group;
-use thiserror::Error;
 
 /// The order in which objects go to a cluster: each wave stands on those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,111 +85,6 @@ pub struct Emitted {
     pub manifests: Vec<Manifest>,
     /// What a reader of the manifests must know.
     pub warnings: Vec<Warning>,
-}
-
-/// Why no manifests can be written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum EmitError {
-    /// The plan does not ask for Kubernetes.
-    #[error("the plan has no `deploy kubernetes` block")]
-    NoDeploy,
-    /// There is nothing to deploy.
-    #[error("the blueprint is infeasible, so there is nothing to deploy")]
-    Infeasible,
-    /// The blueprint does not say which plan it answers.
-    #[error("the blueprint holds no digest of its plan file")]
-    NoPlanDigest,
-    /// A name that Kubernetes refuses.
-    #[error("{what} `{name}` cannot be a DNS label: 1 to 63 of a-z, 0-9 and `-`, none at an end")]
-    NotALabel {
-        /// What has the name.
-        what: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// Two objects would have one name.
-    #[error("two workloads need the name `{name}`; rename one")]
-    SameName {
-        /// The name.
-        name: String,
-    },
-    /// A row that the blueprint must embed is absent.
-    #[error("the blueprint embeds no {kind} `{name}`")]
-    Missing {
-        /// What it is.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// A service without replicas.
-    #[error("`{workload}` has no replica at any hour")]
-    NoReplicas {
-        /// The workload.
-        workload: String,
-    },
-    /// An engine whose command line is not known.
-    #[error(
-        "`{workload}` runs on engine `{engine}`, whose command line is unknown (known: vllm, sglang, trtllm)"
-    )]
-    UnknownEngine {
-        /// The workload.
-        workload: String,
-        /// The engine.
-        engine: String,
-    },
-    /// An engine row without a fixed version.
-    #[error("engine `{engine}` has the image tag `{tag}`, which names no version")]
-    FloatingTag {
-        /// The engine.
-        engine: String,
-        /// The tag.
-        tag: String,
-    },
-    /// A cache format that the engine does not have.
-    #[error("`{workload}` keeps its cache in {precision}, which engine `{engine}` cannot")]
-    UnsupportedCache {
-        /// The workload.
-        workload: String,
-        /// The engine.
-        engine: String,
-        /// The format.
-        precision: &'static str,
-    },
-    /// An engine that is not emitted over several nodes.
-    #[error("a replica of `{workload}` spans {nodes} nodes, which is not emitted for engine `{engine}`")]
-    SpansNodes {
-        /// The workload.
-        workload: String,
-        /// The engine.
-        engine: String,
-        /// Nodes of one replica.
-        nodes: u32,
-    },
-    /// Parallelism that does not match the machines.
-    #[error(
-        "`{workload}`: {tensor} × {pipeline} ranks do not fill {accelerators} accelerators on {nodes} nodes of {per_node}"
-    )]
-    Uneven {
-        /// The workload.
-        workload: String,
-        /// Tensor parallel ranks.
-        tensor: u32,
-        /// Pipeline stages.
-        pipeline: u32,
-        /// Accelerators of one replica.
-        accelerators: u32,
-        /// Nodes of one replica.
-        nodes: u32,
-        /// Accelerators of one node.
-        per_node: u32,
-    },
-    /// An object could not be written as YAML; a bug of ours.
-    #[error("an object has no YAML form: {0}")]
-    Yaml(String),
-    /// The result breaks a rule that it must keep; a bug of ours.
-    #[error("the manifests break their own rules: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Lints(Vec<Lint>),
 }
 
 /// What every object shares: whose it is and what it follows from.

@@ -1,6 +1,6 @@
 //! Where everything lives, what holds for all of it, and the list of all files.
 
-use super::object::{Bare, Labels, labels, to_yaml};
+use super::object::{Bare, labels, to_yaml};
 use super::{EmitError, Files, Frame, Manifest, Wave};
 use serde::Serialize;
 
@@ -68,9 +68,4 @@ pub(super) fn index(manifests: &[Manifest]) -> Result<Manifest, EmitError> {
         wave: Wave::Index,
         yaml: to_yaml(&header, &list)?,
     })
-}
-
-/// Returns no labels: objects for all pods belong to no service.
-pub(super) fn common() -> Labels {
-    Labels::new()
 }

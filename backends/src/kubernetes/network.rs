@@ -5,7 +5,6 @@
 //! its service, since collectives use random ports and one closed port hangs the job.
 
 use super::engine::HTTP_PORT;
-use super::namespace::common;
 use super::object::{Labels, Object, Port, Selector, labels};
 use super::server::Group;
 use super::{EmitError, Files, Frame, Wave};
@@ -95,7 +94,7 @@ pub(super) fn add_defaults(frame: &Frame<'_>, folder: &str, files: &mut Files) -
         ingress: Vec::new(),
         egress: Vec::new(),
     };
-    let object = policy(frame.meta("default-deny", Wave::Config, &common()), deny);
+    let object = policy(frame.meta("default-deny", Wave::Config, &Labels::new()), deny);
     let note = "nothing is allowed unless another policy allows it.";
     files.add(Wave::Config, folder, ("NetworkPolicy", "default-deny"), note, &object)?;
     let names = Rule {
@@ -109,7 +108,7 @@ pub(super) fn add_defaults(frame: &Frame<'_>, folder: &str, files: &mut Files) -
         ingress: Vec::new(),
         egress: vec![names],
     };
-    let object = policy(frame.meta("allow-dns", Wave::Config, &common()), allow);
+    let object = policy(frame.meta("allow-dns", Wave::Config, &Labels::new()), allow);
     let note = "names can be resolved, at pods of the cluster or at a cache on the node.";
     files.add(Wave::Config, folder, ("NetworkPolicy", "allow-dns"), note, &object)
 }

@@ -150,7 +150,18 @@ impl<'a> Cell<'a> {
         Ok(self.quantity(wanted)?.value)
     }
 
-    /// The same, and it is more than nothing.
+    /// Returns the number that stands before `unit` when the amount is written in it, without a rounding on the way
+    /// through base units: 9.6 for `9.6 us`.
+    pub fn amount_in(self, unit: &str, wanted: Dimension) -> Read<f64> {
+        let quantity = self.quantity(wanted)?;
+        let exact = quantity.decimal_in(unit).and_then(|number| number.to_string().parse::<f64>().ok());
+        match exact.or_else(|| quantity.in_unit(unit)) {
+            Some(number) => Ok(number),
+            None => self.wrong(format!("this does not convert to {unit}"), format!("write it in {unit}")),
+        }
+    }
+
+    /// The same as [`Cell::amount`], and it is more than nothing.
     pub fn positive(self, wanted: Dimension) -> Read<f64> {
         match self.amount(wanted)? {
             amount if amount > 0.0 => Ok(amount),

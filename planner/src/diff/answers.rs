@@ -95,7 +95,13 @@ fn training(run: &TrainingRun) -> String {
 }
 
 fn level(verdict: &Verdict) -> String {
-    format!("{} {} {} at {}", verdict.workload, verdict.metric.word(), percentile_word(verdict.per_mille), verdict.site)
+    format!(
+        "{} {} {} at {}",
+        verdict.workload,
+        verdict.metric.word(),
+        percentile_word(verdict.per_mille),
+        verdict.site
+    )
 }
 
 fn outcome(verdict: &Verdict) -> String {

@@ -8,6 +8,9 @@ use super::prepared::{LoweredLimit, Prepared};
 use super::problem::Bound;
 use super::solver::{Answer, Found, Program, Stops, Var};
 
+/// HiGHS' tolerance on whole numbers (`mip_feasibility_tolerance`): shares closer than this are equal.
+const SHARE_NOISE: f64 = 1e-6;
+
 /// Which columns and limits are in force.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Case {
@@ -71,9 +74,20 @@ impl Draft {
     /// Returns the column with the largest share of each workload; the first of equals.
     pub fn columns(&self, case: &Case) -> Vec<usize> {
         let largest = |shares: &Vec<f64>| {
-            (0..shares.len()).fold(0, |best, c| if shares[c] > shares[best] + 1e-6 { c } else { best })
+            (0..shares.len()).fold(0, |best, c| if shares[c] > shares[best] + SHARE_NOISE { c } else { best })
         };
         self.shares.iter().zip(&case.columns).map(|(shares, columns)| columns[largest(shares)]).collect()
+    }
+}
+
+impl Draft {
+    /// Returns the columns that have any share, by workload.
+    pub fn used_columns(&self, case: &Case) -> Vec<Vec<usize>> {
+        let used = |(shares, columns): (&Vec<f64>, &Vec<usize>)| {
+            let pairs = shares.iter().zip(columns);
+            pairs.filter(|(share, _)| **share > SHARE_NOISE).map(|(_, column)| *column).collect()
+        };
+        self.shares.iter().zip(&case.columns).map(used).collect()
     }
 }
 

@@ -55,6 +55,14 @@ struct Tier {
     is_restricted: bool,
 }
 
+/// What a level costs more than the level above it.
+struct Change {
+    level: u64,
+    period: usize,
+    rent: f64,
+    unmet: u32,
+}
+
 struct Commitment {
     var: usize,
     cost: f64,
@@ -139,65 +147,59 @@ impl Menu {
         })
     }
 
-    /// Levels at which the price of a level can change, ascending, each the top of a segment.
-    fn breakpoints(&self, need: &Need) -> Vec<u64> {
-        let mut tops: Vec<u64> = need.nodes.clone();
-        for (point, &needed) in need.nodes.iter().enumerate() {
-            let mut left = needed;
-            for (_, most) in self.rentable(point, need) {
-                left = left.saturating_sub(most);
-                tops.push(left);
+    /// What changes when the level falls to each threshold, highest first: at the need of a point its first
+    /// tier begins to be paid, below the nodes of that tier the next one, and below all of them nothing is
+    /// left to rent.
+    fn changes(&self, need: &Need) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (point, &needed) in need.nodes.iter().enumerate().filter(|(_, needed)| **needed > 0) {
+            let period = point / self.n_slots;
+            let (mut level, mut paid) = (needed, 0.0);
+            for (tier, most) in self.rentable(point, need).filter(|(_, most)| *most > 0) {
+                changes.push(Change { level, period, rent: tier.cost - paid, unmet: 0 });
+                paid = tier.cost;
+                level = level.saturating_sub(most);
+                if level == 0 {
+                    break;
+                }
+            }
+            if level > 0 {
+                changes.push(Change { level, period, rent: -paid, unmet: 1 });
             }
         }
-        tops.sort_unstable();
-        tops.dedup();
-        tops.retain(|&top| top > 0);
-        tops
+        changes.sort_by_key(|change| std::cmp::Reverse(change.level));
+        changes
     }
 
-    /// Cost of level `level` at a point by the hour; infinite where nothing is left to rent.
-    fn hourly(&self, point: usize, need: &Need, level: u64) -> f64 {
-        if need.nodes[point] < level {
-            return 0.0;
-        }
-        let mut from_top = need.nodes[point] - level;
-        for (tier, most) in self.rentable(point, need) {
-            if from_top < most {
-                return tier.cost;
-            }
-            from_top -= most;
-        }
-        f64::INFINITY
-    }
-
-    /// Cheapest cover of one level: its cost, and the commitments used.
-    fn cover(&self, need: &Need, level: u64) -> (f64, Vec<usize>) {
+    /// Cheapest cover of one level, given its rent per period: whether there is one, and the commitments used.
+    fn cover(&self, rent: &[f64]) -> Option<Vec<usize>> {
         // best[p]: cheapest cover of the periods before p, where it came from, and the commitment used.
         let mut best: Vec<(f64, usize, Option<usize>)> = vec![(f64::INFINITY, 0, None); self.n_periods + 1];
         best[0].0 = 0.0;
         for p in 0..self.n_periods {
-            let points = p * self.n_slots..(p + 1) * self.n_slots;
-            let rent: f64 = points.map(|point| self.hourly(point, need, level)).sum();
             let so_far = best[p].0;
             let mut improve = |until: usize, cost: f64, by: Option<usize>| {
                 if cost < best[until].0 * (1.0 - TIE) {
                     best[until] = (cost, p, by);
                 }
             };
-            improve(p + 1, so_far + rent, None);
+            improve(p + 1, so_far + rent[p], None);
             for (index, commitment) in self.commitments.iter().enumerate() {
                 if (commitment.from..commitment.until).contains(&p) {
                     improve(commitment.until, so_far + commitment.cost, Some(index));
                 }
             }
         }
+        if best[self.n_periods].0.is_infinite() {
+            return None;
+        }
         let mut used = Vec::new();
         let mut p = self.n_periods;
-        while p > 0 && best[p].0.is_finite() {
+        while p > 0 {
             used.extend(best[p].2);
             p = best[p].1;
         }
-        (best[self.n_periods].0, used)
+        Some(used)
     }
 
     /// Returns the cheapest purchase for nodes needed at each point beyond the existing ones; `None` if the
@@ -205,14 +207,22 @@ impl Menu {
     /// of committed offers.
     pub fn buy(&self, need: &Need) -> Option<Bought> {
         let mut committed: Vec<u64> = vec![0; self.commitments.len()];
-        let mut below = 0;
-        for top in self.breakpoints(need) {
-            let (cost, used) = self.cover(need, top);
-            if cost.is_infinite() {
-                return None;
+        let mut rent = vec![0.0; self.n_periods];
+        let mut unmet = vec![0_u32; self.n_periods];
+        let changes = self.changes(need);
+        let mut next = 0;
+        while next < changes.len() {
+            let level = changes[next].level;
+            while next < changes.len() && changes[next].level == level {
+                rent[changes[next].period] += changes[next].rent;
+                unmet[changes[next].period] += changes[next].unmet;
+                next += 1;
             }
-            used.into_iter().for_each(|index| committed[index] += top - below);
-            below = top;
+            let below = changes.get(next).map_or(0, |change| change.level);
+            let asked =
+                rent.iter().zip(&unmet).map(|(rent, unmet)| if *unmet > 0 { f64::INFINITY } else { *rent });
+            let used = self.cover(&asked.collect::<Vec<f64>>())?;
+            used.into_iter().for_each(|index| committed[index] += level - below);
         }
         Some(self.rent_the_rest(need, &committed))
     }

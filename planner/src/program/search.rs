@@ -4,14 +4,14 @@
 //! *Integer*: everything at once, to gap 0. *Columns*: a program with whole columns and continuous nodes,
 //! then the true purchase, then a local search over columns against true costs; its bound is that program's.
 //! Measured on the reference instance of the tests: rounding the relaxation and searching comes within 1 % of
-//! the relaxation, and the program with whole columns takes ten times as long, so it runs only if needed.
+//! the relaxation, and the program with all columns whole takes ten times as long, so it runs only if needed.
 //! Equally cheap plans are ordered by fewer kinds of pools, then by column indices.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::buy::{Buyer, Plan};
-use super::master::{self, Case, Goal, NoDraft, Whole};
+use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
 use super::prepared::Prepared;
 use super::solution::{Method, Options};
 use super::solver::Stops;
@@ -19,9 +19,11 @@ use super::solver::Stops;
 /// Costs closer than this share are equally cheap.
 const TIE: f64 = 1e-9;
 /// The most choices of columns that are enumerated.
-const MAX_CHOICES: usize = 4096;
-/// The most integer programs that one enumeration or one local search may solve for coupled purchases.
+const MAX_CHOICES: usize = 20_000;
+/// The most integer programs that one enumeration may solve for coupled purchases.
 const MAX_JOINT_PURCHASES: usize = 40;
+/// The same for one local search: its moves are ordered by costs without limits, so late ones rarely help.
+const MAX_JOINT_MOVES: usize = 12;
 /// Rounds of local search; each must improve, so few are needed.
 const MAX_PASSES: usize = 8;
 
@@ -76,7 +78,7 @@ pub(super) fn without_column(
         return self::search(prepared, &other, options).ok().map(|proven| (proven.plan, false));
     }
     let start = Plan { columns: columns.to_vec(), nodes: Vec::new(), cost: f64::INFINITY, is_exact: false };
-    let replaced = search.replace(start, w, &mut MAX_JOINT_PURCHASES.clone());
+    let replaced = search.replace(start, w, &mut MAX_JOINT_MOVES.clone());
     replaced.cost.is_finite().then_some((replaced, true))
 }
 
@@ -90,6 +92,11 @@ struct Search<'a> {
 impl Search<'_> {
     fn exactly(&self) -> Stops {
         Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes }
+    }
+
+    /// For coupled purchases within a large problem, whose gap is far above this one.
+    fn nearly(&self) -> Stops {
+        Stops { rel_gap: 1e-4, max_nodes: self.options.max_nodes.min(500) }
     }
 
     fn n_integers(&self) -> usize {
@@ -206,41 +213,65 @@ impl Search<'_> {
         Ok(Proven { plan, method: Method::Integer, best_bound, mixing_bound: None, n_nodes })
     }
 
-    /// Rounds the relaxation and searches around it. Only if that is not within [`Options::good_gap`] of the
-    /// relaxation, the program with whole columns gives a better start and a better bound.
+    /// Rounds the relaxation and searches around it; then lets the program choose among the columns that the
+    /// relaxation uses, then among all, each only while the best plan is not within [`Options::good_gap`] of
+    /// the relaxation.
     fn columns(&self) -> Result<Proven, NoDraft> {
         let relaxed = Whole { columns: false, nodes: false };
         let mixed = master::solve(self.prepared, self.case, (relaxed, Goal::Cost, self.exactly()), None)?;
-        let mut best =
-            self.buyer.buy(&mixed.columns(self.case), Some(self.exactly())).map(|p| self.improve(p));
-        let (mut bound, mut n_nodes) = (mixed.found.bound, 0);
-        let is_good = |plan: &Plan| plan.cost - mixed.found.bound <= self.options.good_gap * plan.cost;
-        if !best.as_ref().is_ok_and(is_good) {
+        let mut bound = mixed.found.bound;
+        let mut n_nodes = 0;
+        let mut best = self.buy_and_improve(&mixed.columns(self.case), Err(NoDraft::Infeasible));
+        let used = Case { columns: mixed.used_columns(self.case), limits: self.case.limits.clone() };
+        for case in [&used, self.case] {
+            let is_good = |plan: &Plan| plan.cost - bound <= self.options.good_gap * plan.cost;
+            if best.as_ref().is_ok_and(is_good) {
+                break;
+            }
             let whole = Whole { columns: true, nodes: false };
             let stops = Stops { rel_gap: self.options.rel_gap, max_nodes: self.options.max_nodes };
-            let draft = master::solve(self.prepared, self.case, (whole, Goal::Cost, stops), None)?;
-            (bound, n_nodes) = (draft.found.bound.max(bound), draft.found.n_nodes);
-            let bought = self.buyer.buy(&draft.columns(self.case), Some(self.exactly()));
-            best = match (best, bought.map(|plan| self.improve(plan))) {
-                (Ok(a), Ok(b)) => Ok(if self.compare(&b, &a) == Ordering::Less { b } else { a }),
-                (a, b) => a.or(b),
+            let draft = match master::solve(self.prepared, case, (whole, Goal::Cost, stops), None) {
+                Ok(draft) => draft,
+                // Fewer columns than all may be too few; of all, it is the answer.
+                Err(NoDraft::Infeasible | NoDraft::OutOfNodes) if case == &used && &used != self.case => {
+                    continue;
+                }
+                Err(why) => {
+                    return best.map_err(|_| why).map(|plan| self.proven(plan, bound, &mixed, n_nodes));
+                }
             };
+            n_nodes += draft.found.n_nodes;
+            if case == self.case {
+                bound = bound.max(draft.found.bound);
+            }
+            best = self.buy_and_improve(&draft.columns(case), best);
         }
         match best {
-            Ok(plan) => {
-                let mixing_bound = Some(mixed.found.bound.min(plan.cost));
-                let best_bound = bound.min(plan.cost);
-                Ok(Proven { plan, method: Method::Columns, best_bound, mixing_bound, n_nodes })
-            }
+            Ok(plan) => Ok(self.proven(plan, bound, &mixed, n_nodes)),
             // Rounding up nodes broke a limit: only the integer program can tell whether another choice fits.
             Err(NoDraft::Infeasible) => self.integer(),
             Err(other) => Err(other),
         }
     }
 
+    /// Returns the better of `best` and the plan that a local search reaches from these columns.
+    fn buy_and_improve(&self, columns: &[usize], best: Result<Plan, NoDraft>) -> Result<Plan, NoDraft> {
+        match (best, self.buyer.buy(columns, Some(self.nearly())).map(|plan| self.improve(plan))) {
+            (Ok(a), Ok(b)) => Ok(if self.compare(&b, &a) == Ordering::Less { b } else { a }),
+            (Ok(plan), Err(_)) | (Err(_), Ok(plan)) => Ok(plan),
+            (Err(_), Err(why)) => Err(why),
+        }
+    }
+
+    fn proven(&self, plan: Plan, bound: f64, mixed: &Draft, n_nodes: u64) -> Proven {
+        let mixing_bound = Some(mixed.found.bound.min(plan.cost));
+        let best_bound = bound.min(plan.cost);
+        Proven { plan, method: Method::Columns, best_bound, mixing_bound, n_nodes }
+    }
+
     /// Moves one workload at a time to the column that saves most, until none does.
     fn improve(&self, mut plan: Plan) -> Plan {
-        let mut programs_left = MAX_JOINT_PURCHASES;
+        let mut programs_left = MAX_JOINT_MOVES;
         for _ in 0..MAX_PASSES {
             let before = plan.clone();
             for w in 0..plan.columns.len() {
@@ -266,7 +297,7 @@ impl Search<'_> {
             let mut bought = self.buyer.buy(&columns, None);
             if bought == Err(NoDraft::OutOfNodes) && *programs_left > 0 {
                 *programs_left -= 1;
-                bought = self.buyer.buy(&columns, Some(self.exactly()));
+                bought = self.buyer.buy(&columns, Some(self.nearly()));
             }
             plan = bought.ok().filter(|b| self.compare(b, &plan) == Ordering::Less).unwrap_or(plan);
         }

@@ -114,9 +114,9 @@ fn reason(prepared: &Prepared, workload: usize) -> Option<Unservable> {
     }
     let mut latest = 0;
     let mut has_offers = false;
-    for column in 0..columns.len() {
+    for (column, candidate) in columns.iter().enumerate() {
         latest = latest.max(first_unserved(prepared, workload, column)?);
-        let pool = &prepared.problem.pools[columns[column].pool];
+        let pool = &prepared.problem.pools[candidate.pool];
         has_offers |= prepared.masks[workload][column] != 0 || pool.existing_nodes.iter().any(|n| *n > 0);
     }
     if has_offers {

@@ -1,8 +1,6 @@
 //! Problems that several tests share.
 
-use capstan_planner::program::{
-    Column, Limit, Offer, Period, Pool, Problem, Runs, Slot, Terms, Workload, day_type_slots,
-};
+use capstan_planner::program::{Column, Offer, Period, Pool, Problem, Runs, Terms, Workload, day_type_slots};
 
 /// A stream of numbers from a seed: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 pub struct Stream(pub u64);
@@ -29,7 +27,6 @@ impl Stream {
 }
 
 /// 60 workloads × 25 columns × 12 pools × 4 offers × `n_periods` periods × 48 slots.
-
 pub fn reference_instance(seed: u64, n_periods: usize) -> Problem {
     let mut stream = Stream(seed);
     let months = 36.0 / n_periods as f64;
@@ -115,16 +112,4 @@ fn reference_workload(stream: &mut Stream, n_periods: usize, pools: &[Pool]) -> 
         demand: (0..n_periods).map(demand).collect(),
         columns: (0..25).map(|_| column(stream)).collect(),
     }
-}
-
-/// A limit from above.
-
-pub fn at_most(rule: capstan_planner::program::Rule, value: f64) -> Limit {
-    Limit { rule, bound: capstan_planner::program::Bound::AtMost(value) }
-}
-
-/// One slot that stands for the whole month.
-
-pub fn whole_month() -> Vec<Slot> {
-    vec![Slot { hours_per_month: 730.0 }]
 }

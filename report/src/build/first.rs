@@ -1,19 +1,19 @@
 //! The first screen: what do I buy, what does it cost, does it hold.
 
 use crate::document::{Block, Cell, Table, Tone};
-use capstan_types::blueprint::{Blueprint, CostKind, Pool, Purchase, Verdict, VerdictStatus};
+use capstan_types::blueprint::{Blueprint, CostKind, Pool, Purchase, RuleOutcome, Verdict, VerdictStatus};
 use capstan_types::figure;
 use capstan_types::offering::PurchaseOption;
+use capstan_types::spec::RuleKind;
 use rust_decimal::Decimal;
 
 /// Returns the frame in one line: months, prices, planning date.
 pub(super) fn frame(blueprint: &Blueprint) -> Block {
     let frame = &blueprint.inputs.spec.frame;
-    let mut text = format!("{} to {} ({} months)", frame.start, frame.end, frame.months);
+    let mut text = format!("{} to {} · as of {}", frame.start, frame.end, frame.as_of);
     if let Some(oldest) = oldest_price(blueprint) {
-        text.push_str(&format!(" · oldest price used {oldest}"));
+        text.push_str(&format!(" · oldest price {oldest}"));
     }
-    text.push_str(&format!(" · planned as of {}", frame.as_of));
     Block::Paragraph(Cell::toned(text, Tone::Faint))
 }
 
@@ -61,7 +61,7 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
                 pool.site.as_str().into(),
                 pool.shape.as_str().into(),
                 range(&pool.fleet).into(),
-                Cell::toned("stand there already", Tone::Faint),
+                Cell::toned("already there", Tone::Faint),
                 Cell::toned("–", Tone::Faint),
                 Cell::toned("–", Tone::Faint),
             ]);
@@ -85,7 +85,7 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
     }
     if table.rows.len() > 1 {
         let mut total: Vec<Cell> = vec![Cell::default(); 6];
-        total[0] = Cell::toned("machines", Tone::Strong);
+        total[1] = Cell::toned("all machines", Tone::Strong);
         total[5] = Cell::toned(figure::amount(sum, currency), Tone::Strong);
         table.rows.push(total);
         table.total = true;
@@ -100,24 +100,23 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
     let months = blueprint.inputs.spec.frame.months;
     let residual: Decimal =
         cost.lines.iter().filter(|line| line.kind == CostKind::Residual).map(|line| line.billed_cost).sum();
-    let mut parts = format!("capex {} + opex {}", show(cost.capex), show(cost.opex));
-    if !residual.is_zero() {
-        parts.push_str(&format!(" − {} left at the end", show(residual.abs())));
-    }
     let rate = figure::percent(blueprint.inputs.spec.frame.discount_per_year);
-    let mut facts: Vec<(String, Cell)> = vec![
-        (format!("over {months} months"), Cell::toned(show(cost.total), Tone::Strong)),
-        (String::new(), Cell::toned(parts, Tone::Faint)),
-        ("per month".to_owned(), format!("{} on average", show(cost.per_month)).into()),
-        (
-            String::new(),
-            Cell::toned(
-                format!("opex of the dearest month {}", show(cost.highest_opex_per_month)),
-                Tone::Faint,
-            ),
-        ),
-        ("net present".to_owned(), format!("{} at {rate} a year", show(cost.net_present)).into()),
+    let dearest = format!(", {} in the dearest month", show(cost.highest_opex_per_month));
+    let mut sums = vec![
+        (format!("over {months} months"), cost.total, String::new(), Tone::Strong),
+        ("  capex".to_owned(), cost.capex, String::new(), Tone::Plain),
+        ("  opex".to_owned(), cost.opex, dearest, Tone::Plain),
     ];
+    if !residual.is_zero() {
+        sums.push(("  value left".to_owned(), residual, " at the end".to_owned(), Tone::Plain));
+    }
+    sums.push(("per month".to_owned(), cost.per_month, " on average".to_owned(), Tone::Plain));
+    sums.push(("net present".to_owned(), cost.net_present, format!(" at {rate} a year"), Tone::Plain));
+    let widest = sums.iter().map(|sum| show(sum.1).len()).max().unwrap_or(0);
+    let mut facts: Vec<(String, Cell)> = Vec::new();
+    for (name, sum, said, tone) in sums {
+        facts.push((name, Cell::toned(format!("{:>widest$}{said}", show(sum)), tone)));
+    }
     for workload in &cost.workloads {
         let unit = |rate: Option<Decimal>| {
             rate.map_or_else(|| "unknown".to_owned(), |rate| figure::money(rate, cost.currency))
@@ -135,14 +134,19 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
     vec![Block::Facts(facts), Block::Paragraph(uncounted(blueprint))]
 }
 
+/// Returns how many, with the noun as one says it: `1 item`, `3 items`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", figure::count(number as u64), if number == 1 { "" } else { "s" })
+}
+
 /// Returns what the totals leave out, in one line.
 fn uncounted(blueprint: &Blueprint) -> Cell {
     let mut parts = Vec::new();
     if !blueprint.cost.not_included.is_empty() {
-        parts.push(format!("{} items not included", blueprint.cost.not_included.len()));
+        parts.push(counted(blueprint.cost.not_included.len(), "item"));
     }
     if !blueprint.unpriced.is_empty() {
-        parts.push(format!("{} offerings without a price passed over", blueprint.unpriced.len()));
+        parts.push(format!("{} without a price", counted(blueprint.unpriced.len(), "offering")));
     }
     if parts.is_empty() {
         return Cell::default();
@@ -201,7 +205,25 @@ pub(super) fn levels(blueprint: &Blueprint) -> Vec<Block> {
         ]
     });
     table.rows.extend(deadlines);
-    vec![Block::Table(table), Block::Paragraph(audited(blueprint))]
+    vec![Block::Table(table), Block::Paragraph(rules(blueprint)), Block::Paragraph(audited(blueprint))]
+}
+
+/// Returns how many rules hold, in one line.
+fn rules(blueprint: &Blueprint) -> Cell {
+    let open = |rule: &&RuleOutcome| rule.holds != Some(true);
+    let broken = blueprint.rules.iter().filter(open).filter(|rule| rule.kind == RuleKind::Require).count();
+    let wished = blueprint.rules.iter().filter(open).count() - broken;
+    match (blueprint.rules.len(), broken, wished) {
+        (0, _, _) => Cell::default(),
+        (all, 0, 0) => Cell::toned(format!("Rules: all {all} hold."), Tone::Good),
+        (all, 0, wished) => Cell::toned(
+            format!("Rules: {} of {all} hold, every required one among them.", all - wished),
+            Tone::Warn,
+        ),
+        (all, broken, _) => {
+            Cell::toned(format!("Rules: {broken} required of {all} do NOT hold; see below."), Tone::Bad)
+        }
+    }
 }
 
 /// Returns what the independent check said, in one line.
@@ -213,8 +235,9 @@ fn audited(blueprint: &Blueprint) -> Cell {
         (0, _) => Cell::toned("This blueprint was not audited.", Tone::Warn),
         (_, 0) => Cell::toned(
             format!(
-                "Audited: {checks} checks looked at {} numbers and found nothing wrong.",
-                figure::count(looked)
+                "Audited: {}, {} looked at, nothing wrong.",
+                counted(checks, "check"),
+                counted(looked as usize, "number")
             ),
             Tone::Faint,
         ),

@@ -1,9 +1,9 @@
 //! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
 
-use super::first::{oldest_price, outcome, percentile};
+use super::first::{counted, oldest_price, percentile};
 use crate::document::{Block, Cell, Table, Tone};
 use crate::json::assumed;
-use capstan_types::blueprint::{Blueprint, SolverStatus};
+use capstan_types::blueprint::{Blueprint, SolverStatus, Verdict};
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::spec::RuleKind;
@@ -98,52 +98,51 @@ pub(super) fn rejections(blueprint: &Blueprint) -> Vec<Block> {
 /// Returns how the answer was found, how each level was simulated, and how many numbers are assumed.
 pub(super) fn certainty(blueprint: &Blueprint) -> Vec<Block> {
     let mut facts = solver(blueprint);
-    let mut table = Table::new(&[
-        "Service",
-        "Level",
-        ">Requests",
-        ">Runs",
-        ">Rate",
-        ">Replicas",
-        "When",
-        "Stream",
-        "Verdict",
-    ]);
-    for verdict in &blueprint.verdicts {
-        let day = if verdict.hour < 24 { "weekday" } else { "weekend" };
-        table.rows.push(vec![
-            format!("{} at {}", verdict.workload, verdict.site).into(),
-            format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
-            figure::count(verdict.requests).into(),
-            verdict.replications.to_string().into(),
-            format!("{}/s", figure::short(verdict.rate.get())).into(),
-            format!("{} of {}", verdict.replicas, verdict.replicas_planned).into(),
-            format!("period {}, {day} {:02}:00", verdict.period + 1, verdict.hour % 24).into(),
-            format!("{}, {}", verdict.stream, verdict.arrivals).into(),
-            outcome(verdict.status),
-        ]);
-    }
+    facts.extend(blueprint.verdicts.iter().map(|verdict| simulated(blueprint, verdict)));
     let counts = assumed(blueprint);
     facts.push((
         "assumed".to_owned(),
         format!(
-            "{} defaults, {} cost lines, {} price estimates, {} catalog facts",
-            counts.defaults, counts.cost_lines, counts.price_estimates, counts.catalog_facts
+            "{}, {}, {}, {}",
+            counted(counts.defaults, "default"),
+            counted(counts.cost_lines, "cost line"),
+            counted(counts.price_estimates, "price estimate"),
+            counted(counts.catalog_facts, "catalog fact")
         )
         .into(),
     ));
-    let unpriced = blueprint.unpriced.len();
-    facts.push((
-        "unpriced".to_owned(),
-        format!("{unpriced} offerings passed over, never taken as free").into(),
-    ));
+    let unpriced = counted(blueprint.unpriced.len(), "offering");
+    facts.push(("unpriced".to_owned(), format!("{unpriced} passed over, never taken as free").into()));
     if let (Some(date), Some(days)) = (oldest_price(blueprint), blueprint.inputs.oldest_price_days) {
         facts.push((
             "oldest price".to_owned(),
             format!("{date}, {days} days before the planning date").into(),
         ));
     }
-    vec![Block::Facts(facts), Block::Table(table)]
+    vec![Block::Facts(facts)]
+}
+
+/// Returns how one service level was simulated: how often, how much, on what, when, from which stream.
+fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
+    let name = format!("{} {} {}", verdict.workload, verdict.metric.word(), percentile(verdict.per_mille));
+    let day = if verdict.hour < 24 { "weekday" } else { "weekend" };
+    let runs = counted(verdict.replications as usize, "run");
+    let text = format!(
+        "{runs}, {} requests at {} req/s ({}) on {} of {} replicas at {}, period {}, {day} {:02}:00; \
+         {} within the limit; seed {}, stream {}",
+        figure::count(verdict.requests),
+        figure::short(verdict.rate.get()),
+        verdict.arrivals,
+        verdict.replicas,
+        verdict.replicas_planned,
+        verdict.site,
+        verdict.period + 1,
+        verdict.hour % 24,
+        figure::percent(verdict.attainment),
+        blueprint.inputs.spec.frame.seed,
+        verdict.stream
+    );
+    (name, text.into())
 }
 
 fn solver(blueprint: &Blueprint) -> Vec<(String, Cell)> {

@@ -35,6 +35,11 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
+/// Returns the longest word of a text.
+fn longest_word(text: &str) -> usize {
+    text.split_whitespace().map(length).max().unwrap_or(0)
+}
+
 /// Returns the longest part of a text that must stand on one line.
 fn unbroken(text: &str) -> usize {
     text.split_whitespace().flat_map(pieces).map(length).max().unwrap_or(0)
@@ -45,22 +50,31 @@ fn widths(table: &Table, room: usize) -> Option<Vec<usize>> {
     let cells =
         |index: usize| table.rows.iter().filter_map(move |row| row.get(index)).map(|cell| cell.text.as_str());
     let mut widths = Vec::new();
+    let mut whole_words = Vec::new();
     let mut least = Vec::new();
     for (index, column) in table.columns.iter().enumerate() {
         let widest = cells(index).map(length).max().unwrap_or(0);
+        let longest = |of: fn(&str) -> usize| match column.align {
+            Align::Left => cells(index).chain([column.title.as_str()]).map(of).max().unwrap_or(0),
+            Align::Right => widest.max(of(&column.title)),
+        };
         widths.push(widest.max(length(&column.title)));
-        least.push(match column.align {
-            Align::Left => cells(index).chain([column.title.as_str()]).map(unbroken).max().unwrap_or(0),
-            Align::Right => widest.max(unbroken(&column.title)),
-        });
+        whole_words.push(longest(longest_word));
+        least.push(longest(unbroken));
     }
     if least.iter().sum::<usize>() > room {
         return None;
     }
-    while widths.iter().sum::<usize>() > room {
-        let slack = |index: &usize| widths[*index] > least[*index];
-        let widest = (0..widths.len()).filter(slack).max_by_key(|&index| (widths[index], index))?;
-        widths[widest] -= 1;
+    // Words are broken only where wrapping between them is not enough.
+    for least in [whole_words, least] {
+        while widths.iter().sum::<usize>() > room {
+            let slack = |index: &usize| widths[*index] > least[*index];
+            let Some(widest) = (0..widths.len()).filter(slack).max_by_key(|&index| (widths[index], index))
+            else {
+                break;
+            };
+            widths[widest] -= 1;
+        }
     }
     Some(widths)
 }

@@ -1,110 +1,66 @@
-//! What happens next? A heap with one place per source, ordered by (time, sequence).
+//! What happens next? One place per source, ordered by (time, sequence).
 //!
 //! A source is whatever has at most one next event: a replica, a transfer, a scaler. It can move its event, so nothing
-//! stale is ever in the heap and memory does not grow with the number of events.
+//! stale is ever kept and memory does not grow with the number of events.
 
 use super::time::Time;
+use super::tournament::Tournament;
 
-/// Children of a heap node; four keep a node's children in one cache line (measured 20 % faster than two).
-const ARITY: usize = 4;
-/// Marks a source that has no event.
-const ABSENT: u32 = u32::MAX;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    time: Time,
-    sequence: u64,
-    source: u32,
-}
+/// Bits of a key that name the source. The 44 bits left for the sequence last for 10¹³ events.
+const SOURCE_BITS: u32 = 20;
+/// The key of a source that has no event.
+const ABSENT: u128 = u128::MAX;
 
 /// The next event of every source, earliest first; equal times in the order in which they were scheduled.
 #[derive(Debug, Clone)]
 pub struct Agenda {
-    heap: Vec<Entry>,
-    place: Vec<u32>,
+    /// By source: time, sequence and source in one word, most significant first.
+    keys: Tournament<u128>,
     next_sequence: u64,
 }
 
 impl Agenda {
-    /// Returns an empty agenda for sources `0..n_sources`.
+    /// Most sources of an agenda.
+    pub const MAX_SOURCES: usize = 1 << SOURCE_BITS;
+
+    /// Returns an empty agenda for sources `0..n_sources`, at most [`Agenda::MAX_SOURCES`].
     pub fn new(n_sources: usize) -> Agenda {
-        Agenda { heap: Vec::with_capacity(n_sources), place: vec![ABSENT; n_sources], next_sequence: 0 }
+        assert!(n_sources <= Agenda::MAX_SOURCES, "{n_sources} sources do not fit a key");
+        Agenda { keys: Tournament::new((0..n_sources).map(|_| ABSENT), ABSENT), next_sequence: 0 }
     }
 
     /// Returns the time of the earliest event.
     pub fn next_time(&self) -> Option<Time> {
-        self.heap.first().map(|entry| entry.time)
+        let key = self.keys.least();
+        (key != ABSENT).then(|| time_of(key))
     }
 
     /// Sets the next event of `source`, replacing the one it had.
     pub fn schedule(&mut self, source: u32, time: Time) {
-        let entry = Entry { time, sequence: self.next_sequence, source };
+        let rank = self.next_sequence << SOURCE_BITS | u64::from(source);
         self.next_sequence += 1;
-        let place = self.place[source as usize];
-        if place == ABSENT {
-            self.heap.push(entry);
-            self.sift_up(self.heap.len() - 1, entry);
-        } else {
-            let place = place as usize;
-            let earlier = entry < self.heap[place];
-            if earlier { self.sift_up(place, entry) } else { self.sift_down(place, entry) }
-        }
+        self.keys.set(source as usize, u128::from(time.ns()) << u64::BITS | u128::from(rank));
     }
 
     /// Removes the event of `source`, if it has one.
     pub fn cancel(&mut self, source: u32) {
-        let place = self.place[source as usize];
-        if place != ABSENT {
-            self.remove(place as usize);
-        }
+        self.keys.set(source as usize, ABSENT);
     }
 
     /// Removes and returns the earliest event.
     pub fn pop(&mut self) -> Option<(Time, u32)> {
-        let first = *self.heap.first()?;
-        self.remove(0);
-        Some((first.time, first.source))
-    }
-
-    fn remove(&mut self, place: usize) {
-        let gone = self.heap[place];
-        self.place[gone.source as usize] = ABSENT;
-        let last = self.heap.pop().expect("an entry was just read from the heap");
-        if place < self.heap.len() {
-            if last < gone { self.sift_up(place, last) } else { self.sift_down(place, last) }
+        let key = self.keys.least();
+        if key == ABSENT {
+            return None;
         }
+        let source = key as u32 & (Agenda::MAX_SOURCES as u32 - 1);
+        self.cancel(source);
+        Some((time_of(key), source))
     }
+}
 
-    fn sift_up(&mut self, mut place: usize, entry: Entry) {
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            if self.heap[parent] <= entry {
-                break;
-            }
-            self.set(place, self.heap[parent]);
-            place = parent;
-        }
-        self.set(place, entry);
-    }
-
-    fn sift_down(&mut self, mut place: usize, entry: Entry) {
-        loop {
-            let first = place * ARITY + 1;
-            let end = (first + ARITY).min(self.heap.len());
-            let Some(child) = (first..end).min_by_key(|&child| self.heap[child]) else { break };
-            if entry <= self.heap[child] {
-                break;
-            }
-            self.set(place, self.heap[child]);
-            place = child;
-        }
-        self.set(place, entry);
-    }
-
-    fn set(&mut self, place: usize, entry: Entry) {
-        self.heap[place] = entry;
-        self.place[entry.source as usize] = place as u32;
-    }
+fn time_of(key: u128) -> Time {
+    Time::from_ns((key >> u64::BITS) as u64)
 }
 
 #[cfg(test)]

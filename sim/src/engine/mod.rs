@@ -5,6 +5,8 @@
 
 mod agenda;
 mod time;
+mod tournament;
 
 pub use agenda::Agenda;
 pub use time::{Fine, Time};
+pub use tournament::Tournament;

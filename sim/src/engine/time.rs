@@ -15,6 +15,10 @@ impl Time {
     /// Later than every event: what has not happened.
     pub const NEVER: Time = Time(u64::MAX);
 
+    /// The last instant that is simulated, 2⁵³ ns or 104 days: up to here nanoseconds are exact in `f64`, and [`Fine`]
+    /// instants are far from their end.
+    pub const LATEST: Time = Time(1 << 53);
+
     /// Returns the instant `ns` nanoseconds after the start.
     pub const fn from_ns(ns: u64) -> Time {
         Time(ns)

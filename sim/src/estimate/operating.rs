@@ -1,9 +1,10 @@
 //! Operating points: what follows from the mean number of running sequences.
 
-use super::latency::{Latencies, Spread, wait_quantile};
+use super::latency::{Latencies, Queued, Spread, Tail};
 use super::{Demand, SLO_MARGIN, SloEstimate};
 use crate::estimate::Bound;
-use crate::perf::{PreparedStep, ServingMemory, StepShape};
+use crate::perf::memory::default_limits;
+use crate::perf::{PreparedStep, ServingMemory, Setup, StepShape};
 use capstan_types::catalog::Engine;
 use capstan_types::spec::{Slo, SloMetric};
 use capstan_types::traffic::Lengths;
@@ -66,9 +67,11 @@ impl<'a> Operating<'a> {
     pub(super) fn new(
         step: &'a PreparedStep,
         memory: &'a ServingMemory,
-        engine: &'a Engine,
+        setup: &Setup<'a>,
         demand: &Demand<'a>,
     ) -> Self {
+        let engine = setup.engine;
+        let limits = default_limits(engine, setup.accelerator);
         let prompts = points(demand.prompt);
         let squares = mean_of(&prompts, |tokens| tokens * tokens);
         let prompt = demand.prompt.mean;
@@ -83,8 +86,8 @@ impl<'a> Operating<'a> {
             output: demand.output.mean.max(1.0),
             prompt_square: squares.max(prompt * prompt),
             burstiness: demand.burstiness,
-            step_tokens: f64::from(demand.step_tokens.unwrap_or(engine.step_tokens).max(1)),
-            max_sequences: f64::from(demand.max_sequences.unwrap_or(engine.max_sequences).max(1)),
+            step_tokens: f64::from(demand.step_tokens.unwrap_or(limits.step_tokens).max(1)),
+            max_sequences: f64::from(demand.max_sequences.unwrap_or(limits.max_sequences).max(1)),
         }
     }
 
@@ -123,6 +126,10 @@ impl<'a> Operating<'a> {
         // A step that runs at all holds one sequence at least.
         let running = batch.max(1.0);
         StepShape::decode(running, running * (self.prompt + self.output / 2.0))
+    }
+
+    fn decode_s(&self, batch: f64) -> f64 {
+        self.step.step_ns(&self.shape(batch)) * 1e-9
     }
 
     pub(super) fn at(&self, batch: f64) -> Point<'_> {
@@ -191,19 +198,33 @@ impl Point<'_> {
         load / (1.0 - load) * spread * service
     }
 
+    fn queued(&self) -> Queued {
+        let own = self.of.prompts.map(|tokens| self.first_token(tokens));
+        Queued {
+            own: weights().into_iter().zip(own).collect(),
+            mean_wait: self.mean_wait(),
+            load: self.prefill_load().min(0.999),
+        }
+    }
+
     fn quantile(&self, metric: SloMetric, q: f64) -> f64 {
         match metric {
-            SloMetric::Ttft => {
-                let own = self.of.prompts.map(|tokens| self.first_token(tokens));
-                let own: Vec<(f64, f64)> = weights().into_iter().zip(own).collect();
-                wait_quantile(&own, self.mean_wait(), self.prefill_load().min(0.999), q)
-            }
+            SloMetric::Ttft => self.queued().quantile(q),
             SloMetric::Tpot => self.tpot_spreads().quantile(q),
             SloMetric::E2e => {
-                let tpot = self.tpot_at_crowded(q);
                 let gaps = (self.of.output_lengths.quantile(q) - 1.0).max(0.0);
-                self.first_token(self.of.prompt) + self.mean_wait() + gaps * tpot
+                self.first_token(self.of.prompt) + self.mean_wait() + gaps * self.tpot_at_crowded(q)
             }
+        }
+    }
+
+    /// Returns whether a service level is missed, without working out by how much.
+    pub(super) fn misses(&self, slo: &Slo) -> bool {
+        let (q, most) = (f64::from(slo.per_mille) / 1000.0, slo.target.get() * SLO_MARGIN);
+        match slo.metric {
+            SloMetric::Ttft => self.queued().above(most) > 1.0 - q,
+            SloMetric::Tpot => self.tpot_spreads().above(most) > 1.0 - q,
+            SloMetric::E2e => self.quantile(slo.metric, q) > most,
         }
     }
 
@@ -214,9 +235,13 @@ impl Point<'_> {
 
     /// Returns time per output token while the batch is at quantile q of its fluctuations.
     fn tpot_at_crowded(&self, q: f64) -> f64 {
-        let crowded = self.batch + super::latency::normal_quantile(q).max(0.0) * self.batch_spread();
-        let point = self.of.at(crowded);
-        point.step + self.batch * self.prompt / self.of.output
+        self.tpot_with(super::latency::normal_quantile(q).max(0.0))
+    }
+
+    /// Returns time per output token while `deviations` standard deviations more sequences run than on average.
+    fn tpot_with(&self, deviations: f64) -> f64 {
+        let crowded = self.batch + deviations * self.batch_spread();
+        self.of.decode_s(crowded) + self.batch * self.prompt / self.of.output
     }
 
     /// Returns mean and spread of a request's time per output token, by output length.
@@ -225,7 +250,7 @@ impl Point<'_> {
     /// √n more or fewer, each worth W over the request's tokens.
     fn tpot_spreads(&self) -> Spread {
         let mean = self.tpot();
-        let crowded = (self.tpot_at_crowded(0.841_344_746) - mean).max(0.0);
+        let crowded = (self.tpot_with(1.0) - mean).max(0.0);
         let square = self.of.prompt_square / (self.of.prompt * self.of.prompt);
         let parts = self.of.outputs.map(|output| {
             let gaps = (output - 1.0).max(1.0);
@@ -258,11 +283,11 @@ impl Point<'_> {
     }
 
     /// Returns the service level that is missed by the largest factor, if any is missed.
-    pub(super) fn missed(&self, slos: &[Slo]) -> Option<SloEstimate> {
-        let excess = |judged: &SloEstimate| judged.expected / (judged.target * SLO_MARGIN);
+    pub(super) fn worst_miss(&self, slos: &[Slo]) -> Option<SloEstimate> {
+        let excess = |judged: &SloEstimate| judged.expected / judged.target;
         slos.iter()
+            .filter(|slo| self.misses(slo))
             .map(|slo| self.judge(slo))
-            .filter(|judged| excess(judged) > 1.0)
             .max_by(|a, b| excess(a).total_cmp(&excess(b)))
     }
 }

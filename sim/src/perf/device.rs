@@ -142,6 +142,7 @@ impl Device {
         for peak in accelerator.peaks.values() {
             positive(peak.get(), "peak")?;
         }
+        check_rows(catalog, &accelerator.id)?;
         let supported = |p: &Precision| math_peak(accelerator, *p).is_some();
         let precisions = || Precision::ALL.into_iter().filter(supported);
         Ok(Self {
@@ -174,6 +175,28 @@ impl Device {
 
     fn unsupported(&self, precision: Precision) -> Reason {
         Reason::PrecisionUnsupported { accelerator: self.id.clone(), precision }
+    }
+}
+
+/// Returns whether every coefficient of the accelerator's rows is one that the formulas can divide by.
+fn check_rows(catalog: &Catalog, id: &str) -> Result<(), Reason> {
+    let ours = |name: &str| name == id || name == "pcie";
+    let gemm = catalog.gemm.iter().filter(|row| row.accelerator == id);
+    let gemm = gemm.flat_map(|row| [row.compute, row.memory, row.p]);
+    let experts = catalog.experts.iter().filter(|row| row.accelerator == id);
+    let experts = experts.flat_map(|row| [row.compute, row.memory, row.p, row.activation]);
+    let attention = catalog.attention.iter().filter(|row| row.accelerator == id);
+    let attention = attention.flat_map(|row| {
+        let cache = row.decode_memory_8bit.unwrap_or(row.decode_memory_16bit);
+        [row.decode_memory_16bit, cache, row.prefill_compute, row.prefill_compute_small_head]
+    });
+    let collectives = catalog.collectives.iter().filter(|row| ours(&row.accelerator));
+    let collectives = collectives.map(|row| row.efficiency);
+    let mut all = gemm.chain(experts).chain(attention).chain(collectives);
+    if all.all(|value| value.is_finite() && value > 0.0) {
+        Ok(())
+    } else {
+        Err(Reason::NotPositive { what: "an efficiency of the catalog" })
     }
 }
 
@@ -325,7 +348,7 @@ fn attention_curve(catalog: &Catalog, accelerator: &Accelerator) -> AttentionCur
             origin: row.origin,
         },
         None => AttentionCurve {
-            decode_t0_us: 10.0,
+            decode_t0_us: 8.0,
             decode_16bit: 0.60,
             decode_8bit: 0.50,
             prefill: 0.45,

@@ -8,6 +8,7 @@ use super::parameters::{self, Weights};
 use super::rejection::Reason;
 use super::step::Setup;
 use capstan_types::catalog::Engine;
+use capstan_types::hardware::Accelerator;
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
 use capstan_types::units::Bytes;
@@ -85,7 +86,7 @@ impl ServingMemory {
         let weights = weight_bytes(model, setup.weights(), setup.ranks.tensor, pipeline);
         let (device, origin) = setup.accelerator.programmable_memory();
         let reserve = reserve_bytes(setup.engine, setup.ranks.accelerators(), device);
-        let budget = budget_bytes(setup.engine, device, weights, reserve);
+        let budget = budget_bytes(setup.engine, device, weights);
         let cache = budget - weights - reserve;
         let share = stage_share(model, pipeline);
         let of_layers = |count: f64| Bytes(operators.attention.cached * setup.cache_bytes() * count * share);
@@ -186,13 +187,112 @@ fn reserve_bytes(engine: &Engine, accelerators: u32, device: Bytes) -> Bytes {
 
 /// Returns what the engine takes of a device.
 ///
-/// vLLM and SGLang take a share of the whole device; TensorRT-LLM gives a share of what weights and reserve
-/// leave to the cache, so that its budget is weights + reserve + share · rest.
-fn budget_bytes(engine: &Engine, device: Bytes, weights: Bytes, reserve: Bytes) -> Bytes {
-    if engine.id.starts_with("tensorrt") || engine.id.starts_with("trtllm") {
-        let held = weights + reserve;
-        held + (device - held) * engine.memory_utilization
+/// vLLM and SGLang take a share of the whole device; TensorRT-LLM gives the cache a share of what the weights
+/// leave, less its reserve, so that a tenth of the weights comes on top of its budget.
+fn budget_bytes(engine: &Engine, device: Bytes, weights: Bytes) -> Bytes {
+    let share = engine.memory_utilization;
+    let outside = if engine.id == "trtllm" { weights * (1.0 - share) } else { Bytes::ZERO };
+    device * share + outside
+}
+
+/// Most sequences and most tokens of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sequences that run at once.
+    pub max_sequences: u32,
+    /// Tokens of one step.
+    pub step_tokens: u32,
+}
+
+/// Returns the limits that an engine has on an accelerator where the plan does not say otherwise.
+///
+/// The server of vLLM defaults to 256 sequences and 2,048 tokens on devices below 70 GiB.
+pub fn default_limits(engine: &Engine, accelerator: &Accelerator) -> Limits {
+    let Engine { max_sequences, step_tokens, .. } = *engine;
+    let small = accelerator.programmable_memory().0.get() < LARGE_DEVICE;
+    if engine.id == "vllm" && small {
+        Limits { max_sequences: max_sequences.min(256), step_tokens: step_tokens.min(2048) }
     } else {
-        device * engine.memory_utilization
+        Limits { max_sequences, step_tokens }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::Ranks;
+    use super::*;
+    use capstan_types::hardware::Precision;
+    use capstan_types::testing;
+
+    fn memory(model: &str, accelerator: &str, engine: &str, tensor: u32) -> ServingMemory {
+        let catalog = testing::catalog();
+        let setup = Setup {
+            model: catalog.model(model).unwrap(),
+            accelerator: catalog.accelerator(accelerator).unwrap(),
+            engine: catalog.engine(engine).unwrap(),
+            ranks: Ranks { tensor, pipeline: 1 },
+            precision: Precision::Bf16,
+            kv_precision: None,
+        };
+        ServingMemory::of(&setup, 4096).unwrap()
+    }
+
+    #[test]
+    fn seventy_billion_need_two_large_cards_and_say_both_numbers() {
+        let one = memory("llama3_1_70b", "h100_sxm", "vllm", 1);
+        let Some(Reason::DoesNotFit { needed, free }) = one.refusal() else { panic!("{:?}", one.fit) };
+        assert!(needed.gb() > 141.0 && (free.gb() - 0.9 * 85.5).abs() < 1e-6);
+        assert!(memory("llama3_1_70b", "h100_sxm", "vllm", 4).refusal().is_none());
+    }
+
+    #[test]
+    fn a_latent_cache_is_not_split_by_tensor_ranks() {
+        let eight = memory("deepseek_v3", "h200_sxm", "vllm", 8).bytes_per_token;
+        assert_eq!(eight, Bytes(61.0 * 576.0 * 2.0));
+        assert_eq!(memory("llama3_1_70b", "h100_sxm", "vllm", 8).bytes_per_token, Bytes(80.0 * 256.0 * 2.0));
+    }
+
+    #[test]
+    fn two_engines_take_different_shares_of_the_same_card() {
+        let (vllm, sglang, trtllm) = (
+            memory("llama3_1_8b", "h100_sxm", "vllm", 1),
+            memory("llama3_1_8b", "h100_sxm", "sglang", 1),
+            memory("llama3_1_8b", "h100_sxm", "trtllm", 1),
+        );
+        assert!((vllm.cache.gb() - (0.9 * 85.5 - 16.06 - 3.0)).abs() < 0.05, "{}", vllm.cache.gb());
+        assert!((sglang.cache.gb() - (0.85 * 85.5 - 16.06)).abs() < 0.05, "{}", sglang.cache.gb());
+        assert!((trtllm.cache.gb() - (0.9 * (85.5 - 16.06) - 7.2)).abs() < 0.05, "{}", trtllm.cache.gb());
+    }
+
+    #[test]
+    fn windows_make_tokens_a_matter_of_length() {
+        let catalog = testing::catalog();
+        let mut model = catalog.model("llama3_1_8b").unwrap().clone();
+        model.window = Some(capstan_types::model::Window { tokens: 1024, layers: 16 });
+        let setup = Setup {
+            model: &model,
+            accelerator: catalog.accelerator("h100_sxm").unwrap(),
+            engine: catalog.engine("vllm").unwrap(),
+            ranks: Ranks::ONE,
+            precision: Precision::Bf16,
+            kv_precision: None,
+        };
+        let memory = ServingMemory::of(&setup, 100_000).unwrap();
+        assert!(memory.kv_tokens_at(100_000.0) > 1.9 * memory.kv_tokens_at(1024.0));
+    }
+
+    #[test]
+    fn a_context_beyond_the_model_is_refused() {
+        let catalog = testing::catalog();
+        let setup = Setup {
+            model: catalog.model("mixtral_8x7b").unwrap(),
+            accelerator: catalog.accelerator("h200_sxm").unwrap(),
+            engine: catalog.engine("vllm").unwrap(),
+            ranks: Ranks::ONE,
+            precision: Precision::Bf16,
+            kv_precision: None,
+        };
+        let refused = ServingMemory::of(&setup, 40_000).unwrap_err();
+        assert_eq!(refused, Reason::ContextTooLong { needed: 40_000, limit: 32_768 });
     }
 }

@@ -21,6 +21,6 @@ pub mod step;
 pub mod training;
 
 pub use device::Device;
-pub use memory::{Fit, ServingMemory};
+pub use memory::{Fit, Limits, ServingMemory, default_limits};
 pub use rejection::Reason;
 pub use step::{PreparedStep, Ranks, Setup, StepShape};

@@ -201,7 +201,11 @@ impl Operators {
     }
 }
 
-fn check_sizes(model: &Model) -> Result<(), Reason> {
+/// Returns whether every size that the formulas divide by or count with makes sense.
+///
+/// # Errors
+/// [`Reason::NotPositive`] with the first that does not.
+pub fn check_sizes(model: &Model) -> Result<(), Reason> {
     let sizes = [
         (model.layers, "layers"),
         (model.hidden, "hidden width"),
@@ -210,7 +214,8 @@ fn check_sizes(model: &Model) -> Result<(), Reason> {
         (model.head_dim, "head size"),
         (model.vocab, "vocabulary"),
     ];
-    if let Some(&(_, what)) = sizes.iter().find(|(size, _)| *size == 0) {
+    // The upper bound is far above any model; it keeps sums of counts from overflowing.
+    if let Some(&(_, what)) = sizes.iter().find(|(size, _)| *size == 0 || *size > 100_000_000) {
         return Err(Reason::NotPositive { what });
     }
     match model.experts {

@@ -125,7 +125,8 @@ impl Arrivals {
         let requests = workload.requests(seed, replication);
         let closed = match workload {
             Workload::Closed(closed) => {
-                let due = (0..closed.clients).map(|_| Time::ZERO).collect();
+                let n_first = requests.len().min(closed.clients as usize);
+                let due = (0..n_first).map(|_| Time::ZERO).collect();
                 Some(Clients { think_ns: closed.think_ns, due })
             }
             _ => None,

@@ -23,17 +23,20 @@ pub struct ServingConfig {
     pub max_context: u32,
     /// Which replica gets a request.
     pub router: Router,
-    /// The run stops before the first event after this instant.
+    /// The run stops before the first event after this instant, and after [`Time::LATEST`] in any case.
     pub until: Time,
-    /// The run stops after this many events (arrivals and ends of steps), and says so.
+    /// The run stops after this many events (arrivals and ends of steps), or a few more, and says so.
     pub max_events: u64,
 }
 
 /// Events after which a run stops if nothing else is said: about an hour of computing.
 pub const DEFAULT_MAX_EVENTS: u64 = 20_000_000_000;
 
-/// Most replicas, sequences and stages; beyond it a count is a mistake, and memory would be taken for it.
-const MAX_COUNT: u32 = 1 << 20;
+/// Beyond these a count is a mistake, and memory would be taken for it.
+const MAX_REPLICAS: u32 = 1 << 17;
+const MAX_STAGES: u32 = 1 << 10;
+const MAX_SEQUENCES: u32 = 1 << 20;
+const MAX_BLOCK_TOKENS: u32 = 1 << 12;
 
 /// Why a configuration cannot be simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -99,10 +102,10 @@ impl ServingConfig {
             | Scheduler::WholePrompts { padded_tokens: tokens } => tokens,
         };
         let counts = [
-            ("the number of replicas", self.n_replicas, MAX_COUNT),
-            ("the number of pipeline stages", self.n_stages, MAX_COUNT),
-            ("the number of sequences", self.max_sequences, MAX_COUNT),
-            ("the number of tokens in a block", self.kv.block_tokens, MAX_COUNT),
+            ("the number of replicas", self.n_replicas, MAX_REPLICAS),
+            ("the number of pipeline stages", self.n_stages, MAX_STAGES),
+            ("the number of sequences", self.max_sequences, MAX_SEQUENCES),
+            ("the number of tokens in a block", self.kv.block_tokens, MAX_BLOCK_TOKENS),
             ("the number of blocks", self.kv.blocks, u32::MAX),
             ("the number of tokens in a step", step_tokens, u32::MAX),
         ];

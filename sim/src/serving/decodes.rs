@@ -19,12 +19,21 @@ pub(crate) struct Decodes {
     needing_block: Vec<u32>,
     /// (round after which it is complete, request); entries of preempted requests stay until their round and are stale.
     finishing: BinaryHeap<Reverse<(u64, u32)>>,
+    /// The round of the first entry of `finishing`, kept here because it is asked after every step.
+    next_finish: u64,
 }
 
 impl Decodes {
     pub fn new(block_tokens: u32) -> Decodes {
         let needing_block = vec![0; block_tokens as usize];
-        Decodes { n: 0, kv: 0, round: 0, needing_block, finishing: BinaryHeap::new() }
+        Decodes {
+            n: 0,
+            kv: 0,
+            round: 0,
+            needing_block,
+            finishing: BinaryHeap::new(),
+            next_finish: NOT_DECODING,
+        }
     }
 
     pub fn n(&self) -> u32 {
@@ -40,9 +49,14 @@ impl Decodes {
         self.round
     }
 
-    /// Returns the blocks that the next round takes.
-    pub fn blocks_needed(&self) -> u32 {
-        self.needing_block[self.residue(self.round)]
+    /// Returns the blocks that the round after `ahead` more takes.
+    pub fn blocks_needed_in(&self, ahead: u64) -> u32 {
+        self.needing_block[self.residue(self.round + ahead)]
+    }
+
+    /// Returns after how many rounds a request may be complete.
+    pub fn rounds_to_finish(&self) -> u64 {
+        self.next_finish.saturating_sub(self.round)
     }
 
     pub fn needs_block(&self, job: &Job) -> bool {
@@ -59,6 +73,7 @@ impl Decodes {
         let residue = self.block_residue(job);
         self.needing_block[residue] += 1;
         self.finishing.push(Reverse((job.finish, id)));
+        self.next_finish = self.next_finish.min(job.finish);
     }
 
     /// Removes a request, complete or preempted, and settles its counts.
@@ -72,19 +87,17 @@ impl Decodes {
         (job.joined, job.finish) = (NOT_DECODING, NOT_DECODING);
     }
 
-    /// Ends a round: every decoding request has one more token.
-    pub fn advance(&mut self) {
-        self.round += 1;
-        self.kv += u64::from(self.n);
+    /// Ends so many rounds: every decoding request has as many more tokens.
+    pub fn advance(&mut self, rounds: u64) {
+        self.round += rounds;
+        self.kv += rounds * u64::from(self.n);
     }
 
     /// Returns a request that is complete, if any is left; it has still to [`leave`](Decodes::leave).
     pub fn next_complete(&mut self, jobs: &[Job]) -> Option<u32> {
-        while let Some(&Reverse((finish, id))) = self.finishing.peek() {
-            if finish > self.round {
-                return None;
-            }
-            self.finishing.pop();
+        while self.next_finish <= self.round {
+            let Reverse((finish, id)) = self.finishing.pop()?;
+            self.next_finish = self.finishing.peek().map_or(NOT_DECODING, |first| first.0.0);
             if jobs[id as usize].finish == finish {
                 return Some(id);
             }

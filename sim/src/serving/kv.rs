@@ -35,12 +35,11 @@ impl KvCache {
 pub(crate) struct Blocks {
     cache: KvCache,
     free: u32,
-    peak: u32,
 }
 
 impl Blocks {
     pub fn new(cache: KvCache) -> Blocks {
-        Blocks { cache, free: cache.blocks, peak: 0 }
+        Blocks { cache, free: cache.blocks }
     }
 
     pub fn free(&self) -> u32 {
@@ -49,10 +48,6 @@ impl Blocks {
 
     pub fn used(&self) -> u32 {
         self.cache.blocks - self.free
-    }
-
-    pub fn peak(&self) -> u32 {
-        self.peak
     }
 
     pub fn blocks_for(&self, tokens: u32) -> u32 {
@@ -67,7 +62,6 @@ impl Blocks {
     pub fn take(&mut self, blocks: u32) {
         self.free =
             self.free.checked_sub(blocks).expect("blocks are taken only after free blocks were counted");
-        self.peak = self.peak.max(self.used());
     }
 
     pub fn release(&mut self, blocks: u32) {

@@ -3,6 +3,29 @@
 //!
 //! It knows no accelerator: how long a step takes comes through [`StepTime`]. It knows no network between client and
 //! replica, no tokenizer and no failure.
+//!
+//! ```
+//! use capstan_sim::engine::Time;
+//! use capstan_sim::serving::*;
+//!
+//! // A step costs 5 ms and 20 µs for each token; 8,000 blocks of 16 tokens; two replicas.
+//! let step = StepTable { by_tokens: (0..=2_048).map(|m| 5e6 + 2e4 * f64::from(m)).collect(), ..StepTable::default() };
+//! let config = ServingConfig { n_replicas: 2, ..ServingConfig::chunked(2_048, 256, KvCache::new(8_000)) };
+//! let workload = Workload::Open(OpenLoop {
+//!     name: "chat".into(),
+//!     rate: Rate::constant(6.0),
+//!     burstiness: 1.5,
+//!     lengths: Lengths::Independent { prompt: Length::Fixed(1_000), output: Length::Exponential(200.0) },
+//!     max_tokens: 8_192,
+//!     until: Time::from_seconds(300.0),
+//!     max_requests: u64::MAX,
+//! });
+//! let ttft = Objective { metric: Metric::Ttft, quantile: 0.99, limit_ns: 500e6 };
+//! let window = Window { from: Time::from_seconds(30.0), until: Time::from_seconds(270.0) };
+//! let replicated = replicate(&config, &step, &workload, 1, window, &[ttft])?;
+//! assert_eq!(replicated.judged[0].verdict, Verdict::Met);
+//! # Ok::<(), ConfigError>(())
+//! ```
 
 mod arrivals;
 mod config;

@@ -189,6 +189,10 @@ impl Pipeline {
     /// Ends a step that has left the last stage.
     fn land(&mut self, index: usize, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
         let mut flight = std::mem::take(&mut self.flights[index]);
+        self.work.iterations += 1;
+        self.work.prefill_tokens += u64::from(flight.batch.prefill_tokens);
+        self.work.decode_tokens += u64::from(flight.batch.decodes);
+        self.work.output_tokens += u64::from(flight.batch.sampled());
         for (id, tokens) in flight.members.drain(..) {
             let job = &mut jobs[id as usize];
             let was_prompt = job.processed < job.to_prefill;
@@ -216,7 +220,7 @@ impl Pipeline {
     }
 
     /// Starts every idle stage that has something to do.
-    fn start_stages<S: StepTime>(&mut self, step: &S) {
+    fn start_stages<S: StepTime + ?Sized>(&mut self, step: &S) {
         let n_stages = self.stages.len();
         for (place, stage) in self.stages.iter_mut().enumerate() {
             if stage.running.is_some() {
@@ -248,11 +252,17 @@ fn read_prompt(id: u32, tokens: u32, flight: &mut Flight, jobs: &mut [Job], now:
 }
 
 impl Server for Pipeline {
-    fn enqueue(&mut self, id: u32) {
+    fn enqueue(&mut self, id: u32, _now: Time) -> bool {
         self.waiting.push_back(id);
+        false
     }
 
-    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
+    fn settle(&mut self, _now: Time) -> (u64, Time) {
+        (0, Time::ZERO)
+    }
+
+    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64 {
+        let mut n_ended = 0;
         let last = self.stages.len() - 1;
         for place in 0..=last {
             let stage = &mut self.stages[place];
@@ -261,6 +271,7 @@ impl Server for Pipeline {
                 continue;
             }
             stage.running = None;
+            n_ended += 1;
             if place == last {
                 self.clock = end;
                 self.land(index, now, jobs, done);
@@ -269,14 +280,15 @@ impl Server for Pipeline {
                 self.stages[place + 1].queue.push_back(index);
             }
         }
+        n_ended
     }
 
-    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
+    fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
         while let Some(&index) = self.unused_flights.last() {
             let mut flight = std::mem::take(&mut self.flights[index]);
             flight.batch = Batch::default();
             self.form(&mut flight, jobs, now);
-            let (formed, batch) = (!flight.members.is_empty(), flight.batch);
+            let formed = !flight.members.is_empty();
             flight.ready = self.clock.max(Fine::from(now));
             self.flights[index] = flight;
             if !formed {
@@ -287,10 +299,7 @@ impl Server for Pipeline {
             }
             self.unused_flights.pop();
             self.stages[0].queue.push_back(index);
-            self.work.iterations += 1;
-            self.work.prefill_tokens += u64::from(batch.prefill_tokens);
-            self.work.decode_tokens += u64::from(batch.decodes);
-            self.work.output_tokens += u64::from(batch.sampled());
+            self.work.kv_peak_blocks = self.work.kv_peak_blocks.max(self.blocks.used());
         }
         self.start_stages(step);
     }
@@ -315,14 +324,7 @@ impl Server for Pipeline {
         (u64::from(job.generated), u64::from(tokens_in_cache(job)))
     }
 
-    fn in_flight(&self) -> (u64, u64) {
-        let flying = self.flights.iter().filter(|flight| !flight.members.is_empty());
-        flying.fold((0, 0), |sum, flight| {
-            (sum.0 + u64::from(flight.batch.sampled()), sum.1 + u64::from(flight.batch.tokens()))
-        })
-    }
-
     fn work(&self) -> Work {
-        Work { kv_peak_blocks: self.blocks.peak(), ..self.work }
+        self.work
     }
 }

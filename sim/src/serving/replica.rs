@@ -1,4 +1,8 @@
 //! One replica: what waits, what runs, what its cache holds, and when its step ends.
+//!
+//! While nobody waits, no prompt is read and no decode ends or lacks a block, one step follows from the other; the
+//! replica then computes several at once (a leap) and is an event only at the end of the last. A request that comes in
+//! between cuts the leap at the end of the step that is running, so the instants are those of single steps.
 
 use std::collections::VecDeque;
 
@@ -14,6 +18,8 @@ use crate::engine::{Fine, Time};
 pub struct Work {
     /// Steps.
     pub iterations: u64,
+    /// Of those, computed in a leap and no event of their own.
+    pub leapt_iterations: u64,
     /// Tokens of prompts read, those read again included.
     pub prefill_tokens: u64,
     /// Tokens run as decodes.
@@ -36,12 +42,14 @@ pub struct Work {
 
 /// What the fleet asks of a replica: take a request, end what ends now, start what can start.
 pub(crate) trait Server {
-    /// Queues a request.
-    fn enqueue(&mut self, id: u32);
-    /// Ends everything that ends at `now`; completed requests are appended to `done`.
-    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>);
+    /// Queues a request that arrives at `now`; says whether `next_end` changed.
+    fn enqueue(&mut self, id: u32, now: Time) -> bool;
+    /// Ends everything that ends at `now`; completed requests are appended to `done`. Returns how many steps ended.
+    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64;
+    /// Ends what ended by `now` and was no event. Returns how many steps, and when the last ended.
+    fn settle(&mut self, now: Time) -> (u64, Time);
     /// Starts what can start at `now`.
-    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]);
+    fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]);
     /// Returns when the next thing ends here.
     fn next_end(&self) -> Option<Time>;
     /// Says whether `start` could start something if a request came.
@@ -52,9 +60,7 @@ pub(crate) trait Server {
     fn blocks_used(&self) -> u32;
     /// Returns output tokens so far, and tokens held in the cache, of a request that is here.
     fn progress(&self, job: &Job) -> (u64, u64);
-    /// Returns output tokens, and tokens, of the steps that have started and not ended.
-    fn in_flight(&self) -> (u64, u64);
-    /// Returns what has been done, steps that have not ended included.
+    /// Returns what has been done in steps that have ended.
     fn work(&self) -> Work;
 }
 
@@ -64,6 +70,16 @@ struct Chunk {
     id: u32,
     tokens: u32,
 }
+
+/// A step of a leap.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    end: Fine,
+    blocks_used: u32,
+}
+
+/// Most steps of a leap: what a request that comes in between makes vain.
+pub(crate) const MAX_LEAP: usize = 32;
 
 /// A replica that runs one step at a time.
 #[derive(Debug, Clone)]
@@ -81,13 +97,19 @@ pub(crate) struct Replica {
     pub batch: Batch,
     decodes: Decodes,
     chunks: Vec<Chunk>,
+    max_leap: usize,
+    /// The steps that run: one, or a leap; none when idle. All but the first only decode.
+    steps: Vec<Step>,
+    /// When the first of them began.
+    began: Time,
+    /// When the last step that ended did.
     clock: Fine,
-    busy: bool,
     work: Work,
 }
 
 impl Replica {
-    pub fn new(scheduler: Scheduler, max_sequences: u32, kv: KvCache) -> Replica {
+    /// Returns an idle replica that leaps over at most `max_leap` steps; 1 is single steps.
+    pub fn new(scheduler: Scheduler, max_sequences: u32, kv: KvCache, max_leap: usize) -> Replica {
         Replica {
             scheduler,
             max_sequences,
@@ -98,8 +120,10 @@ impl Replica {
             batch: Batch::default(),
             decodes: Decodes::new(kv.block_tokens),
             chunks: Vec::new(),
+            max_leap,
+            steps: Vec::with_capacity(max_leap),
+            began: Time::ZERO,
             clock: Fine::default(),
-            busy: false,
             work: Work::default(),
         }
     }
@@ -121,7 +145,7 @@ impl Replica {
 
     /// Gives every decode that needs a block one and adds all decodes to the step; says whether any was evicted.
     pub fn grant_decodes(&mut self, jobs: &mut [Job]) -> bool {
-        let needed = self.decodes.blocks_needed();
+        let needed = self.decodes.blocks_needed_in(0);
         let fits = needed <= self.blocks.free();
         if fits {
             self.blocks.take(needed);
@@ -224,31 +248,75 @@ impl Replica {
         }
     }
 
-    fn account(&mut self, ns: u64) {
+    /// Adds steps while one follows from the other.
+    fn leap<S: StepTime + ?Sized>(&mut self, step: &S) {
+        if self.batch.prefills > 0 || self.unfinished_prompt.is_some() || !self.waiting.is_empty() {
+            return;
+        }
+        let mut batch = self.batch;
+        for ahead in 1..self.decodes.rounds_to_finish().min(self.max_leap as u64) {
+            let blocks = self.decodes.blocks_needed_in(ahead);
+            if blocks > self.blocks.free() {
+                return;
+            }
+            self.blocks.take(blocks);
+            batch.decode_kv += u64::from(batch.decodes);
+            self.run_step(step.nanoseconds(&batch));
+        }
+    }
+
+    fn run_step(&mut self, ns: f64) {
+        let begin = self.steps.last().map_or(self.clock, |step| step.end);
+        self.steps.push(Step { end: begin.plus(Fine::from_ns_f64(ns)), blocks_used: self.blocks.used() });
+    }
+
+    /// Gives up the steps of a leap that begin at `now` or later; says whether there were any.
+    fn cut(&mut self, now: Time) -> bool {
+        let kept = self.steps.partition_point(|step| step.end.floor() < now) + 1;
+        for ahead in kept..self.steps.len() {
+            self.blocks.release(self.decodes.blocks_needed_in(ahead as u64));
+        }
+        let cut = kept < self.steps.len();
+        self.steps.truncate(kept);
+        cut
+    }
+
+    /// Ends the first `n` running steps: counts what they did and lets the decodes advance.
+    fn end_steps(&mut self, n: usize) {
         let batch = &self.batch;
-        self.work.iterations += 1;
-        self.work.prefill_tokens += u64::from(batch.prefill_tokens);
-        self.work.decode_tokens += u64::from(batch.decodes);
-        self.work.output_tokens += u64::from(batch.sampled());
-        self.work.busy_ns += ns;
-        self.work.kv_block_ns += u128::from(ns) * u128::from(self.blocks.used());
-        self.work.sequence_ns += u128::from(ns) * u128::from(batch.sequences());
+        for Step { end, blocks_used } in self.steps.drain(..n) {
+            let ns = end.floor().since(self.began);
+            self.began = end.floor();
+            self.clock = end;
+            self.work.busy_ns += ns;
+            self.work.kv_peak_blocks = self.work.kv_peak_blocks.max(blocks_used);
+            self.work.kv_block_ns += u128::from(ns) * u128::from(blocks_used);
+            self.work.sequence_ns += u128::from(ns) * u128::from(batch.sequences());
+        }
+        let n = n as u64;
+        self.work.iterations += n;
+        self.work.leapt_iterations += n.saturating_sub(1);
+        self.work.prefill_tokens += n * u64::from(batch.prefill_tokens);
+        self.work.decode_tokens += n * u64::from(batch.decodes);
+        self.work.output_tokens += n * u64::from(batch.sampled());
+        if batch.decodes > 0 {
+            self.decodes.advance(n);
+        }
     }
 }
 
 impl Server for Replica {
-    fn enqueue(&mut self, id: u32) {
+    fn enqueue(&mut self, id: u32, now: Time) -> bool {
         self.waiting.push_back(id);
+        self.steps.len() > 1 && self.cut(now)
     }
 
-    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
-        self.busy = false;
-        if self.batch.decodes > 0 {
-            self.decodes.advance();
-            while let Some(id) = self.decodes.next_complete(jobs) {
-                self.decodes.leave(&mut jobs[id as usize]);
-                self.complete(id, now, jobs, done);
-            }
+    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64 {
+        let n_steps = self.steps.len();
+        self.end_steps(n_steps);
+        while let Some(id) = self.decodes.next_complete(jobs) {
+            self.decodes.leave(&mut jobs[id as usize]);
+            self.complete(id, now, jobs, done);
         }
         for index in 0..self.chunks.len() {
             let Chunk { id, tokens } = self.chunks[index];
@@ -259,10 +327,17 @@ impl Server for Replica {
             }
         }
         self.chunks.clear();
+        n_steps as u64
     }
 
-    fn start<S: StepTime>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
-        if self.busy {
+    fn settle(&mut self, now: Time) -> (u64, Time) {
+        let n = self.steps.partition_point(|step| step.end.floor() <= now);
+        self.end_steps(n);
+        (n as u64, self.clock.floor())
+    }
+
+    fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
+        if !self.steps.is_empty() {
             return;
         }
         self.batch = Batch::default();
@@ -271,18 +346,18 @@ impl Server for Replica {
         if self.batch.sequences() == 0 {
             return;
         }
-        let start = self.clock.max(Fine::from(now));
-        self.clock = start.plus(Fine::from_ns_f64(step.nanoseconds(&self.batch)));
-        self.busy = true;
-        self.account(self.clock.floor().since(now));
+        self.began = now;
+        self.clock = self.clock.max(Fine::from(now));
+        self.run_step(step.nanoseconds(&self.batch));
+        self.leap(step);
     }
 
     fn next_end(&self) -> Option<Time> {
-        self.busy.then(|| self.clock.floor())
+        self.steps.last().map(|step| step.end.floor())
     }
 
     fn may_start(&self) -> bool {
-        !self.busy
+        self.steps.is_empty()
     }
 
     fn n_waiting(&self) -> u32 {
@@ -299,12 +374,7 @@ impl Server for Replica {
         (u64::from(job.generated_at(round)), u64::from(in_cache))
     }
 
-    fn in_flight(&self) -> (u64, u64) {
-        let running = u64::from(self.busy);
-        (running * u64::from(self.batch.sampled()), running * u64::from(self.batch.tokens()))
-    }
-
     fn work(&self) -> Work {
-        Work { kv_peak_blocks: self.blocks.peak(), ..self.work }
+        self.work
     }
 }

@@ -96,7 +96,7 @@ pub struct Replicated {
 /// Runs replications until every objective is decided, or all batches are run; without objectives, one batch.
 ///
 /// A trace has nothing random in it, so one run decides.
-pub fn replicate<S: StepTime>(
+pub fn replicate<S: StepTime + ?Sized>(
     config: &ServingConfig,
     step: &S,
     workload: &Workload,

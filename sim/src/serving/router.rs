@@ -2,6 +2,8 @@
 //!
 //! The routers that compare replicas keep a tournament tree over them: O(log n) when a count changes, O(1) to ask.
 
+use crate::engine::Tournament;
+
 /// How requests are spread over replicas. Equal replicas: the lowest number wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Router {
@@ -19,12 +21,14 @@ pub(crate) struct Routing {
     router: Router,
     n_replicas: u32,
     next: u32,
-    counts: Tournament,
+    counts: Tournament<u64>,
 }
 
 impl Routing {
     pub fn new(router: Router, n_replicas: u32) -> Routing {
-        Routing { router, n_replicas, next: 0, counts: Tournament::new(n_replicas) }
+        let counts =
+            Tournament::new((0..n_replicas as usize).map(|replica| key(0, replica as u32)), u64::MAX);
+        Routing { router, n_replicas, next: 0, counts }
     }
 
     /// Returns the replica for a request that arrives now.
@@ -35,77 +39,41 @@ impl Routing {
                 self.next = (replica + 1) % self.n_replicas;
                 replica
             }
-            Router::LeastOutstanding | Router::LeastWaiting => self.counts.least(),
+            Router::LeastOutstanding | Router::LeastWaiting => self.counts.least() as u32,
         }
     }
 
     /// Tells how many requests `replica` has, in all and waiting.
     pub fn observe(&mut self, replica: u32, outstanding: u32, waiting: u32) {
-        match self.router {
-            Router::RoundRobin => {}
-            Router::LeastOutstanding => self.counts.set(replica, outstanding),
-            Router::LeastWaiting => self.counts.set(replica, waiting),
+        let key = match self.router {
+            Router::RoundRobin => return,
+            Router::LeastOutstanding => key(outstanding, replica),
+            Router::LeastWaiting => key(waiting, replica),
+        };
+        if self.counts.get(replica as usize) != key {
+            self.counts.set(replica as usize, key);
         }
     }
 }
 
-/// A complete binary tree whose inner nodes hold the lesser of their children, (count, index) packed in a word.
-#[derive(Debug, Clone)]
-struct Tournament {
-    nodes: Vec<u64>,
-    leaves: usize,
-}
-
-impl Tournament {
-    fn new(n: u32) -> Tournament {
-        let leaves = (n as usize).next_power_of_two();
-        let mut nodes = vec![u64::MAX; 2 * leaves];
-        for index in 0..n {
-            nodes[leaves + index as usize] = u64::from(index);
-        }
-        for node in (1..leaves).rev() {
-            nodes[node] = nodes[2 * node].min(nodes[2 * node + 1]);
-        }
-        Tournament { nodes, leaves }
-    }
-
-    fn least(&self) -> u32 {
-        self.nodes[1] as u32
-    }
-
-    fn set(&mut self, index: u32, count: u32) {
-        let mut node = self.leaves + index as usize;
-        let mut value = u64::from(count) << 32 | u64::from(index);
-        while self.nodes[node] != value {
-            self.nodes[node] = value;
-            if node == 1 {
-                break;
-            }
-            value = value.min(self.nodes[node ^ 1]);
-            node /= 2;
-        }
-    }
+/// Orders replicas by count, then number.
+fn key(count: u32, replica: u32) -> u64 {
+    u64::from(count) << u32::BITS | u64::from(replica)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn the_tournament_agrees_with_a_scan(n in 1u32..20, sets in prop::collection::vec((0u32..20, 0u32..5), 0..60)) {
-            let mut tournament = Tournament::new(n);
-            let mut counts = vec![0; n as usize];
-            for (index, count) in sets {
-                let index = index % n;
-                tournament.set(index, count);
-                counts[index as usize] = count;
-                let scan = (0..n).min_by_key(|&i| counts[i as usize]).unwrap();
-                prop_assert_eq!(tournament.least(), scan);
-            }
-        }
+    #[test]
+    fn the_fewest_win_and_of_equals_the_lowest_number() {
+        let mut routing = Routing::new(Router::LeastOutstanding, 3);
+        assert_eq!(routing.pick(), 0);
+        routing.observe(0, 2, 0);
+        assert_eq!(routing.pick(), 1);
+        routing.observe(1, 2, 1);
+        routing.observe(2, 2, 0);
+        assert_eq!(routing.pick(), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::arrivals::{Arrivals, Workload};
 use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
-use super::replica::{Replica, Server, Work};
+use super::replica::{MAX_LEAP, Replica, Server, Work};
 use super::request::{Job, Outcome, Record};
 use super::router::Routing;
 use super::step::StepTime;
@@ -17,7 +17,7 @@ use crate::engine::{Agenda, Time};
 pub enum Stop {
     /// Every request was completed or rejected.
     Drained,
-    /// The instant `until` of the configuration was reached.
+    /// The instant `until` of the configuration, or [`Time::LATEST`], was reached.
     Until,
     /// The bound on events was reached; what is reported is incomplete.
     MaxEvents,
@@ -43,7 +43,7 @@ pub struct RunResult {
 /// Runs one replication to its end.
 ///
 /// The same arguments give the same result on every machine. Panics only if the simulator itself is wrong.
-pub fn simulate<S: StepTime>(
+pub fn simulate<S: StepTime + ?Sized>(
     config: &ServingConfig,
     step: &S,
     workload: &Workload,
@@ -53,7 +53,7 @@ pub fn simulate<S: StepTime>(
     config.validate()?;
     let arrivals = Arrivals::new(workload, seed, replication);
     if config.n_stages == 1 {
-        let replica = Replica::new(config.scheduler, config.max_sequences, config.kv);
+        let replica = Replica::new(config.scheduler, config.max_sequences, config.kv, MAX_LEAP);
         Ok(Fleet::new(config, step, arrivals, replica).run())
     } else {
         let pipeline = Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
@@ -62,7 +62,7 @@ pub fn simulate<S: StepTime>(
 }
 
 /// All replicas of a run.
-struct Fleet<'a, S, R> {
+struct Fleet<'a, S: ?Sized, R> {
     config: &'a ServingConfig,
     step: &'a S,
     arrivals: Arrivals,
@@ -81,7 +81,7 @@ struct Fleet<'a, S, R> {
     done: Vec<u32>,
 }
 
-impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
+impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
     fn new(config: &'a ServingConfig, step: &'a S, arrivals: Arrivals, server: R) -> Self {
         let n = config.n_replicas as usize;
         Fleet {
@@ -103,13 +103,14 @@ impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
     }
 
     fn run(mut self) -> RunResult {
+        let until = self.config.until.min(Time::LATEST);
         let stop = loop {
             let next = match (self.agenda.next_time(), self.arrivals.next_time()) {
                 (Some(end), Some(arrival)) => end.min(arrival),
                 (Some(only), None) | (None, Some(only)) => only,
                 (None, None) => break Stop::Drained,
             };
-            if next > self.config.until {
+            if next > until {
                 break Stop::Until;
             }
             if self.events >= self.config.max_events {
@@ -128,8 +129,7 @@ impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
     fn end_steps(&mut self) {
         while self.agenda.next_time() == Some(self.now) {
             let Some((_, replica)) = self.agenda.pop() else { break };
-            self.events += 1;
-            self.servers[replica as usize].finish(self.now, &mut self.jobs, &mut self.done);
+            self.events += self.servers[replica as usize].finish(self.now, &mut self.jobs, &mut self.done);
             self.outstanding[replica as usize] -= self.done.len() as u32;
             self.n_outstanding -= self.done.len() as u64;
             for _ in self.done.drain(..) {
@@ -157,8 +157,7 @@ impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
             let id = u32::try_from(self.jobs.len()).expect("MAX_REQUESTS is below 2³²");
             self.jobs.push(job);
             let server = &mut self.servers[replica as usize];
-            server.enqueue(id);
-            if server.may_start() {
+            if server.enqueue(id, self.now) || server.may_start() {
                 self.touched.push(replica);
             }
             self.outstanding[replica as usize] += 1;
@@ -186,7 +185,14 @@ impl<'a, S: StepTime, R: Server + Clone> Fleet<'a, S, R> {
     }
 
     /// Checks that nothing was lost, and returns what happened.
-    fn conclude(self, stop: Stop) -> RunResult {
+    fn conclude(mut self, stop: Stop) -> RunResult {
+        let limit = if stop == Stop::Until { self.config.until.min(Time::LATEST) } else { self.now };
+        for server in &mut self.servers {
+            let (n_steps, end) = server.settle(limit);
+            self.events += n_steps;
+            self.outstanding_ns += u128::from(self.n_outstanding) * u128::from(end.since(self.now));
+            self.now = self.now.max(end);
+        }
         let work: Vec<Work> = self.servers.iter().map(Server::work).collect();
         check_conservation(&self.jobs, &self.servers, &work);
         if stop == Stop::Drained {
@@ -232,16 +238,9 @@ fn check_conservation<R: Server>(jobs: &[Job], servers: &[R], work: &[Work]) {
         }
     }
     let total = |part: fn(&Work) -> u64| work.iter().map(part).sum::<u64>();
-    // A step in flight is counted in `work` when it starts, in its requests when it ends.
-    let (running_output, running_tokens) =
-        servers.iter().map(Server::in_flight).fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-    let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens) - running_tokens;
+    let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens);
     assert_eq!(computed, kept + total(|w| w.discarded_tokens), "tokens were lost or made from nothing");
-    assert_eq!(
-        total(|w| w.output_tokens) - running_output,
-        delivered,
-        "output tokens were lost or made from nothing"
-    );
+    assert_eq!(total(|w| w.output_tokens), delivered, "output tokens were lost or made from nothing");
 }
 
 #[cfg(test)]
@@ -249,34 +248,71 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::serving::{KvCache, Request, Scheduler, StepTable};
+    use crate::serving::{Admission, KvCache, Request, Router, Scheduler, StepTable};
+
+    fn step() -> StepTable {
+        StepTable { by_tokens: vec![0.0, 900.37, 1_000.91], per_decode_kv: 0.37, ..StepTable::default() }
+    }
+
+    fn schedulers() -> impl Strategy<Value = Scheduler> {
+        prop_oneof![
+            (12u32..90).prop_map(|token_budget| Scheduler::Chunked {
+                token_budget,
+                admission: Admission::ChunkFits
+            }),
+            (1u32..90).prop_map(|chunk| Scheduler::Sarathi { chunk }),
+            (40u32..130).prop_map(|padded_tokens| Scheduler::WholePrompts { padded_tokens }),
+        ]
+    }
+
+    prop_compose! {
+        fn cases()(
+            rows in prop::collection::vec((0u64..90_000, 1u32..60, 1u32..60), 1..60),
+            scheduler in schedulers(),
+            (max_sequences, n_replicas) in (1u32..12, 1u32..4),
+            (blocks, block_tokens, watermark_blocks) in (10u32..60, 1u32..9, 0u32..3),
+        ) -> (ServingConfig, Workload) {
+            let kv = KvCache { blocks, block_tokens, watermark_blocks };
+            let router = Router::LeastOutstanding;
+            let base = ServingConfig::chunked(12, max_sequences, kv);
+            let row = |(at, prompt, output)| Request { arrival: Time::from_ns(at), prompt, output };
+            let trace = Workload::Trace(rows.into_iter().map(row).collect());
+            (ServingConfig { scheduler, n_replicas, router, ..base }, trace)
+        }
+    }
+
+    fn with_leaps(config: &ServingConfig, trace: &Workload, max_leap: usize) -> RunResult {
+        let replica = Replica::new(config.scheduler, config.max_sequences, config.kv, max_leap);
+        Fleet::new(config, &step(), Arrivals::new(trace, 1, 0), replica).run()
+    }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        /// Every instant, count and sum is the same, also of a run that is stopped within a leap.
+        #[test]
+        fn leaping_equals_single_steps((config, trace) in cases(), stop_ns in 0u64..400_000) {
+            let stopped = ServingConfig { until: Time::from_ns(stop_ns), ..config };
+            for config in [config, stopped] {
+                let mut leaping = with_leaps(&config, &trace, MAX_LEAP);
+                leaping.replicas.iter_mut().for_each(|work| work.leapt_iterations = 0);
+                prop_assert_eq!(with_leaps(&config, &trace, 1), leaping);
+            }
+        }
 
         /// The pipeline touches every request in every step; with one stage it is the replica that counts rounds.
         #[test]
-        fn a_pipeline_of_one_stage_is_a_replica(
-            rows in prop::collection::vec((0u64..60_000, 1u32..60, 1u32..60), 1..60),
-            (tokens, max_sequences, blocks, block_tokens, watermark_blocks) in
-                (1u32..90, 1u32..12, 10u32..60, 1u32..9, 0u32..3),
-            whole in any::<bool>(),
-        ) {
-            let kv = KvCache { blocks, block_tokens, watermark_blocks };
-            let padded_tokens = tokens + 40;
-            let scheduler =
-                if whole { Scheduler::WholePrompts { padded_tokens } } else { Scheduler::Sarathi { chunk: tokens } };
-            let config = ServingConfig { scheduler, ..ServingConfig::chunked(1, max_sequences, kv) };
-            let step = StepTable { by_tokens: vec![0.0, 900.37, 1_000.91], per_decode_kv: 0.37, ..StepTable::default() };
-            let row = |&(at, prompt, output): &_| Request { arrival: Time::from_ns(at), prompt, output };
-            let trace = Workload::Trace(rows.iter().map(row).collect());
-            let arrivals = || Arrivals::new(&trace, 1, 0);
-            let replica = Fleet::new(&config, &step, arrivals(), Replica::new(scheduler, max_sequences, kv)).run();
-            let pipeline = Fleet::new(&config, &step, arrivals(), Pipeline::new(scheduler, 1, max_sequences, kv)).run();
+        fn a_pipeline_of_one_stage_is_a_replica((config, trace) in cases()) {
+            prop_assume!(!matches!(config.scheduler, Scheduler::Chunked { .. }));
+            let replica = with_leaps(&config, &trace, MAX_LEAP);
+            let pipeline = Pipeline::new(config.scheduler, 1, config.max_sequences, config.kv);
+            let pipeline = Fleet::new(&config, &step(), Arrivals::new(&trace, 1, 0), pipeline).run();
             prop_assert_eq!(&replica.records, &pipeline.records);
             prop_assert_eq!(replica.outstanding_ns, pipeline.outstanding_ns);
             let numbers = |work: &Work| (work.iterations, work.discarded_tokens, work.busy_ns, work.kv_peak_blocks);
-            prop_assert_eq!(numbers(&replica.replicas[0]), numbers(&pipeline.replicas[0]));
+            for (replica, pipeline) in replica.replicas.iter().zip(&pipeline.replicas) {
+                prop_assert_eq!(numbers(replica), numbers(pipeline));
+            }
         }
     }
 }

@@ -133,6 +133,8 @@ pub struct Summary {
     pub goodput_per_second: f64,
     /// Steps of all replicas, in the whole run.
     pub iterations: u64,
+    /// Of those, computed in a leap and no event of their own.
+    pub leapt_iterations: u64,
     /// Tokens of prompts read in the whole run, those read again included.
     pub prefill_tokens: u64,
     /// Output tokens in the whole run.
@@ -183,6 +185,7 @@ impl RunResult {
             output_tokens_per_second: per_second(output),
             goodput_per_second: per_second(good),
             iterations: work.iterations,
+            leapt_iterations: work.leapt_iterations,
             prefill_tokens: work.prefill_tokens,
             output_tokens: work.output_tokens,
             discarded_tokens: work.discarded_tokens,
@@ -251,6 +254,7 @@ impl Work {
     fn plus(self, other: &Work) -> Work {
         Work {
             iterations: self.iterations + other.iterations,
+            leapt_iterations: self.leapt_iterations + other.leapt_iterations,
             prefill_tokens: self.prefill_tokens + other.prefill_tokens,
             decode_tokens: self.decode_tokens + other.decode_tokens,
             output_tokens: self.output_tokens + other.output_tokens,

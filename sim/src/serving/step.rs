@@ -52,9 +52,10 @@ impl Batch {
         self.prefill_tokens += tokens;
         self.first_tokens += u32::from(ends);
         self.prefill_kv_rounded += s.next_multiple_of(u64::from(Batch::KV_GRAIN));
-        self.prefill_squares += c * c;
-        self.prefill_pairs_twice += c * (2 * s + c);
-        self.prefill_pairs_over_context += (c * (2 * s + c)) as f64 / (s + c).max(1) as f64;
+        let pairs_twice = c.saturating_mul(2 * s + c);
+        self.prefill_squares = self.prefill_squares.saturating_add(c * c);
+        self.prefill_pairs_twice = self.prefill_pairs_twice.saturating_add(pairs_twice);
+        self.prefill_pairs_over_context += pairs_twice as f64 / (s + c).max(1) as f64;
     }
 }
 

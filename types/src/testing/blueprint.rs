@@ -14,7 +14,7 @@ use crate::blueprint::{
 };
 use crate::finding::{Finding, Severity};
 use crate::offering::PurchaseOption;
-use crate::place::Place;
+use crate::place::{FileId, Place};
 use crate::spec::{RuleKind, SloMetric};
 use crate::units::{RequestsPerSecond, Seconds};
 use rust_decimal::Decimal;
@@ -32,7 +32,7 @@ const CLOUD: (&str, &str) = ("use1", "aws.p5_48xlarge");
 const OWN: (&str, &str) = ("hz1", "own.h100_sxm_8");
 
 fn place(start: u32, end: u32) -> Place {
-    Place { file: PLAN_FILE.to_owned(), start, end }
+    Place { file: FileId::new(PLAN_FILE), start, end }
 }
 
 fn words(list: &[&str]) -> Vec<String> {

@@ -11,9 +11,6 @@ use super::super::row::{Field, Row, may, need};
 use super::engine::micros;
 use super::{ORIGINS, nowhere};
 
-/// Weights are counted in millions here.
-const MILLION: f64 = 1e6;
-
 /// The row that holds for every chip that is joined by the host bus only.
 const ANY_ON_THE_HOST_BUS: &str = "pcie";
 
@@ -28,7 +25,9 @@ impl Row for GemmEfficiency {
         need("memory", |row, cell| cell.number().map(|number| row.memory = number)),
         need("p", |row, cell| cell.number().map(|number| row.p = number)),
         need("half_m", |row, cell| cell.number().map(|number| row.half_m = number)),
-        need("half_nk", |row, cell| cell.amount(Dimension::PARAMETERS).map(|n| row.half_nk_m = n / MILLION)),
+        need("half_nk", |row, cell| {
+            cell.amount_in("Mparam", Dimension::PARAMETERS).map(|n| row.half_nk_m = n)
+        }),
         need("origin", |row, cell| cell.choice(&ORIGINS).map(|origin| row.origin = origin)),
     ];
 

@@ -8,12 +8,9 @@ use super::super::cell::{Cell, Read};
 use super::super::row::{Field, Row, identifier, need};
 use super::{ORIGINS, nowhere};
 
-/// Microseconds of a second.
-const MICRO: f64 = 1e6;
-
 /// Reads a time in microseconds.
 pub(super) fn micros(cell: Cell<'_>) -> Read<f64> {
-    cell.amount(Dimension::TIME).map(|seconds| seconds * MICRO)
+    cell.amount_in("us", Dimension::TIME)
 }
 
 /// Reads tokens as a count.

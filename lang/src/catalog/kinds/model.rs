@@ -6,6 +6,7 @@ use capstan_types::model::{Experts, Latent, Model, Window};
 use capstan_types::origin::Provenance;
 use capstan_types::quantity::Dimension;
 
+use super::super::cell::{Cell, Read};
 use super::super::row::{Field, Row, identifier, may, need, record};
 use super::nowhere;
 
@@ -34,8 +35,11 @@ const WINDOW: [Field<Window>; 2] = [
 ];
 const NO_WINDOW: Window = Window { tokens: 0, layers: 0 };
 
-/// Parameters are printed in 10⁹.
-const BILLION: f64 = 1e9;
+/// Reads parameters in 10⁹.
+fn billions(cell: Cell<'_>) -> Read<f64> {
+    cell.positive(Dimension::PARAMETERS)?;
+    cell.amount_in("Gparam", Dimension::PARAMETERS)
+}
 
 impl Row for Model {
     const KIND: &'static str = "model";
@@ -68,12 +72,8 @@ impl Row for Model {
             }
             _ => cell.wrong("no context is that long", "for example `\"131072 tok\"`"),
         }),
-        need("params_total", |row, cell| {
-            cell.positive(Dimension::PARAMETERS).map(|n| row.params_total_b = n / BILLION)
-        }),
-        need("params_active", |row, cell| {
-            cell.positive(Dimension::PARAMETERS).map(|n| row.params_active_b = n / BILLION)
-        }),
+        need("params_total", |row, cell| billions(cell).map(|n| row.params_total_b = n)),
+        need("params_active", |row, cell| billions(cell).map(|n| row.params_active_b = n)),
         need("published", |row, cell| cell.precision().map(|precision| row.published = precision)),
     ];
 

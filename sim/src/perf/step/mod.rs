@@ -196,6 +196,10 @@ impl PreparedStep {
             device.experts(grouped.precision)?;
         }
         let engine = setup.engine;
+        let factors = [engine.factor, engine.host_step_us.max(1.0), engine.layer_us.max(1.0)];
+        if !factors.iter().all(|value| value.is_finite() && *value > 0.0) {
+            return Err(Reason::NotPositive { what: "a coefficient of the engine" });
+        }
         let latent = if operators.attention.latent { fit::LATENT_LAYER_US } else { 0.0 };
         let layer_us =
             operators.layers * (engine.layer_us + latent) + operators.expert_layers * fit::EXPERT_LAYER_US;

@@ -153,7 +153,7 @@ pub(crate) fn micro_batches(cluster: &Cluster<'_>, job: &Job<'_>, layout: &Layou
     if group == 0 || layout.micro_batch == 0 || layout.interleave == 0 || layout.expert == 0 {
         return Err(Reason::NotPositive { what: "parallel degrees" });
     }
-    if group > n || n % group != 0 {
+    if group > n || !n.is_multiple_of(group) {
         let available = n.min(u64::from(u32::MAX)) as u32;
         return Err(Reason::TooFewAccelerators { needed: group.min(u64::from(u32::MAX)) as u32, available });
     }
@@ -166,7 +166,7 @@ pub(crate) fn micro_batches(cluster: &Cluster<'_>, job: &Job<'_>, layout: &Layou
     let ranks = n / group;
     let sequences = job.sequences();
     let each = ranks * u64::from(layout.micro_batch);
-    if sequences < each || sequences % each != 0 {
+    if sequences < each || !sequences.is_multiple_of(each) {
         return Err(Reason::BatchTooSmall { sequences, ranks: each });
     }
     Ok(sequences / each)

@@ -5,6 +5,7 @@ use super::kernels::Kernels;
 use super::memory::TrainingMemory;
 use super::time::{MicroBatch, Times};
 use super::{Cluster, Job, Layout, Part, TrainingStep, micro_batches};
+use crate::perf::operators::check_sizes;
 use crate::perf::rejection::Reason;
 use capstan_types::spec::Parallelism;
 use capstan_types::units::Seconds;
@@ -32,9 +33,7 @@ fn kernels(cluster: &Cluster<'_>, job: &Job<'_>) -> Result<Kernels, Reason> {
     if job.sequence == 0 || cluster.accelerators() == 0 {
         return Err(Reason::NotPositive { what: "sequence length and accelerators" });
     }
-    if job.model.layers == 0 || job.model.hidden == 0 || job.model.heads == 0 || job.model.vocab == 0 {
-        return Err(Reason::NotPositive { what: "model sizes" });
-    }
+    check_sizes(job.model)?;
     let rates = [cluster.accelerator.scale_up.bandwidth.get(), cluster.scale_out_each()];
     if !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
         return Err(Reason::NotPositive { what: "link rate" });
@@ -185,7 +184,7 @@ fn layouts(cluster: &Cluster<'_>, job: &Job<'_>, fixed: &Parallelism) -> Vec<Lay
     let mut layouts = Vec::new();
     for tensor in tensors {
         for pipeline in pipelines(fixed.pipeline, job.model.layers) {
-            if n % (u64::from(tensor) * u64::from(pipeline)) != 0 {
+            if !n.is_multiple_of(u64::from(tensor) * u64::from(pipeline)) {
                 continue;
             }
             let ranks = n / u64::from(tensor) / u64::from(pipeline);

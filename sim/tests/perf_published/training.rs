@@ -1,14 +1,12 @@
 //! Training: FLOPs, memory and step time against what was published.
 
-mod perf_data;
-
+use crate::data::{Row, number};
 use capstan_sim::perf::Reason;
 use capstan_sim::perf::training::{self, Cluster, Job, Layout, flops, memory};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::spec::Parallelism;
 use capstan_types::testing;
 use capstan_types::units::{Bytes, BytesPerSecond, FlopPerSecond, Tokens};
-use perf_data::{Row, number};
 
 const GIB: f64 = 1_073_741_824.0;
 
@@ -26,7 +24,8 @@ fn llama(row: &Row) -> Option<&'static str> {
 /// Left out: releases that round tokens/s to multiples of 32, and rows whose table notes another FLOP formula.
 #[test]
 fn flops_per_token_reproduce_every_printed_rate_of_llama() {
-    let (Some(rows), Some(models)) = (perf_data::rows("truth/training_throughput.csv"), perf_data::models())
+    let (Some(rows), Some(models)) =
+        (crate::data::rows("truth/training_throughput.csv"), crate::data::models())
     else {
         return;
     };
@@ -45,7 +44,7 @@ fn flops_per_token_reproduce_every_printed_rate_of_llama() {
         let error = (tokens * per_token / 1e12 / printed - 1.0).abs();
         errors.push(error);
     }
-    let median = perf_data::median(errors.clone());
+    let median = crate::data::median(errors.clone());
     let worst = errors.iter().fold(0.0, |a: f64, &error| a.max(error));
     println!("{} rows: median {:.3} %, worst {:.3} %", errors.len(), median * 100.0, worst * 100.0);
     assert_eq!(errors.len(), 53);
@@ -56,7 +55,7 @@ fn flops_per_token_reproduce_every_printed_rate_of_llama() {
 /// Korthikanti et al. 2022, as Calculon prints it: layers only, 18 bytes per parameter, no data parallelism.
 #[test]
 fn classic_memory_reproduces_the_published_rows() {
-    let Some(rows) = perf_data::rows("truth/training_memory.csv") else { return };
+    let Some(rows) = crate::data::rows("truth/training_memory.csv") else { return };
     for row in &rows {
         let get = |column: &str| number(row, column).unwrap();
         let (layers, hidden, t, p) = (get("layers"), get("hidden"), get("tp"), get("pp"));
@@ -89,10 +88,10 @@ fn chip(gpu: &str) -> Option<Accelerator> {
     match gpu {
         "H100" => base("h100_sxm"),
         "H200" => base("h200_sxm"),
-        "B200" => base("b200_sxm"),
+        "B200" => base("b200"),
         "A100" => base("a100_sxm_80gb"),
         "GB200" | "GB300" => {
-            let mut chip = base("b200_sxm")?;
+            let mut chip = base("b200")?;
             chip.id = gpu.to_lowercase();
             let fp4 = if gpu == "GB300" { 15_000e12 } else { 10_000e12 };
             chip.peaks.insert(Precision::Bf16, FlopPerSecond(2500e12));
@@ -108,7 +107,8 @@ fn chip(gpu: &str) -> Option<Accelerator> {
 
 #[test]
 fn dense_pre_training_steps_follow_published_throughput() {
-    let (Some(rows), Some(models)) = (perf_data::rows("truth/training_throughput.csv"), perf_data::models())
+    let (Some(rows), Some(models)) =
+        (crate::data::rows("truth/training_throughput.csv"), crate::data::models())
     else {
         return;
     };
@@ -166,7 +166,7 @@ fn dense_pre_training_steps_follow_published_throughput() {
             Err(reason) => refused.push(format!("{label}: {reason}")),
         }
     }
-    let median = perf_data::median(errors.iter().map(|(error, _)| error.abs()).collect());
+    let median = crate::data::median(errors.iter().map(|(error, _)| error.abs()).collect());
     let covered = errors.iter().filter(|(_, inside)| *inside).count();
     println!(
         "{} rows: median |error| {:.1} %, {covered} inside the interval; refused {refused:#?}",
@@ -180,7 +180,7 @@ fn dense_pre_training_steps_follow_published_throughput() {
 /// Full fine-tune of a 7B model: one 80 GB card no, two yes; of 13B: two no, four yes (16 bytes per parameter).
 #[test]
 fn full_fine_tunes_fit_on_the_counts_that_people_reported() {
-    let Some(models) = perf_data::models() else { return };
+    let Some(models) = crate::data::models() else { return };
     let chip = testing::accelerators().into_iter().find(|a| a.id == "a100_sxm_80gb").unwrap();
     let fits = |model: &str, count: u32| {
         let cluster = Cluster { accelerator: &chip, per_node: count, nodes: 1, scale_out: None };
@@ -198,29 +198,6 @@ fn full_fine_tunes_fit_on_the_counts_that_people_reported() {
     assert!(fits("llama2-7b", 2).is_ok());
     assert!(matches!(fits("llama2-13b", 2), Err(Reason::DoesNotFit { .. })));
     assert!(fits("llama2-13b", 4).is_ok());
-}
-
-/// A memory tool's theory and measurement on eight H800: 49.5 and 28.6 GB, within 8 %.
-#[test]
-fn two_layouts_of_a_7b_model_hold_what_was_measured() {
-    let Some(models) = perf_data::models() else { return };
-    let mut chip = testing::accelerators().into_iter().find(|a| a.id == "h100_sxm").unwrap();
-    chip.id = "h800_sxm".to_owned();
-    let cluster = Cluster { accelerator: &chip, per_node: 8, nodes: 1, scale_out: None };
-    for (micro_batch, global, tensor, pipeline, measured) in [(2, 2048.0, 1, 2, 49.5), (4, 128.0, 8, 1, 28.6)]
-    {
-        let job = Job {
-            model: &models["llama2-7b"],
-            batch: Tokens(global * 4096.0),
-            sequence: 4096,
-            precision: Precision::Bf16,
-        };
-        let layout = Layout { tensor, pipeline, interleave: 1, micro_batch, expert: 1 };
-        let memory = training::step(&cluster, &job, &layout).unwrap().memory;
-        // Theirs counts neither the context nor communication buffers.
-        let counted = (memory.needed() - memory.context).gb();
-        println!("tp{tensor} pp{pipeline}: {counted:.1} GB against {measured}");
-    }
 }
 
 #[test]

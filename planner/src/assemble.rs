@@ -1,0 +1,234 @@
+//! The program's answer in the plan's nouns: placements, pools, purchases, power.
+
+use crate::candidates::Way;
+use crate::demand::hour_weight;
+use crate::formulate::{ServeColumn, ServeColumns, TrainColumns, nodes_per_rack, spare_nodes};
+use crate::market::{Market, Stand};
+use crate::program::{Nodes, Solution};
+use capstan_types::blueprint::{HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun};
+use capstan_types::origin::Origin;
+use capstan_types::spec::Spec;
+use capstan_types::units::{HOURS_PER_MONTH, Seconds, Watts};
+
+/// Rate at which a starting replica reads its weights and its image, and the time an engine needs to warm up.
+///
+/// Origin: Assumed; no storage is sized yet. 2 GB/s is the "good" node read rate of the SuperPOD H100 storage guidance
+/// halved, an engine image holds about 10 GB, and capturing graphs takes about a minute.
+const READ_BYTES_PER_S: f64 = 2e9;
+const IMAGE_BYTES: f64 = 10e9;
+const WARM_UP_S: f64 = 60.0;
+
+/// A draft of what runs and on what: everything that follows from one answer of the program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Serving.
+    pub services: Vec<Service>,
+    /// Training.
+    pub trainings: Vec<TrainingRun>,
+    /// Machines, with the index of each in the market.
+    pub pools: Vec<(usize, Pool)>,
+}
+
+/// Returns the draft of a solution.
+pub fn draft(
+    spec: &Spec,
+    periods: &[Period],
+    market: &Market<'_>,
+    serves: &[ServeColumns<'_>],
+    trains: &[TrainColumns<'_>],
+    solution: &Solution,
+) -> Draft {
+    let chosen = &solution.columns;
+    let services: Vec<Service> = serves
+        .iter()
+        .zip(chosen)
+        .map(|(serve, &column)| service(serve, &serve.columns[column], market))
+        .collect();
+    let trainings: Vec<TrainingRun> = trains
+        .iter()
+        .zip(&chosen[serves.len()..])
+        .map(|(train, &column)| train.columns[column].run.clone())
+        .collect();
+    let pools = market
+        .stands
+        .iter()
+        .enumerate()
+        .filter_map(|(index, stand)| pool(spec, periods, index, stand, &services, &trainings, solution))
+        .collect();
+    Draft { services, trainings, pools }
+}
+
+fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) -> Service {
+    let way = &serve.ways[column.way];
+    let needed = |rate: f64| {
+        let replicas = (rate * (1.0 + serve.serve.headroom) / column.rate - 1e-9).ceil().max(0.0) as u32;
+        replicas.max(column.fewest) + column.spares
+    };
+    let replicas = serve.demand.rates.iter().map(|hours| hours.iter().map(|&rate| needed(rate)).collect());
+    let placement = Placement {
+        site: market.stands[column.stand].site.name.clone(),
+        candidate: way.candidate.clone(),
+        estimate: way.estimate.clone(),
+        derating: column.rate / way.estimate.rate.get(),
+        replicas: replicas.collect(),
+        start: start(way),
+        start_origin: Origin::Assumed,
+    };
+    Service {
+        workload: serve.serve.name.clone(),
+        model: serve.serve.model.clone(),
+        placements: vec![placement],
+    }
+}
+
+/// Returns the time from the start of a container to its first answer; each rank reads its own weights.
+fn start(way: &Way) -> Seconds {
+    let weights = way.estimate.weights.get() * f64::from(way.candidate.accelerators);
+    let each = weights / f64::from(way.candidate.nodes_per_replica.max(1));
+    Seconds((IMAGE_BYTES + each) / READ_BYTES_PER_S + WARM_UP_S)
+}
+
+fn pool(
+    spec: &Spec,
+    periods: &[Period],
+    index: usize,
+    stand: &Stand<'_>,
+    services: &[Service],
+    trainings: &[TrainingRun],
+    solution: &Solution,
+) -> Option<(usize, Pool)> {
+    let working: Vec<Vec<u32>> = (0..periods.len())
+        .map(|period| (0..HOURS).map(|hour| working(stand, services, trainings, period, hour)).collect())
+        .collect();
+    let busiest = working.iter().flatten().copied().max().unwrap_or(0);
+    let stood =
+        spec.fleets.iter().any(|fleet| fleet.site == stand.site.name && fleet.shape == stand.shape.id);
+    if busiest == 0 && !stood {
+        return None;
+    }
+    let spares = if busiest > 0 { spare_nodes(stand.site.redundancy, busiest) } else { 0 };
+    let needed = working.iter().map(|hours| hours.iter().map(|nodes| nodes + spares).collect()).collect();
+    let purchases = (0..stand.quotes.len())
+        .filter_map(|offer| purchase(periods, stand, index, offer, solution))
+        .collect();
+    let pool = Pool {
+        site: stand.site.name.clone(),
+        shape: stand.shape.id.clone(),
+        accelerators: stand.shape.accelerators,
+        needed,
+        spares,
+        fleet: stand.fleet.clone(),
+        purchases,
+    };
+    Some((index, pool))
+}
+
+fn working(
+    stand: &Stand<'_>,
+    services: &[Service],
+    trainings: &[TrainingRun],
+    period: usize,
+    hour: usize,
+) -> u32 {
+    let placements = services.iter().flat_map(|service| &service.placements);
+    let here = placements
+        .filter(|placement| placement.site == stand.site.name && placement.candidate.shape == stand.shape.id);
+    // Accelerators charged, not replicas per node: replicas of several workloads may share a node.
+    let serving: u32 = here
+        .map(|placement| {
+            let charged = crate::program::charged_accelerators(
+                placement.candidate.accelerators,
+                stand.shape.accelerators,
+            );
+            placement.replicas[period][hour] * charged
+        })
+        .sum();
+    let training: u32 = trainings
+        .iter()
+        .filter(|run| run.site == stand.site.name && run.candidate.shape == stand.shape.id)
+        .filter(|run| run.shares[period] > 0.0)
+        .map(|run| run.candidate.nodes + run.spare_nodes)
+        .sum();
+    serving.div_ceil(stand.shape.accelerators.max(1)) + training
+}
+
+fn purchase(
+    periods: &[Period],
+    stand: &Stand<'_>,
+    pool: usize,
+    offer: usize,
+    solution: &Solution,
+) -> Option<Purchase> {
+    let mut nodes = vec![0_u32; periods.len()];
+    let mut hours = vec![0.0; periods.len()];
+    let of_offer =
+        solution.purchases.iter().filter(|bought| bought.offer.pool == pool && bought.offer.offer == offer);
+    for bought in of_offer {
+        match &bought.nodes {
+            Nodes::Committed { count, from, until } => {
+                for index in *from..*until {
+                    nodes[index] += *count as u32;
+                    hours[index] += *count as f64 * f64::from(periods[index].months) * HOURS_PER_MONTH;
+                }
+            }
+            Nodes::Hourly { counts } => {
+                for (index, slots) in counts.iter().enumerate() {
+                    nodes[index] += slots.iter().copied().max().unwrap_or(0) as u32;
+                    let weighted = slots.iter().enumerate();
+                    hours[index] +=
+                        weighted.map(|(hour, &n)| n as f64 * hour_weight(hour, &periods[index])).sum::<f64>();
+                }
+            }
+        }
+    }
+    let most = nodes.iter().copied().max().unwrap_or(0);
+    let quote = &stand.quotes[offer];
+    (most > 0).then(|| Purchase {
+        option: quote.option,
+        nodes: most,
+        nodes_by_period: nodes,
+        node_hours_by_period: hours,
+        price: Some(quote.row.clone()),
+    })
+}
+
+/// Returns power and racks of every site that has machines.
+pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &Draft) -> Vec<SiteSummary> {
+    let site_of = |index: usize| market.stands[index].site_index;
+    spec.sites
+        .iter()
+        .enumerate()
+        .filter_map(|(site_index, site)| {
+            let here: Vec<&(usize, Pool)> =
+                draft.pools.iter().filter(|(index, _)| site_of(*index) == site_index).collect();
+            if here.is_empty() {
+                return None;
+            }
+            let nodes = |pool: &Pool, period: usize| -> u32 {
+                let bought: u32 =
+                    pool.purchases.iter().map(|purchase| purchase.nodes_by_period[period]).sum();
+                pool.fleet[period] + bought
+            };
+            let most = |weight: &dyn Fn(&Stand<'_>) -> Option<f64>| -> Option<f64> {
+                let each = (0..periods.len()).map(|period| {
+                    let sums = here.iter().map(|(index, pool)| {
+                        weight(&market.stands[*index]).map(|each| each * f64::from(nodes(pool, period)))
+                    });
+                    sums.sum::<Option<f64>>()
+                });
+                each.collect::<Option<Vec<f64>>>().map(|sums| sums.into_iter().fold(0.0, f64::max))
+            };
+            let it_power = most(&|stand| stand.shape.power.map(|power| power.get())).map(Watts);
+            let racks = most(&|stand| nodes_per_rack(stand).map(|fit| 1.0 / f64::from(fit.max(1))));
+            Some(SiteSummary {
+                site: site.name.clone(),
+                nodes: most(&|_| Some(1.0)).unwrap_or(0.0) as u32,
+                accelerators: most(&|stand| Some(f64::from(stand.shape.accelerators))).unwrap_or(0.0) as u32,
+                it_power,
+                facility_power: it_power.map(|power| power * site.pue),
+                power_limit: site.power.as_ref().map(|limit| limit.value),
+                racks: if site.is_own() { racks.map(|racks| (racks - 1e-9).ceil() as u32) } else { None },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,223 @@
+//! Why nothing holds, and the nearest ways out.
+
+use crate::formulate::{Formulation, NamedLimit, ServeColumns};
+use crate::plan::Frame;
+use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
+use crate::settle::Deratings;
+use capstan_types::finding::{Finding, Severity};
+use capstan_types::place::Place;
+use capstan_types::spec::{Serve, Train, percentile_word};
+
+/// A service level that no candidate reaches.
+const UNREACHABLE: &str = "E0310";
+/// A workload that fits on no machine that is allowed.
+const FITS_NOWHERE: &str = "E0311";
+/// Machines that cannot be had in the ways allowed.
+const NOT_TO_BE_HAD: &str = "E0312";
+/// Limits that cannot hold together.
+const CONFLICT: &str = "E0320";
+/// A deadline that cannot be kept.
+const TOO_LATE: &str = "E0330";
+
+/// Returns what stands in the way.
+///
+/// # Errors
+/// Where the program cannot be analysed: a mistake of ours.
+pub(crate) fn findings(
+    frame: &Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    formulation: &Formulation,
+    unservable: &[Unservable],
+    deratings: &Deratings,
+) -> Result<Vec<Finding>, NoPlan> {
+    if unservable.is_empty() {
+        let found = conflict(&formulation.problem, &Options::default())?;
+        return Ok(found.map(|found| conflict_finding(frame, formulation, &found)).into_iter().collect());
+    }
+    Ok(unservable.iter().map(|why| unservable_finding(frame, serves, *why, deratings)).collect())
+}
+
+fn unservable_finding(
+    frame: &Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    why: Unservable,
+    deratings: &Deratings,
+) -> Finding {
+    let (Unservable::NoColumns { workload }
+    | Unservable::NoOffers { workload, .. }
+    | Unservable::NotInTime { workload, .. }) = why;
+    let serve = serves.get(workload).map(|columns| columns.serve);
+    let train = workload.checked_sub(serves.len()).and_then(|index| frame.trains.get(index));
+    match (why, serve, train) {
+        (Unservable::NoColumns { .. }, Some(serve), _) => no_way_to_serve(frame, workload, serve, deratings),
+        (Unservable::NoColumns { .. }, None, Some(train)) => no_way_to_train(frame, train.train),
+        (_, Some(serve), _) => not_to_be_had(frame, &serve.name, &serve.place, why),
+        (_, None, Some(train)) => not_to_be_had(frame, &train.train.name, &train.train.place, why),
+        (_, None, None) => error(CONFLICT, "a workload cannot run".to_owned(), Vec::new()),
+    }
+}
+
+fn error(code: &str, message: String, places: Vec<(Place, String)>) -> Finding {
+    Finding {
+        code: code.to_owned(),
+        severity: Severity::Error,
+        message,
+        places,
+        because: Vec::new(),
+        ways_out: Vec::new(),
+    }
+}
+
+fn no_way_to_serve(frame: &Frame<'_>, index: usize, serve: &Serve, deratings: &Deratings) -> Finding {
+    let refused = deratings.refused(&serve.name);
+    let unreached = frame.unreached.get(index).map(Vec::as_slice).unwrap_or_default();
+    let mut finding = match unreached.first() {
+        _ if !refused.is_empty() => {
+            let message = format!("no way to serve `{}` held in simulation", serve.name);
+            error(UNREACHABLE, message, vec![(serve.place.clone(), "at any load that was tried".to_owned())])
+        }
+        Some(miss) => {
+            let level =
+                serve.slos.iter().find(|slo| (slo.metric, slo.per_mille) == (miss.metric, miss.per_mille));
+            let place = level.map_or(&serve.place, |slo| &slo.place);
+            let label = format!("the best candidate reaches {:.0} ms ({})", miss.best.millis(), miss.words);
+            let message =
+                format!("no way to serve `{}` meets its limit on {}", serve.name, miss.metric.word());
+            error(UNREACHABLE, message, vec![(place.clone(), label)])
+        }
+        None => {
+            let message = format!("`{}` fits on no machine that is allowed", serve.name);
+            error(FITS_NOWHERE, message, vec![(serve.place.clone(), "no candidate is left".to_owned())])
+        }
+    };
+    finding.because = refused.iter().map(|way| format!("{way} missed its levels in simulation")).collect();
+    finding.because.extend(nearest_misses(frame, &serve.name));
+    finding.ways_out = unreached
+        .iter()
+        .map(|miss| {
+            let percentile = percentile_word(miss.per_mille);
+            let best = (miss.best.millis() * 1.1).ceil();
+            format!("slo {} {{ {percentile} <= {best} ms }}", miss.metric.word())
+        })
+        .collect();
+    if serve.accelerators.is_some() {
+        finding.ways_out.push("allow other accelerators".to_owned());
+    }
+    if serve.precisions.len() == 1 {
+        finding.ways_out.push("allow a lower precision: `precision in [bf16, fp8]`".to_owned());
+    }
+    finding
+}
+
+fn no_way_to_train(frame: &Frame<'_>, train: &Train) -> Finding {
+    let late =
+        frame.rejections.iter().find(|row| row.workload == train.name && row.reason == "deadline_missed");
+    let place = train.finish.as_ref().filter(|_| late.is_some()).map_or(&train.place, |finish| &finish.place);
+    let (code, message) = match late {
+        Some(_) => (TOO_LATE, format!("`{}` cannot be trained in time", train.name)),
+        None => (FITS_NOWHERE, format!("`{}` fits on no machine that is allowed", train.name)),
+    };
+    let label = late.map_or_else(|| "no candidate is left".to_owned(), |row| row.nearest.clone());
+    let mut finding = error(code, message, vec![(place.clone(), label)]);
+    finding.because = nearest_misses(frame, &train.name);
+    if late.is_some() {
+        finding.ways_out.push("a later `finish`, or fewer `tokens`".to_owned());
+    }
+    finding.ways_out.push("allow other accelerators or lower precision".to_owned());
+    finding
+}
+
+fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservable) -> Finding {
+    let message = format!("no machine for `{workload}` can be had in the ways allowed");
+    let label = match why {
+        Unservable::NotInTime { period, .. } => {
+            let month = frame.periods.get(period).map_or(0, |period| period.first_month);
+            format!("not from month {month} of the horizon on")
+        }
+        Unservable::NoOffers { has_unpriced: true, .. } => "its offers have no known price".to_owned(),
+        _ => "no offer at the sites allowed".to_owned(),
+    };
+    let mut finding = error(NOT_TO_BE_HAD, message, vec![(place.clone(), label)]);
+    let unpriced = frame.market.unpriced.iter();
+    finding.because = unpriced
+        .take(5)
+        .map(|row| format!("the price of {} at {}, {}, is unknown", row.shape, row.site, row.option.words()))
+        .collect();
+    finding.ways_out = vec![
+        "allow more ways to `buy`, or more sites".to_owned(),
+        "give prices: `use prices \"prices.toml\"`".to_owned(),
+    ];
+    finding
+}
+
+/// Returns the nearest miss of each reason, the most frequent reasons first.
+fn nearest_misses(frame: &Frame<'_>, workload: &str) -> Vec<String> {
+    let mut rows: Vec<_> = frame.rejections.iter().filter(|row| row.workload == workload).collect();
+    rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.shape.cmp(&b.shape)));
+    let mut told: Vec<&str> = Vec::new();
+    let mut words = Vec::new();
+    for row in rows {
+        if told.contains(&row.reason.as_str()) || words.len() == 4 {
+            continue;
+        }
+        told.push(&row.reason);
+        words.push(format!("{} × {}: {} on {}", row.count, row.reason, row.nearest, row.shape));
+    }
+    words
+}
+
+fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Conflict) -> Finding {
+    let named: Vec<(&Member, &NamedLimit)> = conflict
+        .members
+        .iter()
+        .filter_map(|member| match member.limit {
+            LimitId::Stated(index) => formulation.limits.get(index).map(|name| (member, name)),
+            LimitId::Offer(_) => None,
+        })
+        .collect();
+    let names: Vec<&str> = named.iter().map(|(_, name)| name.what.as_str()).collect();
+    let message = match names.as_slice() {
+        [] => "no plan covers every demand".to_owned(),
+        [one] => format!("no plan keeps the limit on {one}"),
+        many => format!("no plan keeps these limits together: {}", many.join(", ")),
+    };
+    let places = named
+        .iter()
+        .filter_map(|(member, name)| Some((name.place.clone()?, way_out_words(frame, member, name))))
+        .collect();
+    let mut finding = error(CONFLICT, message, places);
+    if !conflict.is_proven_minimal {
+        finding.because.push("not proven minimal: a bounded search ended undecided".to_owned());
+    }
+    let mut ways: Vec<(f64, String)> = named
+        .iter()
+        .filter_map(|(member, name)| {
+            let way = member.way_out?;
+            let cost = format!("{:.0} {} in all", way.cost, frame.spec.frame.currency);
+            Some((
+                way.cost,
+                format!(
+                    "{} {} instead of {} ({cost})",
+                    name.what,
+                    amount(way.value + name.outside, name),
+                    amount(member.value + name.outside, name)
+                ),
+            ))
+        })
+        .collect();
+    ways.sort_by(|a, b| a.0.total_cmp(&b.0));
+    finding.ways_out = ways.into_iter().map(|(_, words)| words).collect();
+    finding
+}
+
+fn way_out_words(_: &Frame<'_>, member: &Member, name: &NamedLimit) -> String {
+    match member.way_out {
+        Some(way) => format!("at least {} would be needed", amount(way.value + name.outside, name)),
+        None => "no value of this limit alone is enough".to_owned(),
+    }
+}
+
+fn amount(value: f64, name: &NamedLimit) -> String {
+    let number = if value.abs() >= 1000.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+    format!("{number} {}", name.unit).trim().to_owned()
+}

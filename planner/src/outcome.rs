@@ -1,0 +1,263 @@
+//! What is said beside the numbers: findings, runners-up, assumptions, and the rows the answer stands on.
+
+use crate::plan::{Frame, Provenance, Turn};
+use crate::pricing::MEAN_POWER_SHARE;
+use crate::program::{Options, runner_ups};
+use capstan_types::blueprint::{
+    Blueprint, Cost, FORMAT, Inputs, Pool, Round, RunnerUp, Solver, SolverStatus, Status, VerdictStatus,
+};
+use capstan_types::catalog::Catalog;
+use capstan_types::finding::{Finding, Severity};
+use capstan_types::origin::Origin;
+use capstan_types::spec::{Assumption, RuleKind, Spec, percentile_word};
+use rust_decimal::Decimal;
+
+/// A service level that the simulation did not show to hold.
+const LEVEL: &str = "E0340";
+/// A rule that does not hold.
+const RULE: &str = "E0350";
+/// A wish that does not hold.
+const WISH: &str = "W0351";
+/// A plan that did not settle.
+const UNSETTLED: &str = "W0360";
+
+/// Returns the blueprint that says why there is no plan.
+pub(crate) fn infeasible(
+    frame: &Frame<'_>,
+    provenance: Provenance,
+    rounds: Vec<Round>,
+    findings: Vec<Finding>,
+) -> Blueprint {
+    let zero = Decimal::ZERO;
+    let mut blueprint = Blueprint {
+        format: FORMAT,
+        tool: provenance.tool,
+        status: Status::Infeasible,
+        changes: false,
+        inputs: Inputs {
+            files: provenance.files,
+            overrides: provenance.overrides,
+            spec: frame.spec.clone(),
+            catalog: rows_used(frame),
+            oldest_price_days: None,
+        },
+        periods: frame.periods.clone(),
+        demand: frame.demand.clone(),
+        services: Vec::new(),
+        trainings: Vec::new(),
+        pools: Vec::new(),
+        sites: Vec::new(),
+        cost: Cost {
+            currency: frame.spec.frame.currency,
+            lines: Vec::new(),
+            total: zero,
+            capex: zero,
+            opex: zero,
+            highest_opex_per_month: zero,
+            per_month: zero,
+            net_present: zero,
+            by_month: Vec::new(),
+            all_on_demand: None,
+            workloads: Vec::new(),
+            not_included: Vec::new(),
+        },
+        verdicts: Vec::new(),
+        rules: Vec::new(),
+        solver: Solver {
+            status: SolverStatus::Infeasible,
+            objective: 0.0,
+            bound: None,
+            gap: None,
+            columns: 0,
+            rounds,
+            settled: false,
+            ties: String::new(),
+        },
+        runners_up: Vec::new(),
+        rejections: frame.rejections.clone(),
+        unpriced: frame.market.unpriced.clone(),
+        findings,
+        assumptions: assumptions(frame),
+        audit: Vec::new(),
+    };
+    blueprint.audit = crate::audit::audit(&blueprint);
+    blueprint
+}
+
+/// Returns the next best choice of columns for each workload.
+pub(crate) fn runners_up(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<RunnerUp> {
+    let found = runner_ups(&turn.formulation.problem, &turn.solution, &Options::default());
+    let currency = frame.spec.frame.currency;
+    found
+        .unwrap_or_default()
+        .into_iter()
+        .map(|other| {
+            let extra = other.cost - turn.solution.objective;
+            let share = if turn.solution.objective > 0.0 { extra / turn.solution.objective } else { 0.0 };
+            let column = other.columns[other.workload];
+            let (workload, instead) = column_words(frame, turn, other.workload, column);
+            RunnerUp {
+                workload,
+                instead,
+                extra: currency.round(crate::pricing::decimal(extra)),
+                extra_share: share,
+                simulated: false,
+            }
+        })
+        .collect()
+}
+
+fn column_words(frame: &Frame<'_>, turn: &Turn<'_>, workload: usize, column: usize) -> (String, String) {
+    if let Some(serve) = turn.serves.get(workload) {
+        let chosen = &serve.columns[column];
+        let way = &serve.ways[chosen.way].candidate;
+        let site = &frame.market.stands[chosen.stand].site.name;
+        let split = if way.pipeline > 1 { format!(", pp {}", way.pipeline) } else { String::new() };
+        let words = format!("{} at {site}, tp {}{split}, {}", way.shape, way.tensor, way.precision.word());
+        return (serve.serve.name.clone(), words);
+    }
+    let train = &frame.trains[workload - turn.serves.len()];
+    let run = &train.columns[column].run;
+    let words =
+        format!("{} × {} at {}, until {}", run.candidate.nodes, run.candidate.shape, run.site, run.end);
+    (train.train.name.clone(), words)
+}
+
+/// Returns what the loop leaves open.
+pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = turn
+        .proof
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.status != VerdictStatus::Met)
+        .map(|verdict| {
+            let level = format!("{} {}", verdict.metric.word(), percentile_word(verdict.per_mille));
+            let serve = frame.spec.serves.iter().find(|serve| serve.name == verdict.workload);
+            let slo = serve.and_then(|serve| {
+                serve
+                    .slos
+                    .iter()
+                    .find(|slo| slo.metric == verdict.metric && slo.per_mille == verdict.per_mille)
+            });
+            let word = if verdict.status == VerdictStatus::Missed { "misses" } else { "may miss" };
+            Finding {
+                code: LEVEL.to_owned(),
+                severity: Severity::Error,
+                message: format!("`{}` {word} its limit on {level} in simulation", verdict.workload),
+                places: slo.map(|slo| (slo.place.clone(), seen_words(verdict))).into_iter().collect(),
+                because: vec![format!("{} replications, {}", verdict.replications, verdict.arrivals)],
+                ways_out: vec!["more `headroom`, or a looser limit".to_owned()],
+            }
+        })
+        .collect();
+    if !settled {
+        findings.push(Finding {
+            code: UNSETTLED.to_owned(),
+            severity: Severity::Warning,
+            message: format!("the plan did not settle in {} rounds", crate::plan::MAX_ROUNDS),
+            places: Vec::new(),
+            because: turn.proof.missed.clone(),
+            ways_out: vec!["more `headroom`, or a looser limit".to_owned()],
+        });
+    }
+    findings
+}
+
+fn seen_words(verdict: &capstan_types::blueprint::Verdict) -> String {
+    format!("{:.0} to {:.0} ms seen", verdict.low.millis(), verdict.high.millis())
+}
+
+/// Returns a finding for each rule that does not hold or cannot be judged.
+pub(crate) fn rule_findings(blueprint: &Blueprint) -> Vec<Finding> {
+    let failed = blueprint.rules.iter().filter(|rule| rule.holds != Some(true));
+    failed
+        .map(|rule| {
+            let told = rule.label.as_deref().unwrap_or(&rule.text);
+            let verb = if rule.holds.is_some() { "does not hold" } else { "cannot be judged" };
+            let (code, severity) = match rule.kind {
+                RuleKind::Require => (RULE, Severity::Error),
+                RuleKind::Prefer => (WISH, Severity::Note),
+                RuleKind::Warn => (WISH, Severity::Warning),
+            };
+            Finding {
+                code: code.to_owned(),
+                severity,
+                message: format!("`{told}` of budget `{}` {verb}", rule.budget),
+                places: vec![(rule.place.clone(), rule.numbers.clone())],
+                because: Vec::new(),
+                ways_out: Vec::new(),
+            }
+        })
+        .collect()
+}
+
+/// Returns whether everything asked for holds.
+pub(crate) fn status(blueprint: &Blueprint) -> Status {
+    let is_error = |finding: &Finding| finding.severity == Severity::Error;
+    if blueprint.findings.iter().any(is_error) { Status::Violated } else { Status::Feasible }
+}
+
+/// Returns the assumptions of the plan file and those that the planner adds.
+pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
+    let mut all = frame.spec.assumptions.clone();
+    let mut add = |text: String| all.push(Assumption { text, place: None, origin: Origin::Assumed });
+    if frame.spec.sites.iter().any(|site| site.is_own()) {
+        add(format!(
+            "owned machines draw {:.0} % of their highest power on average",
+            MEAN_POWER_SHARE * 100.0
+        ));
+        add("space, staff and licences beyond what the plan states are not part of the cost".to_owned());
+    }
+    if !frame.spec.trains.is_empty() {
+        add("each node writes checkpoints at 2 GB/s; nodes fail 6.5 times per 1,000 node-days".to_owned());
+    }
+    if !frame.spec.serves.is_empty() {
+        add("a replica starts in the time to read its image and weights at 2 GB/s and a minute to warm up"
+            .to_owned());
+    }
+    all
+}
+
+/// Returns the days from the oldest price in use to the planning date.
+pub(crate) fn oldest_price_days(spec: &Spec, pools: &[Pool]) -> Option<i64> {
+    let rows = pools.iter().flat_map(|pool| &pool.purchases).filter_map(|purchase| purchase.price.as_ref());
+    let oldest = rows.map(|row| row.as_of).min()?;
+    spec.frame.as_of.since(oldest).ok().map(|span| i64::from(span.get_days()))
+}
+
+/// Returns every catalog row that was used or considered.
+pub(crate) fn rows_used(frame: &Frame<'_>) -> Catalog {
+    let all = frame.catalog;
+    let shapes: Vec<&str> = frame.market.stands.iter().map(|stand| stand.shape.id.as_str()).collect();
+    let has_shape = |id: &str| shapes.contains(&id);
+    let chips: Vec<&str> =
+        frame.market.stands.iter().filter_map(|stand| stand.shape.accelerator.as_deref()).collect();
+    let has_chip = |id: &str| chips.contains(&id) || id == "pcie";
+    let spec = frame.spec;
+    let sold_at = |provider: &str, region: &str| {
+        spec.sites.iter().any(|site| {
+            site.provider == provider && (region == "all" || site.region.as_deref() == Some(region))
+        })
+    };
+    let wanted_traffic = |id: &str| spec.serves.iter().any(|serve| serve.load.traffic.as_deref() == Some(id));
+    Catalog {
+        accelerators: kept(&all.accelerators, |row| has_chip(&row.id)),
+        shapes: kept(&all.shapes, |row| has_shape(&row.id)),
+        fabrics: Vec::new(),
+        regions: kept(&all.regions, |row| sold_at(&row.provider, &row.id)),
+        offerings: kept(&all.offerings, |row| has_shape(&row.shape) && sold_at(&row.provider, &row.region)),
+        ownership: all.ownership.clone(),
+        models: spec.models.clone(),
+        traffic: kept(&all.traffic, |row| wanted_traffic(&row.id)),
+        engines: kept(&all.engines, |row| spec.serves.iter().any(|serve| serve.engine == row.id)),
+        rates: all.rates.clone(),
+        gemm: kept(&all.gemm, |row| has_chip(&row.accelerator)),
+        attention: kept(&all.attention, |row| has_chip(&row.accelerator)),
+        experts: kept(&all.experts, |row| has_chip(&row.accelerator)),
+        collectives: kept(&all.collectives, |row| has_chip(&row.accelerator)),
+    }
+}
+
+fn kept<T: Clone>(rows: &[T], keep: impl Fn(&T) -> bool) -> Vec<T> {
+    rows.iter().filter(|row| keep(row)).cloned().collect()
+}

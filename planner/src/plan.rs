@@ -1,0 +1,346 @@
+//! From a checked spec to a blueprint: enumerate, solve, simulate, derate, solve again, account, audit.
+
+use crate::assemble::{Draft, draft, summaries};
+use crate::candidates::{self, Unreached, Way};
+use crate::cost::{self, PricedPool, Usage};
+use crate::formulate::{
+    Formulation, ServeColumns, TrainColumns, charge, formulate, is_allowed, serve_columns,
+};
+use crate::infeasible;
+use crate::jobs;
+use crate::market::{Market, Stand, market};
+use crate::periods::periods;
+use crate::pricing::standing;
+use crate::program::{NoPlan, Options, Solution, Status as ProgramStatus, solve};
+use crate::settle::{Deratings, Proof, prove};
+use crate::verify::VerifyError;
+use crate::{audit, demand, outcome, rules};
+use capstan_sim::serving::Request;
+use capstan_types::blueprint::{
+    Blueprint, DemandCurve, FORMAT, InputFile, Inputs, Override, Period, RejectionCount, Round, Solver,
+    SolverStatus, Status,
+};
+use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::hardware::NodeShape;
+use capstan_types::spec::Spec;
+use capstan_types::units::HOURS_PER_MONTH;
+use rust_decimal::prelude::ToPrimitive;
+use std::collections::BTreeMap;
+
+/// Most turns of solve, simulate, derate.
+pub const MAX_ROUNDS: usize = 8;
+
+/// How equally cheap answers are ordered.
+const TIES: &str = "fewer kinds of machines, then the order of sites and shapes";
+
+/// What the caller knows about where the inputs came from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Provenance {
+    /// Version of the tool.
+    pub tool: String,
+    /// Files with their digests.
+    pub files: Vec<InputFile>,
+    /// Changes made on the way in.
+    pub overrides: Vec<Override>,
+}
+
+/// Why there is no blueprint at all. A plan that cannot be met is not an error: it is a blueprint that says why.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The program contradicts itself: a mistake of ours.
+    #[error("the purchase program could not be solved")]
+    Program(#[source] NoPlan),
+    /// A simulation could not be set up.
+    #[error("the draft could not be simulated")]
+    Verify(#[from] VerifyError),
+    /// A name that the checker resolved is not in the catalog that the planner was given.
+    #[error("`{0}` is not in the catalog")]
+    Unknown(String),
+}
+
+/// Everything that stays the same over all rounds.
+pub(crate) struct Frame<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) periods: Vec<Period>,
+    pub(crate) market: Market<'a>,
+    pub(crate) demand: Vec<DemandCurve>,
+    pub(crate) ways: Vec<Vec<Way>>,
+    pub(crate) engines: Vec<&'a Engine>,
+    pub(crate) trains: Vec<TrainColumns<'a>>,
+    pub(crate) traces: &'a BTreeMap<String, Vec<Request>>,
+    pub(crate) rejections: Vec<RejectionCount>,
+    pub(crate) unreached: Vec<Vec<Unreached>>,
+    pub(crate) standing_per_month: Vec<f64>,
+}
+
+/// One turn of the loop.
+pub(crate) struct Turn<'a> {
+    pub(crate) serves: Vec<ServeColumns<'a>>,
+    pub(crate) formulation: Formulation,
+    pub(crate) solution: Solution,
+    pub(crate) draft: Draft,
+    pub(crate) proof: Proof,
+}
+
+/// Returns the blueprint of `spec`.
+///
+/// `traces` holds the requests of each trace that the plan names, by path. `progress` is told what is being done.
+///
+/// # Errors
+/// See [`PlanError`]; infeasible plans are blueprints.
+pub fn plan(
+    spec: Spec,
+    catalog: &Catalog,
+    traces: &BTreeMap<String, Vec<Request>>,
+    provenance: Provenance,
+    progress: &dyn Fn(&str),
+) -> Result<Blueprint, PlanError> {
+    progress("enumerating candidates");
+    let frame = Frame::of(&spec, catalog, traces)?;
+    let mut deratings = Deratings::default();
+    let mut rounds: Vec<Round> = Vec::new();
+    let (turn, settled) = loop {
+        progress(&format!("round {}: solving", rounds.len() + 1));
+        let serves = frame.columns(&deratings);
+        let formulation = formulate(
+            &spec,
+            &frame.periods,
+            &frame.market,
+            &serves,
+            &frame.trains,
+            &frame.standing_per_month,
+        );
+        let solution = match solve(&formulation.problem, &Options::default()) {
+            Ok(solution) => solution,
+            Err(NoPlan::Infeasible(unservable)) => {
+                let findings = infeasible::findings(&frame, &serves, &formulation, &unservable, &deratings)
+                    .map_err(PlanError::Program)?;
+                return Ok(outcome::infeasible(&frame, provenance, rounds, findings));
+            }
+            Err(other) => return Err(PlanError::Program(other)),
+        };
+        let draft = draft(&spec, &frame.periods, &frame.market, &serves, &frame.trains, &solution);
+        progress(&format!("round {}: simulating", rounds.len() + 1));
+        let proof = prove(&frame, &serves, &draft, &solution, &mut deratings)?;
+        rounds.push(Round {
+            objective: solution.objective,
+            missed: proof.missed.clone(),
+            derated: proof.derated.clone(),
+        });
+        let settled = proof.derated.is_empty();
+        if settled || rounds.len() >= MAX_ROUNDS {
+            break (Turn { serves, formulation, solution, draft, proof }, settled);
+        }
+    };
+    progress("accounting and auditing");
+    Ok(finish(&frame, turn, rounds, settled, provenance))
+}
+
+impl<'a> Frame<'a> {
+    fn of(
+        spec: &'a Spec,
+        catalog: &'a Catalog,
+        traces: &'a BTreeMap<String, Vec<Request>>,
+    ) -> Result<Self, PlanError> {
+        let periods = periods(spec);
+        let market = market(spec, catalog, &periods);
+        let mut frame = Self {
+            spec,
+            catalog,
+            demand: spec.serves.iter().map(|serve| demand::curve(serve, &periods)).collect(),
+            standing_per_month: standing_per_month(&market, &periods),
+            periods,
+            market,
+            ways: Vec::new(),
+            engines: Vec::new(),
+            trains: Vec::new(),
+            traces,
+            rejections: Vec::new(),
+            unreached: Vec::new(),
+        };
+        let model = |id: &str| {
+            spec.models.iter().find(|model| model.id == id).ok_or_else(|| PlanError::Unknown(id.to_owned()))
+        };
+        for serve in &spec.serves {
+            let engine =
+                catalog.engine(&serve.engine).ok_or_else(|| PlanError::Unknown(serve.engine.clone()))?;
+            let shapes = frame.shapes(serve.sites.as_ref());
+            let found = candidates::enumerate(catalog, serve, model(&serve.model)?, engine, &shapes);
+            frame.ways.push(found.ways);
+            frame.unreached.push(found.unreached);
+            frame.engines.push(engine);
+            frame.rejections.extend(found.rejections);
+        }
+        for train in &spec.trains {
+            let found =
+                jobs::enumerate(spec, catalog, &frame.market, &frame.periods, train, model(&train.model)?);
+            frame.trains.push(TrainColumns { train, columns: found.columns });
+            frame.rejections.extend(found.rejections);
+        }
+        Ok(frame)
+    }
+
+    /// Returns every shape that can be had at the sites allowed, once.
+    fn shapes(&self, sites: Option<&Vec<String>>) -> Vec<&'a NodeShape> {
+        let mut shapes: Vec<&NodeShape> = Vec::new();
+        for stand in self.market.stands.iter().filter(|stand| is_allowed(sites, stand.site)) {
+            if !shapes.iter().any(|known| known.id == stand.shape.id) {
+                shapes.push(stand.shape);
+            }
+        }
+        shapes
+    }
+
+    fn columns<'f>(&'f self, deratings: &Deratings) -> Vec<ServeColumns<'f>> {
+        let each = self.spec.serves.iter().zip(&self.demand).zip(&self.ways);
+        each.map(|((serve, demand), ways)| ServeColumns {
+            serve,
+            demand: demand.clone(),
+            ways,
+            columns: serve_columns(serve, demand, ways, &self.market, |way| {
+                deratings.factor(&serve.name, way)
+            }),
+        })
+        .collect()
+    }
+}
+
+/// Returns what machines that stand there already cost per month, by period: fixed, so outside the program.
+fn standing_per_month(market: &Market<'_>, periods: &[Period]) -> Vec<f64> {
+    (0..periods.len())
+        .map(|period| {
+            let each = market.stands.iter().map(|stand| {
+                let (components, _) = standing(stand.site, stand.shape);
+                let monthly: f64 = components.iter().filter_map(|part| part.price.to_f64()).sum();
+                let contract = stand.committed.and_then(|price| price.to_f64()).unwrap_or(0.0);
+                f64::from(stand.fleet[period]) * (monthly + contract * HOURS_PER_MONTH)
+            });
+            each.sum()
+        })
+        .collect()
+}
+
+fn finish(
+    frame: &Frame<'_>,
+    turn: Turn<'_>,
+    rounds: Vec<Round>,
+    settled: bool,
+    provenance: Provenance,
+) -> Blueprint {
+    let bill = bill(frame, &turn);
+    let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft);
+    let solver = Solver {
+        status: match turn.solution.status {
+            ProgramStatus::Optimal | ProgramStatus::WithinGap => SolverStatus::Optimal,
+        },
+        objective: turn.solution.objective,
+        bound: Some(turn.solution.best_bound),
+        gap: Some(turn.solution.gap),
+        columns: turn.solution.n_columns as u32,
+        rounds,
+        settled,
+        ties: TIES.to_owned(),
+    };
+    let runners_up = outcome::runners_up(frame, &turn);
+    let mut findings = outcome::findings(frame, &turn, settled);
+    let unpriced = frame.market.unpriced.clone();
+    let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
+    let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
+    let mut blueprint = Blueprint {
+        format: FORMAT,
+        tool: provenance.tool,
+        status: Status::Feasible,
+        changes,
+        inputs: Inputs {
+            files: provenance.files,
+            overrides: provenance.overrides,
+            spec: frame.spec.clone(),
+            catalog: outcome::rows_used(frame),
+            oldest_price_days: outcome::oldest_price_days(frame.spec, &pools),
+        },
+        periods: frame.periods.clone(),
+        demand: frame.demand.clone(),
+        services: turn.draft.services,
+        trainings: turn.draft.trainings,
+        pools,
+        sites,
+        cost: bill,
+        verdicts: turn.proof.verdicts,
+        rules: Vec::new(),
+        solver,
+        runners_up,
+        rejections: frame.rejections.clone(),
+        unpriced,
+        findings: Vec::new(),
+        assumptions: outcome::assumptions(frame),
+        audit: Vec::new(),
+    };
+    blueprint.rules = rules::outcomes(&blueprint);
+    findings.extend(outcome::rule_findings(&blueprint));
+    blueprint.findings = findings;
+    blueprint.status = outcome::status(&blueprint);
+    blueprint.audit = audit::audit(&blueprint);
+    blueprint
+}
+
+fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
+    let priced: Vec<PricedPool<'_>> = turn
+        .draft
+        .pools
+        .iter()
+        .map(|(index, pool)| {
+            let stand = &frame.market.stands[*index];
+            let quote_of = |option| stand.quotes.iter().find(|quote| quote.option == option);
+            PricedPool {
+                pool,
+                site: stand.site,
+                shape: stand.shape,
+                quotes: pool.purchases.iter().map(|purchase| quote_of(purchase.option)).collect(),
+                on_demand: stand.on_demand,
+                committed: stand.committed,
+            }
+        })
+        .collect();
+    cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn))
+}
+
+/// Returns what each workload uses: accelerator-hours charged, and the tokens of its mean demand.
+fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
+    let mut usage = Vec::new();
+    for (serve, &column) in turn.serves.iter().zip(&turn.solution.columns) {
+        let column = &serve.columns[column];
+        let stand: &Stand<'_> = &frame.market.stands[column.stand];
+        let charged = f64::from(charge(&serve.ways[column.way], stand));
+        let service = turn.draft.services.iter().find(|service| service.workload == serve.serve.name);
+        let placement = service.and_then(|service| service.placements.first());
+        let mut accelerator_hours = 0.0;
+        for (period, hours) in placement.iter().flat_map(|placement| placement.replicas.iter().enumerate()) {
+            let weight = |hour: usize| demand::hour_weight(hour, &frame.periods[period]);
+            let each = hours.iter().enumerate();
+            accelerator_hours += each.map(|(hour, &n)| f64::from(n) * charged * weight(hour)).sum::<f64>();
+        }
+        let load = &serve.serve.load;
+        let requests: f64 = frame.periods.iter().map(|period| demand::requests(load, period)).sum();
+        usage.push(Usage {
+            workload: serve.serve.name.clone(),
+            accelerator_hours,
+            requests,
+            prompt_tokens: requests * load.prompt.mean,
+            output_tokens: requests * load.output.mean,
+        });
+    }
+    for run in &turn.draft.trainings {
+        let per_node = frame.catalog.shape(&run.candidate.shape).map_or(0, |shape| shape.accelerators);
+        let nodes = f64::from(run.candidate.nodes + run.spare_nodes);
+        let train = frame.spec.trains.iter().find(|train| train.name == run.workload);
+        usage.push(Usage {
+            workload: run.workload.clone(),
+            accelerator_hours: nodes * f64::from(per_node) * run.hours,
+            requests: 0.0,
+            prompt_tokens: train.map_or(0.0, |train| train.tokens.get()),
+            output_tokens: 0.0,
+        });
+    }
+    usage
+}

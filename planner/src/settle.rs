@@ -1,0 +1,168 @@
+//! Does the draft hold, and if not, how much less may a replica be asked? Factors only ever fall, so the loop ends.
+
+use crate::assemble::Draft;
+use crate::candidates::Way;
+use crate::formulate::ServeColumns;
+use crate::plan::Frame;
+use crate::program::Solution;
+use crate::verify::{Trial, VerifyError, busiest, verify};
+use capstan_sim::engine::Time;
+use capstan_sim::serving::Request;
+use capstan_types::blueprint::{Verdict, VerdictStatus};
+use capstan_types::spec::{Serve, percentile_word};
+use std::collections::BTreeMap;
+
+/// Shares of the load at which a placement that missed is tried again; the last means "not at all".
+const STEPS: [f64; 12] = [0.97, 0.94, 0.9, 0.86, 0.82, 0.77, 0.7, 0.6, 0.5, 0.4, 0.25, 0.1];
+
+/// Factors on estimated rates, and what was simulated already.
+#[derive(Debug, Default)]
+pub struct Deratings {
+    factors: BTreeMap<(String, String), f64>,
+    seen: BTreeMap<String, Vec<Verdict>>,
+}
+
+impl Deratings {
+    /// Returns the factor of a way of a workload.
+    pub fn factor(&self, workload: &str, way: &Way) -> f64 {
+        self.factors.get(&(workload.to_owned(), way.key())).copied().unwrap_or(1.0)
+    }
+
+    /// Returns the ways of a workload that the simulator turned down at every load that was tried.
+    pub fn refused(&self, workload: &str) -> Vec<&str> {
+        let refused = self.factors.iter().filter(|((name, _), factor)| name == workload && **factor <= 0.0);
+        refused.map(|((_, way), _)| way.as_str()).collect()
+    }
+}
+
+/// What one turn proved.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Proof {
+    /// A verdict on each service level.
+    pub verdicts: Vec<Verdict>,
+    /// Levels that were not met, in words.
+    pub missed: Vec<String>,
+    /// Factors that fell: workload, way, new factor.
+    pub derated: Vec<(String, String, f64)>,
+}
+
+/// Simulates every placement of the draft and lowers the factor of each that does not hold.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub(crate) fn prove(
+    frame: &Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    draft: &Draft,
+    solution: &Solution,
+    deratings: &mut Deratings,
+) -> Result<Proof, VerifyError> {
+    let mut proof = Proof::default();
+    for (index, serve) in serves.iter().enumerate() {
+        let column = &serve.columns[solution.columns[index]];
+        let way = &serve.ways[column.way];
+        let Some(placement) = draft.services[index].placements.first() else { continue };
+        // Spares may be down: the level must hold without them.
+        let working: Vec<Vec<u32>> = placement
+            .replicas
+            .iter()
+            .map(|hours| hours.iter().map(|replicas| replicas - column.spares).collect())
+            .collect();
+        let Some((period, hour)) = busiest(&serve.demand.rates, &working) else { continue };
+        let rate = serve.demand.rates[period][hour];
+        let requests = scaled_trace(frame, serve.serve, rate);
+        let trial = Trial {
+            serve: serve.serve,
+            way,
+            engine: frame.engines[index],
+            site: &placement.site,
+            period,
+            hour,
+            rate,
+            replicas: working[period][hour],
+            trace: requests.as_deref(),
+            seed: frame.spec.frame.seed,
+        };
+        let verdicts = simulated(&trial, deratings)?;
+        if !all_met(&verdicts) {
+            proof
+                .missed
+                .extend(verdicts.iter().filter(|verdict| verdict.status != VerdictStatus::Met).map(words));
+            let factor = lower(frame, &trial, deratings)?;
+            let key = (serve.serve.name.clone(), way.key());
+            if factor < deratings.factor(&serve.serve.name, way) {
+                proof.derated.push((key.0.clone(), key.1.clone(), factor));
+                deratings.factors.insert(key, factor);
+            }
+        }
+        proof.verdicts.extend(verdicts);
+    }
+    Ok(proof)
+}
+
+fn all_met(verdicts: &[Verdict]) -> bool {
+    verdicts.iter().all(|verdict| verdict.status == VerdictStatus::Met)
+}
+
+fn words(verdict: &Verdict) -> String {
+    format!(
+        "{} {} {}: {:.0} ms seen, {:.0} ms asked",
+        verdict.workload,
+        verdict.metric.word(),
+        percentile_word(verdict.per_mille),
+        verdict.seen.millis(),
+        verdict.target.millis()
+    )
+}
+
+/// Simulates a trial, or returns what was seen when the same was simulated before.
+fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict>, VerifyError> {
+    let key = format!(
+        "{}/{}/{}/{}/{}/{}/{}",
+        trial.serve.name,
+        trial.site,
+        trial.way.key(),
+        trial.period,
+        trial.hour,
+        trial.replicas,
+        trial.rate.to_bits()
+    );
+    if let Some(verdicts) = deratings.seen.get(&key) {
+        return Ok(verdicts.clone());
+    }
+    let verdicts = verify(trial)?;
+    deratings.seen.insert(key, verdicts.clone());
+    Ok(verdicts)
+}
+
+/// Returns the largest factor that was seen to hold at the trial's replicas, or 0 where none did.
+///
+/// Bisection over a fixed list of loads: a lower load is taken to be no worse.
+fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Result<f64, VerifyError> {
+    let (mut good, mut bad) = (STEPS.len(), 0_usize);
+    let mut holds = |step: usize| -> Result<bool, VerifyError> {
+        let rate = trial.rate * STEPS[step];
+        let requests = scaled_trace(frame, trial.serve, rate);
+        let lighter = Trial { rate, trace: requests.as_deref(), ..*trial };
+        Ok(all_met(&simulated(&lighter, deratings)?))
+    };
+    while bad < good {
+        let middle = usize::midpoint(bad, good);
+        if holds(middle)? { good = middle } else { bad = middle + 1 }
+    }
+    let each = trial.rate / f64::from(trial.replicas.max(1));
+    let estimated = trial.way.estimate.rate.get();
+    Ok(STEPS.get(good).map_or(0.0, |step| each * step / estimated))
+}
+
+/// Returns the requests of the plan's trace, closer together so that their busiest ten minutes come at `rate`.
+fn scaled_trace(frame: &Frame<'_>, serve: &Serve, rate: f64) -> Option<Vec<Request>> {
+    let trace = serve.load.trace.as_ref()?;
+    let requests = frame.traces.get(&trace.path)?;
+    let factor = rate / trace.busiest.get();
+    let scaled = |request: &Request| Request {
+        arrival: Time::from_seconds(request.arrival.seconds() / factor),
+        ..*request
+    };
+    Some(requests.iter().map(scaled).collect())
+}
