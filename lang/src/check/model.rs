@@ -62,7 +62,7 @@ static FIELDS: &[FieldRow] = &[
         .bounds(Bounds::Positive)
         .default("follows from the sizes")
         .means("Parameters that one token visits, embeddings and head included.")
-        .shown("= 8.03 Gparam", "= 9 Gparam"),
+        .shown("= 8.03 Gparam", "= 7 Gparam"),
     FieldRow::new("experts", FieldType::Record(&EXPERTS), FACT)
         .default("none")
         .means("Mixture of experts.")

@@ -30,20 +30,6 @@ pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     catalog
 });
 
-/// Returns the example plans: name and text.
-pub fn examples() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let entries = std::fs::read_dir(folder).expect("the examples are in the repository");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "plan"));
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
-        (name, std::fs::read_to_string(path).expect("a readable file"))
-    };
-    paths.iter().map(read).collect()
-}
-
 /// Parses and checks a plan; the diagnostics are those of the text, the paths and the meaning.
 pub fn checked(text: &str, context: &CheckContext) -> (Option<Spec>, Vec<Diagnostic>) {
     let parsed = parse(&FileId::new("test.plan"), text);
