@@ -148,8 +148,8 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
         let row = checker.catalog.model(fields.text("catalog")?);
         if row.is_none() {
             let message = "`catalog` names a row of the catalog, not a block of this file";
-            let span = fields.place_of("catalog").span();
-            checker.values.report(checker.values.error(codes::UNKNOWN_NAME, span, message));
+            let found = checker.values.error(codes::UNKNOWN_NAME, fields.place_of("catalog").span(), message);
+            checker.values.report(found.help("`capstan catalog list model` shows what is known"));
         }
         return changed(checker, fields, Model { id: name.to_owned(), ..row?.clone() });
     }

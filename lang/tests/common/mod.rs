@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use capstan_lang::catalog::load;
-use capstan_lang::{CheckContext, Diagnostic, Source, check, parse, references};
+use capstan_lang::{CheckContext, Diagnostic, Source, check, parse};
 use capstan_types::catalog::Catalog;
 use capstan_types::place::FileId;
 use capstan_types::spec::Spec;
@@ -30,13 +30,11 @@ pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     catalog
 });
 
-/// Parses and checks a plan; the diagnostics are those of the text, the paths and the meaning.
+/// Parses and checks a plan; the diagnostics are those of the text and the meaning.
 pub fn checked(text: &str, context: &CheckContext) -> (Option<Spec>, Vec<Diagnostic>) {
     let parsed = parse(&FileId::new("test.plan"), text);
-    let (_, outside) = references(&parsed.file);
     let (spec, found) = check(Source { file: &parsed.file, text }, &CATALOG, context);
     let mut diagnostics = parsed.diagnostics;
-    diagnostics.extend(outside);
     diagnostics.extend(found);
     capstan_lang::diagnostic::sort(&mut diagnostics);
     (spec, diagnostics)
