@@ -47,7 +47,11 @@ fn masked(text: &str) -> String {
             .split(' ')
             .map(|word| {
                 let hexadecimal = word.len() >= 12 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '…');
-                if hexadecimal && word.chars().any(|c| c.is_ascii_digit()) { "[digest]".to_owned() } else { word.to_owned() }
+                if hexadecimal && word.chars().any(|c| c.is_ascii_digit()) {
+                    "[digest]".to_owned()
+                } else {
+                    word.to_owned()
+                }
             })
             .collect();
         words.join(" ").replace(&version, "capstan [version]")
@@ -137,7 +141,9 @@ fn the_manifests_of_the_chat_plan_are_written_whole_and_the_same_twice() {
     assert!(one.len() > 8, "only {} files", one.len());
     assert_eq!(one, two);
     let all: String = one.iter().map(|(_, text)| text.as_str()).collect();
-    for kind in ["Namespace", "Deployment", "Service", "HorizontalPodAutoscaler", "NetworkPolicy", "PrometheusRule"] {
+    for kind in
+        ["Namespace", "Deployment", "Service", "HorizontalPodAutoscaler", "NetworkPolicy", "PrometheusRule"]
+    {
         assert!(all.contains(&format!("kind: {kind}\n")), "no {kind}");
     }
     assert!(!all.contains(":latest"));
@@ -190,11 +196,19 @@ fn the_chat_plan_holds_on_the_trace_it_is_modelled_on() {
     assert_eq!(strip(candidate(&law)), strip(candidate(&trace)));
     let options = |plan: &serde_json::Value| -> Vec<serde_json::Value> {
         let pools = plan["pools"].as_array().expect("pools").iter();
-        pools.flat_map(|pool| pool["purchases"].as_array().expect("purchases")).map(|buy| buy["option"].clone()).collect()
+        pools
+            .flat_map(|pool| pool["purchases"].as_array().expect("purchases"))
+            .map(|buy| buy["option"].clone())
+            .collect()
     };
     assert_eq!(options(&law), options(&trace));
     let nodes = |plan: &serde_json::Value| -> f64 {
-        plan["sites"].as_array().expect("sites").iter().map(|site| site["nodes"].as_f64().expect("a count")).sum()
+        plan["sites"]
+            .as_array()
+            .expect("sites")
+            .iter()
+            .map(|site| site["nodes"].as_f64().expect("a count"))
+            .sum()
     };
     let (by_law, by_trace) = (nodes(&law), nodes(&trace));
     assert!((by_law - by_trace).abs() <= 0.05 * by_law, "{by_law} nodes by the law, {by_trace} by the trace");
