@@ -191,6 +191,51 @@ fn what_a_seed_gives_never_changes() {
     assert_eq!(seen, (10_532_850, 464_542_632, 4_268, 351, 34_974));
 }
 
+/// Every number of every record, in order: FNV-1a over 64-bit words.
+fn digest(result: &RunResult) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut eat = |word: u64| hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+    for record in &result.records {
+        for time in [record.arrival, record.scheduled, record.first_token, record.completed] {
+            eat(time.ns());
+        }
+        for count in [record.prompt, record.output, record.replica, record.restarts] {
+            eat(u64::from(count));
+        }
+    }
+    result.replicas.iter().for_each(|work| eat(work.iterations ^ work.busy_ns ^ work.kv_block_ns as u64));
+    hash
+}
+
+/// The same for each scheduler and source of requests, to the last record.
+#[test]
+fn what_each_policy_gives_never_changes() {
+    let kv = KvCache { blocks: 60, block_tokens: 8, watermark_blocks: 1 };
+    let base = ServingConfig { n_replicas: 3, ..ServingConfig::chunked(64, 12, kv) };
+    let lengths = Lengths::Independent { prompt: Length::Uniform(1, 60), output: Length::Exponential(20.0) };
+    let (clients, think_ns, max_tokens, max_requests) = (40, 30_000, 100, 1_500);
+    let closed = ClosedLoop { name: "c".into(), clients, think_ns, lengths, max_tokens, max_requests };
+    let seen = [
+        (base, chat(1_500)),
+        (
+            ServingConfig { scheduler: Scheduler::Sarathi { chunk: 40 }, ..base },
+            Workload::Closed(closed.clone()),
+        ),
+        (ServingConfig { scheduler: Scheduler::Sarathi { chunk: 40 }, n_stages: 2, ..base }, chat(1_500)),
+        (ServingConfig { scheduler: Scheduler::WholePrompts { padded_tokens: 200 }, ..base }, chat(1_500)),
+        (ServingConfig { router: Router::RoundRobin, ..base }, Workload::Closed(closed)),
+    ]
+    .map(|(config, workload)| digest(&run(&config, &workload)));
+    let expect = [
+        3_354_596_705_577_676_117,
+        10_445_933_888_578_265_564,
+        9_542_071_460_453_545_786,
+        12_116_505_975_579_222_507,
+        3_056_107_702_693_174_694,
+    ];
+    assert_eq!(seen, expect);
+}
+
 #[test]
 fn a_bound_on_events_stops_the_run_and_says_so() {
     let config = ServingConfig { max_events: 1_000, ..ServingConfig::chunked(64, 12, KvCache::new(60)) };
