@@ -28,24 +28,26 @@ fn schedulers() -> impl Strategy<Value = (Scheduler, u32)> {
         (1u32..80, 1u32..4).prop_map(|(chunk, stages)| (Scheduler::Sarathi { chunk }, stages)),
         (40u32..200, 1u32..4)
             .prop_map(|(padded_tokens, stages)| (Scheduler::WholePrompts { padded_tokens }, stages)),
+        (1u32..80).prop_map(|token_budget| (Scheduler::PrefillFirst { token_budget }, 1)),
+        (30u32..200).prop_map(|token_budget| (Scheduler::InFlight { token_budget }, 1)),
     ]
 }
 
 fn configs() -> impl Strategy<Value = ServingConfig> {
     let routers =
         prop_oneof![Just(Router::RoundRobin), Just(Router::LeastOutstanding), Just(Router::LeastWaiting)];
-    (schedulers(), 3u32..16, 1u32..5, 6u32..30, 1u32..9, 0u32..3, routers).prop_map(
-        |(
-            (scheduler, n_stages),
-            max_sequences,
-            n_replicas,
-            blocks,
-            block_tokens,
-            watermark_blocks,
-            router,
-        )| {
-            let kv = KvCache { blocks, block_tokens, watermark_blocks };
+    let kv = (6u32..30, 1u32..9, 0u32..3).prop_map(|(blocks, block_tokens, watermark_blocks)| KvCache {
+        blocks,
+        block_tokens,
+        watermark_blocks,
+    });
+    let late_and_reserved = (0u32..4, prop_oneof![Just(0), 1u32..1_000, Just(1_000)]);
+    (schedulers(), 3u32..16, 1u32..5, kv, late_and_reserved, routers).prop_map(
+        |((scheduler, n_stages), max_sequences, n_replicas, kv, late_and_reserved, router)| {
             let base = ServingConfig::chunked(16, max_sequences, kv);
+            let (visibility_steps, reserved_output_per_mille) =
+                if n_stages == 1 { late_and_reserved } else { (0, 0) };
+            let base = ServingConfig { visibility_steps, reserved_output_per_mille, ..base };
             ServingConfig { n_replicas, n_stages, scheduler, router, max_context: 120, ..base }
         },
     )
