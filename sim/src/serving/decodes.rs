@@ -17,7 +17,7 @@ pub(crate) struct Decodes {
     round: u64,
     /// By residue of the round modulo the block size: how many requests need a block in such rounds.
     needing_block: Vec<u32>,
-    /// (round after which it is complete, request); entries of preempted requests stay until their round and are stale.
+    /// (round after which it is complete, request).
     finishing: BinaryHeap<Reverse<(u64, u32)>>,
     /// The round of the first entry of `finishing`, kept here because it is asked after every step.
     next_finish: u64,
@@ -54,7 +54,7 @@ impl Decodes {
         self.needing_block[self.residue(self.round + ahead)]
     }
 
-    /// Returns after how many rounds a request may be complete.
+    /// Returns after how many rounds the first request is complete.
     pub fn rounds_to_finish(&self) -> u64 {
         self.next_finish.saturating_sub(self.round)
     }
@@ -67,24 +67,29 @@ impl Decodes {
     pub fn join(&mut self, id: u32, job: &mut Job) {
         job.processed += 1;
         job.joined = self.round;
-        job.finish = self.round + u64::from(job.record.output - job.generated);
         self.n += 1;
         self.kv += u64::from(job.processed);
         let residue = self.block_residue(job);
         self.needing_block[residue] += 1;
-        self.finishing.push(Reverse((job.finish, id)));
-        self.next_finish = self.next_finish.min(job.finish);
+        self.finishing.push(Reverse((job.finish(), id)));
+        self.next_finish = self.next_finish.min(job.finish());
     }
 
-    /// Removes a request, complete or preempted, and settles its counts.
-    pub fn leave(&mut self, job: &mut Job) {
+    /// Removes a request before it is complete, and settles its counts.
+    pub fn evict(&mut self, id: u32, job: &mut Job) {
+        self.finishing.retain(|entry| entry.0.1 != id);
+        self.next_finish = self.finishing.peek().map_or(NOT_DECODING, |first| first.0.0);
+        self.leave(job);
+    }
+
+    fn leave(&mut self, job: &mut Job) {
         let residue = self.block_residue(job);
         self.needing_block[residue] -= 1;
         job.generated = job.generated_at(self.round);
         job.processed = job.processed_at(self.round);
         self.n -= 1;
         self.kv -= u64::from(job.processed);
-        (job.joined, job.finish) = (NOT_DECODING, NOT_DECODING);
+        job.joined = NOT_DECODING;
     }
 
     /// Ends so many rounds: every decoding request has as many more tokens.
@@ -93,16 +98,15 @@ impl Decodes {
         self.kv += rounds * u64::from(self.n);
     }
 
-    /// Returns a request that is complete, if any is left; it has still to [`leave`](Decodes::leave).
-    pub fn next_complete(&mut self, jobs: &[Job]) -> Option<u32> {
-        while self.next_finish <= self.round {
-            let Reverse((finish, id)) = self.finishing.pop()?;
-            self.next_finish = self.finishing.peek().map_or(NOT_DECODING, |first| first.0.0);
-            if jobs[id as usize].finish == finish {
-                return Some(id);
-            }
+    /// Removes and returns a request that is complete, if any is left, and settles its counts.
+    pub fn next_complete(&mut self, jobs: &mut [Job]) -> Option<u32> {
+        if self.next_finish > self.round {
+            return None;
         }
-        None
+        let Reverse((_, id)) = self.finishing.pop()?;
+        self.next_finish = self.finishing.peek().map_or(NOT_DECODING, |first| first.0.0);
+        self.leave(&mut jobs[id as usize]);
+        Some(id)
     }
 
     fn residue(&self, round: u64) -> usize {

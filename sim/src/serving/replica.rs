@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::config::{ServingConfig, WHOLE_OUTPUT_PER_MILLE};
 use super::decodes::Decodes;
 use super::kv::Blocks;
-use super::request::{Job, Outcome};
+use super::request::Job;
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
 use crate::engine::{Fine, Time};
@@ -161,9 +161,9 @@ impl Replica {
         if self.reserved_output_per_mille == 0 {
             return 0;
         }
-        let reserved = u64::from(job.record.output) * u64::from(self.reserved_output_per_mille);
+        let reserved = u64::from(job.output) * u64::from(self.reserved_output_per_mille);
         let output = reserved.div_ceil(u64::from(WHOLE_OUTPUT_PER_MILLE)) as u32;
-        u64::from(self.blocks.blocks_for(job.to_prefill.max(job.record.prompt + output)))
+        u64::from(self.blocks.blocks_for(job.to_prefill.max(job.prompt + output)))
     }
 
     /// Lets the scheduler see what it may see in the step that it forms next.
@@ -225,7 +225,7 @@ impl Replica {
         let job = &mut jobs[id as usize];
         self.blocks.release(self.held(job));
         if job.is_decoding() {
-            self.decodes.leave(job);
+            self.decodes.evict(id, job);
             job.to_prefill = job.processed;
             job.processed -= 1;
         } else {
@@ -234,7 +234,7 @@ impl Replica {
         self.work.discarded_tokens += u64::from(job.processed);
         self.work.preemptions += 1;
         job.processed = 0;
-        job.record.restarts += 1;
+        job.restarts += 1;
         self.waiting.push_front(id);
         Some(id)
     }
@@ -266,17 +266,16 @@ impl Replica {
     }
 
     /// Makes a request running; the latest to arrive is evicted first.
-    pub fn insert_by_arrival(&mut self, id: u32) {
-        let place = self.running.partition_point(|&other| other < id);
+    pub fn insert_by_arrival(&mut self, id: u32, jobs: &[Job]) {
+        let number = jobs[id as usize].number;
+        let place = self.running.partition_point(|&other| jobs[other as usize].number < number);
         self.running.insert(place, id);
     }
 
-    fn complete(&mut self, id: u32, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
-        self.promised -= self.promise(&jobs[id as usize]);
-        let job = &mut jobs[id as usize];
-        self.blocks.release(self.blocks.blocks_for(job.record.prompt + job.record.output - 1));
-        job.record.completed = now;
-        job.record.outcome = Outcome::Completed;
+    fn complete(&mut self, id: u32, jobs: &[Job], done: &mut Vec<u32>) {
+        let job = &jobs[id as usize];
+        self.promised -= self.promise(job);
+        self.blocks.release(self.blocks.blocks_for(job.prompt + job.output - 1));
         let place =
             self.running.iter().position(|&other| other == id).expect("only running requests complete");
         self.running.remove(place);
@@ -286,9 +285,9 @@ impl Replica {
     fn end_prompt(&mut self, id: u32, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
         let job = &mut jobs[id as usize];
         job.generated += 1;
-        job.record.first_token = job.record.first_token.min(now);
-        if job.generated == job.record.output {
-            self.complete(id, now, jobs, done);
+        job.first_token = job.first_token.min(now);
+        if job.generated == job.output {
+            self.complete(id, jobs, done);
         } else {
             self.decodes.join(id, job);
         }
@@ -368,8 +367,7 @@ impl Server for Replica {
         let n_steps = self.steps.len();
         self.end_steps(n_steps);
         while let Some(id) = self.decodes.next_complete(jobs) {
-            self.decodes.leave(&mut jobs[id as usize]);
-            self.complete(id, now, jobs, done);
+            self.complete(id, jobs, done);
         }
         for index in 0..self.chunks.len() {
             let Chunk { id, tokens } = self.chunks[index];
