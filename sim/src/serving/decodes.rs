@@ -4,9 +4,6 @@
 //! A request that began to decode in round j with p tokens has p + (r − j) tokens in round r. It needs a block whenever
 //! that is 1 more than a multiple of the block size, so always in rounds of the same residue; those are counted.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::request::{Job, NOT_DECODING};
 
 /// The decoding requests of one replica.
@@ -17,21 +14,22 @@ pub(crate) struct Decodes {
     round: u64,
     /// By residue of the round modulo the block size: how many requests need a block in such rounds.
     needing_block: Vec<u32>,
-    /// (round after which it is complete, request).
-    finishing: BinaryHeap<Reverse<(u64, u32)>>,
-    /// The round of the first entry of `finishing`, kept here because it is asked after every step.
+    /// (round after which it is complete, request), the next to end last: taking it touches one place in memory, where a
+    /// heap touches one for each of its levels.
+    finishing: Vec<(u64, u32)>,
+    /// The round of the last entry of `finishing`, kept here because it is asked after every step.
     next_finish: u64,
 }
 
 impl Decodes {
-    pub fn new(block_tokens: u32) -> Decodes {
+    pub fn new(block_tokens: u32, n_common: usize) -> Decodes {
         let needing_block = vec![0; block_tokens as usize];
         Decodes {
             n: 0,
             kv: 0,
             round: 0,
             needing_block,
-            finishing: BinaryHeap::new(),
+            finishing: Vec::with_capacity(n_common),
             next_finish: NOT_DECODING,
         }
     }
@@ -71,14 +69,17 @@ impl Decodes {
         self.kv += u64::from(job.processed);
         let residue = self.block_residue(job);
         self.needing_block[residue] += 1;
-        self.finishing.push(Reverse((job.finish(), id)));
+        let entry = (job.finish(), id);
+        let place = self.finishing.partition_point(|&other| other > entry);
+        self.finishing.insert(place, entry);
         self.next_finish = self.next_finish.min(job.finish());
     }
 
     /// Removes a request before it is complete, and settles its counts.
     pub fn evict(&mut self, id: u32, job: &mut Job) {
-        self.finishing.retain(|entry| entry.0.1 != id);
-        self.next_finish = self.finishing.peek().map_or(NOT_DECODING, |first| first.0.0);
+        let entry = (job.finish(), id);
+        self.finishing.remove(self.finishing.partition_point(|&other| other > entry));
+        self.next_finish = self.finishing.last().map_or(NOT_DECODING, |next| next.0);
         self.leave(job);
     }
 
@@ -103,8 +104,8 @@ impl Decodes {
         if self.next_finish > self.round {
             return None;
         }
-        let Reverse((_, id)) = self.finishing.pop()?;
-        self.next_finish = self.finishing.peek().map_or(NOT_DECODING, |first| first.0.0);
+        let (_, id) = self.finishing.pop()?;
+        self.next_finish = self.finishing.last().map_or(NOT_DECODING, |next| next.0);
         self.leave(&mut jobs[id as usize]);
         Some(id)
     }

@@ -100,10 +100,10 @@ pub fn simulate_into<S: StepTime + ?Sized>(
     config.validate()?;
     let arrivals = Arrivals::new(workload, seed, replication);
     if config.n_stages == 1 {
-        let replica = Replica::new(config, MAX_LEAP);
+        let replica = || Replica::new(config, MAX_LEAP);
         Ok(Fleet::new(config, step, arrivals, replica, log).run())
     } else {
-        let pipeline = Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
+        let pipeline = || Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
         Ok(Fleet::new(config, step, arrivals, pipeline, log).run())
     }
 }
@@ -132,12 +132,12 @@ struct Fleet<'a, S: ?Sized, R> {
     done: Vec<u32>,
 }
 
-impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
+impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
     fn new(
         config: &'a ServingConfig,
         step: &'a S,
         arrivals: Arrivals<'a>,
-        server: R,
+        server: impl Fn() -> R,
         log: &'a mut dyn FnMut(u64, &Record),
     ) -> Self {
         let n = config.n_replicas as usize;
@@ -149,7 +149,7 @@ impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
             jobs: Jobs::default(),
             n_arrived: 0,
             tokens: Tokens::default(),
-            servers: vec![server; n],
+            servers: (0..n).map(|_| server()).collect(),
             outstanding: vec![0; n],
             agenda: Agenda::new(n),
             routing: Routing::new(config.router, config.n_replicas),
@@ -369,10 +369,10 @@ mod tests {
         }
     }
 
-    fn serve<R: Server + Clone>(
+    fn serve<R: Server>(
         config: &ServingConfig,
         trace: &Workload,
-        server: R,
+        server: impl Fn() -> R,
     ) -> (BTreeMap<u64, Record>, RunTotals) {
         let mut records = BTreeMap::new();
         let mut log = |number, record: &Record| assert!(records.insert(number, *record).is_none());
@@ -385,7 +385,7 @@ mod tests {
         trace: &Workload,
         max_leap: usize,
     ) -> (BTreeMap<u64, Record>, RunTotals) {
-        serve(config, trace, Replica::new(config, max_leap))
+        serve(config, trace, || Replica::new(config, max_leap))
     }
 
     proptest! {
@@ -408,7 +408,7 @@ mod tests {
             let config = ServingConfig { visibility_steps: 0, reserved_output_per_mille: 0, ..config };
             prop_assume!(ServingConfig { n_stages: 2, max_sequences: 2, ..config }.validate().is_ok());
             let replica = with_leaps(&config, &trace, MAX_LEAP);
-            let pipeline = Pipeline::new(config.scheduler, 1, config.max_sequences, config.kv);
+            let pipeline = || Pipeline::new(config.scheduler, 1, config.max_sequences, config.kv);
             let pipeline = serve(&config, &trace, pipeline);
             prop_assert_eq!(&replica.0, &pipeline.0);
             prop_assert_eq!(replica.1.outstanding_ns, pipeline.1.outstanding_ns);
