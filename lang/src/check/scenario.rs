@@ -39,7 +39,7 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<String> {
 fn change(checker: &Checker<'_>, targets: &Targets<'_>, set: &Set) {
     let file = checker.source.file;
     match targets.find(file, checker.catalog, set, &file.file) {
-        Err(found) => checker.values.report(found),
+        Err(found) => checker.values.report(*found),
         Ok(Target::Field { row, .. } | Target::Absent { row, .. }) => value(checker, set, row),
         Ok(Target::Binding(_) | Target::Price(_)) => drop(checker.values.evaluate(&set.value)),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use capstan_types::catalog::Catalog;
 use capstan_types::place::{FileId, Span};
 
-use super::price;
+use super::{Refused, price};
 use crate::ast::{Block, Entry, Expr, ExprKind, Field, File, Item, Name, Set, SetOp};
 use crate::check::KINDS;
 use crate::check::table::{FieldRow, FieldType, LabelRule, Table};
@@ -71,12 +71,12 @@ impl<'a> Targets<'a> {
         catalog: &Catalog,
         set: &Set,
         place_in: &FileId,
-    ) -> Result<Target, Diagnostic> {
+    ) -> Result<Target, Refused> {
         let segments: Vec<&Name> = set.path.segments().collect();
         let Some(&entry) = self.by_name.get(segments[0].text.as_str()) else {
             return price::target(catalog, file, set, place_in).unwrap_or_else(|| {
                 let known = self.by_name.keys().map(|name| (*name).to_owned()).collect();
-                Err(nothing(set, place_in, &Missing { segment: 0, known, help: None }))
+                Err(refused(set, place_in, &Missing { segment: 0, known, help: None }))
             });
         };
         let found = match (&file.entries[entry], &segments[1..]) {
@@ -102,11 +102,15 @@ impl<'a> Targets<'a> {
                 let name = row.map_or("it", |row| row.name);
                 let help = format!("the plan does not state `{name}`; `set … = …` does");
                 let segment = segments.len() - 1;
-                Err(nothing(set, place_in, &Missing { segment, known: Vec::new(), help: Some(help) }))
+                Err(refused(set, place_in, &Missing { segment, known: Vec::new(), help: Some(help) }))
             }
-            Err(missing) => Err(nothing(set, place_in, &missing)),
+            Err(missing) => Err(refused(set, place_in, &missing)),
         }
     }
+}
+
+fn refused(set: &Set, file: &FileId, missing: &Missing) -> Refused {
+    Box::new(nothing(set, file, missing))
 }
 
 fn nothing(set: &Set, file: &FileId, missing: &Missing) -> Diagnostic {

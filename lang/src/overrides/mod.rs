@@ -22,6 +22,9 @@ use crate::grammar::parse_assignment;
 
 pub(crate) use locate::{Target, Targets};
 
+/// Why a change cannot be made.
+pub(crate) type Refused = Box<Diagnostic>;
+
 /// Most changes of one value: each nests the one before, and the stack is finite.
 const MOST_CHANGES: usize = 32;
 
@@ -113,7 +116,9 @@ pub fn apply_overrides(file: &File, catalog: &Catalog, changes: &[Change]) -> Ch
         let made = if *count > MOST_CHANGES {
             let place = change.set.span.in_file(place_in);
             let message = format!("`{path}` is changed more than {MOST_CHANGES} times");
-            Err(Diagnostic::error(codes::OUT_OF_RANGE, place, message).help("join the changes into one"))
+            Err(Box::new(
+                Diagnostic::error(codes::OUT_OF_RANGE, place, message).help("join the changes into one"),
+            ))
         } else {
             make(&mut changed, catalog, change, place_in, &values)
         };
@@ -125,7 +130,7 @@ pub fn apply_overrides(file: &File, catalog: &Catalog, changes: &[Change]) -> Ch
                     from: change.from.clone(),
                 });
             }
-            Err(found) => changed.diagnostics.push(found),
+            Err(found) => changed.diagnostics.push(*found),
         }
     }
     changed.diagnostics.extend(values.finish());
@@ -138,7 +143,7 @@ fn make(
     change: &Change,
     file: &FileId,
     values: &Evaluator<'_>,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Refused> {
     let targets = Targets::of(&changed.file);
     match targets.find(&changed.file, catalog, &change.set, file)? {
         Target::Binding(entry) => {

@@ -8,7 +8,7 @@ use capstan_types::place::FileId;
 use capstan_types::quantity::{Dimension, Quantity};
 use rust_decimal::Decimal;
 
-use super::{Change, Target};
+use super::{Change, Refused, Target};
 use crate::ast::{Entry, File, Set, SetOp};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -20,7 +20,7 @@ pub(super) fn target(
     file: &File,
     set: &Set,
     place_in: &FileId,
-) -> Option<Result<Target, Diagnostic>> {
+) -> Option<Result<Target, Refused>> {
     let names: Vec<&str> = set.path.segments().map(|name| name.text.as_str()).collect();
     let alias = file.entries.iter().any(|entry| match entry {
         Entry::Use(used) => used.alias.as_ref().is_some_and(|alias| alias.text == names[0]),
@@ -47,8 +47,8 @@ pub(super) fn target(
             set.path.dotted()
         );
         let place = set.path.span.in_file(place_in);
-        Err(Diagnostic::error(codes::NOT_PLANNED, place, message)
-            .help("set `MACHINE.price`, or change the fact in a catalog file: `use catalog \"own.toml\"`"))
+        let help = "set `MACHINE.price`, or change the fact in a catalog file: `use catalog \"own.toml\"`";
+        Err(Box::new(Diagnostic::error(codes::NOT_PLANNED, place, message).help(help)))
     })
 }
 
@@ -59,9 +59,9 @@ pub(super) fn change(
     change: &Change,
     file: &FileId,
     values: &Evaluator<'_>,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Refused> {
     let place = change.set.value.span.in_file(file);
-    let refused = |code, message: &str| Err(Diagnostic::error(code, place.clone(), message));
+    let refused = |code, message: &str| Err(Box::new(Diagnostic::error(code, place.clone(), message)));
     let Some(Value::Quantity(quantity)) = values.evaluate(&change.set.value) else {
         return refused(codes::WRONG_KIND_OF_VALUE, "a price is changed by a number");
     };
@@ -72,12 +72,12 @@ pub(super) fn change(
         if !quantity.dimension.is_none() {
             return refused(codes::WRONG_DIMENSION, "a price is multiplied by a bare number");
         }
-        return scale(catalog, shape, &quantity).ok_or_else(|| {
-            Diagnostic::error(codes::NO_RESULT, place, "the price is beyond every amount of money")
-        });
+        return match scale(catalog, shape, &quantity) {
+            Some(()) => Ok(()),
+            None => refused(codes::NO_RESULT, "the price is beyond every amount of money"),
+        };
     }
-    set_purchase(catalog, shape, &quantity, change.set.op)
-        .map_err(|(code, message)| Diagnostic::error(code, place, message))
+    set_purchase(catalog, shape, &quantity, change.set.op).or_else(|(code, message)| refused(code, &message))
 }
 
 fn scale(catalog: &mut Catalog, shape: &str, factor: &Quantity) -> Option<()> {
