@@ -9,7 +9,7 @@ const WRITTEN: &[&str] =
     &["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/glossary.md", "docs/install.md"];
 
 /// Files that building or running makes.
-const MADE: &[&str] = &["target/", "out/", "vendor/", "~/", "/somewhere", "../"];
+const MADE: &[&str] = &["target/", "out/", "vendor", ".cargo/", "~/", "/somewhere", "../"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
