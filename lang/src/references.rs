@@ -33,7 +33,8 @@ pub struct Reference {
     pub place: Place,
 }
 
-/// Returns the files that a plan names, in the order of the text, and the paths that lead outside.
+/// Returns the files that a plan names, in the order of the text, and the paths that lead outside, which
+/// [`crate::check()`] reports as well.
 pub fn references(file: &File) -> (Vec<Reference>, Vec<Diagnostic>) {
     let mut found = Found { file, references: Vec::new(), diagnostics: Vec::new() };
     for entry in &file.entries {

@@ -157,7 +157,12 @@ impl Checker<'_> {
                     Some(terms)
                 }
             },
-            _ => self.wrong_kind("buy", expr.span, "purchase options", "something else"),
+            _ => self.wrong_kind(
+                "buy",
+                expr.span,
+                "purchase options such as `[reserved(1 y), on_demand]`",
+                "something else",
+            ),
         }
     }
 
@@ -184,7 +189,8 @@ impl Checker<'_> {
         let months = length.calendar_months().and_then(|months| u32::try_from(months).ok());
         let Some(term_months) = months.filter(|months| *months > 0) else {
             let message = format!("a term is whole months or years, not {length}");
-            self.values.report(self.values.error(codes::OUT_OF_RANGE, term.value.span, message));
+            let found = self.values.error(codes::OUT_OF_RANGE, term.value.span, message);
+            self.values.report(found.help("write `reserved(1 y)` or `reserved(18 mo)`"));
             return None;
         };
         self.term_is_sold(term_months, term.value.span).then_some(PurchaseOption::Reserved { term_months })

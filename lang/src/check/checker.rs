@@ -118,7 +118,10 @@ impl<'a> Checker<'a> {
             None => {
                 let message = format!("`{kind}` is no kind of block that can stand here");
                 let found = self.values.error(codes::UNKNOWN_KIND, block.kind.span, message);
-                let similar = self.values.suggest(kind, kinds.iter().map(|table| table.kind));
+                let planned = kinds.iter().filter(|table| table.status == Status::Used);
+                let similar = self.values.suggest(kind, planned.map(|table| table.kind));
+                let similar =
+                    similar.or_else(|| self.values.suggest(kind, kinds.iter().map(|table| table.kind)));
                 let words: Vec<String> = kinds.iter().map(|table| format!("`{}`", table.kind)).collect();
                 self.values.report(match (similar, words.is_empty()) {
                     (Some(similar), _) => found.help(format!("did you mean `{similar}`?")),
@@ -199,7 +202,9 @@ impl<'a> Checker<'a> {
         for entry in &file.entries {
             let (Entry::Param(binding) | Entry::Let(binding)) = entry else { continue };
             let name = &binding.name.text;
-            if self.values.is_used(name) {
+            let wrong = matches!(self.values.bindings.get(name.as_str()), Some(None));
+            // A value with a mistake is mended first.
+            if wrong || self.values.is_used(name) {
                 continue;
             }
             let place = self.place(binding.name.span);

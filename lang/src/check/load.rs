@@ -31,12 +31,12 @@ static FIELDS: &[FieldRow] = &[
         .means("A request log beside the plan: arrivals, prompt and output tokens.")
         .shown("= \"requests.csv\"", "= \"other.csv\""),
     FieldRow::new("peak", FieldType::Quantity(Dimension::REQUEST_RATE), FACT)
-        .bounds(Bounds::Within(1e-9, 1e9))
+        .bounds(Bounds::UpTo(1e9))
         .default("needed, except with `trace`: its busiest ten minutes")
         .means("Mean rate of the busiest hour in the first month.")
         .shown("= 40 req/s", "= 80 req/s"),
     FieldRow::new("rate", FieldType::Quantity(Dimension::REQUEST_RATE), FACT)
-        .bounds(Bounds::Within(1e-9, 1e9))
+        .bounds(Bounds::UpTo(1e9))
         .means("The same as `peak`, for demand that does not move over the day.")
         .shown("= 5 req/s", "= 8 req/s"),
     FieldRow::new("prompt", FieldType::Quantity(Dimension::TOKENS), FACT)

@@ -35,13 +35,15 @@ use capstan_types::spec::Spec;
 use crate::ast::{Block, Entry, File, Item};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::references::references;
 use checker::Checker;
 
 pub use context::{CheckContext, Source, TraceFacts};
 pub use kinds::KINDS;
 
 /// Checks a plan. The spec is there where no diagnostic is an error; the diagnostics of the text itself
-/// come from [`crate::parse`] and are not repeated, so that a tree with holes may be checked as well.
+/// come from [`crate::parse`] and are not repeated, so that a tree with holes may be checked as well. Paths
+/// that lead outside are reported here, whoever else asked [`references`].
 pub fn check(
     source: Source<'_>,
     catalog: &Catalog,
@@ -49,6 +51,7 @@ pub fn check(
 ) -> (Option<Spec>, Vec<Diagnostic>) {
     let mut checker = Checker::new(source, catalog, context);
     checker.declare();
+    references(source.file).1.into_iter().for_each(|outside| checker.values.report(outside));
     let blocks = top_level(&checker, source.file);
     let of = |kind: &str| -> Vec<&Block> {
         blocks.iter().copied().filter(|block| block.kind.text == kind).collect()

@@ -62,7 +62,7 @@ static FIELDS: &[FieldRow] = &[
         .bounds(Bounds::Positive)
         .default("follows from the sizes")
         .means("Parameters that one token visits, embeddings and head included.")
-        .shown("= 8.03 Gparam", "= 9 Gparam"),
+        .shown("= 8.03 Gparam", "= 7 Gparam"),
     FieldRow::new("experts", FieldType::Record(&EXPERTS), FACT)
         .default("none")
         .means("Mixture of experts.")
@@ -148,8 +148,8 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
         let row = checker.catalog.model(fields.text("catalog")?);
         if row.is_none() {
             let message = "`catalog` names a row of the catalog, not a block of this file";
-            let span = fields.place_of("catalog").span();
-            checker.values.report(checker.values.error(codes::UNKNOWN_NAME, span, message));
+            let found = checker.values.error(codes::UNKNOWN_NAME, fields.place_of("catalog").span(), message);
+            checker.values.report(found.help("`capstan catalog list model` shows what is known"));
         }
         return changed(checker, fields, Model { id: name.to_owned(), ..row?.clone() });
     }

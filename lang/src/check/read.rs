@@ -93,7 +93,10 @@ impl Checker<'_> {
             Value::Quantity(quantity) => quantity,
             other => {
                 let dimension = wanted[0];
-                let what = if dimension.is_none() { "a number".to_owned() } else { dimension.to_string() };
+                let what = match dimension.customary_unit(Some(self.frame.currency)) {
+                    Some(unit) => format!("{dimension} such as `1 {unit}`"),
+                    None => "a number".to_owned(),
+                };
                 return self.wrong_kind(name, expr.span, &what, other.noun());
             }
         };
@@ -121,18 +124,16 @@ impl Checker<'_> {
             _ => human(value, quantity.dimension, quantity.currency.or(Some(self.frame.currency))),
         };
         let (message, help) = match bounds {
-            Bounds::Positive => {
+            Bounds::UpTo(most) if quantity.value > 0.0 => {
+                let most = shown(most);
+                (format!("`{name}` is at most {most}"), format!("write at most {most}"))
+            }
+            Bounds::Positive | Bounds::UpTo(_) => {
                 (format!("`{name}` is more than zero"), "write a number above zero".to_owned())
             }
             Bounds::Within(least, most) => {
-                let (least, most) = (shown(least), shown(most));
-                let message = format!("`{name}` is from {least} to {most}");
-                let end = if quantity.value.is_nan() || !Bounds::Within(f64::MIN, 0.0).allow(quantity.value) {
-                    "write a number between the two"
-                } else {
-                    "write a larger number"
-                };
-                (message, end.to_owned())
+                let range = format!("from {} to {}", shown(least), shown(most));
+                (format!("`{name}` is {range}"), format!("write a number {range}"))
             }
             Bounds::NotNegative | Bounds::Any => {
                 (format!("`{name}` is zero or more"), "write a number that is not negative".to_owned())
@@ -166,14 +167,14 @@ impl Checker<'_> {
         }
         match self.values.evaluate(expr)? {
             Value::Text(text) => Some(text),
-            other => self.wrong_kind(name, expr.span, "a string", other.noun()),
+            other => self.wrong_kind(name, expr.span, "a string such as `\"llm\"`", other.noun()),
         }
     }
 
     fn day(&self, name: &str, expr: &Expr) -> Option<Date> {
         match self.values.evaluate(expr)? {
             Value::Date(date) => Some(date),
-            other => self.wrong_kind(name, expr.span, "a date", other.noun()),
+            other => self.wrong_kind(name, expr.span, "a date such as `2027-01-01`", other.noun()),
         }
     }
 
@@ -182,7 +183,13 @@ impl Checker<'_> {
             let (first_day, last_day) = (self.day(name, first), self.day(name, last));
             return Some(Horizon::Days(first_day?, last_day?));
         }
-        let length = self.quantity(name, expr, &[Dimension::TIME])?;
+        let length = match self.values.evaluate(expr)? {
+            Value::Quantity(length) if length.dimension == Dimension::TIME => length,
+            other => {
+                let wanted = "two dates or a duration such as `2027-01-01 .. 2029-12-31` or `3 y`";
+                return self.wrong_kind(name, expr.span, wanted, other.noun());
+            }
+        };
         match length.calendar_months() {
             Some(months) if months > 0 => Some(Horizon::Months(months)),
             _ => {
@@ -200,7 +207,7 @@ impl Checker<'_> {
             ExprKind::Path(path) => path.dotted(),
             ExprKind::Text(text) => text.clone(),
             ExprKind::Error => return None,
-            _ => return self.wrong_kind("currency", expr.span, "a currency", "something else"),
+            _ => return self.wrong_kind("currency", expr.span, "a currency such as `USD`", "something else"),
         };
         let found = Currency::from_code(&name);
         if found.is_none() {
@@ -273,10 +280,12 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports a value of another kind.
+    /// Reports a value of another kind. `wanted` may end in an example: "a date such as `2027-01-01`".
     pub(crate) fn wrong_kind<T>(&self, name: &str, span: Span, wanted: &str, is: &str) -> Option<T> {
-        let message = format!("`{name}` wants {wanted}, but this is {is}");
-        self.values.report(self.values.error(codes::WRONG_KIND_OF_VALUE, span, message));
+        let short = wanted.split_once(" such as ").map_or(wanted, |(short, _)| short);
+        let message = format!("`{name}` wants {short}, but this is {is}");
+        let found = self.values.error(codes::WRONG_KIND_OF_VALUE, span, message);
+        self.values.report(found.help(format!("write {wanted}")));
         None
     }
 

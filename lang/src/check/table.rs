@@ -136,6 +136,8 @@ pub enum Bounds {
     Positive,
     /// Zero or more.
     NotNegative,
+    /// More than zero and at most this.
+    UpTo(f64),
     /// From the first to the second, both included.
     Within(f64, f64),
 }
@@ -147,6 +149,7 @@ impl Bounds {
             Bounds::Any => true,
             Bounds::Positive => value > 0.0,
             Bounds::NotNegative => value >= 0.0,
+            Bounds::UpTo(most) => value > 0.0 && value <= most,
             Bounds::Within(least, most) => (least..=most).contains(&value),
         }
     }

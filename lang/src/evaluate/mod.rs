@@ -157,7 +157,8 @@ impl<'a> Evaluator<'a> {
             }
             ExprKind::Call(call) => {
                 let message = format!("`{}(…)` has no value here", call.path.dotted());
-                self.report(self.error(codes::UNKNOWN_FUNCTION, call.path.span, message));
+                let found = self.error(codes::UNKNOWN_FUNCTION, call.path.span, message);
+                self.report(found.help("there is `diurnal(…)` for `daily` and `reserved(…)` for `buy`"));
                 None
             }
             ExprKind::Compare(..) | ExprKind::Not(_) => {
@@ -169,7 +170,8 @@ impl<'a> Evaluator<'a> {
             }
             ExprKind::List(_) | ExprKind::Record(_) | ExprKind::Range(..) => {
                 let message = "a single value is wanted here";
-                self.report(self.error(codes::WRONG_KIND_OF_VALUE, expr.span, message));
+                let found = self.error(codes::WRONG_KIND_OF_VALUE, expr.span, message);
+                self.report(found.help("write a number, a date, a time or a string"));
                 None
             }
         }
@@ -268,7 +270,8 @@ impl<'a> Evaluator<'a> {
 
     fn no_arithmetic(&self, span: Span, value: &Value) -> Option<Value> {
         let message = format!("{} takes no part in arithmetic", value.noun());
-        self.report(self.error(codes::WRONG_KIND_OF_VALUE, span, message));
+        let found = self.error(codes::WRONG_KIND_OF_VALUE, span, message);
+        self.report(found.help("numbers are computed with, and durations are added to dates"));
         None
     }
 }

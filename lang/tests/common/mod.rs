@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use capstan_lang::catalog::load;
-use capstan_lang::{CheckContext, Diagnostic, Source, check, parse, references};
+use capstan_lang::{CheckContext, Diagnostic, Source, check, parse};
 use capstan_types::catalog::Catalog;
 use capstan_types::place::FileId;
 use capstan_types::spec::Spec;
@@ -30,27 +30,11 @@ pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     catalog
 });
 
-/// Returns the example plans: name and text.
-pub fn examples() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let entries = std::fs::read_dir(folder).expect("the examples are in the repository");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "plan"));
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
-        (name, std::fs::read_to_string(path).expect("a readable file"))
-    };
-    paths.iter().map(read).collect()
-}
-
-/// Parses and checks a plan; the diagnostics are those of the text, the paths and the meaning.
+/// Parses and checks a plan; the diagnostics are those of the text and the meaning.
 pub fn checked(text: &str, context: &CheckContext) -> (Option<Spec>, Vec<Diagnostic>) {
     let parsed = parse(&FileId::new("test.plan"), text);
-    let (_, outside) = references(&parsed.file);
     let (spec, found) = check(Source { file: &parsed.file, text }, &CATALOG, context);
     let mut diagnostics = parsed.diagnostics;
-    diagnostics.extend(outside);
     diagnostics.extend(found);
     capstan_lang::diagnostic::sort(&mut diagnostics);
     (spec, diagnostics)
