@@ -1,35 +1,14 @@
 //! How fast are candidates found? Every way to run one chat service on every machine of the built-in catalog.
 
-use capstan_lang::catalog::load;
+mod common;
+
 use capstan_planner::candidates::enumerate;
-use capstan_types::catalog::Catalog;
 use capstan_types::hardware::{NodeShape, Precision};
 use capstan_types::spec::Serve;
 use capstan_types::testing::blueprint::chat_blueprint;
 use criterion::{Criterion, Throughput};
-use std::fs;
 use std::hint::black_box;
-use std::path::Path;
 use std::time::Duration;
-
-/// Returns the catalog that the program has built in.
-fn catalog() -> Catalog {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogs");
-    let mut texts = Vec::new();
-    for folder in [folder.clone(), folder.join("offerings")] {
-        let entries = fs::read_dir(folder).expect("the catalogs are part of the project");
-        for path in entries.map(|entry| entry.expect("readable").path()) {
-            if path.extension().is_some_and(|ending| ending == "toml") {
-                texts.push((path.display().to_string(), fs::read_to_string(&path).expect("readable")));
-            }
-        }
-    }
-    texts.sort();
-    let named: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let (catalog, mistakes) = load(&named);
-    assert!(mistakes.is_empty(), "{mistakes:?}");
-    catalog
-}
 
 /// Returns the service of the shared blueprint, free to run on anything.
 fn serve() -> Serve {
@@ -40,7 +19,7 @@ fn serve() -> Serve {
 }
 
 fn main() {
-    let (catalog, serve) = (catalog(), serve());
+    let (catalog, serve) = (common::catalog(), serve());
     let model = catalog.model("meta-llama/Llama-3.1-70B-Instruct").expect("a model that the catalog has");
     let engine = catalog.engine(&serve.engine).expect("an engine that the catalog has");
     let shapes: Vec<&NodeShape> = catalog.shapes.iter().collect();
