@@ -4,7 +4,8 @@
 //! drops options on the way. This module does not know what the variables mean.
 
 use good_lp::{
-    Expression, ProblemVariables, SolverModel, Variable, VariableDefinition, constraint, variable,
+    Expression, IntoAffineExpression, ProblemVariables, SolverModel, Variable, VariableDefinition,
+    constraint, variable,
 };
 use highs::{HighsModelStatus, HighsSolutionStatus, Model, SolvedModel};
 
@@ -158,7 +159,7 @@ impl Program {
     /// HiGHS calls a program without variables an error; its rows are 0 against a number.
     fn solve_empty(self) -> Answer {
         let holds = self.rows.iter().all(|row| {
-            let constant = row.expression().eval_with(&std::collections::HashMap::<Variable, f64>::new());
+            let constant = row.expression().constant();
             if row.is_equality() { constant == 0.0 } else { constant <= 0.0 }
         });
         if !holds {
