@@ -55,7 +55,7 @@ fn parse(path: &str, text: &str) -> Result<Blueprint, Failure> {
     })?;
     let found = head.format.ok_or_else(|| not_a_blueprint(path, "it has no `format`").hint(again))?;
     if found != u64::from(FORMAT) {
-        let tool = head.tool.map_or(String::new(), |tool| format!(", written by {tool}"));
+        let tool = head.tool.map_or(String::new(), |tool| format!(", written by capstan {tool}"));
         let newer = found > u64::from(FORMAT);
         let way = if newer { "use the version of capstan that wrote it, or a later one" } else { again };
         let message = format!("`{path}` has format {found}{tool}; this version reads format {FORMAT}");

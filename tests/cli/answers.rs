@@ -14,7 +14,16 @@ fn place() -> Place {
 #[test]
 fn a_report_goes_to_every_place_that_is_named() {
     let place = place();
-    let args = ["report", "chat.json", "--output", "terminal", "--output", "markdown:r.md", "--output", "json:r.json"];
+    let args = [
+        "report",
+        "chat.json",
+        "--output",
+        "terminal",
+        "--output",
+        "markdown:r.md",
+        "--output",
+        "json:r.json",
+    ];
     let seen = place.run(&args).exits(0);
     assert!(seen.out.contains("use1"), "{}", seen.told());
     assert!(place.read("r.md").starts_with("# "));
@@ -26,9 +35,8 @@ fn a_report_goes_to_every_place_that_is_named() {
 #[test]
 fn an_infeasible_blueprint_is_shown_with_its_findings() {
     let place = place();
-    let seen = place.run(&["report", "none.json"]).exits(0);
-    assert!(seen.err.starts_with("error[E03"), "{}", seen.told());
-    insta::assert_snapshot!(seen.err);
+    let seen = place.run(&["report", "none.json", "--max-price-age", "9999"]).exits(0);
+    insta::assert_snapshot!(seen.told());
 }
 
 #[test]
@@ -36,7 +44,13 @@ fn old_prices_are_warned_of() {
     let place = place();
     let seen = place.run(&["report", "chat.json", "--max-price-age", "0"]).exits(0);
     assert!(seen.err.contains("warning: the oldest price in use is of 20"), "{}", seen.told());
-    assert!(!place.run(&["report", "chat.json", "--max-price-age", "99999"]).exits(0).err.contains("oldest price"));
+    assert!(
+        !place
+            .run(&["report", "chat.json", "--max-price-age", "99999"])
+            .exits(0)
+            .err
+            .contains("oldest price")
+    );
 }
 
 #[test]
@@ -79,7 +93,8 @@ fn a_diff_ends_with_2_only_where_that_was_asked_for() {
     let same = place.run(&["diff", "chat.json", "chat.json", "--detailed-exitcode"]).exits(0);
     assert!(same.out.contains("the same"), "{}", same.told());
     place.run(&["diff", "chat.json", "other.json"]).exits(0);
-    let seen = place.run(&["diff", "chat.json", "other.json", "--detailed-exitcode", "--output", "json"]).exits(2);
+    let seen =
+        place.run(&["diff", "chat.json", "other.json", "--detailed-exitcode", "--output", "json"]).exits(2);
     let told: serde_json::Value = serde_json::from_str(&seen.out).expect("JSON");
     assert_eq!((&told["format"], &told["empty"]), (&1.into(), &false.into()));
 }
@@ -123,7 +138,11 @@ fn a_folder_with_anything_else_is_refused_and_left_alone() {
     let place = place();
     place.write("out/notes.txt", "mine");
     let seen = place.run(&EMIT).exits(1);
-    assert!(seen.err.contains("`notes.txt` in the folder `out` was not written by capstan"), "{}", seen.told());
+    assert!(
+        seen.err.contains("`notes.txt` in the folder `out` was not written by capstan"),
+        "{}",
+        seen.told()
+    );
     assert_eq!(place.read("out/notes.txt"), "mine");
 
     std::fs::remove_file(place.path("out/notes.txt")).expect("removed");

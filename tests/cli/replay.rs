@@ -36,7 +36,8 @@ fn each_request_is_followed_to_its_last_token() {
     tables(&place);
     place.write("in.csv", REQUESTS);
     for scheduler in ["sarathi:32", "vllm"] {
-        let seen = replay(&place, &["--scheduler", scheduler, "--max-prefill-tokens", "64", "--stats", "s.json"]);
+        let seen =
+            replay(&place, &["--scheduler", scheduler, "--max-prefill-tokens", "64", "--stats", "s.json"]);
         assert_eq!(seen.exits(0).err, "");
         // A step takes 10 operators and attention, 1 ms each.
         let expect = "arrived_at_s,num_prefill_tokens,num_decode_tokens,scheduled_at_s,first_token_at_s,\
@@ -96,10 +97,8 @@ fn what_cannot_be_is_refused_on_the_command_line() {
 fn vidurs_runs_are_reproduced_through_the_command_line() {
     let Some(data) = data() else { return };
     let profiles = data.join("vidur-profiles");
-    let runs = [
-        ("R2_cl34_a100_tp2_vllm_q2", "vllm", 18_044),
-        ("R3_cl34_a100_tp2_sar512_q2", "sarathi:512", 19_678),
-    ];
+    let runs =
+        [("R2_cl34_a100_tp2_vllm_q2", "vllm", 18_044), ("R3_cl34_a100_tp2_sar512_q2", "sarathi:512", 19_678)];
     for (run, scheduler, iterations) in runs {
         let place = Place::new();
         let packed = profiles.join(format!("reference-runs/{run}.requests.csv.gz"));
@@ -141,6 +140,7 @@ fn unpacked(path: &PathBuf) -> Vec<u8> {
 
 fn rows(bytes: &[u8]) -> Vec<Vec<f64>> {
     let mut reader = csv::Reader::from_reader(bytes);
-    let numbers = |record: csv::StringRecord| record.iter().map(|cell| cell.parse().expect("a number")).collect();
+    let numbers =
+        |record: csv::StringRecord| record.iter().map(|cell| cell.parse().expect("a number")).collect();
     reader.records().map(|record| numbers(record.expect("a row"))).collect()
 }
