@@ -3,8 +3,6 @@
 //! A list of options, each perhaps with a limit on its share of node-hours:
 //! `[owned, reserved(3 y) >= 20%, spot <= 30%, on_demand]`.
 
-use std::collections::BTreeSet;
-
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::{Place, Span};
 use capstan_types::quantity::Dimension;
@@ -22,20 +20,16 @@ static SHARE: FieldRow = FieldRow::new("share", FieldType::Share, &[]).bounds(Bo
 
 impl Checker<'_> {
     /// Returns the terms in months for which the catalog has prices and that fit into the horizon.
-    fn terms(&self) -> Vec<u32> {
-        let mut terms = BTreeSet::new();
-        for offering in &self.catalog.offerings {
-            if let PurchaseOption::Reserved { term_months } = offering.option {
-                terms.insert(term_months);
-            }
-        }
-        terms.into_iter().filter(|months| *months <= self.frame.months).collect()
+    fn fitting_terms(&self) -> Vec<u32> {
+        self.terms.iter().copied().filter(|months| *months <= self.frame.months).collect()
     }
 
     /// Returns what may be bought where the plan does not say.
     pub(crate) fn default_buy(&self, place: &Place, name: &str) -> Vec<Buy> {
         let mut options = vec![PurchaseOption::OnDemand];
-        options.extend(self.terms().into_iter().map(|term_months| PurchaseOption::Reserved { term_months }));
+        options.extend(
+            self.fitting_terms().into_iter().map(|term_months| PurchaseOption::Reserved { term_months }),
+        );
         if self.sites.iter().any(|site| site.is_own()) {
             options.push(PurchaseOption::Owned);
         }
@@ -147,7 +141,7 @@ impl Checker<'_> {
                 "on_demand" => Some(vec![PurchaseOption::OnDemand]),
                 _ => {
                     let reserved = |term_months| PurchaseOption::Reserved { term_months };
-                    let terms: Vec<PurchaseOption> = self.terms().into_iter().map(reserved).collect();
+                    let terms: Vec<PurchaseOption> = self.fitting_terms().into_iter().map(reserved).collect();
                     if terms.is_empty() {
                         let message = "no reserved term fits into the horizon";
                         let found = self.values.error(codes::OUT_OF_RANGE, expr.span, message);
@@ -197,8 +191,7 @@ impl Checker<'_> {
     }
 
     fn term_is_sold(&self, term_months: u32, span: Span) -> bool {
-        let option = PurchaseOption::Reserved { term_months };
-        let sold = self.catalog.offerings.iter().any(|offering| offering.option == option);
+        let sold = self.terms.contains(&term_months);
         let fits = term_months <= self.frame.months;
         let (message, help) = match (fits, sold) {
             (true, true) => return true,
@@ -211,7 +204,7 @@ impl Checker<'_> {
             ),
             (true, false) => {
                 let terms: Vec<String> =
-                    self.terms().iter().map(|months| format!("`reserved({months} mo)`")).collect();
+                    self.fitting_terms().iter().map(|months| format!("`reserved({months} mo)`")).collect();
                 let message = format!("nothing is sold for a term of {term_months} months");
                 (message, format!("terms with prices that fit: {}", terms.join(", ")))
             }

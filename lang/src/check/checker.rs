@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_types::catalog::Catalog;
 use capstan_types::model::Model;
+use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
 use capstan_types::place::{Place, Span};
 use capstan_types::spec::{Assumption, Frame, Serve, Site, Train};
@@ -15,6 +16,14 @@ use super::table::{LabelRule, Status, Table};
 use crate::ast::{Block, Entry, File, Item, Label};
 use crate::codes;
 use crate::evaluate::{Evaluator, bind};
+
+fn terms(catalog: &Catalog) -> BTreeSet<u32> {
+    let term = |option| match option {
+        PurchaseOption::Reserved { term_months } => Some(term_months),
+        PurchaseOption::Owned | PurchaseOption::OnDemand | PurchaseOption::Spot => None,
+    };
+    catalog.offerings.iter().filter_map(|offering| term(offering.option)).collect()
+}
 
 /// Everything that is known of the file so far.
 pub(crate) struct Checker<'a> {
@@ -35,6 +44,8 @@ pub(crate) struct Checker<'a> {
     /// What a rule may ask a metric of, beside sites.
     pub(crate) workloads: BTreeSet<String>,
     pub(crate) assumptions: RefCell<Vec<Assumption>>,
+    /// Terms in months for which the catalog has prices; every workload asks for them.
+    pub(crate) terms: BTreeSet<u32>,
 }
 
 impl<'a> Checker<'a> {
@@ -51,6 +62,7 @@ impl<'a> Checker<'a> {
             models: BTreeMap::new(),
             workloads: BTreeSet::new(),
             assumptions: RefCell::new(Vec::new()),
+            terms: terms(catalog),
         }
     }
 

@@ -23,11 +23,14 @@ impl Checker<'_> {
         let noun = referent.noun();
         let found =
             self.values.error(codes::UNKNOWN_NAME, expr.span, format!("no {noun} is called `{name}`"));
-        let known = self.known(referent);
+        // Listing what is known takes time in proportion to the file, so a file full of mistakes goes without.
+        let known = if self.values.is_overwhelmed() { Vec::new() } else { self.known(referent) };
         let similar = self.values.suggest(&name, known.iter().map(String::as_str));
         self.values.report(match (similar, referent) {
             (Some(similar), _) => found.help(format!("did you mean {}?", as_written(similar))),
-            (None, Referent::Site | Referent::Provider | Referent::Engine) if known.len() <= 12 => {
+            (None, Referent::Site | Referent::Provider | Referent::Engine)
+                if (1..=12).contains(&known.len()) =>
+            {
                 let known: Vec<String> = known.iter().map(|name| as_written(name)).collect();
                 found.help(format!("known: {}", known.join(", ")))
             }

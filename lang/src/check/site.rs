@@ -232,6 +232,7 @@ fn region_exists(checker: &Checker<'_>, fields: &Fields, provider: &str, region:
         return;
     };
     if everywhere || regions.contains(&region) {
+        zones_exist(checker, fields, provider, region);
         return;
     }
     let message = format!("`{provider}` has no region `{region}` with prices");
@@ -241,6 +242,17 @@ fn region_exists(checker: &Checker<'_>, fields: &Fields, provider: &str, region:
         Some(similar) => found.help(format!("did you mean `\"{similar}\"`?")),
         None => found.help("`capstan catalog coverage` lists regions and their prices"),
     });
+}
+
+/// Reports more zones than the region is known to have.
+fn zones_exist(checker: &Checker<'_>, fields: &Fields, provider: &str, region: &str) {
+    let row = checker.catalog.regions.iter().find(|row| row.provider == provider && row.id == region);
+    let (Some(wanted), Some(there)) = (fields.small("zones"), row.and_then(|row| row.zones)) else { return };
+    if wanted > there {
+        let message = format!("`{region}` of `{provider}` has {there} zones, not {wanted}");
+        let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("zones").span(), message);
+        checker.values.report(found.help(format!("ask for at most {there}, or add a second site")));
+    }
 }
 
 /// Returns every region of every provider that sells something.

@@ -96,8 +96,12 @@ impl<'a> Evaluator<'a> {
         word: &str,
         candidates: impl IntoIterator<Item = &'b str>,
     ) -> Option<&'b str> {
-        let few = self.diagnostics.borrow().len() < MAX_MISTAKES;
-        if few { nearest(word, candidates) } else { None }
+        if self.is_overwhelmed() { None } else { nearest(word, candidates) }
+    }
+
+    /// Are there more mistakes than will be shown?
+    pub(crate) fn is_overwhelmed(&self) -> bool {
+        self.diagnostics.borrow().len() >= MAX_MISTAKES
     }
 
     /// Returns everything that was reported, in the order of places.

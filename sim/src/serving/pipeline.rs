@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::kv::{Blocks, KvCache};
 use super::replica::{Server, Work};
-use super::request::{Job, Outcome};
+use super::request::Job;
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
 use crate::engine::{Fine, Time};
@@ -73,12 +73,11 @@ impl Pipeline {
 
     fn form(&mut self, flight: &mut Flight, jobs: &mut [Job], now: Time) {
         match self.scheduler {
-            Scheduler::Chunked { token_budget: chunk, .. } | Scheduler::Sarathi { chunk } => {
-                self.form_mixed(chunk, flight, jobs, now);
-            }
             Scheduler::WholePrompts { padded_tokens } => {
                 self.form_whole_prompts(padded_tokens, flight, jobs, now)
             }
+            // Sarathi: `ServingConfig::validate` lets no other through.
+            other => self.form_mixed(other.step_tokens(), flight, jobs, now),
         }
     }
 
@@ -95,7 +94,7 @@ impl Pipeline {
         for id in skipped.into_iter().rev() {
             self.eligible.push_front(id);
         }
-        self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].record.arrival);
+        self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].arrival);
         while self.n_holding < self.max_sequences && flight.members.len() < self.max_per_step {
             let Some(&id) = self.waiting.front() else { break };
             let tokens = jobs[id as usize].to_prefill.min(left(flight));
@@ -112,7 +111,7 @@ impl Pipeline {
             let Some(&id) = self.waiting.front() else { break };
             let tokens = jobs[id as usize].to_prefill;
             longest = tokens.max(longest);
-            let alone = flight.members.is_empty() && jobs[id as usize].record.restarts > 0;
+            let alone = flight.members.is_empty() && jobs[id as usize].restarts > 0;
             let fits = (flight.members.len() as u64 + 1) * u64::from(longest) <= u64::from(padded) || alone;
             if !fits || !self.admit(id, jobs) {
                 break;
@@ -120,7 +119,7 @@ impl Pipeline {
             read_prompt(id, tokens, flight, jobs, now);
         }
         if flight.members.is_empty() {
-            self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].record.arrival);
+            self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].arrival);
             self.decode_in_order(flight, jobs);
         }
     }
@@ -167,7 +166,7 @@ impl Pipeline {
             job.to_prefill = job.processed;
         }
         job.processed = 0;
-        job.record.restarts += 1;
+        job.restarts += 1;
         self.work.discarded_tokens += u64::from(in_cache);
         self.work.preemptions += 1;
         self.n_holding -= 1;
@@ -200,13 +199,11 @@ impl Pipeline {
             if !was_prompt || job.processed == job.to_prefill {
                 job.processed += u32::from(was_prompt);
                 job.generated += 1;
-                job.record.first_token = job.record.first_token.min(now);
+                job.first_token = job.first_token.min(now);
             }
-            if job.generated == job.record.output {
+            if job.generated == job.output {
                 self.blocks.release(self.blocks.blocks_for(tokens_in_cache(job)));
                 self.n_holding -= 1;
-                job.record.completed = now;
-                job.record.outcome = Outcome::Completed;
                 done.push(id);
             } else {
                 self.eligible.push_back(id);
