@@ -8,9 +8,10 @@ use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
 use super::replica::{MAX_LEAP, Replica, Server, Work};
 use super::request::{Job, Jobs, Outcome, Record};
-use super::router::Routing;
+use super::router::{Load, Routing};
 use super::step::StepTime;
 use crate::engine::{Agenda, Time};
+use crate::random::{Stream, Streams};
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +100,13 @@ pub fn simulate_into<S: StepTime + ?Sized>(
 ) -> Result<RunTotals, ConfigError> {
     config.validate()?;
     let arrivals = Arrivals::new(workload, seed, replication);
+    let draws = Streams::new(seed).stream(&format!("router/rep{replication}"));
     if config.n_stages == 1 {
         let replica = || Replica::new(config, MAX_LEAP);
-        Ok(Fleet::new(config, step, arrivals, replica, log).run())
+        Ok(Fleet::new(config, step, arrivals, replica, draws, log).run())
     } else {
         let pipeline = || Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
-        Ok(Fleet::new(config, step, arrivals, pipeline, log).run())
+        Ok(Fleet::new(config, step, arrivals, pipeline, draws, log).run())
     }
 }
 
@@ -118,7 +120,7 @@ struct Fleet<'a, S: ?Sized, R> {
     n_arrived: u64,
     tokens: Tokens,
     servers: Vec<R>,
-    outstanding: Vec<u32>,
+    loads: Vec<Load>,
     agenda: Agenda,
     routing: Routing,
     now: Time,
@@ -138,6 +140,7 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
         step: &'a S,
         arrivals: Arrivals<'a>,
         server: impl Fn() -> R,
+        draws: Stream,
         log: &'a mut dyn FnMut(u64, &Record),
     ) -> Self {
         let n = config.n_replicas as usize;
@@ -150,9 +153,9 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
             n_arrived: 0,
             tokens: Tokens::default(),
             servers: (0..n).map(|_| server()).collect(),
-            outstanding: vec![0; n],
+            loads: vec![Load::default(); n],
             agenda: Agenda::new(n),
-            routing: Routing::new(config.router, config.n_replicas),
+            routing: Routing::new(config.router, config.n_replicas, draws),
             now: Time::ZERO,
             events: 0,
             n_outstanding: 0,
@@ -192,10 +195,12 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
             let Some((_, replica)) = self.agenda.pop() else { break };
             self.events +=
                 self.servers[replica as usize].finish(self.now, &mut self.jobs.places, &mut self.done);
-            self.outstanding[replica as usize] -= self.done.len() as u32;
+            let load = &mut self.loads[replica as usize];
+            load.outstanding -= self.done.len() as u32;
             self.n_outstanding -= self.done.len() as u64;
             for id in self.done.drain(..) {
                 let job = &self.jobs.places[id as usize];
+                load.prompt_tokens -= u64::from(job.prompt);
                 let record = job.record(self.now, Outcome::Completed);
                 self.tokens.count_completed(&record);
                 (self.log)(u64::from(job.number), &record);
@@ -227,7 +232,9 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
             if server.enqueue(id, self.now) || server.may_start() {
                 self.touched.push(replica);
             }
-            self.outstanding[replica as usize] += 1;
+            let load = &mut self.loads[replica as usize];
+            load.outstanding += 1;
+            load.prompt_tokens += u64::from(request.prompt);
             self.n_outstanding += 1;
             self.most_outstanding = self.most_outstanding.max(self.n_outstanding);
             self.observe(replica);
@@ -248,8 +255,9 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
     }
 
     fn observe(&mut self, replica: u32) {
-        let index = replica as usize;
-        self.routing.observe(replica, self.outstanding[index], self.servers[index].n_waiting());
+        let load = &mut self.loads[replica as usize];
+        load.waiting = self.servers[replica as usize].n_waiting();
+        self.routing.observe(replica, *load);
     }
 
     /// Checks that nothing was lost, and returns what happened.
@@ -348,6 +356,7 @@ mod tests {
             (40u32..130).prop_map(|padded_tokens| Scheduler::WholePrompts { padded_tokens }),
             (12u32..90).prop_map(|token_budget| Scheduler::PrefillFirst { token_budget }),
             (40u32..130).prop_map(|token_budget| Scheduler::InFlight { token_budget }),
+            (0u64..30_000).prop_map(|queue_delay_ns| Scheduler::Static { queue_delay_ns }),
         ]
     }
 
@@ -376,7 +385,8 @@ mod tests {
     ) -> (BTreeMap<u64, Record>, RunTotals) {
         let mut records = BTreeMap::new();
         let mut log = |number, record: &Record| assert!(records.insert(number, *record).is_none());
-        let totals = Fleet::new(config, &step(), Arrivals::new(trace, 1, 0), server, &mut log).run();
+        let draws = Streams::new(1).stream("router");
+        let totals = Fleet::new(config, &step(), Arrivals::new(trace, 1, 0), server, draws, &mut log).run();
         (records, totals)
     }
 
