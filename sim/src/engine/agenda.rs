@@ -29,6 +29,11 @@ impl Agenda {
         Agenda { keys: Tournament::new((0..n_sources).map(|_| ABSENT), ABSENT), next_sequence: 0 }
     }
 
+    /// Returns how often an event has been scheduled: what the run cost, whatever the clock says.
+    pub fn n_scheduled(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// Returns the time of the earliest event.
     pub fn next_time(&self) -> Option<Time> {
         let key = self.keys.least();
