@@ -226,6 +226,8 @@ impl Ask<'_> {
         };
         let months: u32 = self.periods[held.clone()].iter().map(|period| period.months).sum();
         let first = self.periods[held.start].first_month;
+        // Months are 730 h each, so a boundary lies up to half a month before the day that the plan names.
+        let begin = day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH);
         let group = step.layout.tensor * step.layout.pipeline;
         let run = TrainingRun {
             workload: self.train.name.clone(),
@@ -243,7 +245,7 @@ impl Ask<'_> {
                 recompute: step.memory.recompute > 0.0,
             },
             spare_nodes,
-            start: day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH),
+            start: self.train.start.as_ref().map_or(begin, |start| begin.max(start.value)),
             end: day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH + hours),
             hours: f64::from(months) * HOURS_PER_MONTH,
             shares: (0..self.periods.len()).map(|index| f64::from(u8::from(held.contains(&index)))).collect(),
