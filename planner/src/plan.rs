@@ -285,6 +285,7 @@ fn finish(
         ties: TIES.to_owned(),
     };
     let runners_up = outcome::runners_up(frame, &turn);
+    let limit_prices = outcome::limit_prices(frame, &turn);
     let mut findings = outcome::findings(frame, &turn, settled);
     let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
@@ -312,6 +313,7 @@ fn finish(
         rules: Vec::new(),
         solver,
         runners_up,
+        limit_prices,
         rejections: frame.rejections.clone(),
         unpriced,
         findings: Vec::new(),

@@ -80,19 +80,28 @@ pub enum VerifyError {
     },
 }
 
-/// Returns the hour of the 48 × periods grid at which one replica gets the most, the earliest where several do.
-pub fn busiest(rates: &[Vec<f64>], replicas: &[Vec<u32>]) -> Option<(usize, usize)> {
-    let mut best: Option<(f64, f64, usize, usize)> = None;
-    for (period, hours) in rates.iter().enumerate() {
-        for hour in 0..HOURS.min(hours.len()) {
-            let count = f64::from(replicas[period][hour].max(1));
-            let (each, rate) = (hours[hour] / count, hours[hour]);
-            if best.is_none_or(|(known, known_rate, _, _)| (each, rate) > (known, known_rate)) {
-                best = Some((each, rate, period, hour));
-            }
-        }
+/// Returns the hours of the 48 × periods grid that strain the replicas most: the one in which a replica gets the most,
+/// and, where fewer replicas ever serve, the busiest with the fewest, since a small group balances worse.
+pub fn busiest(rates: &[Vec<f64>], replicas: &[Vec<u32>]) -> Vec<(usize, usize)> {
+    let hours = || {
+        let periods = rates.iter().enumerate();
+        let all =
+            periods.flat_map(|(period, hours)| (0..HOURS.min(hours.len())).map(move |hour| (period, hour)));
+        all.filter(|&(period, hour)| rates[period][hour] > 0.0 && replicas[period][hour] > 0)
+    };
+    let count = |(period, hour): (usize, usize)| replicas[period][hour];
+    let each = |at: (usize, usize)| rates[at.0][at.1] / f64::from(count(at));
+    // The earliest of equals: `max_by` keeps the last, so the order is reversed.
+    let most_strained = |a: &(usize, usize), b: &(usize, usize)| {
+        each(*a).total_cmp(&each(*b)).then(count(*a).cmp(&count(*b))).then(b.cmp(a))
+    };
+    let Some(first) = hours().max_by(most_strained) else { return Vec::new() };
+    let fewest = hours().map(count).min().unwrap_or(0);
+    let mut found = vec![first];
+    if fewest < count(first) {
+        found.extend(hours().filter(|&at| count(at) == fewest).max_by(most_strained));
     }
-    best.map(|(_, _, period, hour)| (period, hour))
+    found
 }
 
 /// Simulates one placement and returns a verdict on each service level.
