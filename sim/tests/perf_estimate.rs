@@ -12,7 +12,12 @@ use capstan_types::units::Seconds;
 use proptest::prelude::*;
 
 fn slo(metric: SloMetric, per_mille: u32, target_ms: f64) -> Slo {
-    Slo { metric, per_mille, target: Seconds(target_ms / 1e3), place: Span::default().in_file(&FileId::new("chat.plan")) }
+    Slo {
+        metric,
+        per_mille,
+        target: Seconds(target_ms / 1e3),
+        place: Span::default().in_file(&FileId::new("chat.plan")),
+    }
 }
 
 /// Lengths like the Azure 2023 conversation statistics.

@@ -1,6 +1,6 @@
 //! Operating points: what follows from the mean number of running sequences.
 
-use super::latency::{Latencies, Queued, Spread, Tail};
+use super::latency::{Latencies, Queued, Spread, Stratum, Tail};
 use super::{Demand, SLO_MARGIN, SloEstimate};
 use crate::estimate::Bound;
 use crate::perf::memory::default_limits;
@@ -23,7 +23,9 @@ pub(super) struct Operating<'a> {
     engine: &'a Engine,
     memory: &'a ServingMemory,
     prompts: [f64; POINTS],
-    outputs: [f64; POINTS],
+    outputs: [(f64, f64); POINTS],
+    /// Mean tokens that a running sequence has written: long answers run longer, so E[O²] / 2 E[O].
+    written: f64,
     output_lengths: &'a Lengths,
     prompt: f64,
     output: f64,
@@ -39,17 +41,30 @@ pub(super) struct Point<'a> {
     batch: f64,
     /// Decode step.
     step: f64,
-    /// Extra time of one prompt.
+    /// Extra time of one prompt, its mean and mean square.
     prompt: f64,
+    prompt_square: f64,
     /// Step that is full of prompt tokens.
     full_step: f64,
 }
+
+/// Edges of the strata of output lengths, dense where answers are short: those see the widest times per token.
+const OUTPUT_EDGES: [f64; POINTS + 1] =
+    [0.0, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 
 /// Returns one length per stratum: its middle, and its upper edge in the tail.
 fn points(lengths: &Lengths) -> [f64; POINTS] {
     std::array::from_fn(|i| {
         let (low, high) = (EDGES[i], EDGES[i + 1]);
         lengths.quantile(if low < 0.9 { f64::midpoint(low, high) } else { high }).max(1.0)
+    })
+}
+
+/// Returns the middle length of each stratum of outputs and the share of requests in it.
+fn output_points(lengths: &Lengths) -> [(f64, f64); POINTS] {
+    std::array::from_fn(|i| {
+        let (low, high) = (OUTPUT_EDGES[i], OUTPUT_EDGES[i + 1]);
+        (high - low, lengths.quantile(f64::midpoint(low, high)).max(1.0))
     })
 }
 
@@ -75,12 +90,16 @@ impl<'a> Operating<'a> {
         let prompts = points(demand.prompt);
         let squares = mean_of(&prompts, |tokens| tokens * tokens);
         let prompt = demand.prompt.mean;
+        let outputs = output_points(demand.output);
+        let square: f64 = outputs.iter().map(|(weight, tokens)| weight * tokens * tokens).sum();
+        let written = square / (2.0 * demand.output.mean.max(1.0));
         Self {
             step,
             engine,
             memory,
             prompts,
-            outputs: points(demand.output),
+            outputs,
+            written,
             output_lengths: demand.output,
             prompt,
             output: demand.output.mean.max(1.0),
@@ -109,7 +128,7 @@ impl<'a> Operating<'a> {
 
     /// Returns how many sequences run at once at most, and what admits no more.
     pub(super) fn admitted(&self) -> (f64, Bound) {
-        let held = self.prompt + self.output / 2.0;
+        let held = self.prompt + self.written;
         let by_cache = (self.memory.kv_tokens_at(held) / held).max(1.0);
         if by_cache < self.max_sequences {
             (by_cache, Bound::KvCache)
@@ -125,7 +144,7 @@ impl<'a> Operating<'a> {
     fn shape(&self, batch: f64) -> StepShape {
         // A step that runs at all holds one sequence at least.
         let running = batch.max(1.0);
-        StepShape::decode(running, running * (self.prompt + self.output / 2.0))
+        StepShape::decode(running, running * (self.prompt + self.written))
     }
 
     fn decode_s(&self, batch: f64) -> f64 {
@@ -136,12 +155,15 @@ impl<'a> Operating<'a> {
         let decode = self.shape(batch);
         let step = self.step.step_ns(&decode) * 1e-9;
         let budget = (self.step_tokens - decode.decodes).max(self.step_tokens / 8.0);
-        // One prompt of mean length, cut where it exceeds the budget of a step.
-        let piece = self.prompt.min(budget);
-        let mixed = self.step.step_ns(&decode.with_chunk(piece, 0.0, true)) * 1e-9;
-        let prompt = (mixed - step) * self.prompt / piece;
+        // What each prompt adds to the steps that it shares, cut where it exceeds the budget of a step.
+        let extra = self.prompts.map(|tokens| {
+            let piece = tokens.min(budget);
+            let mixed = self.step.step_ns(&decode.with_chunk(piece, 0.0, true)) * 1e-9;
+            (mixed - step) * tokens / piece
+        });
+        let (prompt, prompt_square) = (mean_of(&extra, |s| s), mean_of(&extra, |s| s * s));
         let full = decode.with_chunk(budget, (self.prompt / 2.0).min(budget), true);
-        Point { of: self, batch, step, prompt, full_step: self.step.step_ns(&full) * 1e-9 }
+        Point { of: self, batch, step, prompt, prompt_square, full_step: self.step.step_ns(&full) * 1e-9 }
     }
 }
 
@@ -244,28 +266,31 @@ impl Point<'_> {
         self.of.decode_s(crowded) + self.batch * self.prompt / self.of.output
     }
 
-    /// Returns mean and spread of a request's time per output token, by output length.
+    /// Returns how a request's time per output token spreads, by output length.
     ///
-    /// Two causes: the batch it lives in, and how many prompts happen to share its steps: of n expected prompts,
-    /// √n more or fewer, each worth W over the request's tokens.
+    /// Two causes: the batch it lives in, and how many prompts happen to share its steps: a Poisson number, each
+    /// worth its extra time over the request's gaps between tokens.
     fn tpot_spreads(&self) -> Spread {
         let mean = self.tpot();
-        let crowded = (self.tpot_with(1.0) - mean).max(0.0);
-        let square = self.of.prompt_square / (self.of.prompt * self.of.prompt);
-        let parts = self.of.outputs.map(|output| {
+        let batch = (self.tpot_with(1.0) - mean).max(0.0);
+        // Who arrived while the request's own prompt was read is read next, in its first gap.
+        let behind = self.rate() * (self.step + self.prompt);
+        let variance = (self.prompt_square - self.prompt * self.prompt).max(0.0);
+        let strata = self.of.outputs.map(|(weight, output)| {
             let gaps = (output - 1.0).max(1.0);
-            let prompts = self.rate() * gaps * mean;
-            let interference = self.prompt * (prompts * square).sqrt() / gaps;
-            (crowded * crowded + interference * interference).sqrt()
+            let prompts = self.rate() * gaps * mean + behind;
+            let each = self.prompt / gaps;
+            let mean = mean + behind * each;
+            Stratum { weight, mean, prompts, each, each_variance: variance / (gaps * gaps) }
         });
-        Spread { mean, deviations: weights().into_iter().zip(parts).collect() }
+        Spread { batch, strata: Vec::from(strata) }
     }
 
     /// Returns mean and percentiles of a metric.
     pub(super) fn latencies(&self, metric: SloMetric) -> Latencies {
         let mean = match metric {
             SloMetric::Ttft => self.mean_first_token(),
-            SloMetric::Tpot => self.tpot(),
+            SloMetric::Tpot => self.tpot_spreads().mean(),
             SloMetric::E2e => self.mean_first_token() + (self.of.output - 1.0) * self.tpot(),
         };
         let at = |q: f64| Seconds(self.quantile(metric, q));

@@ -209,6 +209,10 @@ fn the_search_finds_a_layout_that_no_other_beats() {
     let model = catalog.model("llama3_1_70b").unwrap();
     let job = Job { model, batch: Tokens(128.0 * 8192.0), sequence: 8192, precision: Precision::Fp8 };
     let found = training::best(&cluster, &job, &Parallelism::default()).unwrap();
+    let start = std::time::Instant::now();
+    let all = found.priced + found.rejected;
+    training::best(&cluster, &job, &Parallelism::default()).unwrap();
+    println!("{} layouts, {:.2} µs each", all, start.elapsed().as_secs_f64() * 1e6 / f64::from(all));
     println!("{:?} of {} in {:.3} s", found.best.layout, found.priced, found.best.step.get());
     assert!(found.priced > 50 && found.rejected > 0);
     for tensor in [1, 2, 4, 8] {

@@ -47,20 +47,31 @@ fn kernels(cluster: &Cluster<'_>, job: &Job<'_>) -> Result<Kernels, Reason> {
     })
 }
 
+/// Returns micro-batches, memory and times of a layout, without what only a report needs.
+fn time(
+    cluster: &Cluster<'_>,
+    job: &Job<'_>,
+    layout: &Layout,
+    kernels: &Kernels,
+) -> Result<(u64, TrainingMemory, Times), Reason> {
+    let m = micro_batches(cluster, job, layout)?;
+    let memory = TrainingMemory::of(cluster, job, layout, m)?;
+    let flops =
+        job.sequences() as f64 * f64::from(job.sequence) * training_per_token(job.model, job.sequence);
+    let floor = flops / (cluster.accelerators() as f64 * kernels.peak.max(kernels.peak_16bit));
+    let times = MicroBatch::new(cluster, job, layout, kernels).step(m, memory.recompute, floor);
+    Ok((m, memory, times))
+}
+
 fn price(
     cluster: &Cluster<'_>,
     job: &Job<'_>,
     layout: &Layout,
     kernels: &Kernels,
 ) -> Result<TrainingStep, Reason> {
-    let m = micro_batches(cluster, job, layout)?;
-    let memory = TrainingMemory::of(cluster, job, layout, m)?;
+    let (m, memory, Times { parts, total }) = time(cluster, job, layout, kernels)?;
     let tokens = job.sequences() as f64 * f64::from(job.sequence);
     let model_flops = training_per_token(job.model, job.sequence);
-    let peak = cluster.accelerators() as f64 * kernels.peak.max(kernels.peak_16bit);
-    let floor = tokens * model_flops / peak;
-    let Times { parts, total } =
-        MicroBatch::new(cluster, job, layout, kernels).step(m, memory.recompute, floor);
     let (low, high) = interval(job, kernels, m);
     Ok(TrainingStep {
         layout: *layout,
@@ -139,14 +150,14 @@ pub struct Found {
 pub fn best(cluster: &Cluster<'_>, job: &Job<'_>, fixed: &Parallelism) -> Result<Found, Reason> {
     let kernels = kernels(cluster, job)?;
     let (mut priced, mut rejected) = (0, 0);
-    let mut fastest: Option<TrainingStep> = None;
+    let mut fastest: Option<(f64, Layout)> = None;
     let mut nearest: Option<Reason> = None;
     for layout in layouts(cluster, job, fixed) {
-        match price(cluster, job, &layout, &kernels) {
-            Ok(step) => {
+        match time(cluster, job, &layout, &kernels) {
+            Ok((_, _, times)) => {
                 priced += 1;
-                if fastest.as_ref().is_none_or(|other| step.step < other.step) {
-                    fastest = Some(step);
+                if fastest.is_none_or(|(other, _)| times.total < other) {
+                    fastest = Some((times.total, layout));
                 }
             }
             Err(reason) => {
@@ -156,7 +167,8 @@ pub fn best(cluster: &Cluster<'_>, job: &Job<'_>, fixed: &Parallelism) -> Result
         }
     }
     let none = || Reason::BatchTooSmall { sequences: job.sequences(), ranks: cluster.accelerators() };
-    fastest.map(|best| Found { best, priced, rejected }).ok_or_else(|| nearest.unwrap_or_else(none))
+    let (_, layout) = fastest.ok_or_else(|| nearest.unwrap_or_else(none))?;
+    Ok(Found { best: price(cluster, job, &layout, &kernels)?, priced, rejected })
 }
 
 /// Returns the reason that is nearer to a "yes": not fitting by little before not dividing.
