@@ -12,6 +12,8 @@ pub const CALL_US: f64 = 3.2;
 pub const EXPERT_LAYER_US: f64 = 14.8;
 /// Additional time of a layer with latent attention, in microseconds.
 pub const LATENT_LAYER_US: f64 = 11.3;
+/// Factor on the fixed time of a decode-attention call: part of it overlaps with the kernel before.
+pub const DECODE_CALL: f64 = 0.80;
 /// Factor on the time that reading the cache takes.
 pub const KV_SLOPE: f64 = 0.97;
 /// The same for latent attention.

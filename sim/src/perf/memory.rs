@@ -6,6 +6,7 @@
 use super::operators::Operators;
 use super::parameters::{self, Weights};
 use super::rejection::Reason;
+use super::split::Split;
 use super::step::Setup;
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::Accelerator;
@@ -74,6 +75,14 @@ impl ServingMemory {
     /// A [`Reason`] where the ranks cannot split the model or the request is longer than the model reads.
     /// A model that does not fit is not an error: see [`ServingMemory::fit`].
     pub fn of(setup: &Setup<'_>, context: u32) -> Result<Self, Reason> {
+        Self::divided(setup, &Split::tensor(setup.ranks.tensor), setup.weights(), context)
+    }
+
+    /// The same for one rank of a split; `setup.ranks.tensor` and `setup.precision` are not read.
+    ///
+    /// # Errors
+    /// As [`ServingMemory::of`].
+    pub fn divided(setup: &Setup<'_>, split: &Split, stored: Weights, context: u32) -> Result<Self, Reason> {
         let model = setup.model;
         if context > model.context {
             return Err(Reason::ContextTooLong { needed: context, limit: model.context });
@@ -82,10 +91,10 @@ impl ServingMemory {
         if pipeline == 0 || pipeline > model.layers {
             return Err(Reason::TooManyStages { layers: model.layers, pipeline });
         }
-        let operators = Operators::of(model, setup.ranks.tensor, setup.weights())?;
-        let weights = weight_bytes(model, setup.weights(), setup.ranks.tensor, pipeline);
+        let operators = Operators::divided(model, split, stored)?;
+        let weights = split_weight_bytes(model, stored, split, pipeline);
         let (device, origin) = setup.accelerator.programmable_memory();
-        let reserve = reserve_bytes(setup.engine, setup.ranks.accelerators(), device);
+        let reserve = reserve_bytes(setup.engine, split.ranks().saturating_mul(pipeline), device);
         let budget = budget_bytes(setup.engine, device, weights);
         let cache = budget - weights - reserve;
         let share = stage_share(model, pipeline);
@@ -165,7 +174,12 @@ fn stage_share(model: &Model, pipeline: u32) -> f64 {
 /// Returns the bytes of weights on the most loaded rank: the largest stage with the larger of input embedding and
 /// output head, both on a single stage unless they are one matrix. Embeddings stay in 16 bits.
 pub fn weight_bytes(model: &Model, weights: Weights, tensor: u32, pipeline: u32) -> Bytes {
-    let rank = parameters::of_rank(model, tensor);
+    split_weight_bytes(model, weights, &Split::tensor(tensor), pipeline)
+}
+
+/// The same for one rank of a split.
+pub fn split_weight_bytes(model: &Model, weights: Weights, split: &Split, pipeline: u32) -> Bytes {
+    let rank = parameters::of_rank(model, split.tensor).divided(split);
     let layers = rank.layer_bytes(model, weights) * stage_share(model, pipeline);
     let tables =
         if pipeline > 1 || model.tied { rank.embedding.max(rank.head) } else { rank.embedding + rank.head };

@@ -1,0 +1,97 @@
+//! How a published run of an engine was started and seen: what neither the model nor the chip tells.
+//!
+//! Values are those that the fit of the step time chose or assumed; a user's own launch may differ, which is why
+//! intervals are as wide as they are.
+
+use crate::perf::memory::Limits;
+use crate::serving::{Admission, Scheduler};
+use capstan_types::catalog::Engine;
+use capstan_types::hardware::Accelerator;
+
+/// Behaviour of an engine beside its step time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Launch {
+    /// How steps are formed.
+    pub scheduler: Scheduler,
+    /// Sequences that run at once.
+    pub max_sequences: u32,
+    /// Steps between the arrival of a request and its first chance (overlapped scheduling).
+    pub visible_steps: f64,
+    /// Steps between a token and its delivery.
+    pub delivery_steps: f64,
+}
+
+/// What a run asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Load {
+    /// Requests in flight.
+    pub clients: u32,
+    /// Longest prompt.
+    pub prompt: u32,
+    /// Mean tokens of a request, prompt and output.
+    pub mean: (f64, f64),
+    /// Attention-parallel groups, each with its own scheduler.
+    pub groups: u32,
+}
+
+fn is_blackwell(accelerator: &Accelerator) -> bool {
+    ["b200", "b300", "gb200", "gb300"].iter().any(|prefix| accelerator.id.starts_with(prefix))
+}
+
+impl Launch {
+    /// Returns how `engine` runs `load` on `accelerator` with a cache of `kv_tokens` tokens.
+    pub fn of(
+        engine: &Engine,
+        accelerator: &Accelerator,
+        limits: Limits,
+        load: &Load,
+        kv_tokens: f64,
+    ) -> Self {
+        let blackwell = is_blackwell(accelerator);
+        let (prompt, output) = load.mean;
+        // Share of the output that admission sets aside, of each request.
+        let (reserved, visible_steps) = match &*engine.id {
+            "sglang" => (0.6, 0.0),
+            "trtllm" => (1.0, 2.0),
+            _ => (0.0, 1.0),
+        };
+        let room = if reserved > 0.0 { kv_tokens / (prompt + reserved * output) } else { f64::INFINITY };
+        let most = limits.max_sequences.saturating_mul(load.groups).min(load.clients);
+        let max_sequences = room.min(f64::from(most)).max(1.0) as u32;
+        Self {
+            scheduler: scheduler(engine, blackwell, limits, load, max_sequences),
+            max_sequences,
+            visible_steps,
+            delivery_steps: delivery_steps(engine, blackwell),
+        }
+    }
+}
+
+fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most: u32) -> Scheduler {
+    let chunked = |tokens: u32| Scheduler::Chunked {
+        token_budget: tokens.saturating_mul(load.groups).max(most).max(1),
+        admission: Admission::PromptFits,
+    };
+    match &*engine.id {
+        "sglang" => {
+            let tokens = if blackwell { 32_768 } else { limits.step_tokens };
+            Scheduler::WholePrompts { padded_tokens: tokens.saturating_mul(load.groups).max(load.prompt) }
+        }
+        // Prompts are not cut: the step is as long as the longest of them needs.
+        "trtllm" => {
+            chunked(limits.step_tokens.max(load.prompt.saturating_add(load.clients).saturating_add(64)))
+        }
+        _ => chunked(limits.step_tokens),
+    }
+}
+
+/// Returns the steps after which a token reaches the client. The catalog has those of Hopper; the stream or poll
+/// interval was another on Blackwell (one cell each for SGLang and TensorRT-LLM, where it is really 0, 9 or 19).
+fn delivery_steps(engine: &Engine, blackwell: bool) -> f64 {
+    match (&*engine.id, blackwell) {
+        ("vllm", true) => 1.7,
+        ("sglang", true) => 30.5,
+        ("trtllm", true) => 8.5,
+        _ => engine.delivery_steps,
+    }
+}
