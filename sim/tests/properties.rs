@@ -28,24 +28,26 @@ fn schedulers() -> impl Strategy<Value = (Scheduler, u32)> {
         (1u32..80, 1u32..4).prop_map(|(chunk, stages)| (Scheduler::Sarathi { chunk }, stages)),
         (40u32..200, 1u32..4)
             .prop_map(|(padded_tokens, stages)| (Scheduler::WholePrompts { padded_tokens }, stages)),
+        (1u32..80).prop_map(|token_budget| (Scheduler::PrefillFirst { token_budget }, 1)),
+        (30u32..200).prop_map(|token_budget| (Scheduler::InFlight { token_budget }, 1)),
     ]
 }
 
 fn configs() -> impl Strategy<Value = ServingConfig> {
     let routers =
         prop_oneof![Just(Router::RoundRobin), Just(Router::LeastOutstanding), Just(Router::LeastWaiting)];
-    (schedulers(), 3u32..16, 1u32..5, 6u32..30, 1u32..9, 0u32..3, routers).prop_map(
-        |(
-            (scheduler, n_stages),
-            max_sequences,
-            n_replicas,
-            blocks,
-            block_tokens,
-            watermark_blocks,
-            router,
-        )| {
-            let kv = KvCache { blocks, block_tokens, watermark_blocks };
+    let kv = (6u32..30, 1u32..9, 0u32..3).prop_map(|(blocks, block_tokens, watermark_blocks)| KvCache {
+        blocks,
+        block_tokens,
+        watermark_blocks,
+    });
+    let late_and_reserved = (0u32..4, prop_oneof![Just(0), 1u32..1_000, Just(1_000)]);
+    (schedulers(), 3u32..16, 1u32..5, kv, late_and_reserved, routers).prop_map(
+        |((scheduler, n_stages), max_sequences, n_replicas, kv, late_and_reserved, router)| {
             let base = ServingConfig::chunked(16, max_sequences, kv);
+            let (visibility_steps, reserved_output_per_mille) =
+                if n_stages == 1 { late_and_reserved } else { (0, 0) };
+            let base = ServingConfig { visibility_steps, reserved_output_per_mille, ..base };
             ServingConfig { n_replicas, n_stages, scheduler, router, max_context: 120, ..base }
         },
     )
@@ -189,6 +191,51 @@ fn what_a_seed_gives_never_changes() {
         summary.output_tokens,
     );
     assert_eq!(seen, (10_532_850, 464_542_632, 4_268, 351, 34_974));
+}
+
+/// Every number of every record, in order: FNV-1a over 64-bit words.
+fn digest(result: &RunResult) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut eat = |word: u64| hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+    for record in &result.records {
+        for time in [record.arrival, record.scheduled, record.first_token, record.completed] {
+            eat(time.ns());
+        }
+        for count in [record.prompt, record.output, record.replica, record.restarts] {
+            eat(u64::from(count));
+        }
+    }
+    result.replicas.iter().for_each(|work| eat(work.iterations ^ work.busy_ns ^ work.kv_block_ns as u64));
+    hash
+}
+
+/// The same for each scheduler and source of requests, to the last record.
+#[test]
+fn what_each_policy_gives_never_changes() {
+    let kv = KvCache { blocks: 60, block_tokens: 8, watermark_blocks: 1 };
+    let base = ServingConfig { n_replicas: 3, ..ServingConfig::chunked(64, 12, kv) };
+    let lengths = Lengths::Independent { prompt: Length::Uniform(1, 60), output: Length::Exponential(20.0) };
+    let (clients, think_ns, max_tokens, max_requests) = (40, 30_000, 100, 1_500);
+    let closed = ClosedLoop { name: "c".into(), clients, think_ns, lengths, max_tokens, max_requests };
+    let seen = [
+        (base, chat(1_500)),
+        (
+            ServingConfig { scheduler: Scheduler::Sarathi { chunk: 40 }, ..base },
+            Workload::Closed(closed.clone()),
+        ),
+        (ServingConfig { scheduler: Scheduler::Sarathi { chunk: 40 }, n_stages: 2, ..base }, chat(1_500)),
+        (ServingConfig { scheduler: Scheduler::WholePrompts { padded_tokens: 200 }, ..base }, chat(1_500)),
+        (ServingConfig { router: Router::RoundRobin, ..base }, Workload::Closed(closed)),
+    ]
+    .map(|(config, workload)| digest(&run(&config, &workload)));
+    let expect = [
+        3_354_596_705_577_676_117,
+        10_445_933_888_578_265_564,
+        9_542_071_460_453_545_786,
+        12_116_505_975_579_222_507,
+        3_056_107_702_693_174_694,
+    ];
+    assert_eq!(seen, expect);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::engine::Time;
 pub struct ServingConfig {
     /// Replicas.
     pub n_replicas: u32,
-    /// Pipeline stages of a replica. More than one needs `Sarathi` or `WholePrompts`.
+    /// Pipeline stages of a replica. More than one needs `Sarathi` or `WholePrompts`, nothing reserved, nothing unseen.
     pub n_stages: u32,
     /// How a replica forms its steps.
     pub scheduler: Scheduler,
@@ -21,6 +21,12 @@ pub struct ServingConfig {
     pub kv: KvCache,
     /// Most tokens of prompt and output; a longer request is rejected.
     pub max_context: u32,
+    /// Steps for which a request stays unseen after it has arrived. An engine that forms the next step while one runs
+    /// sees a request so many steps late; one that is idle sees it at once.
+    pub visibility_steps: u32,
+    /// Share of the output, in thousandths, for which a request must find blocks free, beside its prompt, to be
+    /// admitted. At 1,000 nothing is ever preempted; at 0 blocks are counted only when they are needed.
+    pub reserved_output_per_mille: u32,
     /// Which replica gets a request.
     pub router: Router,
     /// The run stops before the first event after this instant, and after [`Time::LATEST`] in any case.
@@ -37,6 +43,15 @@ const MAX_REPLICAS: u32 = 1 << 17;
 const MAX_STAGES: u32 = 1 << 10;
 const MAX_SEQUENCES: u32 = 1 << 20;
 const MAX_BLOCK_TOKENS: u32 = 1 << 12;
+
+/// All of the output.
+pub(super) const WHOLE_OUTPUT_PER_MILLE: u32 = 1_000;
+/// Steps after which vLLM sees a request, and TensorRT-LLM (reference/step-time.md, section 4: chosen by the error on
+/// published measurements; both form a step while the one before it runs).
+const VLLM_VISIBILITY_STEPS: u32 = 1;
+const TENSORRT_LLM_VISIBILITY_STEPS: u32 = 2;
+/// What SGLang reserves of an output (reference/step-time.md, section 4: plausible, not tested on its own).
+const SGLANG_RESERVED_PER_MILLE: u32 = 600;
 
 /// Why a configuration cannot be simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +82,17 @@ pub enum ConfigError {
         /// Stages.
         n_stages: u32,
     },
+    /// There is no more than the whole output.
+    #[error("{0} thousandths of an output cannot be reserved")]
+    ReservedOutput(u32),
+    /// Not planned yet.
+    #[error("{what} with {n_stages} pipeline stages is not simulated yet")]
+    NotInStages {
+        /// What.
+        what: &'static str,
+        /// Stages.
+        n_stages: u32,
+    },
     /// Not planned yet.
     #[error("a chunked scheduler with {n_stages} pipeline stages is not simulated yet")]
     ChunkedPipeline {
@@ -88,26 +114,48 @@ impl ServingConfig {
             max_sequences,
             kv,
             max_context: u32::MAX,
+            visibility_steps: 0,
+            reserved_output_per_mille: 0,
             router: Router::LeastOutstanding,
             until: Time::NEVER,
             max_events: DEFAULT_MAX_EVENTS,
         }
     }
 
+    /// Returns one replica of vLLM V1 as it is measured: `chunked`, and a request is seen one step late.
+    pub fn vllm(token_budget: u32, max_sequences: u32, kv: KvCache) -> ServingConfig {
+        let chunked = ServingConfig::chunked(token_budget, max_sequences, kv);
+        ServingConfig { visibility_steps: VLLM_VISIBILITY_STEPS, ..chunked }
+    }
+
+    /// Returns one replica of SGLang: prompts first, a part of every output reserved.
+    pub fn sglang(token_budget: u32, max_sequences: u32, kv: KvCache) -> ServingConfig {
+        ServingConfig {
+            scheduler: Scheduler::PrefillFirst { token_budget },
+            reserved_output_per_mille: SGLANG_RESERVED_PER_MILLE,
+            ..ServingConfig::chunked(token_budget, max_sequences, kv)
+        }
+    }
+
+    /// Returns one replica of TensorRT-LLM with in-flight batching and its policy of no eviction.
+    pub fn tensorrt_llm(token_budget: u32, max_sequences: u32, kv: KvCache) -> ServingConfig {
+        ServingConfig {
+            scheduler: Scheduler::InFlight { token_budget },
+            visibility_steps: TENSORRT_LLM_VISIBILITY_STEPS,
+            reserved_output_per_mille: WHOLE_OUTPUT_PER_MILLE,
+            ..ServingConfig::chunked(token_budget, max_sequences, kv)
+        }
+    }
+
     /// Says what is wrong with it, if anything is.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let step_tokens = match self.scheduler {
-            Scheduler::Chunked { token_budget: tokens, .. }
-            | Scheduler::Sarathi { chunk: tokens }
-            | Scheduler::WholePrompts { padded_tokens: tokens } => tokens,
-        };
         let counts = [
             ("the number of replicas", self.n_replicas, MAX_REPLICAS),
             ("the number of pipeline stages", self.n_stages, MAX_STAGES),
             ("the number of sequences", self.max_sequences, MAX_SEQUENCES),
             ("the number of tokens in a block", self.kv.block_tokens, MAX_BLOCK_TOKENS),
             ("the number of blocks", self.kv.blocks, u32::MAX),
-            ("the number of tokens in a step", step_tokens, u32::MAX),
+            ("the number of tokens in a step", self.scheduler.step_tokens(), u32::MAX),
         ];
         for (what, value, most) in counts {
             if !(1..=most).contains(&value) {
@@ -118,15 +166,29 @@ impl ServingConfig {
         if max_sequences < n_stages {
             return Err(ConfigError::FewerSequencesThanStages { max_sequences, n_stages });
         }
-        if let Scheduler::Chunked { token_budget, .. } = self.scheduler {
-            if token_budget < max_sequences {
-                return Err(ConfigError::BudgetBelowSequences { token_budget, max_sequences });
-            }
-            if n_stages > 1 {
-                return Err(ConfigError::ChunkedPipeline { n_stages });
-            }
+        if self.reserved_output_per_mille > WHOLE_OUTPUT_PER_MILLE {
+            return Err(ConfigError::ReservedOutput(self.reserved_output_per_mille));
         }
-        Ok(())
+        if let Scheduler::Chunked { token_budget, .. } = self.scheduler
+            && token_budget < max_sequences
+        {
+            return Err(ConfigError::BudgetBelowSequences { token_budget, max_sequences });
+        }
+        if n_stages > 1 { self.validate_stages() } else { Ok(()) }
+    }
+
+    /// Says what a pipeline as Vidur has it does not know.
+    fn validate_stages(&self) -> Result<(), ConfigError> {
+        let n_stages = self.n_stages;
+        let what = match self.scheduler {
+            Scheduler::Chunked { .. } => return Err(ConfigError::ChunkedPipeline { n_stages }),
+            Scheduler::PrefillFirst { .. } => "SGLang's scheduler",
+            Scheduler::InFlight { .. } => "TensorRT-LLM's scheduler",
+            _ if self.visibility_steps > 0 => "a request that is seen late",
+            _ if self.reserved_output_per_mille > 0 => "reserved output",
+            Scheduler::Sarathi { .. } | Scheduler::WholePrompts { .. } => return Ok(()),
+        };
+        Err(ConfigError::NotInStages { what, n_stages })
     }
 
     /// Says why `request` cannot be served, if it cannot.
@@ -147,7 +209,11 @@ impl ServingConfig {
             return Some(Reject::Cache);
         }
         match self.scheduler {
-            Scheduler::WholePrompts { padded_tokens } if request.prompt > padded_tokens => Some(Reject::Step),
+            Scheduler::WholePrompts { padded_tokens: most } | Scheduler::InFlight { token_budget: most }
+                if request.prompt > most =>
+            {
+                Some(Reject::Step)
+            }
             _ => None,
         }
     }

@@ -54,6 +54,11 @@ impl Blocks {
         self.cache.blocks_for(tokens)
     }
 
+    /// Returns the blocks that running requests may hold when a new one is admitted.
+    pub fn for_admission(&self) -> u64 {
+        u64::from(self.cache.blocks - self.cache.watermark_blocks.min(self.cache.blocks))
+    }
+
     /// Says whether a new request may take `blocks` and leave the watermark free.
     pub fn admits(&self, blocks: u32) -> bool {
         self.free >= blocks && self.free - blocks >= self.cache.watermark_blocks

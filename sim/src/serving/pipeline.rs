@@ -73,12 +73,11 @@ impl Pipeline {
 
     fn form(&mut self, flight: &mut Flight, jobs: &mut [Job], now: Time) {
         match self.scheduler {
-            Scheduler::Chunked { token_budget: chunk, .. } | Scheduler::Sarathi { chunk } => {
-                self.form_mixed(chunk, flight, jobs, now);
-            }
             Scheduler::WholePrompts { padded_tokens } => {
                 self.form_whole_prompts(padded_tokens, flight, jobs, now)
             }
+            // Sarathi: `ServingConfig::validate` lets no other through.
+            other => self.form_mixed(other.step_tokens(), flight, jobs, now),
         }
     }
 

@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 
+use super::config::{ServingConfig, WHOLE_OUTPUT_PER_MILLE};
 use super::decodes::Decodes;
-use super::kv::{Blocks, KvCache};
+use super::kv::Blocks;
 use super::request::{Job, Outcome};
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
@@ -86,6 +87,10 @@ pub(crate) const MAX_LEAP: usize = 32;
 pub(crate) struct Replica {
     scheduler: Scheduler,
     max_sequences: u32,
+    reserved_output_per_mille: u32,
+    visibility_steps: u32,
+    /// Requests that the scheduler does not see yet: from which step on it will, and which.
+    unseen: VecDeque<(u64, u32)>,
     /// Requests not yet scheduled, or preempted, in the order in which they will be.
     pub waiting: VecDeque<u32>,
     /// Requests that hold blocks; the last is evicted first.
@@ -93,6 +98,8 @@ pub(crate) struct Replica {
     /// The running request whose prompt is not read to its end.
     pub unfinished_prompt: Option<u32>,
     pub blocks: Blocks,
+    /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
+    promised: u64,
     /// The step being formed or running.
     pub batch: Batch,
     decodes: Decodes,
@@ -109,14 +116,19 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// Returns an idle replica that leaps over at most `max_leap` steps; 1 is single steps.
-    pub fn new(scheduler: Scheduler, max_sequences: u32, kv: KvCache, max_leap: usize) -> Replica {
+    pub fn new(config: &ServingConfig, max_leap: usize) -> Replica {
+        let ServingConfig { scheduler, max_sequences, kv, .. } = *config;
         Replica {
             scheduler,
             max_sequences,
+            reserved_output_per_mille: config.reserved_output_per_mille,
+            visibility_steps: config.visibility_steps,
+            unseen: VecDeque::new(),
             waiting: VecDeque::new(),
             running: Vec::with_capacity(max_sequences.min(1 << 16) as usize),
             unfinished_prompt: None,
             blocks: Blocks::new(kv),
+            promised: 0,
             batch: Batch::default(),
             decodes: Decodes::new(kv.block_tokens),
             chunks: Vec::new(),
@@ -131,6 +143,38 @@ impl Replica {
     /// Says whether one more request may hold blocks.
     pub fn has_place(&self) -> bool {
         (self.running.len() as u64) < u64::from(self.max_sequences)
+    }
+
+    /// Takes `taken` blocks for a waiting request if `counted` are free and it can be promised what is reserved.
+    pub fn admit(&mut self, job: &Job, counted: u32, taken: u32) -> bool {
+        let promise = self.promise(job);
+        let fits = self.blocks.admits(counted) && self.promised + promise <= self.blocks.for_admission();
+        if fits {
+            self.blocks.take(taken);
+            self.promised += promise;
+        }
+        fits
+    }
+
+    /// Returns the blocks that a request is promised at admission: those of its prompt and of the reserved output.
+    fn promise(&self, job: &Job) -> u64 {
+        if self.reserved_output_per_mille == 0 {
+            return 0;
+        }
+        let reserved = u64::from(job.record.output) * u64::from(self.reserved_output_per_mille);
+        let output = reserved.div_ceil(u64::from(WHOLE_OUTPUT_PER_MILLE)) as u32;
+        u64::from(self.blocks.blocks_for(job.to_prefill.max(job.record.prompt + output)))
+    }
+
+    /// Lets the scheduler see what it may see in the step that it forms next.
+    fn see(&mut self, all: bool) {
+        while let Some(&(from, id)) = self.unseen.front() {
+            if from > self.work.iterations && !all {
+                break;
+            }
+            self.unseen.pop_front();
+            self.waiting.push_back(id);
+        }
     }
 
     /// Adds `tokens` of a prompt to the step. Its blocks have been taken.
@@ -177,6 +221,7 @@ impl Replica {
     /// Takes the newest running request's blocks and puts it at the head of the queue, to be computed again.
     pub fn evict_newest(&mut self, jobs: &mut [Job]) -> Option<u32> {
         let id = self.running.pop()?;
+        self.promised -= self.promise(&jobs[id as usize]);
         let job = &mut jobs[id as usize];
         self.blocks.release(self.held(job));
         if job.is_decoding() {
@@ -227,6 +272,7 @@ impl Replica {
     }
 
     fn complete(&mut self, id: u32, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
+        self.promised -= self.promise(&jobs[id as usize]);
         let job = &mut jobs[id as usize];
         self.blocks.release(self.blocks.blocks_for(job.record.prompt + job.record.output - 1));
         job.record.completed = now;
@@ -250,7 +296,8 @@ impl Replica {
 
     /// Adds steps while one follows from the other.
     fn leap<S: StepTime + ?Sized>(&mut self, step: &S) {
-        if self.batch.prefills > 0 || self.unfinished_prompt.is_some() || !self.waiting.is_empty() {
+        let somebody_waits = !self.waiting.is_empty() || !self.unseen.is_empty();
+        if self.batch.prefills > 0 || self.unfinished_prompt.is_some() || somebody_waits {
             return;
         }
         let mut batch = self.batch;
@@ -307,8 +354,14 @@ impl Replica {
 
 impl Server for Replica {
     fn enqueue(&mut self, id: u32, now: Time) -> bool {
-        self.waiting.push_back(id);
-        self.steps.len() > 1 && self.cut(now)
+        let cut = self.steps.len() > 1 && self.cut(now);
+        if self.visibility_steps == 0 {
+            self.waiting.push_back(id);
+        } else {
+            let next_step = self.work.iterations + self.steps.len() as u64;
+            self.unseen.push_back((next_step + u64::from(self.visibility_steps), id));
+        }
+        cut
     }
 
     fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64 {
@@ -342,7 +395,12 @@ impl Server for Replica {
         }
         self.batch = Batch::default();
         let scheduler = self.scheduler;
+        self.see(false);
         scheduler.form(self, jobs, now);
+        if self.batch.sequences() == 0 && !self.unseen.is_empty() {
+            self.see(true);
+            scheduler.form(self, jobs, now);
+        }
         if self.batch.sequences() == 0 {
             return;
         }
@@ -361,7 +419,7 @@ impl Server for Replica {
     }
 
     fn n_waiting(&self) -> u32 {
-        self.waiting.len() as u32
+        (self.waiting.len() + self.unseen.len()) as u32
     }
 
     fn blocks_used(&self) -> u32 {

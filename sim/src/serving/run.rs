@@ -53,7 +53,7 @@ pub fn simulate<S: StepTime + ?Sized>(
     config.validate()?;
     let arrivals = Arrivals::new(workload, seed, replication);
     if config.n_stages == 1 {
-        let replica = Replica::new(config.scheduler, config.max_sequences, config.kv, MAX_LEAP);
+        let replica = Replica::new(config, MAX_LEAP);
         Ok(Fleet::new(config, step, arrivals, replica).run())
     } else {
         let pipeline = Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
@@ -262,6 +262,8 @@ mod tests {
             }),
             (1u32..90).prop_map(|chunk| Scheduler::Sarathi { chunk }),
             (40u32..130).prop_map(|padded_tokens| Scheduler::WholePrompts { padded_tokens }),
+            (12u32..90).prop_map(|token_budget| Scheduler::PrefillFirst { token_budget }),
+            (40u32..130).prop_map(|token_budget| Scheduler::InFlight { token_budget }),
         ]
     }
 
@@ -271,18 +273,20 @@ mod tests {
             scheduler in schedulers(),
             (max_sequences, n_replicas) in (1u32..12, 1u32..4),
             (blocks, block_tokens, watermark_blocks) in (10u32..60, 1u32..9, 0u32..3),
+            (visibility_steps, reserved) in (0u32..3, prop_oneof![Just(0), Just(600), Just(1_000)]),
         ) -> (ServingConfig, Workload) {
             let kv = KvCache { blocks, block_tokens, watermark_blocks };
             let router = Router::LeastOutstanding;
             let base = ServingConfig::chunked(12, max_sequences, kv);
             let row = |(at, prompt, output)| Request { arrival: Time::from_ns(at), prompt, output };
             let trace = Workload::Trace(rows.into_iter().map(row).collect());
+            let base = ServingConfig { visibility_steps, reserved_output_per_mille: reserved, ..base };
             (ServingConfig { scheduler, n_replicas, router, ..base }, trace)
         }
     }
 
     fn with_leaps(config: &ServingConfig, trace: &Workload, max_leap: usize) -> RunResult {
-        let replica = Replica::new(config.scheduler, config.max_sequences, config.kv, max_leap);
+        let replica = Replica::new(config, max_leap);
         Fleet::new(config, &step(), Arrivals::new(trace, 1, 0), replica).run()
     }
 
@@ -303,7 +307,8 @@ mod tests {
         /// The pipeline touches every request in every step; with one stage it is the replica that counts rounds.
         #[test]
         fn a_pipeline_of_one_stage_is_a_replica((config, trace) in cases()) {
-            prop_assume!(!matches!(config.scheduler, Scheduler::Chunked { .. }));
+            let config = ServingConfig { visibility_steps: 0, reserved_output_per_mille: 0, ..config };
+            prop_assume!(ServingConfig { n_stages: 2, max_sequences: 2, ..config }.validate().is_ok());
             let replica = with_leaps(&config, &trace, MAX_LEAP);
             let pipeline = Pipeline::new(config.scheduler, 1, config.max_sequences, config.kv);
             let pipeline = Fleet::new(&config, &step(), Arrivals::new(&trace, 1, 0), pipeline).run();

@@ -18,6 +18,7 @@ pub(super) enum Reserve {
     Prompt,
 }
 
+/// What is common to schedulers that read prompts in pieces.
 pub(super) struct Mixed {
     pub token_budget: u32,
     pub reserve: Reserve,
@@ -34,6 +35,11 @@ impl Mixed {
         if evicted && !self.admits_after_eviction {
             return;
         }
+        self.admit_waiting(left, replica, jobs, now);
+    }
+
+    /// Reads the beginnings of waiting prompts, in order, while tokens are left and the next fits.
+    pub fn admit_waiting(&self, mut left: u32, replica: &mut Replica, jobs: &mut [Job], now: Time) {
         while left > 0 && replica.has_place() {
             let Some(&id) = replica.waiting.front() else { break };
             let Some(chunk) = self.admit(id, left, replica, jobs) else { break };
@@ -45,7 +51,7 @@ impl Mixed {
     }
 
     /// Reads on in the unfinished prompt; says whether it was evicted because its next piece does not fit.
-    fn go_on(&self, id: u32, left: &mut u32, replica: &mut Replica, jobs: &mut [Job], now: Time) -> bool {
+    pub fn go_on(&self, id: u32, left: &mut u32, replica: &mut Replica, jobs: &mut [Job], now: Time) -> bool {
         let job = &jobs[id as usize];
         let chunk = (job.to_prefill - job.processed).min(*left);
         if chunk == 0 {
@@ -69,7 +75,8 @@ impl Mixed {
 
     /// Takes the first blocks of a waiting request; `None` if it does not fit.
     fn admit(&self, id: u32, left: u32, replica: &mut Replica, jobs: &[Job]) -> Option<u32> {
-        let prompt = jobs[id as usize].to_prefill;
+        let job = &jobs[id as usize];
+        let prompt = job.to_prefill;
         let chunk = prompt.min(left);
         let blocks = |tokens| replica.blocks.blocks_for(tokens);
         let (counted, taken) = match self.reserve {
@@ -77,10 +84,6 @@ impl Mixed {
             Reserve::PromptChecked => (blocks(prompt), blocks(chunk)),
             Reserve::Prompt => (blocks(prompt), blocks(prompt)),
         };
-        if !replica.blocks.admits(counted) {
-            return None;
-        }
-        replica.blocks.take(taken);
-        Some(chunk)
+        replica.admit(job, counted, taken).then_some(chunk)
     }
 }

@@ -3,7 +3,9 @@
 //! A policy reads and changes the queues and blocks of a [`Replica`] and leaves the step in its `batch` and `chunks`;
 //! an empty batch means that nothing can run. It knows no time but `now`, and no duration.
 
+mod in_flight;
 mod mixed;
+mod prefill_first;
 mod whole_prompts;
 
 use super::replica::Replica;
@@ -33,6 +35,16 @@ pub enum Scheduler {
         /// Most of (prompts in the step) × (longest of them).
         padded_tokens: u32,
     },
+    /// SGLang: while a prompt can be read, a step reads prompts and nothing else, the last one in pieces; decodes wait.
+    PrefillFirst {
+        /// Prompt tokens in a step (SGLang: `chunked_prefill_size`).
+        token_budget: u32,
+    },
+    /// TensorRT-LLM, in-flight batching: every running decode, then waiting prompts, whole, while tokens are left.
+    InFlight {
+        /// Tokens in a step (TensorRT-LLM: `max_num_tokens`).
+        token_budget: u32,
+    },
 }
 
 /// What must be free before a request is admitted to a step; blocks are taken as the prompt is read.
@@ -45,6 +57,17 @@ pub enum Admission {
 }
 
 impl Scheduler {
+    /// Returns the bound on the tokens of a step.
+    pub(crate) fn step_tokens(&self) -> u32 {
+        match *self {
+            Scheduler::Chunked { token_budget: tokens, .. }
+            | Scheduler::Sarathi { chunk: tokens }
+            | Scheduler::WholePrompts { padded_tokens: tokens }
+            | Scheduler::PrefillFirst { token_budget: tokens }
+            | Scheduler::InFlight { token_budget: tokens } => tokens,
+        }
+    }
+
     /// Forms the next step of `replica`.
     pub(crate) fn form(&self, replica: &mut Replica, jobs: &mut [Job], now: Time) {
         match *self {
@@ -63,6 +86,8 @@ impl Scheduler {
             Scheduler::WholePrompts { padded_tokens } => {
                 whole_prompts::form(padded_tokens, replica, jobs, now);
             }
+            Scheduler::PrefillFirst { token_budget } => prefill_first::form(token_budget, replica, jobs, now),
+            Scheduler::InFlight { token_budget } => in_flight::form(token_budget, replica, jobs, now),
         }
     }
 }

@@ -8,16 +8,16 @@ pub(super) fn form(padded_tokens: u32, replica: &mut Replica, jobs: &mut [Job], 
     let (mut n_admitted, mut longest) = (0u64, 0);
     while replica.has_place() {
         let Some(&id) = replica.waiting.front() else { break };
-        let prompt = jobs[id as usize].to_prefill;
+        let job = &jobs[id as usize];
+        let prompt = job.to_prefill;
         longest = prompt.max(longest);
         let padded = (n_admitted + 1) * u64::from(longest);
         // What was written before a preemption can make a prompt longer than any step; it then runs alone.
-        let alone = n_admitted == 0 && jobs[id as usize].record.restarts > 0;
+        let alone = n_admitted == 0 && job.record.restarts > 0;
         let blocks = replica.blocks.blocks_for(prompt);
-        if (padded > u64::from(padded_tokens) && !alone) || !replica.blocks.admits(blocks) {
+        if (padded > u64::from(padded_tokens) && !alone) || !replica.admit(job, blocks, blocks) {
             break;
         }
-        replica.blocks.take(blocks);
         replica.waiting.pop_front();
         replica.insert_by_arrival(id);
         replica.read_prompt(id, prompt, jobs, now);

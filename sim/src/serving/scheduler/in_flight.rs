@@ -1,0 +1,29 @@
+//! Decodes and whole prompts in one step: TensorRT-LLM's in-flight batching without chunked context.
+//!
+//! With all output reserved (GUARANTEED_NO_EVICT) no decode ever lacks a block; with less, the newest is evicted.
+
+use crate::engine::Time;
+use crate::serving::replica::Replica;
+use crate::serving::request::Job;
+
+pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], now: Time) {
+    if replica.grant_decodes(jobs) {
+        return;
+    }
+    let mut left = token_budget.saturating_sub(replica.batch.decodes);
+    while replica.has_place() {
+        let Some(&id) = replica.waiting.front() else { break };
+        let job = &jobs[id as usize];
+        let prompt = job.to_prefill;
+        // What was written before a preemption can make a prompt longer than any step; it is then the only one.
+        let alone = replica.batch.prefills == 0 && job.record.restarts > 0;
+        let blocks = replica.blocks.blocks_for(prompt);
+        if (prompt > left && !alone) || !replica.admit(job, blocks, blocks) {
+            break;
+        }
+        replica.waiting.pop_front();
+        replica.running.push(id);
+        replica.read_prompt(id, prompt, jobs, now);
+        left = left.saturating_sub(prompt);
+    }
+}

@@ -1,0 +1,72 @@
+//! How fast is it? Iterations and requests per second of one core, with real operator tables.
+//!
+//! Needs the data folder (`CAPSTAN_DATA`); run alone and in a release build:
+//! `cargo test --release -p capstan-sim --test speed -- --ignored --nocapture`.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use capstan_sim::engine::Time;
+use capstan_sim::serving::{
+    KvCache, Layers, Lengths, OpenLoop, OperatorTables, Rate, Scheduler, ServingConfig, TableTexts, Workload,
+    simulate,
+};
+
+fn text(path: PathBuf) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The set-up of Vidur's run R3, on many replicas with as many requests each, at 85 % of what a replica can do.
+#[test]
+#[ignore = "a measurement, not a claim"]
+fn requests_per_second() {
+    #[expect(clippy::disallowed_methods, reason = "tests find their data through the environment")]
+    let Ok(data) = std::env::var("CAPSTAN_DATA") else { return };
+    let folder = PathBuf::from(data).join("vidur-profiles");
+    let read = |table: &str| text(folder.join(format!("op-tables/codellama-34b_a100_tp2/{table}.csv.gz")));
+    let (by_tokens, attn_decode, attn_prefill) =
+        (read("by_tokens"), read("attn_decode"), read("attn_prefill"));
+    let texts = TableTexts { by_tokens: &by_tokens, attn_decode: &attn_decode, attn_prefill: &attn_prefill };
+    let tables = OperatorTables::parse(&texts, Layers { per_stage: 48, grouped_query: true }).unwrap();
+    let run = text(folder.join("reference-runs/R3_cl34_a100_tp2_sar512_q2.requests.csv.gz"));
+    let pairs: Vec<(u32, u32)> = csv::Reader::from_reader(run.as_bytes())
+        .records()
+        .map(|row| row.map(|row| (row[1].parse().unwrap(), row[2].parse().unwrap())).unwrap())
+        .collect();
+    for n_replicas in [100, 1_000, 100, 1_000, 100, 1_000] {
+        let kv = KvCache::new(27_904).with_one_percent_watermark();
+        let scheduler = Scheduler::Sarathi { chunk: 512 };
+        let config = ServingConfig {
+            n_replicas,
+            scheduler,
+            max_context: 4_096,
+            ..ServingConfig::chunked(512, 128, kv)
+        };
+        let workload = Workload::Open(OpenLoop {
+            name: "speed".into(),
+            rate: Rate::constant(2.0 * f64::from(n_replicas)),
+            burstiness: 1.0,
+            lengths: Lengths::Pairs(pairs.clone()),
+            max_tokens: 4_096,
+            until: Time::NEVER,
+            max_requests: 300_000,
+        });
+        let start = Instant::now();
+        let result = simulate(&config, &tables, &workload, 1, 0).unwrap();
+        let seconds = start.elapsed().as_secs_f64();
+        let iterations: u64 = result.replicas.iter().map(|work| work.iterations).sum();
+        let leapt: u64 = result.replicas.iter().map(|work| work.leapt_iterations).sum();
+        let decodes: u64 = result.replicas.iter().map(|work| work.decode_tokens).sum();
+        println!(
+            "{n_replicas} replicas: {:.2} M requests/s, {:.1} M iterations/s ({:.0} % jumped, mean batch {:.1}), {:.0} ns per request",
+            result.records.len() as f64 / seconds / 1e6,
+            iterations as f64 / seconds / 1e6,
+            100.0 * leapt as f64 / iterations as f64,
+            decodes as f64 / iterations as f64,
+            seconds * 1e9 / result.records.len() as f64,
+        );
+    }
+}
