@@ -3,6 +3,7 @@
 //! A replica is as large as its smallest rank: the stage with the most layers and the larger embedding decides.
 //! Fragmentation of the cache is not modelled; engines page it in blocks, so at most one block per sequence is lost.
 
+use super::coefficients as fit;
 use super::operators::Operators;
 use super::parameters::{self, Weights};
 use super::rejection::Reason;
@@ -57,6 +58,8 @@ pub struct ServingMemory {
     pub bytes_per_token: Bytes,
     /// The same for layers that have a window, and the window.
     windowed: (Bytes, f64),
+    /// Bytes of one sequence whatever its length: the states of linear attention.
+    pub state: Bytes,
     /// Whether it fits.
     pub fit: Fit,
     /// How the worst number in it came to be.
@@ -108,8 +111,11 @@ impl ServingMemory {
             weights,
             reserve,
             cache,
-            bytes_per_token: of_layers(operators.layers),
+            bytes_per_token: of_layers(operators.layers - operators.attention.linear_layers),
             windowed: (of_layers(windowed), window),
+            state: Bytes(
+                operators.attention.state * operators.attention.linear_layers * fit::STATE_BYTES * share,
+            ),
             fit: Fit::Fits { kv_tokens: 0.0 },
             origin: origin.weaker(setup.engine.origin).weaker(Origin::Analytic),
         };
@@ -120,7 +126,7 @@ impl ServingMemory {
     /// Returns the cache bytes of one sequence of `tokens` tokens; layers with a window hold at most the window.
     pub fn sequence_bytes(&self, tokens: f64) -> Bytes {
         let (windowed, window) = self.windowed;
-        (self.bytes_per_token - windowed) * tokens + windowed * tokens.min(window)
+        (self.bytes_per_token - windowed) * tokens + windowed * tokens.min(window) + self.state
     }
 
     /// Returns the tokens that the cache holds in sequences of `tokens` each.
@@ -133,7 +139,8 @@ impl ServingMemory {
 
     /// Returns the tokens of cache as an engine without a hybrid cache counts them; zero where nothing is left.
     pub fn kv_tokens(&self) -> f64 {
-        self.kv_tokens_at(1.0)
+        let windowless = self.bytes_per_token.get();
+        if windowless > 0.0 { (self.cache.get() / windowless).max(0.0) } else { 0.0 }
     }
 
     /// Returns the blocks of `block_tokens` tokens.

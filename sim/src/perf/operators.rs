@@ -137,6 +137,10 @@ pub struct Attention {
     pub decode_flops: f64,
     /// Whether the cache is one latent vector.
     pub latent: bool,
+    /// Layers with linear attention.
+    pub linear_layers: f64,
+    /// Values of the state of one sequence and layer with linear attention, on this rank.
+    pub state: f64,
 }
 
 /// All operators of one rank.
@@ -250,13 +254,20 @@ fn attention_gemms(model: &Model, tensor: u32, weights: Weights) -> Vec<Gemm> {
         n,
         k,
         precision,
-        count: f64::from(model.layers),
+        count: f64::from(model.caching_layers()),
         rows: Rows::Tokens,
     };
     let Some(latent) = model.latent else {
         let dim = f64::from(model.head_dim);
-        let qkv = (heads + 2.0 * kv_heads_per_rank(model, tensor)) * dim;
-        return vec![gemm(qkv, hidden, precision), gemm(hidden, heads * dim, output)];
+        let gate = if model.linear.is_some() { heads } else { 0.0 };
+        let qkv = (heads + gate + 2.0 * kv_heads_per_rank(model, tensor)) * dim;
+        let linear = model.linear.iter().flat_map(|linear| {
+            let count = f64::from(linear.layers);
+            let (input, read) =
+                (linear.input_width() / f64::from(tensor), linear.output_width() / f64::from(tensor));
+            [Gemm { count, ..gemm(input, hidden, precision) }, Gemm { count, ..gemm(hidden, read, output) }]
+        });
+        return linear.chain([gemm(qkv, hidden, precision), gemm(hidden, heads * dim, output)]).collect();
     };
     let query_head = f64::from(latent.nope + latent.rope);
     let (rank, cached) = (f64::from(latent.query_rank), f64::from(latent.kv_rank + latent.rope));
@@ -325,8 +336,10 @@ fn grouped(model: &Model, split: &Split, precision: Precision) -> Option<Grouped
 
 fn attention(model: &Model, tensor: u32) -> Attention {
     let heads = f64::from(model.heads) / f64::from(tensor);
-    let windowed = model.window.map_or(0, |window| window.layers.min(model.layers));
-    let full = AttentionLayers { count: f64::from(model.layers - windowed), window: None };
+    let windowed = model.window.map_or(0, |window| window.layers.min(model.caching_layers()));
+    let full = AttentionLayers { count: f64::from(model.caching_layers() - windowed), window: None };
+    let linear_layers = model.linear.map_or(0.0, |linear| f64::from(linear.layers));
+    let state = model.linear.map_or(0.0, |linear| linear.state() / f64::from(tensor));
     let mut layers = vec![full];
     if let (Some(window), true) = (model.window, windowed > 0) {
         layers.push(AttentionLayers { count: f64::from(windowed), window: Some(f64::from(window.tokens)) });
@@ -342,6 +355,8 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: rank + rope,
                 decode_flops: 2.0 * heads * (2.0 * rank + rope),
                 latent: true,
+                linear_layers,
+                state,
             }
         }
         None => {
@@ -354,6 +369,8 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: 2.0 * kv_heads_per_rank(model, tensor) * dim,
                 decode_flops: 4.0 * heads * dim,
                 latent: false,
+                linear_layers,
+                state,
             }
         }
     }

@@ -12,6 +12,8 @@ use capstan_types::model::Model;
 pub struct Parameters {
     /// Attention projections of one layer that are stored in the precision of linear layers.
     pub attention: f64,
+    /// The same of one layer with linear attention.
+    pub linear_attention: f64,
     /// The same that stay in 16 bits (the up-projection of a latent cache).
     pub attention_16bit: f64,
     /// Feed-forward part of a dense layer.
@@ -125,6 +127,9 @@ pub fn of_rank(model: &Model, tensor: u32) -> Parameters {
     let table = f64::from(model.vocab) * hidden / t;
     Parameters {
         attention,
+        linear_attention: model
+            .linear
+            .map_or(0.0, |linear| hidden * (linear.input_width() + linear.output_width()) / t),
         attention_16bit,
         dense: if model.dense_layers() > 0 { matrices * hidden * f64::from(model.ffn) / t } else { 0.0 },
         routed: experts.map_or(0.0, |e| expert * f64::from(e.routed)),
@@ -145,7 +150,8 @@ fn attention(model: &Model, tensor: u32) -> (f64, f64) {
     let heads = f64::from(model.heads) / t;
     let Some(latent) = model.latent else {
         let dim = f64::from(model.head_dim);
-        let qkv = (heads + 2.0 * kv_heads_per_rank(model, tensor)) * dim * hidden;
+        let gate = if model.linear.is_some() { heads } else { 0.0 };
+        let qkv = (heads + gate + 2.0 * kv_heads_per_rank(model, tensor)) * dim * hidden;
         return (qkv + hidden * heads * dim, 0.0);
     };
     let query_head = f64::from(latent.nope + latent.rope);
@@ -166,11 +172,18 @@ impl Parameters {
         self
     }
 
+    /// Returns the attention parameters of all layers that are stored in the precision of linear layers.
+    pub fn all_attention(&self, model: &Model) -> f64 {
+        let linear = f64::from(model.layers - model.caching_layers());
+        f64::from(model.caching_layers()) * self.attention + linear * self.linear_attention
+    }
+
     /// Returns the parameters of all layers.
     pub fn layers(&self, model: &Model) -> f64 {
         let experts = model.experts.map_or(0.0, |e| f64::from(e.layers));
-        let per_layer = self.attention + self.attention_16bit + self.norms;
+        let per_layer = self.attention_16bit + self.norms;
         f64::from(model.layers) * per_layer
+            + self.all_attention(model)
             + f64::from(model.dense_layers()) * self.dense
             + experts * (self.routed + self.shared + self.router)
     }
@@ -179,10 +192,11 @@ impl Parameters {
     pub fn layer_bytes(&self, model: &Model, weights: Weights) -> f64 {
         let (linear, dense) = (weights.linear.weight_bytes(), weights.dense.weight_bytes());
         let expert_layers = model.experts.map_or(0.0, |e| f64::from(e.layers));
-        let per_layer = self.attention * linear + (self.attention_16bit + self.norms) * 2.0;
+        let per_layer = (self.attention_16bit + self.norms) * 2.0;
         let expert_layer =
             self.routed * weights.experts.weight_bytes() + self.shared * dense + self.router * 2.0;
         f64::from(model.layers) * per_layer
+            + self.all_attention(model) * linear
             + f64::from(model.dense_layers()) * self.dense * dense
             + expert_layers * expert_layer
     }

@@ -16,7 +16,9 @@ pub struct Launch {
     /// Sequences that run at once.
     pub max_sequences: u32,
     /// Steps between the arrival of a request and its first chance (overlapped scheduling).
-    pub visible_steps: f64,
+    pub visible_steps: u32,
+    /// Share of its output that admission sets aside for a request, in thousandths.
+    pub reserved_per_mille: u32,
     /// Steps between a token and its delivery.
     pub delivery_steps: f64,
 }
@@ -28,8 +30,6 @@ pub struct Load {
     pub clients: u32,
     /// Longest prompt.
     pub prompt: u32,
-    /// Mean tokens of a request, prompt and output.
-    pub mean: (f64, f64),
     /// Attention-parallel groups, each with its own scheduler.
     pub groups: u32,
 }
@@ -39,49 +39,41 @@ fn is_blackwell(accelerator: &Accelerator) -> bool {
 }
 
 impl Launch {
-    /// Returns how `engine` runs `load` on `accelerator` with a cache of `kv_tokens` tokens.
-    pub fn of(
-        engine: &Engine,
-        accelerator: &Accelerator,
-        limits: Limits,
-        load: &Load,
-        kv_tokens: f64,
-    ) -> Self {
+    /// Returns how `engine` runs `load` on `accelerator`.
+    pub fn of(engine: &Engine, accelerator: &Accelerator, limits: Limits, load: &Load) -> Self {
         let blackwell = is_blackwell(accelerator);
-        let (prompt, output) = load.mean;
-        // Share of the output that admission sets aside, of each request.
-        let (reserved, visible_steps) = match &*engine.id {
-            "sglang" => (0.6, 0.0),
-            "trtllm" => (1.0, 2.0),
-            _ => (0.0, 1.0),
+        let (reserved_per_mille, visible_steps) = match &*engine.id {
+            "sglang" => (600, 0),
+            "trtllm" => (1000, 2),
+            _ => (0, 1),
         };
-        let room = if reserved > 0.0 { kv_tokens / (prompt + reserved * output) } else { f64::INFINITY };
-        let most = limits.max_sequences.saturating_mul(load.groups).min(load.clients);
-        let max_sequences = room.min(f64::from(most)).max(1.0) as u32;
+        let max_sequences = limits.max_sequences.saturating_mul(load.groups).min(load.clients).max(1);
         Self {
             scheduler: scheduler(engine, blackwell, limits, load, max_sequences),
             max_sequences,
             visible_steps,
+            reserved_per_mille,
             delivery_steps: delivery_steps(engine, blackwell),
         }
     }
 }
 
 fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most: u32) -> Scheduler {
-    let chunked = |tokens: u32| Scheduler::Chunked {
-        token_budget: tokens.saturating_mul(load.groups).max(most).max(1),
-        admission: Admission::PromptFits,
-    };
+    let all = |tokens: u32| tokens.saturating_mul(load.groups).max(most).max(1);
     match &*engine.id {
         "sglang" => {
             let tokens = if blackwell { 32_768 } else { limits.step_tokens };
-            Scheduler::WholePrompts { padded_tokens: tokens.saturating_mul(load.groups).max(load.prompt) }
+            Scheduler::PrefillFirst { token_budget: all(tokens) }
         }
         // Prompts are not cut: the step is as long as the longest of them needs.
         "trtllm" => {
-            chunked(limits.step_tokens.max(load.prompt.saturating_add(load.clients).saturating_add(64)))
+            let tokens = load.prompt.saturating_add(load.clients).saturating_add(64);
+            Scheduler::InFlight { token_budget: all(limits.step_tokens.max(tokens)) }
         }
-        _ => chunked(limits.step_tokens),
+        _ => {
+            let admission = Admission::PromptFits;
+            Scheduler::Chunked { token_budget: all(limits.step_tokens), admission }
+        }
     }
 }
 

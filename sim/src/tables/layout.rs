@@ -3,13 +3,15 @@
 use super::row::{Row, RowError};
 use crate::perf::Split;
 use crate::perf::parameters::Weights;
+use capstan_types::catalog::Engine;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 
 /// Degrees of a row of `serving_latency`.
 ///
 /// Two quirks of the source are undone. On eight-way machines a count above 8 is a product of two flags that named
-/// the same ranks, so its square root is meant. vLLM rows with attention-DP and `tp` above 1 ran on `tp` accelerators.
+/// the same ranks, so its square root is meant. Rows with both
+/// attention-DP and `tp` above 1 named the same ranks twice: they repeat runs with `tp` ranks and no attention-DP.
 pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<Split, RowError> {
     let degree = |column| row.count(column).map(|value| value.unwrap_or(1));
     let (tensor, expert_tensor, expert) = (row.needed("tp")?, degree("moe_tp")?, degree("moe_ep")?);
@@ -18,8 +20,7 @@ pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<
     let root = f64::from(named).sqrt().round() as u32;
     let ranks =
         if domain <= 8 && named > domain && root.saturating_mul(root) == named { root } else { named };
-    let ranks = if data > 1 && tensor > 1 { ranks.min(tensor) } else { ranks };
-    // Attention-DP as wide as the ranks leaves whole heads on each of them.
+    let (ranks, data) = if data > 1 && tensor > 1 { (ranks.min(tensor), 1) } else { (ranks, data) };
     let data = data.min(ranks);
     let attention = if data > 1 { ranks / data } else { ranks };
     let (expert_tensor, expert) = if model.experts.is_none() {
@@ -32,6 +33,26 @@ pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<
         (ranks, 1)
     };
     Ok(Split { tensor: attention.max(1), data, expert_tensor, expert })
+}
+
+/// Returns the precision of the cache: what the row says, else what the checkpoint asks for. NVIDIA's 4-bit
+/// and fp8 checkpoints ask for an 8-bit cache (`kv_cache_quant_algo` in their `hf_quant_config.json`); TensorRT-LLM is
+/// measured with these, other engines run fp8 checkpoints of the model's authors, which do not.
+pub fn cache(row: &Row<'_>, engine: &Engine, model: &Model) -> Result<Option<Precision>, RowError> {
+    if let Some(word) = row.text("kv_dtype") {
+        return match word.to_ascii_lowercase().as_str() {
+            "auto" | "bf16" | "fp16" => Ok(None),
+            word if word.starts_with("fp8") => Ok(Some(Precision::Fp8)),
+            _ => Err(RowError::Unknown { what: "cache precision", name: word.to_owned() }),
+        };
+    }
+    let stored = weights(row, model)?;
+    let eight = match stored.experts {
+        Precision::Nvfp4 => true,
+        Precision::Fp8 | Precision::Fp8Block => engine.id == "trtllm",
+        _ => false,
+    };
+    Ok(eight.then_some(Precision::Fp8))
 }
 
 /// Model families whose published fp8 checkpoints have one scale per block.

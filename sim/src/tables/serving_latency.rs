@@ -13,7 +13,6 @@ use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, StepShape};
 use crate::serving::{
     Batch, ClosedLoop, KvCache, Length, Lengths, Outcome, Record, ServingConfig, StepTime, Workload, simulate,
 };
-use capstan_types::hardware::Precision;
 use capstan_types::origin::Origin;
 
 /// Columns that a prediction reads.
@@ -116,7 +115,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         engine,
         ranks: Ranks { tensor: split.tensor, pipeline },
         precision: weights.experts,
-        kv_precision: row.text("kv_dtype").and_then(Precision::from_word),
+        kv_precision: layout::cache(row, engine, model)?,
     };
     let memory = ServingMemory::divided(&setup, &split, weights, prompt.high.saturating_add(output.high))?;
     if let Some(reason) = memory.refusal() {
@@ -126,11 +125,11 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let step = PreparedStep::divided(&device, &setup, &split, weights)?;
     let mean = (prompt.mean(), output.mean());
     let kv_tokens = memory.kv_tokens_at(mean.0 + mean.1) * f64::from(split.data);
-    let load = Load { clients, prompt: prompt.high, mean, groups: split.data };
-    let launch = Launch::of(engine, accelerator, default_limits(engine, accelerator), &load, kv_tokens);
+    let load = Load { clients, prompt: prompt.high, groups: split.data };
+    let launch = Launch::of(engine, accelerator, default_limits(engine, accelerator), &load);
     let run = Run { step: &step, groups: split.data, launch, kv_tokens, block_tokens: engine.block_tokens };
     let (ttft_ms, tpot_ms) = run.means_ms(prompt, output, clients)?;
-    let held = launch.visible_steps + launch.delivery_steps;
+    let held = launch.delivery_steps;
     let before = (engine.request_us + engine.prompt_token_us * mean.0) / 1e3;
     let origin = step.origin().weaker(memory.origin);
     Ok(Prediction { ttft_ms: ttft_ms + before + held * tpot_ms, tpot_ms, origin })
@@ -155,6 +154,8 @@ impl Run<'_> {
         let kv = KvCache { blocks, block_tokens: self.block_tokens, watermark_blocks: 0 };
         let config = ServingConfig {
             scheduler: self.launch.scheduler,
+            visibility_steps: self.launch.visible_steps,
+            reserved_output_per_mille: self.launch.reserved_per_mille,
             ..ServingConfig::chunked(1, self.launch.max_sequences, kv)
         };
         let workload = Workload::Closed(ClosedLoop {

@@ -37,7 +37,9 @@ impl Lines<'_> {
         lines.push((Part::AllReduce, self.operators.reduces * each));
         let moved = tokens * self.operators.elementwise_bytes;
         lines.push((Part::Elementwise, roofline::elementwise(device.bandwidth, moved, factor)));
-        let attention_t0 = fit::DECODE_CALL * device.attention.decode_t0_us * self.operators.layers;
+        let attention_t0 = fit::DECODE_CALL
+            * device.attention.decode_t0_us
+            * (self.operators.layers - self.operators.attention.linear_layers);
         lines.push((Part::DecodeAttention, factor * attention_t0));
         lines.push((Part::Launch, factor * (fit::CALL_US * calls + self.context.layer_us)));
         lines
@@ -95,6 +97,7 @@ impl Lines<'_> {
             full_ns: token_ns * self.layers_of_kind(false),
             windowed_ns: token_ns * self.layers_of_kind(true),
             window: self.window(),
+            sequence_ns: roofline::state(device.bandwidth, attention, *factor) * 1e3,
         }
     }
 

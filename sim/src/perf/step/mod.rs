@@ -114,6 +114,8 @@ struct CacheSlopes {
     full_ns: f64,
     windowed_ns: f64,
     window: f64,
+    /// Per sequence: the states of linear attention.
+    sequence_ns: f64,
 }
 
 /// Time that prompts add to a step beyond their tokens, in nanoseconds, all layers of a kind.
@@ -128,7 +130,9 @@ struct PrefillSlopes {
 
 impl CacheSlopes {
     fn ns(&self, sequences: f64, kv_tokens: f64) -> f64 {
-        self.full_ns * kv_tokens + self.windowed_ns * kv_tokens.min(sequences * self.window)
+        self.full_ns * kv_tokens
+            + self.windowed_ns * kv_tokens.min(sequences * self.window)
+            + self.sequence_ns * sequences
     }
 }
 
@@ -218,8 +222,9 @@ impl PreparedStep {
             return Err(Reason::NotPositive { what: "a coefficient of the engine" });
         }
         let latent = if operators.attention.latent { fit::LATENT_LAYER_US } else { 0.0 };
-        let layer_us =
-            operators.layers * (engine.layer_us + latent) + operators.expert_layers * fit::EXPERT_LAYER_US;
+        let layer_us = operators.layers * (engine.layer_us + latent)
+            + operators.expert_layers * fit::EXPERT_LAYER_US
+            + operators.attention.linear_layers * fit::LINEAR_LAYER_US;
         let context = Context {
             device: device.clone(),
             factor: engine.factor * device.factor,
