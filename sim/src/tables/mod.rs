@@ -12,6 +12,7 @@ mod layout;
 mod names;
 mod row;
 mod serving_latency;
+mod serving_throughput;
 
 pub use names::Names;
 pub use row::{Row, RowError};
@@ -26,6 +27,8 @@ use std::io::{Read, Write};
 pub enum Kind {
     /// Time to first token and per output token at a fixed concurrency.
     ServingLatency,
+    /// Best output rate at an unlimited request rate.
+    ServingThroughput,
 }
 
 /// Why a table is refused as a whole.
@@ -61,12 +64,13 @@ const GROUP: usize = 1024;
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 1] = [Self::ServingLatency];
+    pub const ALL: [Self; 2] = [Self::ServingLatency, Self::ServingThroughput];
 
     /// Returns the word of the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::ServingLatency => "serving_latency",
+            Self::ServingThroughput => "serving_throughput",
         }
     }
 
@@ -79,6 +83,7 @@ impl Kind {
     pub fn columns(self) -> &'static [&'static str] {
         match self {
             Self::ServingLatency => serving_latency::COLUMNS,
+            Self::ServingThroughput => serving_throughput::COLUMNS,
         }
     }
 
@@ -86,6 +91,7 @@ impl Kind {
     pub fn added(self) -> &'static [&'static str] {
         match self {
             Self::ServingLatency => serving_latency::ADDED,
+            Self::ServingThroughput => serving_throughput::ADDED,
         }
     }
 
@@ -93,6 +99,7 @@ impl Kind {
     fn price(self, row: &Row<'_>, names: &Names<'_>) -> Result<Vec<String>, RowError> {
         match self {
             Self::ServingLatency => serving_latency::price(row, names).map(|priced| priced.cells()),
+            Self::ServingThroughput => serving_throughput::price(row, names).map(|priced| priced.cells()),
         }
     }
 }

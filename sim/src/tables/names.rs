@@ -25,16 +25,19 @@ const ENDINGS: [&str; 10] =
 
 /// Models that share the text tower of another: (bare name, bare name of the other).
 /// Kimi K2.5 adds a vision tower to Kimi K2; DeepSeek R1 is DeepSeek V3 trained further.
-const SAME: [(&str, &str); 3] =
-    [("kimik25", "kimik2"), ("deepseekr1", "deepseekv3"), ("deepseekr10528", "deepseekv3")];
+const SAME: [(&str, &str); 4] = [
+    ("mistral7b", "mistral7bv01"),
+    ("kimik25", "kimik2"), ("deepseekr1", "deepseekv3"), ("deepseekr10528", "deepseekv3"),
+];
 
 /// Chips that tables name without their form factor; the common one is meant.
-const FORM: [(&str, &str); 5] = [
+const FORM: [(&str, &str); 6] = [
     ("h100", "h100sxm"),
     ("h200", "h200sxm"),
     ("b200", "b200sxm"),
     ("b300", "b300sxm"),
     ("a100sxm", "a100sxm80gb"),
+    ("a100pcie", "a100pcie80gb"),
 ];
 
 impl<'a> Names<'a> {
