@@ -13,6 +13,8 @@ mod names;
 mod row;
 mod serving_latency;
 mod serving_throughput;
+mod training;
+mod training_memory;
 
 pub use names::Names;
 pub use row::{Row, RowError};
@@ -29,6 +31,14 @@ pub enum Kind {
     ServingLatency,
     /// Best output rate at an unlimited request rate.
     ServingThroughput,
+    /// Throughput of pre-training and fine-tuning with every parallel degree.
+    TrainingThroughput,
+    /// Step times of MLPerf Training.
+    MlperfTraining,
+    /// Training runs that papers describe.
+    TrainingPapers,
+    /// Memory of early transformers without fused attention.
+    TrainingMemory,
 }
 
 /// Why a table is refused as a whole.
@@ -64,13 +74,24 @@ const GROUP: usize = 1024;
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 2] = [Self::ServingLatency, Self::ServingThroughput];
+    pub const ALL: [Self; 6] = [
+        Self::ServingLatency,
+        Self::ServingThroughput,
+        Self::TrainingThroughput,
+        Self::MlperfTraining,
+        Self::TrainingPapers,
+        Self::TrainingMemory,
+    ];
 
     /// Returns the word of the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::ServingLatency => "serving_latency",
             Self::ServingThroughput => "serving_throughput",
+            Self::TrainingThroughput => "training_throughput",
+            Self::MlperfTraining => "mlperf_training",
+            Self::TrainingPapers => "training_papers",
+            Self::TrainingMemory => "training_memory",
         }
     }
 
@@ -84,6 +105,10 @@ impl Kind {
         match self {
             Self::ServingLatency => serving_latency::COLUMNS,
             Self::ServingThroughput => serving_throughput::COLUMNS,
+            Self::TrainingThroughput => training::THROUGHPUT_COLUMNS,
+            Self::MlperfTraining => training::MLPERF_COLUMNS,
+            Self::TrainingPapers => training::PAPERS_COLUMNS,
+            Self::TrainingMemory => training_memory::COLUMNS,
         }
     }
 
@@ -92,6 +117,8 @@ impl Kind {
         match self {
             Self::ServingLatency => serving_latency::ADDED,
             Self::ServingThroughput => serving_throughput::ADDED,
+            Self::TrainingThroughput | Self::MlperfTraining | Self::TrainingPapers => training::ADDED,
+            Self::TrainingMemory => training_memory::ADDED,
         }
     }
 
@@ -100,6 +127,10 @@ impl Kind {
         match self {
             Self::ServingLatency => serving_latency::price(row, names).map(|priced| priced.cells()),
             Self::ServingThroughput => serving_throughput::price(row, names).map(|priced| priced.cells()),
+            Self::TrainingThroughput => training::throughput(row, names).map(|priced| priced.cells()),
+            Self::MlperfTraining => training::mlperf(row, names).map(|priced| priced.cells()),
+            Self::TrainingPapers => training::papers(row, names).map(|priced| priced.cells()),
+            Self::TrainingMemory => training_memory::price(row),
         }
     }
 }

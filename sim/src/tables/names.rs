@@ -27,7 +27,9 @@ const ENDINGS: [&str; 10] =
 /// Kimi K2.5 adds a vision tower to Kimi K2; DeepSeek R1 is DeepSeek V3 trained further.
 const SAME: [(&str, &str); 4] = [
     ("mistral7b", "mistral7bv01"),
-    ("kimik25", "kimik2"), ("deepseekr1", "deepseekv3"), ("deepseekr10528", "deepseekv3"),
+    ("kimik25", "kimik2"),
+    ("deepseekr1", "deepseekv3"),
+    ("deepseekr10528", "deepseekv3"),
 ];
 
 /// Chips that tables name without their form factor; the common one is meant.
