@@ -34,7 +34,8 @@ pub struct Load {
     pub groups: u32,
 }
 
-fn is_blackwell(accelerator: &Accelerator) -> bool {
+/// Says whether a chip is of NVIDIA's Blackwell generation.
+pub fn is_blackwell(accelerator: &Accelerator) -> bool {
     ["b200", "b300", "gb200", "gb300"].iter().any(|prefix| accelerator.id.starts_with(prefix))
 }
 

@@ -1,5 +1,6 @@
 //! How the ranks of a published run divided the model, and how its weights were stored: what tables leave unsaid.
 
+use super::launch;
 use super::row::{Row, RowError};
 use crate::perf::Split;
 use crate::perf::parameters::Weights;
@@ -35,10 +36,17 @@ pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<
     Ok(Split { tensor: attention.max(1), data, expert_tensor, expert })
 }
 
-/// Returns the precision of the cache: what the row says, else what the checkpoint asks for. NVIDIA's 4-bit
-/// and fp8 checkpoints ask for an 8-bit cache (`kv_cache_quant_algo` in their `hf_quant_config.json`); TensorRT-LLM is
-/// measured with these, other engines run fp8 checkpoints of the model's authors, which do not.
-pub fn cache(row: &Row<'_>, engine: &Engine, model: &Model) -> Result<Option<Precision>, RowError> {
+/// Returns the precision of the cache: what the row says, else what such a run is usually started with.
+///
+/// NVIDIA's 4-bit and fp8 checkpoints ask for an 8-bit cache (`kv_cache_quant_algo` in their `hf_quant_config.json`), and
+/// TensorRT-LLM is measured with these; fp8 mixtures come from their authors, whose checkpoints do not ask. The choice
+/// between the cases was made by the error on published measurements.
+pub fn cache(
+    row: &Row<'_>,
+    engine: &Engine,
+    accelerator: &Accelerator,
+    model: &Model,
+) -> Result<Option<Precision>, RowError> {
     if let Some(word) = row.text("kv_dtype") {
         return match word.to_ascii_lowercase().as_str() {
             "auto" | "bf16" | "fp16" => Ok(None),
@@ -47,9 +55,15 @@ pub fn cache(row: &Row<'_>, engine: &Engine, model: &Model) -> Result<Option<Pre
         };
     }
     let stored = weights(row, model)?;
+    let dense = model.experts.is_none();
     let eight = match stored.experts {
         Precision::Nvfp4 => true,
-        Precision::Fp8 | Precision::Fp8Block => engine.id == "trtllm",
+        Precision::Fp8 | Precision::Fp8Block => match &*engine.id {
+            "trtllm" => true,
+            // The public benchmark that runs mixtures on vLLM asks for an 8-bit cache on Blackwell only.
+            "vllm" => dense || launch::is_blackwell(accelerator),
+            _ => dense,
+        },
         _ => false,
     };
     Ok(eight.then_some(Precision::Fp8))

@@ -11,6 +11,7 @@ mod launch;
 mod layout;
 mod names;
 mod row;
+mod score;
 mod serving_latency;
 mod serving_throughput;
 mod training;
@@ -18,6 +19,7 @@ mod training_memory;
 
 pub use names::Names;
 pub use row::{Row, RowError};
+pub use score::{Score, score};
 
 use capstan_types::catalog::Catalog;
 use rayon::prelude::*;

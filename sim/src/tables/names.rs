@@ -32,14 +32,19 @@ const SAME: [(&str, &str); 4] = [
     ("deepseekr10528", "deepseekv3"),
 ];
 
+/// Who makes chips, as names begin.
+const MAKERS: [&str; 3] = ["nvidia", "amdinstinct", "amd"];
+
 /// Chips that tables name without their form factor; the common one is meant.
-const FORM: [(&str, &str); 6] = [
+const FORM: [(&str, &str); 7] = [
     ("h100", "h100sxm"),
     ("h200", "h200sxm"),
     ("b200", "b200sxm"),
     ("b300", "b300sxm"),
     ("a100sxm", "a100sxm80gb"),
     ("a100pcie", "a100pcie80gb"),
+    // The bridge card: same chip and memory, less power.
+    ("h200nvl", "h200sxm"),
 ];
 
 impl<'a> Names<'a> {
@@ -76,11 +81,24 @@ impl<'a> Names<'a> {
     /// # Errors
     /// [`RowError::Unknown`].
     pub fn accelerator(&self, name: &str) -> Result<&'a Accelerator, RowError> {
-        let bare = bare(name);
-        let form = FORM.iter().find(|(from, _)| *from == bare).map(|(_, to)| *to);
-        let found =
-            form.and_then(|full| self.accelerators.get(full)).or_else(|| self.accelerators.get(&bare));
-        found.copied().ok_or_else(|| RowError::Unknown { what: "accelerator", name: name.to_owned() })
+        // `NVIDIA Blackwell GPU (GB200)`: what stands in brackets is the chip.
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inside, _)| inside);
+        let found = [Some(name), inner].into_iter().flatten().find_map(|name| self.chip(bare(name)));
+        found.ok_or_else(|| RowError::Unknown { what: "accelerator", name: name.to_owned() })
+    }
+
+    /// Returns the accelerator of a bare name, or of the name without its vendor, its memory and its memory's kind.
+    fn chip(&self, name: String) -> Option<&'a Accelerator> {
+        let own = MAKERS.iter().find_map(|maker| name.strip_prefix(maker)).unwrap_or(&name);
+        let own = own.split("hbm").next().unwrap_or(own);
+        let digits = own.strip_suffix("gb").map(|rest| rest.trim_end_matches(|c: char| c.is_ascii_digit()));
+        // `h200sxm5141gb`: the digits hold the socket's generation and the memory; both go.
+        let candidates = [Some(name.as_str()), Some(own), digits];
+        candidates.into_iter().flatten().find_map(|candidate| {
+            let form = FORM.iter().find(|(from, _)| *from == candidate).map(|(_, to)| *to);
+            let full = form.and_then(|full| self.accelerators.get(full));
+            full.or_else(|| self.accelerators.get(candidate)).copied()
+        })
     }
 
     /// Returns the engine of a name.

@@ -115,7 +115,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         engine,
         ranks: Ranks { tensor: split.tensor, pipeline },
         precision: weights.experts,
-        kv_precision: layout::cache(row, engine, model)?,
+        kv_precision: layout::cache(row, engine, accelerator, model)?,
     };
     let memory = ServingMemory::divided(&setup, &split, weights, prompt.high.saturating_add(output.high))?;
     if let Some(reason) = memory.refusal() {

@@ -37,15 +37,25 @@ const STEP_TOKENS: f64 = 8192.0;
 pub struct Prediction {
     /// Output tokens per second of the replica.
     pub tokens_per_s: f64,
-    /// Factor by which the rate may be higher or lower, at 90 %.
-    pub width: f64,
+    /// Factors to the ends of a 90 % interval.
+    pub interval: (f64, f64),
     /// How the worst number in it came to be.
     pub origin: Origin,
 }
 
-/// Half-widths of 90 % as factors: quantiles of residuals, of ordinary and of starved rows.
-const WIDTH: f64 = 1.6;
-const STARVED_WIDTH: f64 = 3.0;
+/// Ends of 90 % as factors: quantiles of measured over predicted with equal weight per (model, accelerator, precision),
+/// by whether every coefficient is measured; a cache of a few requests makes the rate uncertain in itself.
+const MEASURED: (f64, f64) = (0.75, 1.55);
+const ASSUMED: (f64, f64) = (0.59, 2.1);
+const STARVED: (f64, f64) = (0.5, 2.5);
+
+fn interval(most: f64, origin: Origin) -> (f64, f64) {
+    match origin {
+        _ if most < 4.0 => STARVED,
+        Origin::Assumed => ASSUMED,
+        _ => MEASURED,
+    }
+}
 
 impl Prediction {
     /// Returns the added cells but the last.
@@ -53,8 +63,8 @@ impl Prediction {
         let rate = |value: f64| format!("{value:.3}");
         vec![
             rate(self.tokens_per_s),
-            rate(self.tokens_per_s / self.width),
-            rate(self.tokens_per_s * self.width),
+            rate(self.tokens_per_s * self.interval.0),
+            rate(self.tokens_per_s * self.interval.1),
             self.origin.word().to_owned(),
         ]
     }
@@ -162,7 +172,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         engine: &published,
         ranks: Ranks { tensor: split.tensor, pipeline },
         precision: weights.experts,
-        kv_precision: layout::cache(row, engine, model)?,
+        kv_precision: layout::cache(row, engine, accelerator, model)?,
     };
     let memory = ServingMemory::divided(&setup, &split, weights, prompt.saturating_add(output))?;
     if memory.cache.get() <= 0.0 {
@@ -177,11 +187,11 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let replica = Replica { step, groups, stages, prompt, output };
     let time = release(row.text("engine_version").unwrap_or_default()) * device_factor(&accelerator.id);
     if let Some(batch) = row.number("batch")? {
-        return Ok(Prediction { tokens_per_s: replica.static_rate(batch) / time, width: WIDTH, origin });
+        let tokens_per_s = replica.static_rate(batch) / time;
+        return Ok(Prediction { tokens_per_s, interval: interval(batch, origin), origin });
     }
     let tokens = memory.kv_tokens_at(prompt + output) * groups;
     let most = (tokens / (prompt + output)).min(MOST_SEQUENCES);
     let rate = if most < 1.0 { replica.rate(most) } else { replica.rate(most).max(replica.rate(most / 2.0)) };
-    let width = if most < 4.0 { STARVED_WIDTH } else { WIDTH };
-    Ok(Prediction { tokens_per_s: rate / time, width, origin })
+    Ok(Prediction { tokens_per_s: rate / time, interval: interval(most, origin), origin })
 }
