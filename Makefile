@@ -1,5 +1,5 @@
 # What a newcomer types. Everything else is cargo.
-.PHONY: demo test test-long setup bench
+.PHONY: demo test test-long bench setup
 
 demo: setup
 	cargo build --release --locked
@@ -8,14 +8,14 @@ demo: setup
 test: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 test-long: setup
-	cargo test --workspace --locked -- --ignored long_
+	cargo test --workspace --locked --no-fail-fast -- --ignored long_
 	scripts/fuzz 60
 
 bench: setup
 	cargo bench --locked
 
 setup:
-	scripts/setup
+	@scripts/setup

@@ -58,7 +58,10 @@ fn functions(text: &str) -> Vec<(String, usize)> {
             ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "const fn ", "pub const fn "]
                 .iter()
                 .any(|prefix| trimmed.starts_with(prefix));
-        if !is_function {
+        // A declaration without a body ends in a semicolon; a body of one line ends where it begins.
+        let ends = |line: &&&str| line.ends_with(['{', '}', ';']);
+        let has_lines = lines[start..].iter().find(ends).is_some_and(|line| line.ends_with('{'));
+        if !is_function || !has_lines {
             continue;
         }
         let indent = line.len() - trimmed.len();

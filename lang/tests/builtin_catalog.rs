@@ -42,10 +42,10 @@ fn builtin() -> Catalog {
 fn every_row_loads() {
     let catalog = builtin();
     assert!(catalog.accelerators.len() >= 30);
-    assert_eq!(catalog.models.len(), 54);
-    assert_eq!(catalog.shapes.iter().filter(|shape| shape.provider != "own").count(), 74);
+    assert!(catalog.models.len() >= 54);
+    assert!(catalog.shapes.iter().filter(|shape| shape.provider != "own").count() >= 74);
     assert!(catalog.traffic.len() >= 9);
-    assert_eq!(catalog.engines.len(), 3);
+    assert!(catalog.engines.len() >= 3);
     let rows: usize = files().iter().map(|(_, text)| text.matches("\n[[").count()).sum();
     let groups: usize = files().iter().map(|(_, text)| text.matches("\n[[offering]]").count()).sum();
     let loaded = catalog.accelerators.len()

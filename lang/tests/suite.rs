@@ -5,85 +5,21 @@
 //! case without annotations must have no mistake. Where a file differs, the corrected one is written
 //! beside the build, to be read and copied.
 
-use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+mod annotate;
 
-use capstan_lang::{Code, Diagnostic, codes, format, parse, parse_bytes};
+use std::collections::BTreeSet;
+
+use annotate::{compare, suites};
+use capstan_lang::{Code, codes, format, parse, parse_bytes};
 use capstan_types::place::FileId;
 use proptest::prelude::*;
 
-fn is_annotation(line: &str) -> bool {
-    let line = line.trim_start();
-    ["# error: ", "# warning: ", "# hint: "].iter().any(|mark| line.starts_with(mark))
-}
-
-/// Returns line (from 0) and columns (from 1, last included) of a diagnostic.
-fn position(text: &str, found: &Diagnostic) -> (usize, usize, usize) {
-    let start = found.place.start as usize;
-    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-    let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let first = text[line_start..start].chars().count() + 1;
-    let covered = text[start..(found.place.end as usize).clamp(start, line_end)].chars().count();
-    (text[..start].matches('\n').count(), first, first + covered.max(1) - 1)
-}
-
-/// Returns the case with the annotations that it should have.
-fn annotated(case: &str, seen: &mut BTreeSet<Code>) -> String {
-    let plain: Vec<&str> = case.lines().filter(|line| !is_annotation(line)).collect();
-    let text = plain.join("\n") + "\n";
-    let found = parse(&FileId::new("suite.plan"), &text).diagnostics;
-    seen.extend(found.iter().map(|one| one.code));
-    let mut out = String::new();
-    for n in 0..=plain.len() {
-        for one in &found {
-            let (line, first, last) = position(&text, one);
-            if line != n {
-                continue;
-            }
-            let columns = if first == last { first.to_string() } else { format!("{first}-{last}") };
-            writeln!(out, "# {}: {columns} {} {}", one.severity, one.code, one.message)
-                .expect("a string takes all");
-            if let Some(help) = &one.help {
-                writeln!(out, "# hint: {help}").expect("a string takes all");
-            }
-        }
-        if let Some(line) = plain.get(n) {
-            out.push_str(line);
-            out.push('\n');
-        }
-    }
-    out
-}
-
-/// Compares a file of the suite; returns what is wrong with it.
-fn compare(path: &Path, seen: &mut BTreeSet<Code>) -> Option<String> {
-    let text = fs::read_to_string(path).expect("the suite is part of the crate");
-    let mut corrected = String::new();
-    for case in text.split("--- ").skip(1) {
-        let (title, body) = case.split_once('\n').expect("a title stands on its own line");
-        writeln!(corrected, "--- {title}\n{}", annotated(body, seen).trim_end()).expect("a string takes all");
-        corrected.push('\n');
-    }
-    let corrected = corrected.trim_end().to_owned() + "\n";
-    if corrected == text {
-        return None;
-    }
-    let beside = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(path.file_name()?);
-    fs::write(&beside, &corrected).expect("the build folder takes files");
-    let differing = corrected.lines().zip(text.lines()).find(|(found, expected)| found != expected);
-    Some(format!("{}: {differing:?}; corrected: {}", path.display(), beside.display()))
-}
-
 #[test]
 fn every_mistake_is_found_where_the_suite_says() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite");
-    let entries = fs::read_dir(folder).expect("the suite is part of the crate");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
-    paths.sort();
+    let paths = suites("suite");
+    let find = |text: &str| parse(&FileId::new("suite.plan"), text).diagnostics;
     let mut seen = BTreeSet::new();
-    let wrong: Vec<String> = paths.iter().filter_map(|path| compare(path, &mut seen)).collect();
+    let wrong: Vec<String> = paths.iter().filter_map(|path| compare(path, &find, &mut seen)).collect();
     assert_eq!(wrong, [""; 0]);
     // These need more than the lines of a suite file, and have tests of their own below or elsewhere.
     let elsewhere =

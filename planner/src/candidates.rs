@@ -4,7 +4,7 @@
 //! accelerator and then offered on every shape that holds it.
 
 use capstan_sim::estimate::{Bound, Demand, Estimate, estimate};
-use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup};
+use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, default_limits};
 use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 /// Most pipeline stages that are tried.
 const MOST_STAGES: u32 = 4;
+
+/// The shape under which machines are counted whose accelerator the plan does not allow.
+const OTHER_MACHINES: &str = "other machines";
 
 /// One way to run a workload, estimated and ready to be simulated.
 #[derive(Debug, Clone)]
@@ -96,7 +99,8 @@ pub fn enumerate(
     for (id, shapes) in by_accelerator {
         let Some(accelerator) = catalog.accelerator(id) else { continue };
         if !allowed(serve, accelerator) {
-            shapes.iter().for_each(|shape| tally.add(&shape.id, "not_allowed", None, &not_allowed(serve)));
+            // One row for all of them: which machines a plan leaves out is no news, their number is.
+            shapes.iter().for_each(|_| tally.add(OTHER_MACHINES, "not_allowed", None, &not_allowed(serve)));
             continue;
         }
         let trials = try_all(catalog, serve, model, engine, accelerator, &shapes);
@@ -228,6 +232,7 @@ fn collect(
     shape: &NodeShape,
     trials: &[Trial],
 ) {
+    let limits = default_limits(engine, accelerator);
     for trial in trials {
         let Some((replicas_per_node, nodes_per_replica)) = layout(trial.ranks, shape) else { continue };
         let Ranks { tensor, pipeline } = trial.ranks;
@@ -246,8 +251,8 @@ fn collect(
                     precision: trial.precision,
                     kv_precision: serve.kv_precision.unwrap_or(Precision::Bf16),
                     engine: engine.id.clone(),
-                    max_sequences: serve.max_sequences.unwrap_or(engine.max_sequences),
-                    step_tokens: serve.step_tokens.unwrap_or(engine.step_tokens),
+                    max_sequences: serve.max_sequences.unwrap_or(limits.max_sequences),
+                    step_tokens: serve.step_tokens.unwrap_or(limits.step_tokens),
                     replicas_per_node,
                     nodes_per_replica,
                 },

@@ -201,6 +201,7 @@ impl LineContext<'_> {
             components.push(Component {
                 item: format!("{}, contract already signed", self.pool.shape.id),
                 basis: Basis::NodeHour,
+                is_machine: false,
                 price,
                 origin: Origin::Published,
                 source: "plan: committed_price".to_owned(),
@@ -231,7 +232,7 @@ impl LineContext<'_> {
                     Basis::NodeMonth => (months, None),
                     Basis::NodeHour => (hours, Some(self.pool.on_demand.map(|price| price * hours))),
                 };
-                let list = if std::ptr::eq(part, &quote.components[0]) { list.flatten() } else { None };
+                let list = if part.is_machine { list.flatten() } else { None };
                 self.add(lines, part, Some(purchase.option), index, quantity, list);
             }
             if purchase.option == PurchaseOption::Owned {
@@ -261,9 +262,9 @@ impl LineContext<'_> {
         }
         let billed = self.frame.currency.round(quantity * part.price);
         let (kind, unit) = match part.basis {
-            Basis::Purchase => (CostKind::Capex, "node"),
+            Basis::Purchase => (CostKind::Capex, if part.is_machine { "node" } else { "set" }),
             Basis::NodeMonth => (CostKind::Opex, "node-month"),
-            Basis::NodeHour => (CostKind::Opex, "node-hour"),
+            Basis::NodeHour => (CostKind::Opex, if part.is_machine { "node-h" } else { "contract-h" }),
         };
         lines.push(CostLine {
             item: part.item.clone(),
@@ -297,7 +298,7 @@ impl LineContext<'_> {
             period: self.periods.len() as u32 - 1,
             kind: CostKind::Residual,
             quantity,
-            unit: "node".to_owned(),
+            unit: "used node".to_owned(),
             unit_price,
             billed_cost: self.frame.currency.round(quantity * unit_price),
             effective_cost: self.frame.currency.round(quantity * unit_price),

@@ -9,6 +9,8 @@ use crate::program::{
 };
 use crate::spares;
 use capstan_types::blueprint::{DemandCurve, Period, TrainingRun};
+use capstan_types::figure;
+use capstan_types::money::Currency;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
 use capstan_types::spec::{Buy, Frame, Objective, Redundancy, Serve, Site, Spec, Train};
@@ -67,13 +69,57 @@ pub struct TrainColumn {
     pub run: TrainingRun,
 }
 
+/// What the value of a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitUnit {
+    /// Kilowatts.
+    Kilowatts,
+    /// Racks.
+    Racks,
+    /// Accelerators.
+    Accelerators,
+    /// Money in the plan's currency.
+    Money,
+    /// Money per month.
+    MoneyPerMonth,
+    /// A share of node-hours.
+    NodeHours,
+}
+
+impl LimitUnit {
+    /// Returns the unit in words.
+    pub fn words(self, currency: Currency) -> String {
+        match self {
+            Self::Kilowatts => "kW".to_owned(),
+            Self::Racks => "racks".to_owned(),
+            Self::Accelerators => "accelerators".to_owned(),
+            Self::Money => currency.code().to_owned(),
+            Self::MoneyPerMonth => format!("{}/mo", currency.code()),
+            Self::NodeHours => "of node-hours".to_owned(),
+        }
+    }
+
+    /// Returns a value with the unit, as people write it.
+    pub fn amount(self, value: f64, currency: Currency) -> String {
+        let unit = self.words(currency);
+        match self {
+            Self::Kilowatts => format!("{} {unit}", figure::short(value)),
+            Self::Racks | Self::Accelerators => format!("{} {unit}", figure::count(value.ceil() as u64)),
+            Self::Money | Self::MoneyPerMonth => {
+                format!("{} {unit}", figure::amount(crate::pricing::decimal(value), currency))
+            }
+            Self::NodeHours => format!("{} {unit}", figure::percent(value)),
+        }
+    }
+}
+
 /// A limit of the plan and the words for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedLimit {
     /// What it limits, such as `power at hz1`.
     pub what: String,
-    /// Unit of its value, for people.
-    pub unit: &'static str,
+    /// Unit of its value.
+    pub unit: LimitUnit,
     /// Where it stands.
     pub place: Option<Place>,
     /// Added to the program's value to get the plan's: cost of machines that stand there already.
@@ -351,11 +397,19 @@ impl Limits {
             };
             if let Some(limit) = &site.power {
                 let bound = Bound::AtMost(limit.value.kw());
-                self.add(Rule::SitePower { site: index }, bound, named("power", "kW", &limit.place));
+                self.add(
+                    Rule::SitePower { site: index },
+                    bound,
+                    named("power", LimitUnit::Kilowatts, &limit.place),
+                );
             }
             if let Some(limit) = &site.racks {
                 let bound = Bound::AtMost(f64::from(limit.value));
-                self.add(Rule::SiteRacks { site: index }, bound, named("racks", "racks", &limit.place));
+                self.add(
+                    Rule::SiteRacks { site: index },
+                    bound,
+                    named("racks", LimitUnit::Racks, &limit.place),
+                );
             }
             for quota in &site.quotas {
                 let of_kind = |stand: &&Stand<'_>| {
@@ -365,7 +419,11 @@ impl Limits {
                     offers_where(market, of_kind, |_| true, |stand| f64::from(stand.shape.accelerators));
                 let bound = Bound::AtMost(f64::from(quota.most.value));
                 let what = format!("quota of {}", quota.accelerator);
-                self.add(Rule::Nodes { weights }, bound, named(&what, "accelerators", &quota.most.place));
+                self.add(
+                    Rule::Nodes { weights },
+                    bound,
+                    named(&what, LimitUnit::Accelerators, &quota.most.place),
+                );
             }
         }
     }
@@ -385,17 +443,21 @@ impl Limits {
             };
             if let Some(limit) = &budget.capex {
                 let bound = Bound::AtMost(money(&limit.value));
-                self.add(Rule::Capex { periods: all.clone() }, bound, named("capex", "", &limit.place, 0.0));
+                self.add(
+                    Rule::Capex { periods: all.clone() },
+                    bound,
+                    named("capex", LimitUnit::Money, &limit.place, 0.0),
+                );
             }
             if let Some(limit) = &budget.opex_per_month {
                 let bound = Bound::AtMost((money(&limit.value) - highest).max(0.0));
-                let name = named("opex per month", "per month", &limit.place, highest);
+                let name = named("opex per month", LimitUnit::MoneyPerMonth, &limit.place, highest);
                 self.add(Rule::OpexPerMonth { periods: all.clone() }, bound, name);
             }
             if let Some(limit) = &budget.total {
                 let weights = (0..market.stands.len()).map(|pool| (pool, 1.0)).collect();
                 let bound = Bound::AtMost((money(&limit.value) - total).max(0.0));
-                let name = named("total", "", &limit.place, total);
+                let name = named("total", LimitUnit::Money, &limit.place, total);
                 self.add(Rule::Cost { weights, discounted: false }, bound, name);
             }
         }
@@ -418,7 +480,7 @@ impl Limits {
             let whole = refs(&|quote: &Quote| allowed(quote));
             let named = |side: &str, place: &Place| NamedLimit {
                 what: format!("{side} share of {} for {workload}", entry.option.words()),
-                unit: "of node-hours",
+                unit: LimitUnit::NodeHours,
                 place: Some(place.clone()),
                 outside: 0.0,
             };

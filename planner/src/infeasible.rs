@@ -1,10 +1,12 @@
 //! Why nothing holds, and the nearest ways out.
 
-use crate::formulate::{Formulation, NamedLimit, ServeColumns};
+use crate::formulate::{Formulation, LimitUnit, NamedLimit, ServeColumns};
 use crate::plan::Frame;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
 use crate::settle::Deratings;
+use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
+use capstan_types::money::Currency;
 use capstan_types::place::Place;
 use capstan_types::spec::{Serve, Train, percentile_word};
 
@@ -167,6 +169,7 @@ fn nearest_misses(frame: &Frame<'_>, workload: &str) -> Vec<String> {
 }
 
 fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Conflict) -> Finding {
+    let currency = frame.spec.frame.currency;
     let named: Vec<(&Member, &NamedLimit)> = conflict
         .members
         .iter()
@@ -183,41 +186,52 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Con
     };
     let places = named
         .iter()
-        .filter_map(|(member, name)| Some((name.place.clone()?, way_out_words(frame, member, name))))
+        .filter_map(|(member, name)| Some((name.place.clone()?, what_is_needed(member, name, currency))))
         .collect();
     let mut finding = error(CONFLICT, message, places);
     if !conflict.is_proven_minimal {
         finding.because.push("not proven minimal: a bounded search ended undecided".to_owned());
     }
-    let mut ways: Vec<(f64, String)> = named
-        .iter()
-        .filter_map(|(member, name)| {
-            let way = member.way_out?;
-            let cost = format!("{:.0} {} in all", way.cost, frame.spec.frame.currency);
-            Some((
-                way.cost,
-                format!(
-                    "{} {} instead of {} ({cost})",
-                    name.what,
-                    amount(way.value + name.outside, name),
-                    amount(member.value + name.outside, name)
-                ),
-            ))
-        })
-        .collect();
-    ways.sort_by(|a, b| a.0.total_cmp(&b.0));
-    finding.ways_out = ways.into_iter().map(|(_, words)| words).collect();
+    finding.ways_out = ways_out(&named, currency);
+    if finding.ways_out.is_empty() {
+        finding.ways_out.push("less demand, or more than one of these limits looser".to_owned());
+    }
     finding
 }
 
-fn way_out_words(_: &Frame<'_>, member: &Member, name: &NamedLimit) -> String {
-    match member.way_out {
-        Some(way) => format!("at least {} would be needed", amount(way.value + name.outside, name)),
-        None => "no value of this limit alone is enough".to_owned(),
+/// Returns what each limit would have to be with the others kept, the cheapest plan first.
+fn ways_out(named: &[(&Member, &NamedLimit)], currency: Currency) -> Vec<String> {
+    let mut ways: Vec<(f64, String)> = Vec::new();
+    for (member, name) in named {
+        let Some(way) = member.way_out else { continue };
+        let words = format!(
+            "{} {} instead of {}: the plan then costs at most {} by its objective",
+            name.what,
+            name.unit.amount(outward(way.value + name.outside, member, name), currency),
+            name.unit.amount(member.value + name.outside, currency),
+            figure::money(crate::pricing::decimal(way.cost), currency)
+        );
+        ways.push((way.cost, words));
     }
+    ways.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ways.into_iter().map(|(_, words)| words).collect()
 }
 
-fn amount(value: f64, name: &NamedLimit) -> String {
-    let number = if value.abs() >= 1000.0 { format!("{value:.0}") } else { format!("{value:.2}") };
-    format!("{number} {}", name.unit).trim().to_owned()
+/// Returns a value that a person would write and that is enough: three digits, rounded away from the limit.
+fn outward(value: f64, member: &Member, name: &NamedLimit) -> f64 {
+    if value <= 0.0 || !matches!(name.unit, LimitUnit::Money | LimitUnit::MoneyPerMonth) {
+        return value;
+    }
+    let step = libm::pow(10.0, libm::floor(libm::log10(value)) - 2.0);
+    let scaled = value / step;
+    // A looser limit from above is larger, one from below smaller.
+    if value >= member.value + name.outside { scaled.ceil() * step } else { scaled.floor() * step }
+}
+
+fn what_is_needed(member: &Member, name: &NamedLimit, currency: Currency) -> String {
+    let Some(way) = member.way_out else {
+        return "no value of this limit alone is enough".to_owned();
+    };
+    let bound = if way.value >= member.value { "at least" } else { "at most" };
+    format!("{bound} {} would be needed", name.unit.amount(way.value + name.outside, currency))
 }

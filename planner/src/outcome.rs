@@ -56,7 +56,7 @@ pub(crate) fn infeasible(
             highest_opex_per_month: zero,
             per_month: zero,
             net_present: zero,
-            by_month: Vec::new(),
+            by_month: vec![zero; frame.spec.frame.months as usize],
             all_on_demand: None,
             workloads: Vec::new(),
             not_included: Vec::new(),

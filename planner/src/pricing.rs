@@ -36,6 +36,8 @@ pub struct Component {
     pub item: String,
     /// What its price is for.
     pub basis: Basis,
+    /// Whether it is the machine itself, at the price of its row.
+    pub is_machine: bool,
     /// The price in the plan's currency, unrounded.
     pub price: Decimal,
     /// How it came to be.
@@ -123,6 +125,7 @@ pub fn quote(
     let node = Component {
         item: format!("{}, {}", shape.id, option.words()),
         basis: if option == PurchaseOption::Owned { Basis::Purchase } else { Basis::NodeHour },
+        is_machine: true,
         price,
         origin: offering.origin(),
         source: offering.source.clone(),
@@ -150,6 +153,7 @@ pub fn standing(site: &Site, shape: &NodeShape) -> (Vec<Component>, Vec<String>)
             components.push(Component {
                 item: format!("energy of {} at {}", shape.id, site.name),
                 basis: Basis::NodeMonth,
+                is_machine: false,
                 price: price * decimal(kwh),
                 origin: Origin::Assumed,
                 source: "plan: energy_price, pue; mean power 71 % of the highest".to_owned(),
@@ -162,6 +166,7 @@ pub fn standing(site: &Site, shape: &NodeShape) -> (Vec<Component>, Vec<String>)
         (Some(power), Some(price)) => components.push(Component {
             item: format!("space and cooling of {} at {}", shape.id, site.name),
             basis: Basis::NodeMonth,
+            is_machine: false,
             price: price * decimal(power.kw()),
             origin: Origin::Published,
             source: "plan: colocation_price".to_owned(),
@@ -225,6 +230,7 @@ fn add_ownership(quote: &mut Quote, catalog: &Catalog, shape: &NodeShape, price:
         quote.components.push(Component {
             item: format!("{item} of {}", shape.id),
             basis,
+            is_machine: false,
             price,
             origin,
             source: terms.provenance.source.clone(),

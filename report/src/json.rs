@@ -212,8 +212,13 @@ fn the_summary(blueprint: &Blueprint) -> Summary {
         |severity| blueprint.findings.iter().filter(|finding| finding.severity == severity).count();
     let own =
         |site: &&SiteSummary| blueprint.inputs.spec.sites.iter().any(|s| s.name == site.site && s.is_own());
-    let power: Option<f64> =
-        blueprint.sites.iter().filter(own).map(|site| site.facility_power.map(|power| power.get())).sum();
+    let power: Option<f64> = blueprint
+        .sites
+        .iter()
+        .filter(own)
+        .map(|site| site.facility_power.map(|power| power.get()))
+        .reduce(|all, more| Some(all? + more?))
+        .flatten();
     let purchases = blueprint.pools.iter().flat_map(|pool| &pool.purchases);
     let oldest = purchases.filter_map(|purchase| purchase.price.as_ref()).map(|price| price.as_of).min();
     Summary {

@@ -2,9 +2,9 @@
 
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    Admission, ClosedLoop, KvCache, Length, Lengths, Metric, Objective, OpenLoop, Outcome, Rate, Reject,
-    Request, Router, RunResult, Scheduler, ServingConfig, StepTable, Stop, Window, Workload, replicate,
-    simulate,
+    Admission, ClosedLoop, KvCache, Length, Lengths, Metric, Objective, OpenLoop, Outcome, Rate, Record,
+    Reject, Request, Router, RunResult, Scheduler, ServingConfig, StepTable, Stop, Tally, Window, Workload,
+    replicate, simulate, simulate_into,
 };
 use proptest::prelude::*;
 
@@ -114,6 +114,26 @@ proptest! {
             prop_assert_eq!(part.completed, seen(whole.completed));
             prop_assert_eq!(part.first_token, seen(whole.first_token));
         }
+    }
+
+    /// What is handed out as requests leave is what is kept, and sums up to the same.
+    #[test]
+    fn handing_records_out_changes_nothing(config in configs(), trace in traces(), stop_ns in 0u64..400_000) {
+        let config = ServingConfig { until: Time::from_ns(stop_ns), ..config };
+        let objective = Objective { metric: Metric::Ttft, quantile: 0.9, limit_ns: 50_000.0 };
+        let window = Window { from: Time::from_ns(9_000), until: Time::from_ns(150_000) };
+        let workload = Workload::Trace(trace);
+        let kept = run(&config, &workload);
+        let (mut tally, mut left) = (Tally::new(window, &[objective]), 0);
+        let mut log = |number: u64, record: &Record| {
+            assert_eq!(kept.records[number as usize], *record);
+            left += 1;
+            tally.add(record);
+        };
+        let totals = simulate_into(&config, &step(), &workload, 9, 0, &mut log).unwrap();
+        prop_assert_eq!((left, totals.requests), (kept.records.len(), kept.records.len() as u64));
+        let summary = tally.summarize(&config, &totals.replicas, totals.stop, totals.end);
+        prop_assert_eq!(summary, kept.summarize(&config, window, &[objective]));
     }
 
     /// With C clients never more than C requests are there, and all are served.

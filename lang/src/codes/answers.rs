@@ -1,16 +1,32 @@
-//! Feasibility (E03xx), files (E05xx) and what is not planned yet (E0900).
+//! Feasibility and what a plan says of itself (E03xx, W03xx), files (E05xx) and what is not planned yet (E0900).
 
 use super::Entry;
 use crate::diagnostic::Code;
 
 /// No way to serve meets a limit on latency.
 pub const NO_CANDIDATE: Code = Code::error(310);
+/// A workload fits on no machine that is allowed.
+pub const FITS_NOWHERE: Code = Code::error(311);
+/// Its machines cannot be had in the ways allowed.
+pub const NOT_TO_BE_HAD: Code = Code::error(312);
+/// Limits cannot hold together.
+pub const LIMITS_CONFLICT: Code = Code::error(320);
+/// A training job cannot end in time.
+pub const TOO_LATE: Code = Code::error(330);
+/// A service level does not hold in simulation.
+pub const LEVEL_MISSED: Code = Code::error(340);
+/// A rule of a budget does not hold.
+pub const RULE_BROKEN: Code = Code::error(350);
+/// A wish of a budget does not hold.
+pub const WISH_UNMET: Code = Code::warning(351);
+/// A plan did not settle.
+pub const UNSETTLED: Code = Code::warning(360);
 /// A file that cannot be read.
 pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 3] = [
+pub(super) const ENTRIES: [Entry; 11] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -19,6 +35,62 @@ pub(super) const ENTRIES: [Entry; 3] = [
             allowing other hardware or more parallelism are the ways out.",
         wrong: Some("serve chat { slo ttft { p99 <= 1 ms } }"),
         right: Some("serve chat { slo ttft { p99 <= 500 ms } }"),
+    },
+    Entry {
+        code: FITS_NOWHERE,
+        title: "a workload that fits on no machine that is allowed",
+        explanation: "Every machine, precision and split that the plan allows was turned down before speed was asked: memory, heads that do not divide, a context that is too long, a precision that the chip lacks. The finding lists the reasons by number, each with its nearest miss. Allow other accelerators, a lower precision, or more parallelism.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: NOT_TO_BE_HAD,
+        title: "a machine that cannot be had in the ways allowed",
+        explanation: "There are ways to run the workload, but the machines they need are not sold at the sites and in the ways that `buy` and `site` allow, or nobody knows their price. An unknown price is never taken as free. Allow more ways to buy or more sites, or give prices with `use prices`.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: LIMITS_CONFLICT,
+        title: "limits that cannot hold together",
+        explanation: "No plan keeps all of the limits named. Without any one of them the others can be kept; for each the nearest value that makes the plan possible is given, with what the plan then costs.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: TOO_LATE,
+        title: "a training job that cannot end in time",
+        explanation: "No number of machines that was tried sees all tokens before `finish`. The finding names the nearest. A later `finish`, fewer `tokens`, faster accelerators or a lower precision are the ways out.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: LEVEL_MISSED,
+        title: "a service level that does not hold in simulation",
+        explanation: "The plan was simulated at the hour that strains its replicas most, and the percentile lies above its limit or too near to tell after the last replication. The planner lowers what it asks of a replica and solves again, a bounded number of times; this is what was left.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: RULE_BROKEN,
+        title: "a rule of a budget that does not hold",
+        explanation: "A `require` is false for the finished plan, or a number in it is unknown. Both sides are given.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: WISH_UNMET,
+        title: "a wish of a budget that does not hold",
+        explanation: "A `prefer` or `warn` is false for the finished plan. It changes nothing in the plan.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: UNSETTLED,
+        title: "a plan that did not settle",
+        explanation: "Solving and simulating were repeated a bounded number of times, and the last simulation still asked for a change. The finding says which service levels were missed.",
+        wrong: None,
+        right: None,
     },
     Entry {
         code: UNREADABLE_FILE,

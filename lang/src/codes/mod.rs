@@ -6,16 +6,26 @@
 
 mod answers;
 mod catalogs;
+mod checking;
+mod files;
 mod lexing;
 mod names;
 mod quantities;
 mod syntax;
 
-pub use answers::{NO_CANDIDATE, NOT_PLANNED, UNREADABLE_FILE};
+pub use answers::{
+    FITS_NOWHERE, LEVEL_MISSED, LIMITS_CONFLICT, NO_CANDIDATE, NOT_PLANNED, NOT_TO_BE_HAD, RULE_BROKEN,
+    TOO_LATE, UNREADABLE_FILE, UNSETTLED, WISH_UNMET,
+};
 pub use catalogs::{
     CATALOG_DUPLICATE, CATALOG_FACT_MISSING, CATALOG_FIELD, CATALOG_NAME, CATALOG_NOT_TOML, CATALOG_PRICE,
     CATALOG_SOURCE, CATALOG_VALUE,
 };
+pub use checking::{
+    BAD_ARGUMENT, CIRCLE, CONTRADICTION, MISPLACED, MISSING_BLOCK, NO_RESULT, NOT_A_CONDITION,
+    NOTHING_TO_SET, OUT_OF_RANGE, OUTSIDE_HORIZON, UNKNOWN_FUNCTION, UNUSED_NAME,
+};
+pub use files::{PATH_LEAVES_FOLDER, TRACE_COLUMNS, TRACE_EMPTY, TRACE_ORDER, TRACE_VALUE};
 pub use lexing::{
     BAD_CHARACTER, BAD_DATE, BAD_ESCAPE, BAD_NUMBER, BAD_TIME, BYTE_ORDER_MARK, FOREIGN_NAME, NOT_UTF8,
     OPEN_BRACKET, OPEN_STRING, STRAY_BRACKET, TOO_DEEP, TOO_LONG, TOO_MANY,
@@ -66,12 +76,14 @@ impl fmt::Display for Entry {
 
 /// Returns every entry, in the order of the codes within each group.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    let groups: [&'static [Entry]; 6] = [
+    let groups: [&'static [Entry]; 8] = [
         &lexing::ENTRIES,
         &syntax::ENTRIES,
         &quantities::ENTRIES,
         &names::ENTRIES,
+        &checking::ENTRIES,
         &answers::ENTRIES,
+        &files::ENTRIES,
         &catalogs::ENTRIES,
     ];
     groups.into_iter().flatten()

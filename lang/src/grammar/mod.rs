@@ -158,7 +158,7 @@ fn nothing(file: &FileId, diagnostic: Diagnostic) -> Parsed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ast::{ExprKind, SetOp};
+    use crate::ast::{Entry, Expr, ExprKind, Item, SetOp};
 
     fn assignment(text: &str) -> Result<Set, Vec<String>> {
         let set = parse_assignment(&FileId::new("--set"), text, Some(Currency::JPY));
@@ -179,5 +179,86 @@ mod tests {
         );
         assert_eq!(assignment("a = 1, b = 2"), Err(vec!["E0111: expected the end, found `,`".to_owned()]));
         assert!(assignment("").is_err());
+    }
+
+    /// Collects the text of every field of a body, inner ones after outer ones.
+    fn fields(items: &[Item], text: &str, out: &mut Vec<String>) {
+        for item in items {
+            match item {
+                Item::Field(field) => {
+                    out.push(text[field.span.range()].to_owned());
+                    assert_eq!(text[field.path.span.range()], field.path.dotted());
+                    assert_eq!(&text[field.op_span.range()], field.op.word());
+                    if let ExprKind::Record(inner) = &field.value.kind {
+                        let inner: Vec<Item> = inner.iter().cloned().map(Item::Field).collect();
+                        fields(&inner, text, out);
+                    }
+                }
+                Item::Block(block) => fields(&block.body, text, out),
+                Item::Clause(clause) => out.push(text[clause.span.range()].to_owned()),
+                Item::Set(set) => out.push(text[set.span.range()].to_owned()),
+            }
+        }
+    }
+
+    #[test]
+    fn every_node_knows_its_text() {
+        let text = "serve chat { model = m, slo ttft { p99 <= 500 ms }\n load = { peak = 40 req/s in 25 .. 80 @ 90% }\n}\n\
+                    budget b { require u: a.cost / 2 <= 0.60 USD/Mtok else \"no\" }\nscenario s { set a.b *= (1 + 2) }";
+        let parsed = parse(&FileId::new("x.plan"), text);
+        assert!(parsed.is_clean());
+        let items = parsed.file.entries.iter().map(|entry| match entry {
+            Entry::Item(item) => item.clone(),
+            other => panic!("no item: {other:?}"),
+        });
+        let mut found = Vec::new();
+        fields(&items.collect::<Vec<_>>(), text, &mut found);
+        let expected = [
+            "model = m",
+            "p99 <= 500 ms",
+            "load = { peak = 40 req/s in 25 .. 80 @ 90% }",
+            "peak = 40 req/s in 25 .. 80 @ 90%",
+            "require u: a.cost / 2 <= 0.60 USD/Mtok else \"no\"",
+            "set a.b *= (1 + 2)",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    /// Precedence as in the grammar: `or` binds least, then `and`, `not`, comparison, sum, product.
+    #[test]
+    fn operators_bind_as_the_grammar_says() {
+        let shape = |text: &str| {
+            let parsed = parse(&FileId::new("x.plan"), &format!("let a = {text}"));
+            assert!(parsed.is_clean(), "{text}");
+            match &parsed.file.entries[0] {
+                Entry::Let(binding) => shape_of(&binding.value),
+                other => panic!("no binding: {other:?}"),
+            }
+        };
+        assert_eq!(shape("a or b and not c <= d + e * -f"), "(a or (b and (not (c <= (d + (e * (-f)))))))");
+        assert_eq!(shape("a - b - c / d / e"), "(a - b - (c / d / e))");
+        assert_eq!(shape("a + b .. c * d"), "((a + b) .. (c * d))");
+        assert_eq!(shape("a in b .. c"), "(a in b .. c)");
+    }
+
+    fn shape_of(value: &Expr) -> String {
+        match &value.kind {
+            ExprKind::Path(path) => path.dotted(),
+            ExprKind::Not(inner) => format!("(not {})", shape_of(inner)),
+            ExprKind::Negative(inner) => format!("(-{})", shape_of(inner)),
+            ExprKind::Chain(first, links) => {
+                let links =
+                    links.iter().map(|link| format!(" {} {}", link.op.word(), shape_of(&link.operand)));
+                format!("({}{})", shape_of(first), links.collect::<String>())
+            }
+            ExprKind::Compare(left, op, _, right) => {
+                format!("({} {} {})", shape_of(left), op.word(), shape_of(right))
+            }
+            ExprKind::Range(low, high) => format!("({} .. {})", shape_of(low), shape_of(high)),
+            ExprKind::Uncertain(all) => {
+                format!("({} in {} .. {})", shape_of(&all.mid), shape_of(&all.low), shape_of(&all.high))
+            }
+            other => format!("{other:?}"),
+        }
     }
 }

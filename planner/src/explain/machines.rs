@@ -38,7 +38,8 @@ pub(super) fn bought(blueprint: &Blueprint, pool: &Pool) -> Section {
     Section { title: format!("How {} at {} is bought", pool.shape, pool.site), sentences, facts: Vec::new() }
 }
 
-fn nodes(count: u32) -> String {
+/// Returns a count of nodes as one says it.
+pub(super) fn nodes(count: u32) -> String {
     if count == 1 { "1 node".to_owned() } else { format!("{} nodes", figure::count(u64::from(count))) }
 }
 

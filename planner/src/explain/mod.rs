@@ -190,7 +190,7 @@ fn solved(blueprint: &Blueprint) -> String {
     let turns = solver.rounds.len();
     let settled = if solver.settled { "and settled" } else { "and did not settle" };
     format!(
-        "Over {} columns, {bound}; it was simulated and solved again {turns} times {settled}.",
+        "Over {} columns, {bound}; {turns} rounds of solving and simulating were made {settled}.",
         solver.columns
     )
 }

@@ -1,6 +1,6 @@
 //! Why a workload runs as it does: what a replica achieves, what bounds it, what was seen.
 
-use super::memory;
+use super::{machines, memory};
 use capstan_types::blueprint::{Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus};
 use capstan_types::explanation::Section;
 use capstan_types::figure;
@@ -73,7 +73,7 @@ fn seen(verdict: &Verdict) -> String {
         VerdictStatus::Undecided => "can neither be said to meet nor to miss",
     };
     let per_mille = verdict.per_mille;
-    let percentile = if per_mille % 10 == 0 { per_mille / 10 } else { per_mille };
+    let percentile = if per_mille.is_multiple_of(10) { per_mille / 10 } else { per_mille };
     format!(
         "Simulated over {} requests, {} p{percentile} is {} (95 %: {} to {}), which {word} {}.",
         figure::count(verdict.requests),
@@ -113,9 +113,9 @@ pub(super) fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<Section>
         figure::short(run.hours)
     ));
     sentences.push(format!(
-        "{} failures are expected; {} spare nodes stand ready and {} are saved every {}.",
+        "{} failures are expected, {} kept ready for them; {} are saved every {}.",
         figure::short(run.failures),
-        run.spare_nodes,
+        machines::nodes(run.spare_nodes),
         figure::data(run.checkpoint),
         figure::span(run.checkpoint_interval)
     ));

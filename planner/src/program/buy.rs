@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::master::{self, Case, Goal, NoDraft, Whole};
+use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::Bound;
 use super::purchase::{Bought, Menu, Need};
@@ -25,7 +25,9 @@ pub(super) struct Plan {
     /// Whole numbers, by variable.
     pub nodes: Vec<f64>,
     pub cost: f64,
-    /// Whether no cheaper purchase exists for these columns.
+    /// No purchase for these columns costs less; 0 where only the cost is known.
+    pub bound: f64,
+    /// Whether no cheaper purchase exists for these columns, up to the gap asked for.
     pub is_exact: bool,
 }
 
@@ -33,6 +35,8 @@ pub(super) struct Plan {
 pub(super) struct Buyer<'a> {
     prepared: &'a Prepared<'a>,
     case: &'a Case,
+    /// By variable.
+    costs: Vec<f64>,
     /// By pool, offers, and those of them that some workloads may not use.
     menus: RefCell<BTreeMap<(usize, u32, u32), Rc<Menu>>>,
 }
@@ -52,23 +56,21 @@ struct PoolNeed {
 impl<'a> Buyer<'a> {
     /// Prepares to buy under the limits of `case`.
     pub fn new(prepared: &'a Prepared<'a>, case: &'a Case) -> Self {
-        Buyer { prepared, case, menus: RefCell::default() }
+        let costs = prepared.vars.iter().map(|var| var.discounted).collect();
+        Buyer::at(prepared, case, costs)
+    }
+
+    /// Prepares to price pools alone at other costs by variable.
+    pub fn at(prepared: &'a Prepared<'a>, case: &'a Case, costs: Vec<f64>) -> Self {
+        Buyer { prepared, case, costs, menus: RefCell::default() }
     }
 
     /// Returns the cheapest purchase for the columns. `stops` bounds each integer program; `None` forbids them.
     pub fn buy(&self, columns: &[usize], stops: Option<Stops>) -> Result<Plan, NoDraft> {
-        let mut nodes = vec![0.0; self.prepared.vars.len()];
-        let mut joint = vec![false; self.prepared.problem.pools.len()];
-        for (pool, is_joint) in joint.iter_mut().enumerate() {
-            let need = self.need(pool, columns);
-            let menu = self.menu(pool, &need);
-            let bought = menu.buy(&need.need).ok_or(NoDraft::Infeasible)?;
-            *is_joint = !need.is_nested || !menu.is_exact;
-            bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
-        }
+        let (mut nodes, mut joint) = self.buy_apart(columns)?;
         let mut case = self.case.fixed(columns);
         case.limits.iter_mut().for_each(|limit| *limit = None);
-        let mut is_exact = true;
+        let (mut is_exact, mut is_apart) = (true, true);
         let mut must_solve = joint.contains(&true);
         loop {
             for index in self.broken_limits(&nodes) {
@@ -80,10 +82,17 @@ impl<'a> Buyer<'a> {
                 break;
             }
             self.join(&mut joint, &case);
-            is_exact &= self.buy_jointly(&case, &joint, stops.ok_or(NoDraft::OutOfNodes)?, &mut nodes)?;
-            must_solve = false;
+            let together = self.that_run(&joint, columns);
+            let draft = self.solve_jointly(&case, &together, true, stops.ok_or(NoDraft::OutOfNodes)?)?;
+            is_exact &= draft.found.is_within_gap;
+            self.take(&draft, &together, &mut nodes);
+            nodes.iter_mut().for_each(|count| *count = count.round());
+            (must_solve, is_apart) = (false, false);
         }
-        Ok(Plan { columns: columns.to_vec(), cost: self.prepared.cost(&nodes), nodes, is_exact })
+        let cost = self.prepared.cost(&nodes);
+        // Programs that merge equal hours may miss a cheaper purchase, so they bound nothing.
+        let bound = if is_apart { cost } else { 0.0 };
+        Ok(Plan { columns: columns.to_vec(), cost, bound, nodes, is_exact })
     }
 
     /// Returns a lower bound of what these (workload, column) pairs cost on `pool`, limits aside; infinite if
@@ -100,25 +109,74 @@ impl<'a> Buyer<'a> {
     /// Whether [`Buyer::cost_alone`] is a lower bound for every choice of columns of the case: no pool has
     /// commitments that overlap.
     pub fn is_bound_alone(&self) -> bool {
-        let menu = |pool| Menu::new(self.prepared, self.case, (pool, u32::MAX, 0));
+        let menu = |pool| Menu::new(self.prepared, self.case, &self.costs, (pool, u32::MAX, 0));
         (0..self.prepared.problem.pools.len()).all(|pool| menu(pool).is_exact)
     }
 
-    fn buy_jointly(
+    /// Returns what a unit of each row of each limit is worth in the relaxed purchase for the columns, in which
+    /// nodes may be parts; empty for limits that do not bind.
+    pub fn prices(&self, columns: &[usize], stops: Stops) -> Result<Vec<Vec<f64>>, NoDraft> {
+        let mut nodes = self.buy_apart(columns)?.0;
+        let mut joint = vec![false; self.prepared.problem.pools.len()];
+        let mut case = self.case.fixed(columns);
+        case.limits.iter_mut().for_each(|limit| *limit = None);
+        let mut prices = vec![Vec::new(); self.prepared.limits.len()];
+        loop {
+            let broken = self.broken_limits(&nodes);
+            if broken.iter().all(|&index| case.limits[index].is_some()) {
+                return Ok(prices);
+            }
+            broken.into_iter().for_each(|index| case.limits[index] = self.case.limits[index]);
+            self.join(&mut joint, &case);
+            let together = self.that_run(&joint, columns);
+            let draft = self.solve_jointly(&case, &together, false, stops)?;
+            self.take(&draft, &together, &mut nodes);
+            prices = draft.prices;
+        }
+    }
+
+    /// Buys every pool as if alone; also returns which of them the closed form does not know.
+    fn buy_apart(&self, columns: &[usize]) -> Result<(Vec<f64>, Vec<bool>), NoDraft> {
+        let mut nodes = vec![0.0; self.prepared.vars.len()];
+        let mut joint = vec![false; self.prepared.problem.pools.len()];
+        for (pool, is_joint) in joint.iter_mut().enumerate() {
+            let need = self.need(pool, columns);
+            let menu = self.menu(pool, &need);
+            let bought = menu.buy(&need.need).ok_or(NoDraft::Infeasible)?;
+            *is_joint = !need.is_nested || !menu.is_exact;
+            bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
+        }
+        Ok((nodes, joint))
+    }
+
+    /// Of the pools, those on which something runs: nothing is bought where nothing runs, though a limit on a
+    /// share could be kept by it.
+    fn that_run(&self, pools: &[bool], columns: &[usize]) -> Vec<bool> {
+        let mut runs = vec![false; pools.len()];
+        for (w, &c) in columns.iter().enumerate() {
+            let pool = self.prepared.problem.workloads[w].columns[c].pool;
+            runs[pool] = pools[pool];
+        }
+        runs
+    }
+
+    fn solve_jointly(
         &self,
         case: &Case,
-        joint: &[bool],
+        pools: &[bool],
+        whole: bool,
         stops: Stops,
-        nodes: &mut [f64],
-    ) -> Result<bool, NoDraft> {
-        let whole = Whole { columns: true, nodes: true };
-        let draft = master::solve(self.prepared, case, (whole, Goal::Cost, stops), Some(joint))?;
+    ) -> Result<Draft, NoDraft> {
+        let whole = Whole { columns: whole, nodes: whole };
+        master::solve(self.prepared, case, (whole, Goal::Cost, stops), Some(pools))
+    }
+
+    fn take(&self, draft: &Draft, pools: &[bool], nodes: &mut [f64]) {
         for (index, var) in self.prepared.vars.iter().enumerate() {
-            if joint[var.offer.pool] {
-                nodes[index] = draft.nodes[index].round();
+            if pools[var.offer.pool] {
+                nodes[index] = draft.nodes[index];
             }
         }
-        Ok(draft.found.is_within_gap)
     }
 
     /// Adds the pools of limits in force to the joint ones.
@@ -185,7 +243,7 @@ impl<'a> Buyer<'a> {
     fn menu(&self, pool: usize, need: &PoolNeed) -> Rc<Menu> {
         let mut menus = self.menus.borrow_mut();
         let key = (pool, need.mask, need.restricted);
-        let new = || Rc::new(Menu::new(self.prepared, self.case, key));
+        let new = || Rc::new(Menu::new(self.prepared, self.case, &self.costs, key));
         Rc::clone(menus.entry(key).or_insert_with(new))
     }
 }

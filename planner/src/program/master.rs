@@ -4,9 +4,9 @@
 //! problems), the integer program (small ones), the purchase of coupled pools (columns fixed), and the
 //! smallest value of a limit (ways out). It does not know in which order these are asked.
 
-use super::prepared::{LoweredLimit, Prepared};
+use super::prepared::{LoweredLimit, Prepared, When};
 use super::problem::Bound;
-use super::solver::{Answer, Found, Program, Stops, Var};
+use super::solver::{Answer, Found, Program, Row, Stops, Var};
 
 /// HiGHS' tolerance on whole numbers (`mip_feasibility_tolerance`): shares closer than this are equal.
 const SHARE_NOISE: f64 = 1e-6;
@@ -67,6 +67,8 @@ pub(super) struct Draft {
     pub shares: Vec<Vec<f64>>,
     /// Nodes by variable.
     pub nodes: Vec<f64>,
+    /// What one unit of each row of each limit is worth in a relaxation; empty for limits not in force.
+    pub prices: Vec<Vec<f64>>,
     pub found: Found,
 }
 
@@ -107,9 +109,15 @@ struct Builder<'a> {
     columns: Vec<Vec<Var>>,
     nodes: Vec<Option<Var>>,
     need: Option<Var>,
+    /// The first point of the same period with the same loads, by point; itself if hours are kept apart.
+    twins: Vec<usize>,
+    /// Rows of each limit in the program, with what they were divided by.
+    limit_rows: Vec<Vec<(Row, f64)>>,
 }
 
-/// Solves the case. With `pools`, only these exist: they must hold all of each limit that touches them.
+/// Solves the case. With `pools`, only these exist, and hours in which all that runs there needs the same are
+/// bought alike, unless the answer must be exact: a limit on a share may want to split equal hours. Relaxations
+/// lose nothing by that, since the mean of the hours is as good.
 pub(super) fn solve(
     prepared: &Prepared,
     case: &Case,
@@ -118,22 +126,27 @@ pub(super) fn solve(
 ) -> Result<Draft, NoDraft> {
     let inside = |pool: usize| pools.is_none_or(|pools| pools[pool]);
     let mut builder = Builder::new(prepared, case, goal, whole);
+    if pools.is_some() && (stops.rel_gap > 0.0 || !whole.nodes) {
+        builder.merge_hours();
+    }
     builder.add_nodes(whole.nodes, &inside);
     builder.choose_one_column();
     (0..prepared.problem.pools.len()).filter(|pool| inside(*pool)).for_each(|pool| builder.cover(pool));
     for (index, limit) in prepared.limits.iter().enumerate() {
-        if pools.is_none() || limit.pools.iter().any(|pool| inside(*pool)) {
-            builder.limit(index, limit);
-        }
+        builder.limit(index, limit);
     }
     if let Goal::Fewest { cost_at_most } = goal {
         builder.prefer_fewest(cost_at_most);
     }
-    let Builder { program, columns, nodes, .. } = builder;
+    let Builder { program, columns, nodes, limit_rows, .. } = builder;
     match program.solve(stops) {
         Answer::Found(found) => Ok(Draft {
             shares: columns.iter().map(|w| w.iter().map(|var| found.value(*var)).collect()).collect(),
             nodes: nodes.iter().map(|var| var.map_or(0.0, |var| found.value(var))).collect(),
+            prices: limit_rows
+                .iter()
+                .map(|rows| rows.iter().map(|&(row, scale)| found.price(row) / scale).collect())
+                .collect(),
             found,
         }),
         Answer::Infeasible => Err(NoDraft::Infeasible),
@@ -153,7 +166,20 @@ impl<'a> Builder<'a> {
             _ => None,
         };
         let nodes = vec![None; prepared.vars.len()];
-        Builder { prepared, case, goal, program, columns, nodes, need }
+        let twins = (0..prepared.n_points()).collect();
+        let limit_rows = vec![Vec::new(); prepared.limits.len()];
+        Builder { prepared, case, goal, program, columns, nodes, need, twins, limit_rows }
+    }
+
+    fn merge_hours(&mut self) {
+        let (n_slots, loads) = (self.prepared.n_slots, &self.prepared.loads);
+        let running =
+            || self.case.columns.iter().zip(loads).flat_map(|(cs, loads)| cs.iter().map(|&c| &loads[c]));
+        for point in 0..self.twins.len() {
+            let first = point - point % n_slots;
+            let same = |other: &usize| running().all(|load| load[*other] == load[point]);
+            self.twins[point] = (first..point).find(same).unwrap_or(point);
+        }
     }
 
     fn add_nodes(&mut self, whole: bool, inside: &dyn Fn(usize) -> bool) {
@@ -174,8 +200,21 @@ impl<'a> Builder<'a> {
                 Goal::Ratio { .. } => ratio[index],
                 Goal::Need { .. } | Goal::Fewest { .. } => 0.0,
             };
-            self.nodes[index] = Some(self.program.add(cost, most as f64, whole));
+            self.nodes[index] = match self.twin(index).and_then(|twin| self.nodes[twin]) {
+                Some(same) => {
+                    self.program.raise_cost(same, cost);
+                    Some(same)
+                }
+                None => Some(self.program.add(cost, most as f64, whole)),
+            };
         }
+    }
+
+    /// Returns the variable of the same offer in an earlier hour that is bought alike.
+    fn twin(&self, var: usize) -> Option<usize> {
+        let When::Hour { period, slot } = self.prepared.vars[var].when else { return None };
+        let twin = self.twins[period * self.prepared.n_slots + slot] % self.prepared.n_slots;
+        (twin < slot).then(|| var - (slot - twin))
     }
 
     /// Σ_c column(w, c) = 1 for each workload w.
@@ -193,6 +232,9 @@ impl<'a> Builder<'a> {
         for mask in unions(columns.iter().map(|c| c.mask)) {
             let served: Vec<&Placed> = columns.iter().filter(|c| c.mask & !mask == 0).collect();
             for point in 0..self.prepared.n_points() {
+                if self.twins[point] != point {
+                    continue;
+                }
                 self.cover_point(pool, mask, &served, point);
             }
         }
@@ -256,10 +298,11 @@ impl<'a> Builder<'a> {
             terms.iter_mut().for_each(|(_, c)| *c /= scale);
             terms.extend(needed.map(|need| (need, -1.0 / scale)));
             let constant = if needed.is_some() || base.is_some() { 0.0 } else { value } - row.constant;
-            match limit.bound {
+            let row = match limit.bound {
                 Bound::AtMost(_) => self.program.at_most(&terms, constant / scale),
                 Bound::AtLeast(_) => self.program.at_least(&terms, constant / scale),
-            }
+            };
+            self.limit_rows[index].push((row, scale));
         }
     }
 

@@ -19,6 +19,7 @@
 //! whole, and its cost is the sum of its lines. The program knows no names, no currencies and no catalog, and
 //! does not know whether a rate holds: that is what simulation is for. Only `solver` names the solver.
 
+mod bounds;
 mod buy;
 mod flaws;
 mod master;

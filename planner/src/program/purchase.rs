@@ -85,7 +85,13 @@ pub(super) struct Menu {
 impl Menu {
     /// Collects what `pool` offers under `mask`, of which some workloads may not use those in `restricted`.
     /// Node limits of offers are those of the case, which may have dropped or moved them.
-    pub fn new(prepared: &Prepared, case: &Case, (pool, mask, restricted): (usize, u32, u32)) -> Self {
+    /// `costs` are by variable: discounted money, or that and what limits charge.
+    pub fn new(
+        prepared: &Prepared,
+        case: &Case,
+        costs: &[f64],
+        (pool, mask, restricted): (usize, u32, u32),
+    ) -> Self {
         let limit_of = |of: OfferRef| prepared.limits.iter().position(|limit| limit.id == LimitId::Offer(of));
         let shape = &prepared.problem.pools[pool];
         let limits: Vec<Option<f64>> = (0..shape.offers.len())
@@ -100,7 +106,7 @@ impl Menu {
             is_exact: true,
         };
         for &var in prepared.pool_vars[pool].iter().filter(|&&var| prepared.offer_bit(var) & mask != 0) {
-            let cost = prepared.vars[var].discounted;
+            let cost = costs[var];
             match prepared.vars[var].when {
                 When::Periods { from, until } => menu.commitments.push(Commitment { var, cost, from, until }),
                 When::Hour { period, slot } => {

@@ -1,6 +1,7 @@
 //! How a plan is found and how good it is proven to be.
 //!
-//! Three ways, by size. *Enumeration*: all choices of columns, cheapest bound first, each bought exactly.
+//! Three ways, by size. *Enumeration*: all choices of columns, cheapest bound first, each bought exactly; bounds
+//! know what the limits are worth.
 //! *Integer*: everything at once, to gap 0. *Columns*: a program with whole columns and continuous nodes,
 //! then the true purchase, then a local search over columns against true costs; its bound is that program's.
 //! Measured on the reference instance of the tests: rounding the relaxation and searching comes within 1 % of
@@ -10,6 +11,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bounds::Priced;
 use super::buy::{Buyer, Plan};
 use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
 use super::prepared::Prepared;
@@ -22,6 +24,8 @@ const TIE: f64 = 1e-9;
 const MAX_CHOICES: usize = 20_000;
 /// The most integer programs that one enumeration may solve for coupled purchases.
 const MAX_JOINT_PURCHASES: usize = 40;
+/// Coupled purchases after which an enumeration of a large problem ends once the gap asked for is reached.
+const FEW_JOINT_PURCHASES: usize = 6;
 /// The same for one local search: its moves are ordered by costs without limits, so late ones rarely help.
 const MAX_JOINT_MOVES: usize = 12;
 /// Rounds of local search; each must improve, so few are needed.
@@ -77,9 +81,40 @@ pub(super) fn without_column(
     if search.n_choices().is_some() || search.n_integers() <= options.integer_up_to {
         return self::search(prepared, &other, options).ok().map(|proven| (proven.plan, false));
     }
-    let start = Plan { columns: columns.to_vec(), nodes: Vec::new(), cost: f64::INFINITY, is_exact: false };
+    let start = Plan {
+        columns: columns.to_vec(),
+        nodes: Vec::new(),
+        cost: f64::INFINITY,
+        bound: 0.0,
+        is_exact: false,
+    };
     let replaced = search.replace(start, w, &mut MAX_JOINT_MOVES.clone());
     replaced.cost.is_finite().then_some((replaced, true))
+}
+
+/// A choice of columns that is not bought yet.
+struct Open {
+    /// What it costs at least.
+    bound: f64,
+    columns: Vec<usize>,
+    /// Whether the limits that it breaks have raised its bound.
+    is_priced: bool,
+}
+
+/// Lowest bound last; of equal ones the first columns.
+fn sort(open: &mut [Open]) {
+    open.sort_by(|a, b| b.bound.total_cmp(&a.bound).then_with(|| b.columns.cmp(&a.columns)));
+}
+
+/// Costs by pool and what runs there.
+type Known = BTreeMap<(usize, Vec<(usize, usize)>), f64>;
+
+/// What an enumeration found so far.
+struct Enumeration {
+    best: Option<Plan>,
+    /// What the choices that were bought cost at least.
+    bound: f64,
+    n_programs: usize,
 }
 
 struct Search<'a> {
@@ -99,6 +134,21 @@ impl Search<'_> {
         Stops { rel_gap: 1e-4, max_nodes: self.options.max_nodes.min(500) }
     }
 
+    /// For coupled purchases of an enumeration.
+    fn closely(&self) -> Stops {
+        let gap = self.options.rel_gap / 10.0;
+        if self.is_small() {
+            self.exactly()
+        } else {
+            Stops { rel_gap: gap, max_nodes: self.options.max_nodes }
+        }
+    }
+
+    /// Whether everything is to be solved exactly.
+    fn is_small(&self) -> bool {
+        self.n_integers() <= self.options.integer_up_to
+    }
+
     fn n_integers(&self) -> usize {
         let columns: usize = self.case.columns.iter().map(Vec::len).sum();
         let bought = |var: &&super::prepared::NodeVar| self.prepared.peak_nodes[var.offer.pool] > 0;
@@ -111,49 +161,102 @@ impl Search<'_> {
         sizes.try_fold(1_usize, |n, size| n.checked_mul(size).filter(|n| *n <= MAX_CHOICES))
     }
 
-    /// All choices in order of what they cost without limits; `None` if there are too many, or too many of
-    /// them need an integer program.
+    /// Choices in order of their bounds, each bought exactly; `None` if there are too many, or too many of them
+    /// need an integer program.
+    ///
+    /// Bounds start at what a choice costs without limits. Where a choice breaks limits, what they are worth in its
+    /// relaxed purchase raises the bounds of all others before anything is bought.
     fn enumerate(&self) -> Option<Result<Proven, NoDraft>> {
         let n_choices = self.n_choices()?;
         if !self.buyer.is_bound_alone() {
             return None;
         }
-        let mut choices = self.choices(n_choices);
-        choices.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
-        let mut best: Option<Plan> = None;
-        let mut n_programs = 0;
-        for (bound, columns) in choices {
-            if best.as_ref().is_some_and(|best| bound > best.cost + TIE * best.cost.abs()) {
+        let mut open = self.choices(n_choices);
+        let mut found = Enumeration { best: None, bound: f64::INFINITY, n_programs: 0 };
+        while let Some(choice) = open.last() {
+            if self.is_settled(&found, choice.bound) {
                 break;
             }
-            let mut bought = self.buyer.buy(&columns, None);
+            let mut bought = self.buyer.buy(&choice.columns, None);
             if bought == Err(NoDraft::OutOfNodes) {
-                n_programs += 1;
-                if n_programs > MAX_JOINT_PURCHASES {
-                    return None;
+                if !choice.is_priced {
+                    self.raise(&mut open);
+                    continue;
                 }
-                bought = self.buyer.buy(&columns, Some(self.exactly()));
+                found.n_programs += 1;
+                if found.n_programs > MAX_JOINT_PURCHASES {
+                    if !self.is_good(&found, choice.bound) {
+                        return None;
+                    }
+                    break;
+                }
+                bought = self.buyer.buy(&choice.columns, Some(self.closely()));
             }
             match bought {
                 Ok(plan) if !plan.is_exact => return None,
                 Ok(plan) => {
-                    if best.as_ref().is_none_or(|best| self.compare(&plan, best) == Ordering::Less) {
-                        best = Some(plan);
+                    if !self.is_small() {
+                        found.bound = found.bound.min(choice.bound.max(plan.bound));
+                    }
+                    if found.best.as_ref().is_none_or(|best| self.compare(&plan, best) == Ordering::Less) {
+                        found.best = Some(plan);
                     }
                 }
                 Err(NoDraft::Infeasible) => {}
                 Err(NoDraft::OutOfNodes) => return None,
                 Err(failed) => return Some(Err(failed)),
             }
+            open.pop();
         }
-        let Some(plan) = best else { return Some(Err(NoDraft::Infeasible)) };
-        let best_bound = plan.cost;
+        let Some(plan) = found.best else { return Some(Err(NoDraft::Infeasible)) };
+        let next = open.last().map_or(f64::INFINITY, |choice| choice.bound);
+        let best_bound = plan.cost.min(found.bound).min(next);
         Some(Ok(Proven { plan, method: Method::Enumerated, best_bound, mixing_bound: None, n_nodes: 0 }))
     }
 
-    /// Every choice of columns with its cost without limits, choices that no offer can serve left out.
-    fn choices(&self, n_choices: usize) -> Vec<(f64, Vec<usize>)> {
-        let mut known: BTreeMap<(usize, Vec<(usize, usize)>), f64> = BTreeMap::new();
+    /// Whether no choice that is left can be better, or, in large problems, none by more than the gap asked for.
+    fn is_settled(&self, found: &Enumeration, next: f64) -> bool {
+        let Some(best) = &found.best else { return false };
+        if next > best.cost + TIE * best.cost.abs() {
+            return true;
+        }
+        !self.is_small()
+            && found.n_programs >= FEW_JOINT_PURCHASES
+            && best.cost - next.min(found.bound) <= self.options.rel_gap * best.cost
+    }
+
+    fn is_good(&self, found: &Enumeration, next: f64) -> bool {
+        let is_good = |best: &Plan| best.cost - next.min(found.bound) <= self.options.good_gap * best.cost;
+        found.best.as_ref().is_some_and(is_good)
+    }
+
+    /// Raises the bounds of all choices by the prices of limits for the last one, and sorts them again. A choice
+    /// that cannot keep the limits even in parts of nodes is dropped.
+    fn raise(&self, open: &mut Vec<Open>) {
+        let Some(last) = open.last_mut() else { return };
+        last.is_priced = true;
+        match self.buyer.prices(&last.columns, self.exactly()) {
+            Err(NoDraft::Infeasible) => {
+                open.pop();
+            }
+            Err(_) => {}
+            Ok(prices) => {
+                let priced = Priced::new(self.prepared, self.case, &prices);
+                let mut known = Known::new();
+                for choice in open.iter_mut() {
+                    let cost = |pool, pairs: &[_]| priced.cost_alone(pool, pairs);
+                    let cost = self.sum_over_pools(&choice.columns, &mut known, &cost);
+                    choice.bound = choice.bound.max(cost - priced.allowance());
+                }
+                sort(open);
+            }
+        }
+    }
+
+    /// Every choice of columns with its cost without limits, choices that no offer can serve left out; the best
+    /// is last.
+    fn choices(&self, n_choices: usize) -> Vec<Open> {
+        let mut known = Known::new();
         let mut choices = Vec::new();
         for mut index in 0..n_choices {
             let mut columns = vec![0; self.case.columns.len()];
@@ -161,15 +264,24 @@ impl Search<'_> {
                 columns[w] = allowed[index % allowed.len()];
                 index /= allowed.len();
             }
-            let cost = self.by_pool(&columns).into_iter().map(|(pool, pairs)| {
-                *known.entry((pool, pairs)).or_insert_with_key(|(p, pairs)| self.buyer.cost_alone(*p, pairs))
-            });
-            let cost: f64 = cost.sum();
-            if cost.is_finite() {
-                choices.push((cost, columns));
+            let cost = |pool, pairs: &[_]| self.buyer.cost_alone(pool, pairs);
+            let bound = self.sum_over_pools(&columns, &mut known, &cost);
+            if bound.is_finite() {
+                choices.push(Open { bound, columns, is_priced: false });
             }
         }
+        sort(&mut choices);
         choices
+    }
+
+    fn sum_over_pools(
+        &self,
+        columns: &[usize],
+        known: &mut Known,
+        cost: &dyn Fn(usize, &[(usize, usize)]) -> f64,
+    ) -> f64 {
+        let by_pool = self.by_pool(columns).into_iter();
+        by_pool.map(|key| *known.entry(key).or_insert_with_key(|(pool, pairs)| cost(*pool, pairs))).sum()
     }
 
     fn pool_of(&self, w: usize, c: usize) -> usize {

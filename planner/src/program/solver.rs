@@ -4,7 +4,8 @@
 //! drops options on the way. This module does not know what the variables mean.
 
 use good_lp::{
-    Expression, ProblemVariables, SolverModel, Variable, VariableDefinition, constraint, variable,
+    Expression, IntoAffineExpression, ProblemVariables, SolverModel, Variable, VariableDefinition,
+    constraint, variable,
 };
 use highs::{HighsModelStatus, HighsSolutionStatus, Model, SolvedModel};
 
@@ -21,6 +22,10 @@ pub(super) struct Stops {
 /// A variable of a [`Program`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Var(usize);
+
+/// An inequality of a [`Program`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row(usize);
 
 /// A program being built; everything is minimised.
 pub(super) struct Program {
@@ -46,6 +51,8 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) struct Found {
     values: Vec<f64>,
+    /// By row; of integer programs they mean nothing.
+    duals: Vec<f64>,
     pub objective: f64,
     /// Nothing is cheaper than this.
     pub bound: f64,
@@ -58,6 +65,11 @@ impl Found {
     /// Returns the value of a variable.
     pub fn value(&self, var: Var) -> f64 {
         self.values[var.0]
+    }
+
+    /// Returns what the objective rises by per unit that a row is tightened; never negative.
+    pub fn price(&self, row: Row) -> f64 {
+        self.duals.get(row.0).map_or(0.0, |dual| dual.abs())
     }
 }
 
@@ -94,15 +106,17 @@ impl Program {
     }
 
     /// Demands Σ coefficient · variable ≤ `most`.
-    pub fn at_most(&mut self, terms: &[(Var, f64)], most: f64) {
+    pub fn at_most(&mut self, terms: &[(Var, f64)], most: f64) -> Row {
         let row = self.sum(terms);
         self.rows.push(constraint::leq(row, most));
+        Row(self.rows.len() - 1)
     }
 
     /// Demands Σ coefficient · variable ≥ `least`.
-    pub fn at_least(&mut self, terms: &[(Var, f64)], least: f64) {
+    pub fn at_least(&mut self, terms: &[(Var, f64)], least: f64) -> Row {
         let row = self.sum(terms);
         self.rows.push(constraint::geq(row, least));
+        Row(self.rows.len() - 1)
     }
 
     /// Demands Σ coefficient · variable = `value`.
@@ -145,14 +159,15 @@ impl Program {
     /// HiGHS calls a program without variables an error; its rows are 0 against a number.
     fn solve_empty(self) -> Answer {
         let holds = self.rows.iter().all(|row| {
-            let constant = row.expression().eval_with(&std::collections::HashMap::<Variable, f64>::new());
+            let constant = row.expression().constant();
             if row.is_equality() { constant == 0.0 } else { constant <= 0.0 }
         });
         if !holds {
             return Answer::Infeasible;
         }
         let (objective, bound) = (0.0, 0.0);
-        Answer::Found(Found { values: Vec::new(), objective, bound, is_within_gap: true, n_nodes: 0 })
+        let (values, duals) = (Vec::new(), Vec::new());
+        Answer::Found(Found { values, duals, objective, bound, is_within_gap: true, n_nodes: 0 })
     }
 }
 
@@ -185,8 +200,10 @@ fn read(solved: &SolvedModel, has_integers: bool) -> Answer {
         bound = solved.double_info_value(c"mip_dual_bound").unwrap_or(f64::NEG_INFINITY).min(objective);
         n_nodes = solved.int_info_value(c"mip_node_count").map_or(0, |n| u64::try_from(n).unwrap_or(0));
     }
+    let solution = solved.get_solution();
     Answer::Found(Found {
-        values: solved.get_solution().columns().to_vec(),
+        values: solution.columns().to_vec(),
+        duals: solution.dual_rows().to_vec(),
         objective,
         bound,
         is_within_gap: status == HighsModelStatus::Optimal,
@@ -231,5 +248,16 @@ mod tests {
         program.at_least(&[(x, 2.0)], 7.0);
         let Answer::Found(found) = program.solve(EXACT) else { panic!("feasible") };
         assert!((found.value(x) - 3.5).abs() < 1e-9 && found.bound == found.objective);
+    }
+
+    #[test]
+    fn the_price_of_a_row_is_what_one_unit_of_it_costs_whichever_its_side() {
+        let mut program = Program::new();
+        let (x, y) = (program.add(2.0, 10.0, false), program.add(5.0, 10.0, false));
+        let need = program.at_least(&[(x, 1.0), (y, 1.0)], 7.0);
+        let most = program.at_most(&[(x, 1.0)], 4.0);
+        let Answer::Found(found) = program.solve(EXACT) else { panic!("feasible") };
+        assert!((found.price(need) - 5.0).abs() < 1e-9, "one more is a y");
+        assert!((found.price(most) - 3.0).abs() < 1e-9, "one x more saves a y");
     }
 }

@@ -156,7 +156,7 @@ fn uncounted(blueprint: &Blueprint) -> Cell {
 
 /// Returns the percentile as people write it: `p99`, `p99.9`.
 pub(super) fn percentile(per_mille: u32) -> String {
-    if per_mille % 10 == 0 {
+    if per_mille.is_multiple_of(10) {
         format!("p{}", per_mille / 10)
     } else {
         format!("p{}.{}", per_mille / 10, per_mille % 10)
@@ -193,13 +193,12 @@ pub(super) fn levels(blueprint: &Blueprint) -> Vec<Block> {
             Some(limit) => (format!("≤ {}", limit.value), run.end <= limit.value),
             None => ("–".to_owned(), true),
         };
-        let verdict =
-            if held { Cell::toned("holds (estimated)", Tone::Good) } else { Cell::toned("LATE", Tone::Bad) };
+        let verdict = if held { Cell::toned("holds", Tone::Good) } else { Cell::toned("LATE", Tone::Bad) };
         vec![
             run.workload.as_str().into(),
             "finish".into(),
             run.end.to_string().into(),
-            "–".into(),
+            "estimated".into(),
             limit.into(),
             verdict,
         ]

@@ -1,12 +1,13 @@
 //! When do requests come? Open loops that do not care how they are served, a closed loop that does, and traces.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::lengths::Lengths;
 use super::rate::{Rate, Walk};
 use super::request::Request;
 use crate::engine::Time;
-use crate::random::Streams;
+use crate::random::{Stream, Streams};
 
 /// Where requests come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,40 +62,76 @@ pub const MAX_REQUESTS: u64 = 1 << 28;
 impl Workload {
     /// Returns the requests of one replication, by arrival; those of a closed loop carry the arrival `ZERO`.
     pub fn requests(&self, seed: u64, replication: u32) -> Vec<Request> {
+        Source::new(self, seed, replication).collect()
+    }
+}
+
+/// The requests of one replication, drawn when they are asked for.
+#[derive(Debug)]
+enum Source<'a> {
+    Open { open: &'a OpenLoop, gaps: Stream, tokens: Stream, walk: Walk<'a>, left: u64 },
+    Closed { closed: &'a ClosedLoop, tokens: Stream, left: u64 },
+    Trace { rows: Cow<'a, [Request]>, next: usize },
+}
+
+impl Source<'_> {
+    fn new(workload: &Workload, seed: u64, replication: u32) -> Source<'_> {
         let streams = Streams::new(seed);
         let stream = |kind, name| streams.stream(&format!("{kind}/{name}/rep{replication}"));
-        match self {
-            Workload::Open(open) => {
-                let (mut gaps, mut tokens) = (stream("arrivals", &open.name), stream("lengths", &open.name));
-                let mut walk = Walk::new(&open.rate);
-                let mut requests = Vec::new();
-                while (requests.len() as u64) < open.max_requests.min(MAX_REQUESTS) {
-                    let gap = gap(open.burstiness, &mut gaps);
-                    let Some(arrival) = walk.advance(gap).filter(|&at| at < open.until) else { break };
-                    let (prompt, output) = open.lengths.sample(&mut tokens, open.max_tokens);
-                    requests.push(Request { arrival, prompt, output });
-                }
-                requests
-            }
-            Workload::Closed(closed) => {
-                let mut tokens = stream("lengths", &closed.name);
-                let mut draw = || closed.lengths.sample(&mut tokens, closed.max_tokens);
-                (0..closed.max_requests.min(MAX_REQUESTS))
-                    .map(|_| draw())
-                    .map(|(prompt, output)| Request { arrival: Time::ZERO, prompt, output })
-                    .collect()
-            }
+        match workload {
+            Workload::Open(open) => Source::Open {
+                open,
+                gaps: stream("arrivals", &open.name),
+                tokens: stream("lengths", &open.name),
+                walk: Walk::new(&open.rate),
+                left: open.max_requests.min(MAX_REQUESTS),
+            },
+            Workload::Closed(closed) => Source::Closed {
+                closed,
+                tokens: stream("lengths", &closed.name),
+                left: closed.max_requests.min(MAX_REQUESTS),
+            },
             Workload::Trace(rows) => {
-                let mut requests = rows.clone();
-                requests.sort_unstable();
-                requests
+                let mut rows = Cow::Borrowed(rows.as_slice());
+                if !rows.is_sorted() {
+                    rows.to_mut().sort_unstable();
+                }
+                Source::Trace { rows, next: 0 }
+            }
+        }
+    }
+}
+
+impl Iterator for Source<'_> {
+    type Item = Request;
+
+    fn next(&mut self) -> Option<Request> {
+        match self {
+            Source::Open { open, gaps, tokens, walk, left } => {
+                *left = left.checked_sub(1)?;
+                let arrival = walk.advance(gap(open.burstiness, gaps)).filter(|&at| at < open.until);
+                let Some(arrival) = arrival else {
+                    *left = 0;
+                    return None;
+                };
+                let (prompt, output) = open.lengths.sample(tokens, open.max_tokens);
+                Some(Request { arrival, prompt, output })
+            }
+            Source::Closed { closed, tokens, left } => {
+                *left = left.checked_sub(1)?;
+                let (prompt, output) = closed.lengths.sample(tokens, closed.max_tokens);
+                Some(Request { arrival: Time::ZERO, prompt, output })
+            }
+            Source::Trace { rows, next } => {
+                *next += 1;
+                rows.get(*next - 1).copied()
             }
         }
     }
 }
 
 /// Draws a gap of mean 1 with this coefficient of variation.
-fn gap(burstiness: f64, stream: &mut crate::random::Stream) -> f64 {
+fn gap(burstiness: f64, stream: &mut Stream) -> f64 {
     if burstiness == 1.0 {
         stream.exponential()
     } else if burstiness > 0.0 {
@@ -107,9 +144,9 @@ fn gap(burstiness: f64, stream: &mut crate::random::Stream) -> f64 {
 
 /// The requests of a run, and which comes next.
 #[derive(Debug)]
-pub(crate) struct Arrivals {
-    requests: Vec<Request>,
-    next: usize,
+pub(crate) struct Arrivals<'a> {
+    source: Source<'a>,
+    next: Option<Request>,
     closed: Option<Clients>,
 }
 
@@ -120,27 +157,22 @@ struct Clients {
     due: VecDeque<Time>,
 }
 
-impl Arrivals {
-    pub fn new(workload: &Workload, seed: u64, replication: u32) -> Arrivals {
-        let requests = workload.requests(seed, replication);
+impl Arrivals<'_> {
+    pub fn new(workload: &Workload, seed: u64, replication: u32) -> Arrivals<'_> {
+        let mut source = Source::new(workload, seed, replication);
         let closed = match workload {
             Workload::Closed(closed) => {
-                let n_first = requests.len().min(closed.clients as usize);
-                let due = (0..n_first).map(|_| Time::ZERO).collect();
-                Some(Clients { think_ns: closed.think_ns, due })
+                let n_first = closed.max_requests.min(u64::from(closed.clients)) as usize;
+                Some(Clients { think_ns: closed.think_ns, due: vec![Time::ZERO; n_first].into() })
             }
             _ => None,
         };
-        Arrivals { requests, next: 0, closed }
-    }
-
-    pub fn len(&self) -> usize {
-        self.requests.len()
+        Arrivals { next: source.next(), source, closed }
     }
 
     /// Returns when the next request comes.
     pub fn next_time(&self) -> Option<Time> {
-        let request = self.requests.get(self.next)?;
+        let request = self.next.as_ref()?;
         match &self.closed {
             Some(clients) => clients.due.front().copied(),
             None => Some(request.arrival),
@@ -150,8 +182,8 @@ impl Arrivals {
     /// Takes the next request.
     pub fn take(&mut self) -> Option<Request> {
         let arrival = self.next_time()?;
-        let request = Request { arrival, ..self.requests[self.next] };
-        self.next += 1;
+        let request = Request { arrival, ..self.next? };
+        self.next = self.source.next();
         if let Some(clients) = &mut self.closed {
             clients.due.pop_front();
         }

@@ -4,9 +4,6 @@
 //! A request that began to decode in round j with p tokens has p + (r − j) tokens in round r. It needs a block whenever
 //! that is 1 more than a multiple of the block size, so always in rounds of the same residue; those are counted.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::request::{Job, NOT_DECODING};
 
 /// The decoding requests of one replica.
@@ -17,21 +14,22 @@ pub(crate) struct Decodes {
     round: u64,
     /// By residue of the round modulo the block size: how many requests need a block in such rounds.
     needing_block: Vec<u32>,
-    /// (round after which it is complete, request); entries of preempted requests stay until their round and are stale.
-    finishing: BinaryHeap<Reverse<(u64, u32)>>,
-    /// The round of the first entry of `finishing`, kept here because it is asked after every step.
+    /// (round after which it is complete, request), the next to end last: taking it touches one place in memory, where a
+    /// heap touches one for each of its levels.
+    finishing: Vec<(u64, u32)>,
+    /// The round of the last entry of `finishing`, kept here because it is asked after every step.
     next_finish: u64,
 }
 
 impl Decodes {
-    pub fn new(block_tokens: u32) -> Decodes {
+    pub fn new(block_tokens: u32, n_common: usize) -> Decodes {
         let needing_block = vec![0; block_tokens as usize];
         Decodes {
             n: 0,
             kv: 0,
             round: 0,
             needing_block,
-            finishing: BinaryHeap::new(),
+            finishing: Vec::with_capacity(n_common),
             next_finish: NOT_DECODING,
         }
     }
@@ -54,7 +52,7 @@ impl Decodes {
         self.needing_block[self.residue(self.round + ahead)]
     }
 
-    /// Returns after how many rounds a request may be complete.
+    /// Returns after how many rounds the first request is complete.
     pub fn rounds_to_finish(&self) -> u64 {
         self.next_finish.saturating_sub(self.round)
     }
@@ -67,24 +65,32 @@ impl Decodes {
     pub fn join(&mut self, id: u32, job: &mut Job) {
         job.processed += 1;
         job.joined = self.round;
-        job.finish = self.round + u64::from(job.record.output - job.generated);
         self.n += 1;
         self.kv += u64::from(job.processed);
         let residue = self.block_residue(job);
         self.needing_block[residue] += 1;
-        self.finishing.push(Reverse((job.finish, id)));
-        self.next_finish = self.next_finish.min(job.finish);
+        let entry = (job.finish(), id);
+        let place = self.finishing.partition_point(|&other| other > entry);
+        self.finishing.insert(place, entry);
+        self.next_finish = self.next_finish.min(job.finish());
     }
 
-    /// Removes a request, complete or preempted, and settles its counts.
-    pub fn leave(&mut self, job: &mut Job) {
+    /// Removes a request before it is complete, and settles its counts.
+    pub fn evict(&mut self, id: u32, job: &mut Job) {
+        let entry = (job.finish(), id);
+        self.finishing.remove(self.finishing.partition_point(|&other| other > entry));
+        self.next_finish = self.finishing.last().map_or(NOT_DECODING, |next| next.0);
+        self.leave(job);
+    }
+
+    fn leave(&mut self, job: &mut Job) {
         let residue = self.block_residue(job);
         self.needing_block[residue] -= 1;
         job.generated = job.generated_at(self.round);
         job.processed = job.processed_at(self.round);
         self.n -= 1;
         self.kv -= u64::from(job.processed);
-        (job.joined, job.finish) = (NOT_DECODING, NOT_DECODING);
+        job.joined = NOT_DECODING;
     }
 
     /// Ends so many rounds: every decoding request has as many more tokens.
@@ -93,16 +99,15 @@ impl Decodes {
         self.kv += rounds * u64::from(self.n);
     }
 
-    /// Returns a request that is complete, if any is left; it has still to [`leave`](Decodes::leave).
-    pub fn next_complete(&mut self, jobs: &[Job]) -> Option<u32> {
-        while self.next_finish <= self.round {
-            let Reverse((finish, id)) = self.finishing.pop()?;
-            self.next_finish = self.finishing.peek().map_or(NOT_DECODING, |first| first.0.0);
-            if jobs[id as usize].finish == finish {
-                return Some(id);
-            }
+    /// Removes and returns a request that is complete, if any is left, and settles its counts.
+    pub fn next_complete(&mut self, jobs: &mut [Job]) -> Option<u32> {
+        if self.next_finish > self.round {
+            return None;
         }
-        None
+        let (_, id) = self.finishing.pop()?;
+        self.next_finish = self.finishing.last().map_or(NOT_DECODING, |next| next.0);
+        self.leave(&mut jobs[id as usize]);
+        Some(id)
     }
 
     fn residue(&self, round: u64) -> usize {

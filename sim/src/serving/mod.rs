@@ -44,6 +44,7 @@ mod scheduler;
 mod stats;
 mod step;
 mod student;
+mod tally;
 
 pub use arrivals::{ClosedLoop, MAX_REQUESTS, OpenLoop, Workload};
 pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
@@ -57,7 +58,8 @@ pub use replicate::{
 };
 pub use request::{Outcome, Record, Reject, Request};
 pub use router::Router;
-pub use run::{RunResult, Stop, simulate};
+pub use run::{RunResult, RunTotals, Stop, simulate, simulate_into};
 pub use scheduler::{Admission, Scheduler};
 pub use stats::{Attained, Distribution, Metric, Objective, Summary, Window};
 pub use step::{Batch, StepTable, StepTime};
+pub use tally::Tally;

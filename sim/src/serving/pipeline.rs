@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::kv::{Blocks, KvCache};
 use super::replica::{Server, Work};
-use super::request::{Job, Outcome};
+use super::request::Job;
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
 use crate::engine::{Fine, Time};
@@ -94,7 +94,7 @@ impl Pipeline {
         for id in skipped.into_iter().rev() {
             self.eligible.push_front(id);
         }
-        self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].record.arrival);
+        self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].arrival);
         while self.n_holding < self.max_sequences && flight.members.len() < self.max_per_step {
             let Some(&id) = self.waiting.front() else { break };
             let tokens = jobs[id as usize].to_prefill.min(left(flight));
@@ -111,7 +111,7 @@ impl Pipeline {
             let Some(&id) = self.waiting.front() else { break };
             let tokens = jobs[id as usize].to_prefill;
             longest = tokens.max(longest);
-            let alone = flight.members.is_empty() && jobs[id as usize].record.restarts > 0;
+            let alone = flight.members.is_empty() && jobs[id as usize].restarts > 0;
             let fits = (flight.members.len() as u64 + 1) * u64::from(longest) <= u64::from(padded) || alone;
             if !fits || !self.admit(id, jobs) {
                 break;
@@ -119,7 +119,7 @@ impl Pipeline {
             read_prompt(id, tokens, flight, jobs, now);
         }
         if flight.members.is_empty() {
-            self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].record.arrival);
+            self.eligible.make_contiguous().sort_by_key(|&id| jobs[id as usize].arrival);
             self.decode_in_order(flight, jobs);
         }
     }
@@ -166,7 +166,7 @@ impl Pipeline {
             job.to_prefill = job.processed;
         }
         job.processed = 0;
-        job.record.restarts += 1;
+        job.restarts += 1;
         self.work.discarded_tokens += u64::from(in_cache);
         self.work.preemptions += 1;
         self.n_holding -= 1;
@@ -199,13 +199,11 @@ impl Pipeline {
             if !was_prompt || job.processed == job.to_prefill {
                 job.processed += u32::from(was_prompt);
                 job.generated += 1;
-                job.record.first_token = job.record.first_token.min(now);
+                job.first_token = job.first_token.min(now);
             }
-            if job.generated == job.record.output {
+            if job.generated == job.output {
                 self.blocks.release(self.blocks.blocks_for(tokens_in_cache(job)));
                 self.n_holding -= 1;
-                job.record.completed = now;
-                job.record.outcome = Outcome::Completed;
                 done.push(id);
             } else {
                 self.eligible.push_back(id);

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::config::{ServingConfig, WHOLE_OUTPUT_PER_MILLE};
 use super::decodes::Decodes;
 use super::kv::Blocks;
-use super::request::{Job, Outcome};
+use super::request::Job;
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
 use crate::engine::{Fine, Time};
@@ -72,71 +72,88 @@ struct Chunk {
     tokens: u32,
 }
 
-/// A step of a leap.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    end: Fine,
-    blocks_used: u32,
-}
-
 /// Most steps of a leap: what a request that comes in between makes vain.
 pub(crate) const MAX_LEAP: usize = 32;
 
-/// A replica that runs one step at a time.
+/// Sequences, and prompts that wait or are read at once, which a replica commonly has at most.
+const COMMON_SEQUENCES: u32 = 64;
+const COMMON_CHUNKS: usize = 8;
+
+/// The steps that run: one, or a leap; none when idle. All but the first only decode.
+///
+/// What ends with all of them is summed up while they are added, so that their end looks at none of them.
 #[derive(Debug, Clone)]
+#[repr(C)]
+struct Running {
+    /// When the last of them ends, and when the step before them did.
+    end: Fine,
+    clock: Fine,
+    /// Σ over them of nanoseconds × blocks in use.
+    block_ns: u128,
+    n: u32,
+    /// Blocks in use during the first of them.
+    first_blocks_used: u32,
+}
+
+/// A replica that runs one step at a time.
+///
+/// A fleet's replicas do not fit a processor's cache, and each event is at another of them: what an event reads lies
+/// together, in this order, and what only a cut leap, a late request or the forming of a step needs comes after it.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub(crate) struct Replica {
+    steps: Running,
+    pub blocks: Blocks,
+    /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
+    promised: u64,
+    decodes: Decodes,
+    work: Work,
+    chunks: Vec<Chunk>,
     scheduler: Scheduler,
     max_sequences: u32,
     reserved_output_per_mille: u32,
     visibility_steps: u32,
-    /// Requests that the scheduler does not see yet: from which step on it will, and which.
-    unseen: VecDeque<(u64, u32)>,
     /// Requests not yet scheduled, or preempted, in the order in which they will be.
     pub waiting: VecDeque<u32>,
     /// Requests that hold blocks; the last is evicted first.
     pub running: Vec<u32>,
     /// The running request whose prompt is not read to its end.
     pub unfinished_prompt: Option<u32>,
-    pub blocks: Blocks,
-    /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
-    promised: u64,
+    /// Requests that the scheduler does not see yet: from which step on it will, and which.
+    unseen: VecDeque<(u64, u32)>,
     /// The step being formed or running.
     pub batch: Batch,
-    decodes: Decodes,
-    chunks: Vec<Chunk>,
     max_leap: usize,
-    /// The steps that run: one, or a leap; none when idle. All but the first only decode.
-    steps: Vec<Step>,
-    /// When the first of them began.
-    began: Time,
-    /// When the last step that ended did.
-    clock: Fine,
-    work: Work,
+    /// When each running step ends.
+    ends: [Fine; MAX_LEAP],
 }
 
 impl Replica {
     /// Returns an idle replica that leaps over at most `max_leap` steps; 1 is single steps.
     pub fn new(config: &ServingConfig, max_leap: usize) -> Replica {
         let ServingConfig { scheduler, max_sequences, kv, .. } = *config;
+        let steps =
+            Running { end: Fine::default(), clock: Fine::default(), block_ns: 0, n: 0, first_blocks_used: 0 };
+        // What commonly suffices is allocated at once: lists that grow one by one end up far from each other.
+        let n_common = max_sequences.min(COMMON_SEQUENCES) as usize;
         Replica {
+            steps,
+            blocks: Blocks::new(kv),
+            promised: 0,
+            decodes: Decodes::new(kv.block_tokens, n_common),
+            work: Work::default(),
+            chunks: Vec::with_capacity(COMMON_CHUNKS),
             scheduler,
             max_sequences,
             reserved_output_per_mille: config.reserved_output_per_mille,
             visibility_steps: config.visibility_steps,
-            unseen: VecDeque::new(),
-            waiting: VecDeque::new(),
-            running: Vec::with_capacity(max_sequences.min(1 << 16) as usize),
+            waiting: VecDeque::with_capacity(COMMON_CHUNKS),
+            running: Vec::with_capacity(n_common),
             unfinished_prompt: None,
-            blocks: Blocks::new(kv),
-            promised: 0,
+            unseen: VecDeque::new(),
             batch: Batch::default(),
-            decodes: Decodes::new(kv.block_tokens),
-            chunks: Vec::new(),
-            max_leap,
-            steps: Vec::with_capacity(max_leap),
-            began: Time::ZERO,
-            clock: Fine::default(),
-            work: Work::default(),
+            max_leap: max_leap.min(MAX_LEAP),
+            ends: [Fine::default(); MAX_LEAP],
         }
     }
 
@@ -161,9 +178,9 @@ impl Replica {
         if self.reserved_output_per_mille == 0 {
             return 0;
         }
-        let reserved = u64::from(job.record.output) * u64::from(self.reserved_output_per_mille);
+        let reserved = u64::from(job.output) * u64::from(self.reserved_output_per_mille);
         let output = reserved.div_ceil(u64::from(WHOLE_OUTPUT_PER_MILLE)) as u32;
-        u64::from(self.blocks.blocks_for(job.to_prefill.max(job.record.prompt + output)))
+        u64::from(self.blocks.blocks_for(job.to_prefill.max(job.prompt + output)))
     }
 
     /// Lets the scheduler see what it may see in the step that it forms next.
@@ -225,7 +242,7 @@ impl Replica {
         let job = &mut jobs[id as usize];
         self.blocks.release(self.held(job));
         if job.is_decoding() {
-            self.decodes.leave(job);
+            self.decodes.evict(id, job);
             job.to_prefill = job.processed;
             job.processed -= 1;
         } else {
@@ -234,7 +251,7 @@ impl Replica {
         self.work.discarded_tokens += u64::from(job.processed);
         self.work.preemptions += 1;
         job.processed = 0;
-        job.record.restarts += 1;
+        job.restarts += 1;
         self.waiting.push_front(id);
         Some(id)
     }
@@ -266,17 +283,16 @@ impl Replica {
     }
 
     /// Makes a request running; the latest to arrive is evicted first.
-    pub fn insert_by_arrival(&mut self, id: u32) {
-        let place = self.running.partition_point(|&other| other < id);
+    pub fn insert_by_arrival(&mut self, id: u32, jobs: &[Job]) {
+        let number = jobs[id as usize].number;
+        let place = self.running.partition_point(|&other| jobs[other as usize].number < number);
         self.running.insert(place, id);
     }
 
-    fn complete(&mut self, id: u32, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
-        self.promised -= self.promise(&jobs[id as usize]);
-        let job = &mut jobs[id as usize];
-        self.blocks.release(self.blocks.blocks_for(job.record.prompt + job.record.output - 1));
-        job.record.completed = now;
-        job.record.outcome = Outcome::Completed;
+    fn complete(&mut self, id: u32, jobs: &[Job], done: &mut Vec<u32>) {
+        let job = &jobs[id as usize];
+        self.promised -= self.promise(job);
+        self.blocks.release(self.blocks.blocks_for(job.prompt + job.output - 1));
         let place =
             self.running.iter().position(|&other| other == id).expect("only running requests complete");
         self.running.remove(place);
@@ -286,9 +302,9 @@ impl Replica {
     fn end_prompt(&mut self, id: u32, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) {
         let job = &mut jobs[id as usize];
         job.generated += 1;
-        job.record.first_token = job.record.first_token.min(now);
-        if job.generated == job.record.output {
-            self.complete(id, now, jobs, done);
+        job.first_token = job.first_token.min(now);
+        if job.generated == job.output {
+            self.complete(id, jobs, done);
         } else {
             self.decodes.join(id, job);
         }
@@ -313,63 +329,82 @@ impl Replica {
     }
 
     fn run_step(&mut self, ns: f64) {
-        let begin = self.steps.last().map_or(self.clock, |step| step.end);
-        self.steps.push(Step { end: begin.plus(Fine::from_ns_f64(ns)), blocks_used: self.blocks.used() });
+        let end = self.steps.end.plus(Fine::from_ns_f64(ns));
+        self.ends[self.steps.n as usize] = end;
+        self.steps.n += 1;
+        self.add_step(end, self.blocks.used());
     }
 
-    /// Gives up the steps of a leap that begin at `now` or later; says whether there were any.
-    fn cut(&mut self, now: Time) -> bool {
-        let kept = self.steps.partition_point(|step| step.end.floor() < now) + 1;
-        for ahead in kept..self.steps.len() {
+    fn add_step(&mut self, end: Fine, blocks_used: u32) {
+        let ns = end.floor().since(self.steps.end.floor());
+        self.steps.block_ns += u128::from(ns) * u128::from(blocks_used);
+        self.steps.end = end;
+    }
+
+    /// Gives up all running steps but the first `kept`, those that begin last.
+    fn cut(&mut self, kept: usize) {
+        let n = std::mem::replace(&mut self.steps.n, kept as u32) as usize;
+        for ahead in kept..n {
             self.blocks.release(self.decodes.blocks_needed_in(ahead as u64));
         }
-        let cut = kept < self.steps.len();
-        self.steps.truncate(kept);
-        cut
+        (self.steps.end, self.steps.block_ns) = (self.steps.clock, 0);
+        let mut blocks_used = self.steps.first_blocks_used;
+        for ahead in 0..kept {
+            blocks_used += if ahead > 0 { self.decodes.blocks_needed_in(ahead as u64) } else { 0 };
+            self.add_step(self.ends[ahead], blocks_used);
+        }
     }
 
-    /// Ends the first `n` running steps: counts what they did and lets the decodes advance.
-    fn end_steps(&mut self, n: usize) {
-        let batch = &self.batch;
-        for Step { end, blocks_used } in self.steps.drain(..n) {
-            let ns = end.floor().since(self.began);
-            self.began = end.floor();
-            self.clock = end;
-            self.work.busy_ns += ns;
-            self.work.kv_peak_blocks = self.work.kv_peak_blocks.max(blocks_used);
-            self.work.kv_block_ns += u128::from(ns) * u128::from(blocks_used);
-            self.work.sequence_ns += u128::from(ns) * u128::from(batch.sequences());
+    /// Ends the running steps: counts what they did and lets the decodes advance. Returns how many they were.
+    fn end_steps(&mut self) -> u64 {
+        let Running { end, clock, block_ns, n, .. } = self.steps;
+        if n == 0 {
+            return 0;
         }
-        let n = n as u64;
-        self.work.iterations += n;
-        self.work.leapt_iterations += n.saturating_sub(1);
-        self.work.prefill_tokens += n * u64::from(batch.prefill_tokens);
-        self.work.decode_tokens += n * u64::from(batch.decodes);
-        self.work.output_tokens += n * u64::from(batch.sampled());
+        let (batch, work, n) = (&self.batch, &mut self.work, u64::from(n));
+        let ns = end.floor().since(clock.floor());
+        work.busy_ns += ns;
+        // Within a leap blocks are only taken.
+        work.kv_peak_blocks = work.kv_peak_blocks.max(self.blocks.used());
+        work.kv_block_ns += block_ns;
+        work.sequence_ns += u128::from(ns) * u128::from(batch.sequences());
+        work.iterations += n;
+        work.leapt_iterations += n - 1;
+        work.prefill_tokens += n * u64::from(batch.prefill_tokens);
+        work.decode_tokens += n * u64::from(batch.decodes);
+        work.output_tokens += n * u64::from(batch.sampled());
         if batch.decodes > 0 {
             self.decodes.advance(n);
         }
+        self.steps = Running { end, clock: end, block_ns: 0, n: 0, first_blocks_used: 0 };
+        n
     }
 }
 
 impl Server for Replica {
     fn enqueue(&mut self, id: u32, now: Time) -> bool {
-        let cut = self.steps.len() > 1 && self.cut(now);
+        let mut cuts = false;
+        if self.steps.n > 1 {
+            // Those that have ended, or end now, and the one that runs.
+            let ended = self.ends[..self.steps.n as usize].partition_point(|end| end.floor() < now);
+            cuts = ended + 1 < self.steps.n as usize;
+            if cuts {
+                self.cut(ended + 1);
+            }
+        }
         if self.visibility_steps == 0 {
             self.waiting.push_back(id);
         } else {
-            let next_step = self.work.iterations + self.steps.len() as u64;
+            let next_step = self.work.iterations + u64::from(self.steps.n);
             self.unseen.push_back((next_step + u64::from(self.visibility_steps), id));
         }
-        cut
+        cuts
     }
 
     fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64 {
-        let n_steps = self.steps.len();
-        self.end_steps(n_steps);
+        let n_steps = self.end_steps();
         while let Some(id) = self.decodes.next_complete(jobs) {
-            self.decodes.leave(&mut jobs[id as usize]);
-            self.complete(id, now, jobs, done);
+            self.complete(id, jobs, done);
         }
         for index in 0..self.chunks.len() {
             let Chunk { id, tokens } = self.chunks[index];
@@ -380,17 +415,16 @@ impl Server for Replica {
             }
         }
         self.chunks.clear();
-        n_steps as u64
+        n_steps
     }
 
     fn settle(&mut self, now: Time) -> (u64, Time) {
-        let n = self.steps.partition_point(|step| step.end.floor() <= now);
-        self.end_steps(n);
-        (n as u64, self.clock.floor())
+        self.cut(self.ends[..self.steps.n as usize].partition_point(|end| end.floor() <= now));
+        (self.end_steps(), self.steps.clock.floor())
     }
 
     fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]) {
-        if !self.steps.is_empty() {
+        if self.steps.n > 0 {
             return;
         }
         self.batch = Batch::default();
@@ -404,18 +438,19 @@ impl Server for Replica {
         if self.batch.sequences() == 0 {
             return;
         }
-        self.began = now;
-        self.clock = self.clock.max(Fine::from(now));
+        self.steps.clock = self.steps.clock.max(Fine::from(now));
+        self.steps.end = self.steps.clock;
+        self.steps.first_blocks_used = self.blocks.used();
         self.run_step(step.nanoseconds(&self.batch));
         self.leap(step);
     }
 
     fn next_end(&self) -> Option<Time> {
-        self.steps.last().map(|step| step.end.floor())
+        (self.steps.n > 0).then(|| self.steps.end.floor())
     }
 
     fn may_start(&self) -> bool {
-        self.steps.is_empty()
+        self.steps.n == 0
     }
 
     fn n_waiting(&self) -> u32 {

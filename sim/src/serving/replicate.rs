@@ -8,10 +8,12 @@ use rayon::prelude::*;
 
 use super::arrivals::Workload;
 use super::config::{ConfigError, ServingConfig};
-use super::run::{Stop, simulate};
+use super::request::Record;
+use super::run::{Stop, simulate_into};
 use super::stats::{Distribution, Objective, Summary, Window};
 use super::step::StepTime;
 use super::student::two_sided_t;
+use super::tally::Tally;
 
 /// Replications in a batch.
 pub const BATCH: u32 = 8;
@@ -113,8 +115,12 @@ pub fn replicate<S: StepTime + ?Sized>(
         let replications = number * batch..(number + 1) * batch;
         let results: Result<Vec<Summary>, ConfigError> = replications
             .into_par_iter()
-            .map(|replication| simulate(config, step, workload, seed, replication))
-            .map(|result| Ok(result?.summarize(config, window, objectives)))
+            .map(|replication| {
+                let mut tally = Tally::new(window, objectives);
+                let mut log = |_, record: &Record| tally.add(record);
+                let totals = simulate_into(config, step, workload, seed, replication, &mut log)?;
+                Ok(tally.summarize(config, &totals.replicas, totals.stop, totals.end))
+            })
             .collect();
         runs.extend(results?);
         let last = number + 1 == max_batches;

@@ -78,45 +78,62 @@ impl Record {
     }
 }
 
-/// A request inside the simulator: its record, and how far it is.
+/// A request inside the simulator, and how far it is: one cache line, because a fleet holds more of them than a cache.
+///
+/// Invariant: from when it begins to decode until it leaves, `processed` and `generated` stand still; see `joined`.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 pub(crate) struct Job {
-    pub record: Record,
+    pub arrival: Time,
+    pub scheduled: Time,
+    pub first_token: Time,
+    /// The decode round at which it began to decode, `NOT_DECODING` else.
+    pub joined: u64,
+    pub prompt: u32,
+    pub output: u32,
+    pub replica: u32,
+    pub restarts: u32,
     /// Tokens to read before the next output token: the prompt, after a preemption also what was written before.
     pub to_prefill: u32,
     /// Tokens read so far; once decoding, the value at `joined` (prompt and output tokens so far).
     pub processed: u32,
     /// Output tokens so far; once decoding, the value at `joined`.
     pub generated: u32,
-    /// The decode round at which it began to decode, `NOT_DECODING` else.
-    pub joined: u64,
-    /// The decode round after which it is complete.
-    pub finish: u64,
+    /// How many requests arrived before it.
+    pub number: u32,
 }
 
 /// Marks a job that is not decoding.
 pub(crate) const NOT_DECODING: u64 = u64::MAX;
 
+const _: () = assert!(size_of::<Job>() == 64, "a job fills one cache line");
+
 impl Job {
-    /// Returns the job of a request that has just arrived.
-    pub fn new(request: Request) -> Job {
-        let record = Record {
+    /// Returns the job of a request that has just arrived at `replica`.
+    pub fn new(number: u32, request: Request, replica: u32) -> Job {
+        Job {
             arrival: request.arrival,
             scheduled: Time::NEVER,
             first_token: Time::NEVER,
-            completed: Time::NEVER,
+            joined: NOT_DECODING,
             prompt: request.prompt,
             output: request.output,
-            replica: 0,
+            replica,
             restarts: 0,
-            outcome: Outcome::InFlight,
-        };
-        let (to_prefill, joined, finish) = (request.prompt, NOT_DECODING, NOT_DECODING);
-        Job { record, to_prefill, processed: 0, generated: 0, joined, finish }
+            to_prefill: request.prompt,
+            processed: 0,
+            generated: 0,
+            number,
+        }
     }
 
     pub fn is_decoding(&self) -> bool {
         self.joined != NOT_DECODING
+    }
+
+    /// Returns the decode round after which a decoding request is complete.
+    pub fn finish(&self) -> u64 {
+        self.joined + u64::from(self.output - self.generated)
     }
 
     /// Returns prompt and output tokens so far, at the decode round `round`.
@@ -131,6 +148,57 @@ impl Job {
 
     /// Notes that it runs in a step which starts at `now`.
     pub fn schedule(&mut self, now: Time) {
-        self.record.scheduled = self.record.scheduled.min(now);
+        self.scheduled = self.scheduled.min(now);
+    }
+
+    /// Returns what is known of it; `completed` is `NEVER` where it did not end.
+    pub fn record(&self, completed: Time, outcome: Outcome) -> Record {
+        Record {
+            arrival: self.arrival,
+            scheduled: self.scheduled,
+            first_token: self.first_token,
+            completed,
+            prompt: self.prompt,
+            output: self.output,
+            replica: self.replica,
+            restarts: self.restarts,
+            outcome,
+        }
+    }
+}
+
+/// The requests that are here. A place is given to the next as soon as it is left, so memory does not grow with time.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    /// By place, which is how everyone else calls a request.
+    pub places: Vec<Job>,
+    unused: Vec<u32>,
+}
+
+/// In `number`: nobody is there.
+const NOBODY: u32 = u32::MAX;
+
+impl Jobs {
+    /// Gives a request a place.
+    pub fn enter(&mut self, job: Job) -> u32 {
+        if let Some(place) = self.unused.pop() {
+            self.places[place as usize] = job;
+            return place;
+        }
+        self.places.push(job);
+        u32::try_from(self.places.len() - 1).expect("MAX_REQUESTS is below 2³²")
+    }
+
+    /// Takes a request out of its place.
+    pub fn leave(&mut self, place: u32) {
+        self.places[place as usize].number = NOBODY;
+        self.unused.push(place);
+    }
+
+    /// Returns those who are here, by arrival.
+    pub fn by_arrival(&self) -> Vec<&Job> {
+        let mut jobs: Vec<&Job> = self.places.iter().filter(|job| job.number != NOBODY).collect();
+        jobs.sort_unstable_by_key(|job| job.number);
+        jobs
     }
 }

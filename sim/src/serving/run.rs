@@ -7,7 +7,7 @@ use super::arrivals::{Arrivals, Workload};
 use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
 use super::replica::{MAX_LEAP, Replica, Server, Work};
-use super::request::{Job, Outcome, Record};
+use super::request::{Job, Jobs, Outcome, Record};
 use super::router::Routing;
 use super::step::StepTime;
 use crate::engine::{Agenda, Time};
@@ -40,7 +40,26 @@ pub struct RunResult {
     pub outstanding_ns: u128,
 }
 
-/// Runs one replication to its end.
+/// What happened in one run, but for its requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunTotals {
+    /// Requests that arrived.
+    pub requests: u64,
+    /// Most requests that were neither complete nor rejected at one instant.
+    pub most_outstanding: u64,
+    /// What each replica did.
+    pub replicas: Vec<Work>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// When the last event was.
+    pub end: Time,
+    /// Arrivals and ends of steps.
+    pub events: u64,
+    /// Σ over time of nanoseconds × requests not yet complete: the left side of Little's law.
+    pub outstanding_ns: u128,
+}
+
+/// Runs one replication to its end and keeps every record.
 ///
 /// The same arguments give the same result on every machine. Panics only if the simulator itself is wrong.
 pub fn simulate<S: StepTime + ?Sized>(
@@ -50,14 +69,42 @@ pub fn simulate<S: StepTime + ?Sized>(
     seed: u64,
     replication: u32,
 ) -> Result<RunResult, ConfigError> {
+    let mut records: Vec<Option<Record>> = Vec::new();
+    let mut keep = |number: u64, record: &Record| {
+        let number = number as usize;
+        if records.len() <= number {
+            records.resize(number + 1, None);
+        }
+        let earlier = records[number].replace(*record);
+        assert_eq!(earlier, None, "request {number} left twice");
+    };
+    let totals = simulate_into(config, step, workload, seed, replication, &mut keep)?;
+    let RunTotals { replicas, stop, end, events, outstanding_ns, .. } = totals;
+    let records = records.into_iter().collect::<Option<Vec<Record>>>().expect("every request leaves");
+    Ok(RunResult { records, replicas, stop, end, events, outstanding_ns })
+}
+
+/// Runs one replication to its end and hands out each record when its request leaves, so that nothing is kept but what
+/// is in flight.
+///
+/// `log` gets how many requests arrived before it, and the record: in order of completion, those of one instant in no
+/// order that means anything; at the end what is still in flight, by arrival. Otherwise as [`simulate`].
+pub fn simulate_into<S: StepTime + ?Sized>(
+    config: &ServingConfig,
+    step: &S,
+    workload: &Workload,
+    seed: u64,
+    replication: u32,
+    log: &mut dyn FnMut(u64, &Record),
+) -> Result<RunTotals, ConfigError> {
     config.validate()?;
     let arrivals = Arrivals::new(workload, seed, replication);
     if config.n_stages == 1 {
-        let replica = Replica::new(config, MAX_LEAP);
-        Ok(Fleet::new(config, step, arrivals, replica).run())
+        let replica = || Replica::new(config, MAX_LEAP);
+        Ok(Fleet::new(config, step, arrivals, replica, log).run())
     } else {
-        let pipeline = Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
-        Ok(Fleet::new(config, step, arrivals, pipeline).run())
+        let pipeline = || Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
+        Ok(Fleet::new(config, step, arrivals, pipeline, log).run())
     }
 }
 
@@ -65,8 +112,11 @@ pub fn simulate<S: StepTime + ?Sized>(
 struct Fleet<'a, S: ?Sized, R> {
     config: &'a ServingConfig,
     step: &'a S,
-    arrivals: Arrivals,
-    jobs: Vec<Job>,
+    arrivals: Arrivals<'a>,
+    log: &'a mut dyn FnMut(u64, &Record),
+    jobs: Jobs,
+    n_arrived: u64,
+    tokens: Tokens,
     servers: Vec<R>,
     outstanding: Vec<u32>,
     agenda: Agenda,
@@ -74,6 +124,7 @@ struct Fleet<'a, S: ?Sized, R> {
     now: Time,
     events: u64,
     n_outstanding: u64,
+    most_outstanding: u64,
     outstanding_ns: u128,
     /// Replicas at which something may start at this instant.
     touched: Vec<u32>,
@@ -81,28 +132,38 @@ struct Fleet<'a, S: ?Sized, R> {
     done: Vec<u32>,
 }
 
-impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
-    fn new(config: &'a ServingConfig, step: &'a S, arrivals: Arrivals, server: R) -> Self {
+impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
+    fn new(
+        config: &'a ServingConfig,
+        step: &'a S,
+        arrivals: Arrivals<'a>,
+        server: impl Fn() -> R,
+        log: &'a mut dyn FnMut(u64, &Record),
+    ) -> Self {
         let n = config.n_replicas as usize;
         Fleet {
             config,
             step,
-            jobs: Vec::with_capacity(arrivals.len()),
             arrivals,
-            servers: vec![server; n],
+            log,
+            jobs: Jobs::default(),
+            n_arrived: 0,
+            tokens: Tokens::default(),
+            servers: (0..n).map(|_| server()).collect(),
             outstanding: vec![0; n],
             agenda: Agenda::new(n),
             routing: Routing::new(config.router, config.n_replicas),
             now: Time::ZERO,
             events: 0,
             n_outstanding: 0,
+            most_outstanding: 0,
             outstanding_ns: 0,
             touched: Vec::new(),
             done: Vec::new(),
         }
     }
 
-    fn run(mut self) -> RunResult {
+    fn run(mut self) -> RunTotals {
         let until = self.config.until.min(Time::LATEST);
         let stop = loop {
             let next = match (self.agenda.next_time(), self.arrivals.next_time()) {
@@ -129,10 +190,16 @@ impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
     fn end_steps(&mut self) {
         while self.agenda.next_time() == Some(self.now) {
             let Some((_, replica)) = self.agenda.pop() else { break };
-            self.events += self.servers[replica as usize].finish(self.now, &mut self.jobs, &mut self.done);
+            self.events +=
+                self.servers[replica as usize].finish(self.now, &mut self.jobs.places, &mut self.done);
             self.outstanding[replica as usize] -= self.done.len() as u32;
             self.n_outstanding -= self.done.len() as u64;
-            for _ in self.done.drain(..) {
+            for id in self.done.drain(..) {
+                let job = &self.jobs.places[id as usize];
+                let record = job.record(self.now, Outcome::Completed);
+                self.tokens.count_completed(&record);
+                (self.log)(u64::from(job.number), &record);
+                self.jobs.leave(id);
                 self.arrivals.answered(self.now);
             }
             self.touched.push(replica);
@@ -145,23 +212,24 @@ impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
         while self.arrivals.next_time() == Some(self.now) && self.events < self.config.max_events {
             let Some(request) = self.arrivals.take() else { break };
             self.events += 1;
-            let mut job = Job::new(request);
+            let number = u32::try_from(self.n_arrived).expect("MAX_REQUESTS is below 2³²");
+            self.n_arrived += 1;
             if let Some(reject) = self.config.rejects(&request) {
-                job.record.outcome = Outcome::Rejected(reject);
-                self.jobs.push(job);
+                let record = Job::new(number, request, 0).record(Time::NEVER, Outcome::Rejected(reject));
+                (self.log)(u64::from(number), &record);
+                self.tokens.n_left += 1;
                 self.arrivals.answered(self.now);
                 continue;
             }
             let replica = self.routing.pick();
-            job.record.replica = replica;
-            let id = u32::try_from(self.jobs.len()).expect("MAX_REQUESTS is below 2³²");
-            self.jobs.push(job);
+            let id = self.jobs.enter(Job::new(number, request, replica));
             let server = &mut self.servers[replica as usize];
             if server.enqueue(id, self.now) || server.may_start() {
                 self.touched.push(replica);
             }
             self.outstanding[replica as usize] += 1;
             self.n_outstanding += 1;
+            self.most_outstanding = self.most_outstanding.max(self.n_outstanding);
             self.observe(replica);
         }
     }
@@ -170,7 +238,7 @@ impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
         for index in 0..self.touched.len() {
             let replica = self.touched[index];
             let server = &mut self.servers[replica as usize];
-            server.start(self.now, self.step, &mut self.jobs);
+            server.start(self.now, self.step, &mut self.jobs.places);
             if let Some(end) = server.next_end() {
                 self.agenda.schedule(replica, end);
             }
@@ -185,7 +253,7 @@ impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
     }
 
     /// Checks that nothing was lost, and returns what happened.
-    fn conclude(mut self, stop: Stop) -> RunResult {
+    fn conclude(mut self, stop: Stop) -> RunTotals {
         let limit = if stop == Stop::Until { self.config.until.min(Time::LATEST) } else { self.now };
         for server in &mut self.servers {
             let (n_steps, end) = server.settle(limit);
@@ -194,13 +262,19 @@ impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
             self.now = self.now.max(end);
         }
         let work: Vec<Work> = self.servers.iter().map(Server::work).collect();
-        check_conservation(&self.jobs, &self.servers, &work);
+        for job in self.jobs.by_arrival() {
+            self.tokens.count_in_flight(self.servers[job.replica as usize].progress(job));
+            (self.log)(u64::from(job.number), &job.record(Time::NEVER, Outcome::InFlight));
+        }
+        assert_eq!(self.tokens.n_left, self.n_arrived, "requests were lost or served twice");
+        self.tokens.check(&work);
         if stop == Stop::Drained {
             assert_eq!(self.n_outstanding, 0, "requests are left, and nothing will ever happen");
             assert!(self.servers.iter().all(|server| server.blocks_used() == 0), "blocks are held by nobody");
         }
-        RunResult {
-            records: self.jobs.iter().map(|job| job.record).collect(),
+        RunTotals {
+            requests: self.n_arrived,
+            most_outstanding: self.most_outstanding,
             replicas: work,
             stop,
             end: self.now,
@@ -210,41 +284,51 @@ impl<'a, S: StepTime + ?Sized, R: Server + Clone> Fleet<'a, S, R> {
     }
 }
 
-/// Invariant: every token computed is in a completed request, in one in flight, or was discarded by a preemption; every
-/// token delivered was asked for; and each request's instants are in order.
-fn check_conservation<R: Server>(jobs: &[Job], servers: &[R], work: &[Work]) {
-    let (mut delivered, mut kept) = (0u64, 0u64);
-    for job in jobs {
-        let record = &job.record;
-        match record.outcome {
-            Outcome::Completed => {
-                let in_order = record.arrival <= record.scheduled
-                    && record.scheduled <= record.first_token
-                    && record.first_token <= record.completed
-                    && record.completed != Time::NEVER;
-                assert!(in_order, "a request ended before it began: {record:?}");
-                delivered += u64::from(record.output);
-                kept += u64::from(record.prompt) + u64::from(record.output) - 1;
-            }
-            Outcome::InFlight => {
-                assert_eq!(record.completed, Time::NEVER, "complete and in flight: {record:?}");
-                let (output, in_cache) = servers[record.replica as usize].progress(job);
-                delivered += output;
-                kept += in_cache;
-            }
-            Outcome::Rejected(_) => {
-                assert_eq!(record.scheduled, Time::NEVER, "rejected and scheduled: {record:?}")
-            }
-        }
+/// What requests took with them when they left, for the balance at the end.
+#[derive(Debug, Default)]
+struct Tokens {
+    n_left: u64,
+    delivered: u64,
+    kept: u64,
+}
+
+impl Tokens {
+    fn count_completed(&mut self, record: &Record) {
+        let in_order = record.arrival <= record.scheduled
+            && record.scheduled <= record.first_token
+            && record.first_token <= record.completed
+            && record.completed != Time::NEVER;
+        assert!(in_order, "a request ended before it began: {record:?}");
+        self.n_left += 1;
+        self.delivered += u64::from(record.output);
+        self.kept += u64::from(record.prompt) + u64::from(record.output) - 1;
     }
-    let total = |part: fn(&Work) -> u64| work.iter().map(part).sum::<u64>();
-    let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens);
-    assert_eq!(computed, kept + total(|w| w.discarded_tokens), "tokens were lost or made from nothing");
-    assert_eq!(total(|w| w.output_tokens), delivered, "output tokens were lost or made from nothing");
+
+    fn count_in_flight(&mut self, (output, in_cache): (u64, u64)) {
+        self.n_left += 1;
+        self.delivered += output;
+        self.kept += in_cache;
+    }
+
+    /// Invariant: every token computed is in a completed request, in one in flight, or was discarded by a preemption,
+    /// and every token delivered was asked for.
+    fn check(&self, work: &[Work]) {
+        let total = |part: fn(&Work) -> u64| work.iter().map(part).sum::<u64>();
+        let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens);
+        let expect = self.kept + total(|w| w.discarded_tokens);
+        assert_eq!(computed, expect, "tokens were lost or made from nothing");
+        assert_eq!(
+            total(|w| w.output_tokens),
+            self.delivered,
+            "output tokens were lost or made from nothing"
+        );
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -285,9 +369,23 @@ mod tests {
         }
     }
 
-    fn with_leaps(config: &ServingConfig, trace: &Workload, max_leap: usize) -> RunResult {
-        let replica = Replica::new(config, max_leap);
-        Fleet::new(config, &step(), Arrivals::new(trace, 1, 0), replica).run()
+    fn serve<R: Server>(
+        config: &ServingConfig,
+        trace: &Workload,
+        server: impl Fn() -> R,
+    ) -> (BTreeMap<u64, Record>, RunTotals) {
+        let mut records = BTreeMap::new();
+        let mut log = |number, record: &Record| assert!(records.insert(number, *record).is_none());
+        let totals = Fleet::new(config, &step(), Arrivals::new(trace, 1, 0), server, &mut log).run();
+        (records, totals)
+    }
+
+    fn with_leaps(
+        config: &ServingConfig,
+        trace: &Workload,
+        max_leap: usize,
+    ) -> (BTreeMap<u64, Record>, RunTotals) {
+        serve(config, trace, || Replica::new(config, max_leap))
     }
 
     proptest! {
@@ -299,7 +397,7 @@ mod tests {
             let stopped = ServingConfig { until: Time::from_ns(stop_ns), ..config };
             for config in [config, stopped] {
                 let mut leaping = with_leaps(&config, &trace, MAX_LEAP);
-                leaping.replicas.iter_mut().for_each(|work| work.leapt_iterations = 0);
+                leaping.1.replicas.iter_mut().for_each(|work| work.leapt_iterations = 0);
                 prop_assert_eq!(with_leaps(&config, &trace, 1), leaping);
             }
         }
@@ -310,12 +408,12 @@ mod tests {
             let config = ServingConfig { visibility_steps: 0, reserved_output_per_mille: 0, ..config };
             prop_assume!(ServingConfig { n_stages: 2, max_sequences: 2, ..config }.validate().is_ok());
             let replica = with_leaps(&config, &trace, MAX_LEAP);
-            let pipeline = Pipeline::new(config.scheduler, 1, config.max_sequences, config.kv);
-            let pipeline = Fleet::new(&config, &step(), Arrivals::new(&trace, 1, 0), pipeline).run();
-            prop_assert_eq!(&replica.records, &pipeline.records);
-            prop_assert_eq!(replica.outstanding_ns, pipeline.outstanding_ns);
+            let pipeline = || Pipeline::new(config.scheduler, 1, config.max_sequences, config.kv);
+            let pipeline = serve(&config, &trace, pipeline);
+            prop_assert_eq!(&replica.0, &pipeline.0);
+            prop_assert_eq!(replica.1.outstanding_ns, pipeline.1.outstanding_ns);
             let numbers = |work: &Work| (work.iterations, work.discarded_tokens, work.busy_ns, work.kv_peak_blocks);
-            for (replica, pipeline) in replica.replicas.iter().zip(&pipeline.replicas) {
+            for (replica, pipeline) in replica.1.replicas.iter().zip(&pipeline.1.replicas) {
                 prop_assert_eq!(numbers(replica), numbers(pipeline));
             }
         }

@@ -2,8 +2,9 @@
 
 use super::config::ServingConfig;
 use super::replica::Work;
-use super::request::{Outcome, Record};
+use super::request::Record;
 use super::run::{RunResult, Stop};
+use super::tally::Tally;
 use crate::engine::Time;
 
 /// What is measured of a request.
@@ -41,7 +42,7 @@ impl Window {
     /// Every request counts.
     pub const ALL: Window = Window { from: Time::ZERO, until: Time::NEVER };
 
-    fn holds(&self, record: &Record) -> bool {
+    pub(crate) fn holds(&self, record: &Record) -> bool {
         self.from <= record.arrival && record.arrival < self.until
     }
 }
@@ -156,82 +157,9 @@ pub struct Summary {
 impl RunResult {
     /// Sums the run up.
     pub fn summarize(&self, config: &ServingConfig, window: Window, objectives: &[Objective]) -> Summary {
-        let records: Vec<&Record> = self.records.iter().filter(|record| window.holds(record)).collect();
-        let count = |keep: fn(&Record) -> bool| records.iter().filter(|record| keep(record)).count() as u64;
-        let completed = count(|record| record.outcome == Outcome::Completed);
-        let end = if window.until == Time::NEVER { self.end } else { window.until };
-        let seconds = end.since(window.from) as f64 / 1e9;
-        let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
-        let sorted = [Metric::Ttft, Metric::Tpot, Metric::E2e].map(|metric| sorted_values(&records, metric));
-        let output =
-            records.iter().filter(|r| r.outcome == Outcome::Completed).map(|r| u64::from(r.output)).sum();
-        let good = records.iter().filter(|record| objectives.iter().all(|o| meets(record, o))).count() as u64;
-        let work = self.replicas.iter().fold(Work::default(), Work::plus);
-        let busy = work.busy_ns.max(1) as f64;
-        let run_ns = (self.end.ns() as f64).max(1.0) * self.replicas.len() as f64;
-        let blocks = f64::from(config.kv.blocks);
-        Summary {
-            stop: self.stop,
-            arrived: records.len() as u64,
-            completed,
-            rejected: count(|record| matches!(record.outcome, Outcome::Rejected(_))),
-            preempted: count(|record| record.restarts > 0),
-            attained: objectives.iter().map(|o| attained(&records, &sorted[o.metric as usize], o)).collect(),
-            ttft: Distribution::of_sorted(&sorted[0]),
-            tpot: Distribution::of_sorted(&sorted[1]),
-            e2e: Distribution::of_sorted(&sorted[2]),
-            seconds,
-            requests_per_second: per_second(completed),
-            output_tokens_per_second: per_second(output),
-            goodput_per_second: per_second(good),
-            iterations: work.iterations,
-            leapt_iterations: work.leapt_iterations,
-            prefill_tokens: work.prefill_tokens,
-            output_tokens: work.output_tokens,
-            discarded_tokens: work.discarded_tokens,
-            preemptions: work.preemptions,
-            utilisation: work.busy_ns as f64 / run_ns,
-            mean_batch: work.sequence_ns as f64 / busy,
-            kv_peak: f64::from(work.kv_peak_blocks) / blocks,
-            kv_mean: work.kv_block_ns as f64 / busy / blocks,
-        }
-    }
-}
-
-fn value(record: &Record, metric: Metric) -> Option<f64> {
-    match metric {
-        Metric::Ttft => record.ttft_ns().map(|ns| ns as f64),
-        Metric::Tpot => record.tpot_ns(),
-        Metric::E2e => record.e2e_ns().map(|ns| ns as f64),
-    }
-}
-
-/// Says whether the metric is defined for the request once it is complete.
-fn has(record: &Record, metric: Metric) -> bool {
-    metric != Metric::Tpot || record.output > 1 || record.outcome != Outcome::Completed
-}
-
-fn meets(record: &Record, objective: &Objective) -> bool {
-    match value(record, objective.metric) {
-        Some(ns) => ns <= objective.limit_ns,
-        None => !has(record, objective.metric),
-    }
-}
-
-fn sorted_values(records: &[&Record], metric: Metric) -> Vec<f64> {
-    let mut values: Vec<f64> = records.iter().filter_map(|record| value(record, metric)).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values
-}
-
-fn attained(records: &[&Record], sorted: &[f64], objective: &Objective) -> Attained {
-    let n = records.iter().filter(|record| has(record, objective.metric)).count();
-    let within = records.iter().filter(|record| meets(record, objective)).count();
-    let share = (!records.is_empty()).then(|| within as f64 / records.len() as f64);
-    Attained {
-        objective: *objective,
-        quantile_ns: (n > 0).then(|| quantile_of(sorted, n, objective.quantile)),
-        share,
+        let mut tally = Tally::new(window, objectives);
+        self.records.iter().for_each(|record| tally.add(record));
+        tally.summarize(config, &self.replicas, self.stop, self.end)
     }
 }
 
@@ -241,17 +169,19 @@ pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 /// Returns the quantile of `n` values of which the least are given and the others are infinite.
-fn quantile_of(sorted: &[f64], n: usize, share: f64) -> f64 {
+pub(crate) fn quantile_of(sorted: &[f64], n: usize, share: f64) -> f64 {
     let position = share.clamp(0.0, 1.0) * (n - 1) as f64;
     let below = position.floor();
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::INFINITY);
     let (low, part) = (at(below as usize), position - below);
-    if part == 0.0 { low } else { low + (at(below as usize + 1) - low) * part }
+    // Between two infinite values lies nothing else, though their difference is no number.
+    let exact = part == 0.0 || low == f64::INFINITY;
+    if exact { low } else { low + (at(below as usize + 1) - low) * part }
 }
 
 impl Work {
     /// Returns the sum; of peaks the larger.
-    fn plus(self, other: &Work) -> Work {
+    pub(crate) fn plus(self, other: &Work) -> Work {
         Work {
             iterations: self.iterations + other.iterations,
             leapt_iterations: self.leapt_iterations + other.leapt_iterations,
@@ -286,5 +216,6 @@ mod tests {
         assert_eq!(quantile_of(&[1.0, 2.0], 4, 0.5), f64::INFINITY);
         assert_eq!(quantile_of(&[1.0, 2.0, 3.0], 4, 2.0 / 3.0), 3.0);
         assert_eq!(quantile_of(&[], 1, 0.0), f64::INFINITY);
+        assert_eq!(quantile_of(&[1.0], 3, 0.9), f64::INFINITY);
     }
 }

@@ -128,7 +128,8 @@ impl Lines<'_> {
             let rows = if gemm.rows == Rows::Tokens { tokens } else { shape.sampled };
             let weights = gemm.count * gemm.n * gemm.k;
             math += 2.0 * rows * weights / curve.peak;
-            read += if rows > 0.0 { weights * curve.weight_bytes } else { 0.0 };
+            // Counts below one are means over steps of which only some read these weights.
+            read += weights * curve.weight_bytes * rows.min(1.0);
         }
         if let Some(grouped) = &self.operators.experts {
             let curve = &device.experts[&grouped.precision];

@@ -16,7 +16,7 @@ pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], n
         let job = &jobs[id as usize];
         let prompt = job.to_prefill;
         // What was written before a preemption can make a prompt longer than any step; it is then the only one.
-        let alone = replica.batch.prefills == 0 && job.record.restarts > 0;
+        let alone = replica.batch.prefills == 0 && job.restarts > 0;
         let blocks = replica.blocks.blocks_for(prompt);
         if (prompt > left && !alone) || !replica.admit(job, blocks, blocks) {
             break;

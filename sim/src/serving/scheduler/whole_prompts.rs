@@ -13,13 +13,13 @@ pub(super) fn form(padded_tokens: u32, replica: &mut Replica, jobs: &mut [Job], 
         longest = prompt.max(longest);
         let padded = (n_admitted + 1) * u64::from(longest);
         // What was written before a preemption can make a prompt longer than any step; it then runs alone.
-        let alone = n_admitted == 0 && job.record.restarts > 0;
+        let alone = n_admitted == 0 && job.restarts > 0;
         let blocks = replica.blocks.blocks_for(prompt);
         if (padded > u64::from(padded_tokens) && !alone) || !replica.admit(job, blocks, blocks) {
             break;
         }
         replica.waiting.pop_front();
-        replica.insert_by_arrival(id);
+        replica.insert_by_arrival(id, jobs);
         replica.read_prompt(id, prompt, jobs, now);
         n_admitted += 1;
     }

@@ -1,5 +1,9 @@
 //! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
 
+mod budget;
+
+pub use budget::*;
+
 use crate::hardware::Precision;
 use crate::model::Model;
 use crate::money::Currency;
@@ -399,126 +403,6 @@ pub struct Train {
     pub buy: Vec<Buy>,
     /// Sites it may run at; `None` is any.
     pub sites: Option<Vec<String>>,
-}
-
-/// What a rule does when it does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleKind {
-    /// The plan fails (exit 3).
-    Require,
-    /// It is said; the plan does not change.
-    Prefer,
-    /// It is warned of; the plan does not change.
-    Warn,
-}
-
-/// An operator of rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each variant is the operator that it names")]
-pub enum RuleOperator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    AtMost,
-    AtLeast,
-    Less,
-    Greater,
-    Equal,
-    NotEqual,
-    And,
-    Or,
-}
-
-/// What a rule may ask of the finished plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Cost over the horizon.
-    Cost,
-    /// Prompt and output tokens over the horizon.
-    Tokens,
-    /// Prompt tokens over the horizon.
-    PromptTokens,
-    /// Output tokens over the horizon.
-    OutputTokens,
-    /// Requests over the horizon.
-    Requests,
-    /// Most nodes at once.
-    Nodes,
-    /// Most accelerators at once.
-    Accelerators,
-    /// Highest facility power.
-    Power,
-}
-
-/// An expression over the finished plan, units checked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum RuleExpr {
-    /// A number in base units (seconds, bytes, watts, tokens, units of currency).
-    Number {
-        /// The number.
-        value: f64,
-    },
-    /// A metric of a workload, a site, or of the whole plan (`subject` empty).
-    Metric {
-        /// Name of a workload or site.
-        subject: String,
-        /// What of it.
-        metric: Metric,
-    },
-    /// Two expressions joined.
-    Binary {
-        /// How.
-        operator: RuleOperator,
-        /// Left side.
-        left: Box<RuleExpr>,
-        /// Right side.
-        right: Box<RuleExpr>,
-    },
-    /// The opposite.
-    Not {
-        /// Of this.
-        inner: Box<RuleExpr>,
-    },
-}
-
-/// A rule of a budget.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Rule {
-    /// What happens when it does not hold.
-    pub kind: RuleKind,
-    /// Its label.
-    pub label: Option<String>,
-    /// What must hold.
-    pub condition: RuleExpr,
-    /// The text as written.
-    pub text: String,
-    /// What to say when it does not hold.
-    pub message: Option<String>,
-    /// Where it stands.
-    pub place: Place,
-}
-
-/// Money and rules.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Budget {
-    /// Its name.
-    pub name: String,
-    /// Most purchases over the horizon.
-    #[schemars(with = "Option<Limit<f64>>")]
-    pub capex: Option<Limit<Decimal>>,
-    /// Most running cost in any month.
-    #[schemars(with = "Option<Limit<f64>>")]
-    pub opex_per_month: Option<Limit<Decimal>>,
-    /// Most cost over the horizon, undiscounted.
-    #[schemars(with = "Option<Limit<f64>>")]
-    pub total: Option<Limit<Decimal>>,
-    /// Rules.
-    pub rules: Vec<Rule>,
 }
 
 /// Where Kubernetes manifests go.

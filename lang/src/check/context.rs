@@ -1,0 +1,42 @@
+//! What does the checker get beside the tree and the catalog?
+
+use std::collections::BTreeMap;
+
+use capstan_types::traffic::Lengths;
+
+use crate::ast::File;
+
+/// A plan file as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Its tree, with overrides applied.
+    pub file: &'a File,
+    /// Its text, for the rules, which are shown as they were written.
+    pub text: &'a str,
+}
+
+/// What was found in files that a plan names, and read by whoever may read files.
+#[derive(Clone, Debug, Default)]
+pub struct CheckContext {
+    /// Traces by their path in the plan. A trace that is named and not here could not be read.
+    pub traces: BTreeMap<String, TraceFacts>,
+}
+
+/// What a plan needs to know of a request trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceFacts {
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// Requests.
+    pub requests: u64,
+    /// Seconds from the first to the last arrival.
+    pub span_s: f64,
+    /// Mean rate of the busiest ten minutes, of the whole span where that is shorter.
+    pub busiest_requests_per_s: f64,
+    /// Prompt lengths.
+    pub prompt: Lengths,
+    /// Output lengths.
+    pub output: Lengths,
+    /// Coefficient of variation of the time between arrivals.
+    pub burstiness: f64,
+}

@@ -1,0 +1,24 @@
+//! Which kinds of block are there?
+
+use super::table::Table;
+use super::{budget, deploy, fleet, later, model, plan, scenario, serve, site, train};
+
+/// Every kind that may stand in a file, in the order of the reference.
+pub static KINDS: &[&Table] = &[
+    &plan::PLAN,
+    &site::SITE,
+    &fleet::FLEET,
+    &model::MODEL,
+    &serve::SERVE,
+    &train::TRAIN,
+    &later::TUNE,
+    &later::BATCH,
+    &later::SERVICE,
+    &later::WORKSPACE,
+    &later::DATASET,
+    &later::STORAGE,
+    &later::FABRIC,
+    &budget::BUDGET,
+    &scenario::SCENARIO,
+    &deploy::DEPLOY,
+];

@@ -1,0 +1,108 @@
+//! What does a plan mean, and what is wrong with it?
+//!
+//! The tree of a file and the catalog in, the checked [`Spec`] out, with every mistake at its place.
+//! Each kind of block is one table of fields in a file of its own; [`table`] says what a table is,
+//! `fields` looks fields up in it, `read` gives values their types, `reference` resolves names.
+//! Not known here: files, clocks, and whether anything can be built that meets the plan.
+
+mod budget;
+mod buy;
+mod checker;
+mod context;
+mod daily;
+mod deploy;
+mod fields;
+mod fleet;
+mod kinds;
+mod later;
+mod load;
+mod model;
+mod plan;
+mod read;
+mod reference;
+mod rule;
+mod scenario;
+mod serve;
+mod site;
+mod slo;
+pub mod table;
+mod train;
+
+use capstan_types::catalog::Catalog;
+use capstan_types::place::Span;
+use capstan_types::spec::Spec;
+
+use crate::ast::{Block, Entry, File, Item};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::references::references;
+use checker::Checker;
+
+pub use context::{CheckContext, Source, TraceFacts};
+pub use kinds::KINDS;
+
+/// Checks a plan. The spec is there where no diagnostic is an error; the diagnostics of the text itself
+/// come from [`crate::parse`] and are not repeated, so that a tree with holes may be checked as well. Paths
+/// that lead outside are reported here, whoever else asked [`references`].
+pub fn check(
+    source: Source<'_>,
+    catalog: &Catalog,
+    context: &CheckContext,
+) -> (Option<Spec>, Vec<Diagnostic>) {
+    let mut checker = Checker::new(source, catalog, context);
+    checker.declare();
+    references(source.file).1.into_iter().for_each(|outside| checker.values.report(outside));
+    let blocks = top_level(&checker, source.file);
+    let of = |kind: &str| -> Vec<&Block> {
+        blocks.iter().copied().filter(|block| block.kind.text == kind).collect()
+    };
+    let name = plan::check(&mut checker, &of("plan"));
+    site::check(&mut checker, &of("site"));
+    model::check(&mut checker, &of("model"));
+    let fleets = fleet::check(&checker, &of("fleet"));
+    let serves = serve::check(&checker, &of("serve"));
+    let trains = train::check(&checker, &of("train"));
+    checker.metrics_of(&serves, &trains);
+    let budgets = budget::check(&checker, &of("budget"));
+    let scenarios = scenario::check(&checker, &of("scenario"));
+    let deploy = deploy::check(&checker, &of("deploy"));
+    if blocks.iter().all(|block| block.kind.text != "serve" && block.kind.text != "train") {
+        let found = checker.values.error(codes::MISSING_BLOCK, Span::default(), "the plan has no workload");
+        checker.values.report(found.help("add a `serve` or a `train` block"));
+    }
+    checker.unused(source.file);
+    let planned = !checker.values.has_errors();
+    let used = checker.models_used(&serves, &trains);
+    let Checker { values, frame, sites, assumptions, .. } = checker;
+    let spec = Spec {
+        name,
+        frame,
+        sites,
+        fleets,
+        models: used,
+        serves,
+        trains,
+        budgets,
+        scenarios,
+        deploy,
+        assumptions: assumptions.into_inner(),
+    };
+    (planned.then_some(spec), values.finish())
+}
+
+/// Returns the blocks of a file whose kind is planned, and reports everything else that stands there.
+fn top_level<'a>(checker: &Checker<'_>, file: &'a File) -> Vec<&'a Block> {
+    let mut blocks = Vec::new();
+    for entry in &file.entries {
+        match entry {
+            Entry::Item(Item::Block(block)) => {
+                if checker.is_planned(block, KINDS) {
+                    blocks.push(block);
+                }
+            }
+            Entry::Item(item) => checker.misplaced(item, "the file"),
+            Entry::Use(_) | Entry::Param(_) | Entry::Let(_) => {}
+        }
+    }
+    blocks
+}

@@ -1,0 +1,255 @@
+//! `serve`: which model answers which requests, how fast, on what?
+
+use capstan_types::hardware::Precision;
+use capstan_types::model::Model;
+use capstan_types::offering::PurchaseOption;
+use capstan_types::quantity::Dimension;
+use capstan_types::spec::{Buy, Parallelism, Serve};
+
+use super::checker::Checker;
+use super::fields::{Contents, Fields};
+use super::plan::assumed;
+use super::read::Stated;
+use super::table::{AT_LEAST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
+use super::{load, model, slo};
+use crate::ast::Block;
+use crate::codes;
+
+/// The words of precisions.
+pub(crate) const PRECISIONS: &[&str] =
+    &["fp16", "bf16", "fp8", "fp8_block", "int8", "int4", "nvfp4", "mxfp4"];
+
+/// The engine where the plan names none.
+const DEFAULT_ENGINE: &str = "vllm";
+
+/// The kind of block.
+pub static SERVE: Table =
+    Table { blocks: &[&slo::SLO], ..Table::named("serve", "Online inference of one model.", FIELDS) };
+
+static FIELDS: &[FieldRow] = &[
+    FieldRow::new("model", FieldType::One(Referent::Model), FACT)
+        .needed()
+        .means("The model.")
+        .shown("= llama3_1_8b", "= \"meta-llama/Llama-3.1-70B-Instruct\""),
+    FieldRow::new("load", FieldType::Record(&load::LOAD), FACT).needed().means("Requests over time.").shown(
+        "= { rate = 5 req/s, prompt = 1 ktok, output = 250 tok }",
+        "= { rate = 9 req/s, prompt = 1 ktok, output = 250 tok }",
+    ),
+    FieldRow::new("availability", FieldType::Share, AT_LEAST)
+        .bounds(Bounds::Within(0.0, 0.999_999_999))
+        .means("Share of time in which the replicas needed are up.")
+        .shown(">= 99.9%", ">= 99%"),
+    FieldRow::new("engine", FieldType::One(Referent::Engine), FACT)
+        .default("`vllm`")
+        .means("The serving engine.")
+        .shown("= vllm", "= sglang"),
+    FieldRow::new("precision", FieldType::Words(PRECISIONS), CHOICE)
+        .default("as the model is published")
+        .means("Precisions that the weights may have.")
+        .shown("in [bf16, fp8]", "= fp8"),
+    FieldRow::new("kv_cache", FieldType::Word(&["fp16", "bf16", "fp8", "int8"]), FACT)
+        .default("16 bits")
+        .means("Precision of the cache.")
+        .shown("= fp8", "= bf16"),
+    FieldRow::new("accelerator", FieldType::Many(Referent::Accelerator), CHOICE)
+        .default("any")
+        .means("Accelerators that are allowed.")
+        .shown("in [h100_sxm, h200_sxm]", "= l40s"),
+    FieldRow::new("parallelism", FieldType::Record(&PARALLELISM), FACT)
+        .default("decided by the planner")
+        .means("Degrees of parallelism that are fixed.")
+        .shown("= { tensor = 2 }", "= { tensor = 4 }"),
+    FieldRow::new("batching", FieldType::Record(&BATCHING), FACT)
+        .default("as the engine's")
+        .means("Limits on what runs at once.")
+        .shown("= { sequences = 128 }", "= { sequences = 64 }"),
+    FieldRow::new("replicas", FieldType::Count(Dimension::NONE), AT_LEAST)
+        .bounds(Bounds::Within(1.0, 1e6))
+        .default("1, or the most `zones` of a site")
+        .means("Fewest replicas.")
+        .shown(">= 2", ">= 3"),
+    FieldRow::new("headroom", FieldType::Share, FACT)
+        .bounds(Bounds::Within(0.0, 10.0))
+        .default("0")
+        .means("Capacity that is kept free, as a share of the demand.")
+        .shown("= 20%", "= 10%"),
+    FieldRow::new("buy", FieldType::Buy, FACT)
+        .default("on demand, reserved no longer than the horizon, owned at own sites")
+        .means("How capacity may be bought, with limits on shares of node-hours.")
+        .shown("= [reserved(1 y) >= 20%, on_demand]", "= [on_demand]"),
+    FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
+        .default("any")
+        .means("Sites where it may run.")
+        .shown("in [hall]", "in [cloud]"),
+    FieldRow::not_yet("prefix_caching", "Reuse of the cache of common prefixes."),
+    FieldRow::not_yet("disaggregated", "Prefill and decode on machines of their own."),
+    FieldRow::not_yet("autoscale", "How replicas follow the demand."),
+    FieldRow::not_yet("zones", "Zones that replicas are spread over; see `zones` of a site."),
+    FieldRow::not_yet("speculative", "A draft model."),
+];
+
+/// Parallelism.
+pub static PARALLELISM: Table =
+    Table::record("parallelism", "Degrees of parallelism that are fixed.", PARALLELISM_FIELDS);
+
+static PARALLELISM_FIELDS: &[FieldRow] = &[
+    FieldRow::new("tensor", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 4096.0))
+        .default("decided by the planner")
+        .means("Accelerators that share each layer.")
+        .shown("= 2", "= 4"),
+    FieldRow::new("pipeline", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 4096.0))
+        .default("decided by the planner")
+        .means("Stages of layers.")
+        .shown("= 2", "= 4"),
+    FieldRow::not_yet("context", "Accelerators that share each sequence."),
+    FieldRow::not_yet("expert", "Accelerators that share the experts."),
+    FieldRow::not_yet("data", "Copies of the model."),
+];
+
+/// Batching.
+pub static BATCHING: Table = Table::record("batching", "Limits on what runs at once.", BATCHING_FIELDS);
+
+static BATCHING_FIELDS: &[FieldRow] = &[
+    FieldRow::new("sequences", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 1e6))
+        .default("as the engine's")
+        .means("Most sequences at once on one replica.")
+        .shown("= 128", "= 64"),
+    FieldRow::new("step_tokens", FieldType::Quantity(Dimension::TOKENS), FACT)
+        .bounds(Bounds::Within(1.0, 1e8))
+        .default("as the engine's")
+        .means("Most tokens in one step.")
+        .shown("= 8192 tok", "= 2048 tok"),
+];
+
+/// Reads the workloads.
+pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<Serve> {
+    blocks.iter().filter_map(|block| serve(checker, block)).collect()
+}
+
+fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
+    let name = checker.name_of(block, &SERVE);
+    let Contents { fields, blocks, .. } = checker.contents(&SERVE, block);
+    let shown = name.as_deref().unwrap_or("serve");
+    let complete = fields.complete(checker);
+    let slos = slo::check(checker, &blocks);
+    let load = fields.record("load").and_then(|record| load::check(checker, record, shown));
+    let id = fields.text("model").map(str::to_owned);
+    let model = id.as_deref().and_then(|id| checker.model(id));
+    if let (Some(model), Some(load), Some(id)) = (model, &load, &id) {
+        load::fits(checker, load, model.context, id, &load.place);
+    }
+    let batching = fields.record("batching");
+    let precisions = precisions(checker, &fields, model, shown);
+    let sites = fields.names("site");
+    let served = Serve {
+        name: shown.to_owned(),
+        place: fields.place.clone(),
+        model: id.unwrap_or_default(),
+        load: load?,
+        slos,
+        availability: fields.limit("availability", fields.number("availability")),
+        engine: engine(checker, &fields, shown),
+        precisions,
+        kv_precision: kv_cache(checker, &fields, shown),
+        accelerators: fields.names("accelerator"),
+        parallelism: parallelism(&fields),
+        max_sequences: batching.and_then(|batching| batching.small("sequences")),
+        step_tokens: batching.and_then(|batching| model::tokens(batching, "step_tokens")),
+        buy: buy(checker, &fields, shown),
+        min_replicas: replicas(checker, &fields, sites.as_deref(), shown),
+        sites,
+        headroom: headroom(checker, &fields, shown),
+    };
+    (complete && name.is_some()).then_some(served)
+}
+
+fn engine(checker: &Checker<'_>, fields: &Fields, name: &str) -> String {
+    match fields.text("engine") {
+        Some(engine) => engine.to_owned(),
+        None => {
+            let text = format!("`{name}` runs on the engine {DEFAULT_ENGINE}, at the version of the catalog");
+            assumed(checker, fields, &fields.place, "engine", DEFAULT_ENGINE.to_owned(), &text)
+        }
+    }
+}
+
+/// Returns the precisions that are allowed: lower ones only where the plan says so.
+pub(crate) fn precisions(
+    checker: &Checker<'_>,
+    fields: &Fields,
+    model: Option<&Model>,
+    name: &str,
+) -> Vec<Precision> {
+    if let Some(words) = fields.words("precision") {
+        let mut all: Vec<Precision> = words.iter().filter_map(|word| Precision::from_word(word)).collect();
+        all.dedup();
+        return all;
+    }
+    let published = model.map_or(Precision::Bf16, |model| model.published);
+    let text = format!("`{name}` has weights as published, in {}", published.word());
+    assumed(checker, fields, &fields.place, "precision", vec![published], &text)
+}
+
+fn kv_cache(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Precision> {
+    match fields.word("kv_cache") {
+        Some(word) => Precision::from_word(word),
+        None => {
+            let text = format!("the cache of `{name}` has 16 bits per value");
+            assumed(checker, fields, &fields.place, "kv_cache", None, &text)
+        }
+    }
+}
+
+fn headroom(checker: &Checker<'_>, fields: &Fields, name: &str) -> f64 {
+    let text = format!("no capacity of `{name}` is kept free");
+    fields
+        .number("headroom")
+        .unwrap_or_else(|| assumed(checker, fields, &fields.place, "headroom", 0.0, &text))
+}
+
+/// Returns the degrees that are fixed.
+pub(crate) fn parallelism(fields: &Fields) -> Parallelism {
+    let record = fields.record("parallelism");
+    let degree = |name: &str| record.and_then(|record| record.small(name));
+    Parallelism { tensor: degree("tensor"), pipeline: degree("pipeline") }
+}
+
+/// Returns how capacity may be bought.
+pub(crate) fn buy(checker: &Checker<'_>, fields: &Fields, name: &str) -> Vec<Buy> {
+    match fields.get("buy").map(|given| &given.value) {
+        Some(Stated::Buy(all)) => {
+            let owned = all.iter().find(|buy| buy.option == PurchaseOption::Owned);
+            if owned.is_some_and(|buy| buy.at_least.is_some())
+                && !checker.sites.iter().any(|site| site.is_own())
+            {
+                let message = "a share of owned machines needs a site of one's own";
+                let found =
+                    checker.values.error(codes::CONTRADICTION, fields.place_of("buy").span(), message);
+                checker.values.report(found.help("add a `site` block without `provider`"));
+            }
+            all.clone()
+        }
+        _ if fields.has("buy") => Vec::new(),
+        _ => checker.default_buy(&fields.place, name),
+    }
+}
+
+/// A site that wants zones gets a replica in each.
+fn replicas(checker: &Checker<'_>, fields: &Fields, sites: Option<&[String]>, name: &str) -> u32 {
+    let allowed = |site: &str| sites.is_none_or(|sites| sites.iter().any(|allowed| allowed == site));
+    let here = checker.sites.iter().filter(|site| allowed(&site.name));
+    let zones = here.filter_map(|site| site.zones.as_ref().map(|zones| zones.value)).max().unwrap_or(1);
+    match fields.small("replicas") {
+        Some(stated) => stated.max(zones),
+        None => {
+            let why =
+                if zones > 1 { "one in each zone that a site asks for" } else { "nothing asks for more" };
+            let text =
+                format!("`{name}` has at least {zones} replica{}, {why}", if zones == 1 { "" } else { "s" });
+            assumed(checker, fields, &fields.place, "replicas", zones, &text)
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `train`: which model sees how many tokens, by when?
+
+use capstan_types::hardware::Precision;
+use capstan_types::place::Place;
+use capstan_types::quantity::Dimension;
+use capstan_types::spec::{Checkpoint, Limit, Train};
+use capstan_types::units::{Seconds, Tokens};
+use jiff::civil::Date;
+
+use super::checker::Checker;
+use super::fields::Fields;
+use super::model::tokens;
+use super::serve::{PARALLELISM, PRECISIONS, buy, parallelism};
+use super::table::{AT_LEAST, AT_MOST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
+use crate::ast::Block;
+use crate::codes;
+
+/// Checkpoints kept where the plan does not say. Origin: Assumed; the last one may be damaged, and the one
+/// before may be in use.
+const DEFAULT_KEEP: u32 = 3;
+
+/// The kind of block.
+pub static TRAIN: Table = Table::named("train", "Training of one model.", FIELDS);
+
+static FIELDS: &[FieldRow] = &[
+    FieldRow::new("model", FieldType::One(Referent::Model), FACT)
+        .needed()
+        .means("The model.")
+        .shown("= llama3_1_8b", "= llama3_1_70b"),
+    FieldRow::new("tokens", FieldType::Quantity(Dimension::TOKENS), FACT)
+        .bounds(Bounds::Within(1.0, 1e18))
+        .needed()
+        .means("Tokens to see.")
+        .shown("= 100 Gtok", "= 200 Gtok"),
+    FieldRow::new("batch", FieldType::Quantity(Dimension::TOKENS), FACT)
+        .bounds(Bounds::Within(1.0, 1e15))
+        .needed()
+        .means("Tokens per optimizer step.")
+        .shown("= 4 Mtok", "= 2 Mtok"),
+    FieldRow::new("sequence", FieldType::Quantity(Dimension::TOKENS), FACT)
+        .bounds(Bounds::Within(1.0, 1e8))
+        .needed()
+        .means("Tokens per sequence.")
+        .shown("= 8192 tok", "= 4096 tok"),
+    FieldRow::new("start", FieldType::Date, AT_LEAST)
+        .default("the start of the horizon")
+        .means("First day on which it may run.")
+        .shown(">= 2027-02-01", ">= 2027-03-01"),
+    FieldRow::new("finish", FieldType::Date, AT_MOST)
+        .default("the end of the horizon")
+        .means("Last day on which it may run.")
+        .shown("<= 2027-06-30", "<= 2027-05-31"),
+    FieldRow::new("precision", FieldType::Words(PRECISIONS), CHOICE)
+        .default("`bf16`")
+        .means("Precisions that the math may have.")
+        .shown("in [bf16, fp8]", "= bf16"),
+    FieldRow::new("accelerator", FieldType::Many(Referent::Accelerator), CHOICE)
+        .default("any")
+        .means("Accelerators that are allowed.")
+        .shown("in [h100_sxm, h200_sxm]", "= h100_sxm"),
+    FieldRow::new("parallelism", FieldType::Record(&PARALLELISM), FACT)
+        .default("decided by the planner")
+        .means("Degrees of parallelism that are fixed.")
+        .shown("= { tensor = 8 }", "= { tensor = 4 }"),
+    FieldRow::new("checkpoint", FieldType::Record(&CHECKPOINT), FACT)
+        .default("as often as is best; three are kept")
+        .means("How often the state is saved.")
+        .shown("= { every <= 30 min, keep = 3 }", "= { every <= 1 h, keep = 3 }"),
+    FieldRow::new("buy", FieldType::Buy, FACT)
+        .default("on demand, reserved no longer than the horizon, owned at own sites")
+        .means("How capacity may be bought, with limits on shares of node-hours.")
+        .shown("= [reserved(1 y), on_demand]", "= [on_demand]"),
+    FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
+        .default("any")
+        .means("Sites where it may run.")
+        .shown("in [hall]", "in [cloud]"),
+    FieldRow::not_yet("dataset", "The data that it sees."),
+    FieldRow::not_yet("epochs", "How often it sees the data."),
+    FieldRow::not_yet("interruptible", "May it be stopped for something more urgent?"),
+    FieldRow::not_yet("method", "Full training or low-rank adapters."),
+];
+
+/// Checkpoints.
+pub static CHECKPOINT: Table =
+    Table::record("checkpoint", "How often the state is saved.", CHECKPOINT_FIELDS);
+
+static CHECKPOINT_FIELDS: &[FieldRow] = &[
+    FieldRow::new("every", FieldType::Quantity(Dimension::TIME), AT_MOST)
+        .bounds(Bounds::Positive)
+        .default("as often as is best")
+        .means("Longest time between two.")
+        .shown("<= 30 min", "<= 1 h"),
+    FieldRow::new("keep", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 1e6))
+        .default("3")
+        .means("How many are kept.")
+        .shown("= 3", "= 5"),
+];
+
+/// Reads the trainings.
+pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<Train> {
+    blocks.iter().filter_map(|block| train(checker, block)).collect()
+}
+
+fn train(checker: &Checker<'_>, block: &Block) -> Option<Train> {
+    let name = checker.name_of(block, &TRAIN);
+    let fields = checker.contents(&TRAIN, block).fields;
+    let shown = name.as_deref().unwrap_or("train");
+    let complete = fields.complete(checker);
+    sizes(checker, &fields);
+    let (start, finish) = dates(checker, &fields);
+    let trained = Train {
+        name: shown.to_owned(),
+        place: fields.place.clone(),
+        model: fields.text("model").unwrap_or_default().to_owned(),
+        tokens: Tokens(fields.number("tokens").unwrap_or_default()),
+        batch: Tokens(fields.number("batch").unwrap_or_default()),
+        sequence: tokens(&fields, "sequence").unwrap_or_default(),
+        start,
+        finish,
+        precisions: precisions(checker, &fields, shown),
+        accelerators: fields.names("accelerator"),
+        parallelism: parallelism(&fields),
+        checkpoint: checkpoint(checker, &fields, shown),
+        buy: buy(checker, &fields, shown),
+        sites: fields.names("site"),
+    };
+    (complete && name.is_some()).then_some(trained)
+}
+
+fn precisions(checker: &Checker<'_>, fields: &Fields, name: &str) -> Vec<Precision> {
+    match fields.words("precision") {
+        Some(words) => words.iter().filter_map(|word| Precision::from_word(word)).collect(),
+        None => {
+            if !fields.has("precision") {
+                checker.assume(&fields.place, format!("`{name}` computes in bf16"));
+            }
+            vec![Precision::Bf16]
+        }
+    }
+}
+
+fn checkpoint(checker: &Checker<'_>, fields: &Fields, name: &str) -> Checkpoint {
+    let record = fields.record("checkpoint");
+    let keep = record.and_then(|record| record.small("keep"));
+    if keep.is_none() {
+        checker.assume(&fields.place, format!("{DEFAULT_KEEP} checkpoints of `{name}` are kept"));
+    }
+    let every = record.and_then(|record| record.limit("every", record.number("every").map(Seconds)));
+    Checkpoint { every, keep: keep.unwrap_or(DEFAULT_KEEP) }
+}
+
+/// Reports sizes that do not nest: a step holds whole sequences, the training whole steps.
+fn sizes(checker: &Checker<'_>, fields: &Fields) {
+    for (larger, smaller) in [("batch", "sequence"), ("tokens", "batch")] {
+        let (Some(large), Some(small)) = (fields.quantity(larger), fields.quantity(smaller)) else {
+            continue;
+        };
+        if large.value >= small.value {
+            continue;
+        }
+        let message = format!("`{larger}`, {large}, is smaller than `{smaller}`, {small}");
+        let span = fields.place_of(larger).span();
+        let found = checker.values.error(codes::CONTRADICTION, span, message);
+        let found = found.also(fields.place_of(smaller).clone(), "this is larger");
+        checker.values.report(found.help(format!("`{larger}` holds one `{smaller}` or more")));
+    }
+}
+
+type Dates = (Option<Limit<Date>>, Option<Limit<Date>>);
+
+fn dates(checker: &Checker<'_>, fields: &Fields) -> Dates {
+    let frame = &checker.frame;
+    let read = |name: &str| fields.limit(name, fields.date(name));
+    let (start, finish) = (read("start"), read("finish"));
+    for (name, limit) in [("start", &start), ("finish", &finish)] {
+        let Some(limit) = limit else { continue };
+        if limit.value >= frame.start && limit.value <= frame.end {
+            continue;
+        }
+        let message = format!("`{name}`, {}, lies outside the horizon", limit.value);
+        let found = checker.values.error(codes::OUTSIDE_HORIZON, limit.place.span(), message);
+        checker.values.report(found.help(format!("the horizon is {} .. {}", frame.start, frame.end)));
+    }
+    if let (Some(start), Some(finish)) = (&start, &finish)
+        && finish.value < start.value
+    {
+        let message = format!("it finishes on {}, before it starts on {}", finish.value, start.value);
+        let found = checker.values.error(codes::OUTSIDE_HORIZON, finish.place.span(), message);
+        checker.values.report(found.also(Place::clone(&start.place), "starts here").help("exchange the two"));
+    }
+    (start, finish)
+}

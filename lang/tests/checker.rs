@@ -1,0 +1,224 @@
+//! What a plan means: the examples check, defaults are recorded, and changes reach the spec.
+
+mod common;
+
+use capstan_lang::{
+    CheckContext, Source, apply_overrides, check, format, parse, parse_change, render_plain,
+    scenario_changes, trace,
+};
+use capstan_types::place::FileId;
+use common::checked;
+use std::path::{Path, PathBuf};
+
+/// Returns the example plans: name and text.
+fn examples() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let entries = std::fs::read_dir(folder).expect("the examples are in the repository");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "plan"));
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(path).expect("a readable file"))
+    };
+    paths.iter().map(read).collect()
+}
+
+/// With `UPDATE` set, an example that is not in the canonical form is written anew, to be reviewed.
+fn rewrite(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    if std::env::var_os("UPDATE").is_some()
+        && let Ok(canonical) = format(text)
+    {
+        std::fs::write(path, canonical).expect("the examples can be written");
+    }
+}
+
+#[test]
+fn every_example_checks_and_is_in_the_canonical_form() {
+    let all = examples();
+    assert!(all.len() >= 5, "{}", all.len());
+    all.iter().for_each(|(name, text)| rewrite(name, text));
+    for (name, text) in &all {
+        let (spec, found) = checked(text, &CheckContext::default());
+        let shown = render_plain(&found, |_| Some(text.as_str()));
+        assert!(spec.is_some() && found.is_empty(), "{name}:\n{shown}");
+        assert_eq!(format(text).as_deref(), Ok(text.as_str()), "{name}");
+    }
+}
+
+fn spec_of(name: &str) -> capstan_types::spec::Spec {
+    let all = examples();
+    let (_, text) = all.iter().find(|(known, _)| known == name).expect("an example");
+    checked(text, &CheckContext::default()).0.expect("examples check")
+}
+
+#[test]
+fn the_shortest_plan_records_every_default() {
+    let spec = spec_of("first.plan");
+    let said: Vec<&str> = spec.assumptions.iter().map(|assumption| assumption.text.as_str()).collect();
+    let about = [
+        "planning date is",
+        "horizon",
+        "discount",
+        "net present cost",
+        "seed",
+        "grow",
+        "every hour",
+        "weekends",
+        "Poisson",
+        "engine",
+        "weights as published",
+        "16 bits",
+        "kept free",
+        "may be bought",
+        "replica",
+    ];
+    for word in about {
+        assert_eq!(said.iter().filter(|text| text.contains(word)).count(), 1, "{word}: {said:#?}");
+    }
+    assert_eq!(said.len(), about.len(), "{said:#?}");
+    assert!(spec.assumptions.iter().all(|assumption| assumption.place.is_some()));
+    assert_eq!(spec.frame.months, 12);
+    let serve = &spec.serves[0];
+    assert_eq!(serve.load.peak.get(), 5.0);
+    assert_eq!((serve.load.prompt.mean, serve.load.output.mean), (1000.0, 250.0));
+    let options: Vec<String> = serve.buy.iter().map(|buy| buy.option.words()).collect();
+    assert_eq!(options, ["on demand", "reserved 1 y"]);
+}
+
+#[test]
+fn the_chat_plan_means_what_it_says() {
+    let spec = spec_of("chat.plan");
+    assert_eq!((spec.frame.months, spec.frame.discount_per_year), (36, 0.09));
+    assert_eq!(spec.sites.len(), 4);
+    let hall = spec.sites.iter().find(|site| site.is_own()).expect("an own site");
+    assert_eq!(hall.power.as_ref().map(|power| power.value.get()), Some(400e3));
+    assert_eq!(hall.energy_price_per_kwh.map(|price| price.to_string()).as_deref(), Some("0.08"));
+    assert_eq!(
+        hall.colocation_price_per_kw_month.map(|price| price.normalize().to_string()).as_deref(),
+        Some("120")
+    );
+    let chat = &spec.serves[0];
+    assert_eq!(chat.load.traffic.as_deref(), Some("azure_2023_conversation"));
+    assert_eq!(chat.slos.iter().map(|slo| slo.target.get()).collect::<Vec<_>>(), [0.5, 0.05]);
+    assert_eq!(chat.min_replicas, 2, "one in each of the zones that a site asks for");
+    assert_eq!(chat.accelerators.as_ref().map(Vec::len), Some(3));
+    assert_eq!(spec.models.len(), 1);
+    assert!(spec.deploy.as_ref().is_some_and(|deploy| deploy.monitoring && deploy.namespace == "llm"));
+}
+
+#[test]
+fn no_site_means_every_region_that_sells() {
+    let text = "plan p { currency = USD }\nserve chat { model = llama3_1_8b, load = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok } }\n";
+    let spec = checked(text, &CheckContext::default()).0.expect("a plan");
+    assert!(spec.sites.len() > 100, "{}", spec.sites.len());
+    assert!(spec.sites.iter().any(|site| site.name == "aws/us-east-1"));
+    assert!(spec.sites.iter().all(|site| !site.is_own() && site.pue == 1.0));
+}
+
+/// Returns what the example says after changes, or the messages about them.
+fn after(
+    name: &str,
+    changes: &[&str],
+) -> Result<(capstan_types::spec::Spec, Option<capstan_types::catalog::Catalog>), Vec<String>> {
+    let all = examples();
+    let (_, text) = all.iter().find(|(known, _)| known == name).expect("an example");
+    let parsed = parse(&FileId::new(name), text);
+    let read = changes.iter().map(|change| parse_change(change, None).expect("a change"));
+    let changed = apply_overrides(&parsed.file, &common::CATALOG, &read.collect::<Vec<_>>());
+    let said =
+        |all: Vec<capstan_lang::Diagnostic>| all.into_iter().map(|one| one.message).collect::<Vec<_>>();
+    if !changed.diagnostics.is_empty() {
+        return Err(said(changed.diagnostics));
+    }
+    assert_eq!(changed.overrides.len(), changes.len());
+    assert!(changed.overrides.iter().all(|made| made.from == "--set"));
+    let catalog = changed.catalog.as_ref().unwrap_or(&common::CATALOG);
+    let (spec, found) = check(Source { file: &changed.file, text }, catalog, &CheckContext::default());
+    spec.map(|spec| (spec, changed.catalog)).ok_or_else(|| said(found))
+}
+
+#[test]
+fn changes_reach_what_is_planned() {
+    let peak = |changes: &[&str]| {
+        after("chat-and-pretrain.plan", changes).expect("a plan").0.serves[0].load.peak.get()
+    };
+    assert_eq!(peak(&[]), 40.0);
+    assert_eq!(peak(&["peak = 80 req/s"]), 80.0);
+    assert_eq!(peak(&["peak *= 2", "peak += 5 req/s"]), 85.0);
+    assert_eq!(peak(&["chat.load.peak = 7 req/s"]), 7.0);
+    let (spec, _) = after("first.plan", &["chat.slo.ttft.p99 = 2 s", "chat.headroom = 10%", "plan.seed = 9"])
+        .expect("a plan");
+    assert_eq!(
+        (spec.serves[0].slos[0].target.get(), spec.serves[0].headroom, spec.frame.seed),
+        (2.0, 0.1, 9)
+    );
+    let (_, catalog) =
+        after("chat.plan", &["own.hgx_h100_8.price *= 2", "aws.p5_48xlarge.price *= 0.5"]).expect("a plan");
+    let prices = |catalog: &capstan_types::catalog::Catalog, shape: &str| -> Vec<_> {
+        catalog.offerings.iter().filter(|row| row.shape == shape).map(|row| row.price).collect()
+    };
+    let catalog = catalog.expect("a changed catalog");
+    for (shape, factor) in [("own.hgx_h100_8", "2"), ("aws.p5_48xlarge", "0.5"), ("aws.p4d_24xlarge", "1")] {
+        let factor: rust_decimal::Decimal = factor.parse().expect("a number");
+        let before = prices(&common::CATALOG, shape);
+        let expected: Vec<_> = before.into_iter().map(|price| price.map(|price| price * factor)).collect();
+        assert_eq!(prices(&catalog, shape), expected, "{shape}");
+    }
+}
+
+#[test]
+fn changes_that_make_no_sense_are_refused_like_plans() {
+    let said = |change: &str| after("first.plan", &[change]).expect_err("refused");
+    assert_eq!(said("chat.load.rate = 40"), ["`rate` is requests per time, and `40` has no unit"]);
+    assert_eq!(said("chat.load.raet = 5 req/s"), ["`chat.load.raet` leads to nothing that can be set"]);
+    assert_eq!(said("chat.headroom *= 2"), ["`chat.headroom` leads to nothing that can be set"]);
+    assert_eq!(said("own.dgx_h100_8.price = -5 USD"), ["a price is never below zero"]);
+    assert_eq!(said("own.dgx_h100_8.price *= 5 USD"), ["a price is multiplied by a bare number"]);
+    assert_eq!(said("aws.p5_48xlarge.price = 5 USD/h").len(), 1);
+    assert_eq!(said("chat.load.trace = \"../x.csv\"").len(), 1);
+}
+
+#[test]
+fn a_scenario_is_a_list_of_changes() {
+    let all = examples();
+    let (_, text) = all.iter().find(|(known, _)| known == "chat-and-pretrain.plan").expect("an example");
+    let parsed = parse(&FileId::new("x.plan"), text);
+    let changes = scenario_changes(&parsed.file, text, "surge").expect("a scenario");
+    assert_eq!(
+        changes.iter().map(|one| (one.text.as_str(), one.from.as_str())).collect::<Vec<_>>(),
+        [("*= 2", "surge")]
+    );
+    let changed = apply_overrides(&parsed.file, &common::CATALOG, &changes);
+    let (spec, _) = check(Source { file: &changed.file, text }, &common::CATALOG, &CheckContext::default());
+    assert_eq!(spec.map(|spec| spec.serves[0].load.peak.get()), Some(80.0));
+    let missing = scenario_changes(&parsed.file, text, "sruge").expect_err("unknown");
+    assert_eq!(missing.help.as_deref(), Some("did you mean `surge`?"));
+}
+
+/// The statistics that the catalog has of this trace were computed elsewhere, from the same file.
+#[test]
+fn a_trace_has_the_statistics_that_the_catalog_knows() {
+    let Some(data) = std::env::var_os("CAPSTAN_DATA") else {
+        let required = std::env::var_os("CAPSTAN_REQUIRE").unwrap_or_default();
+        assert!(!required.to_string_lossy().contains("data"), "CAPSTAN_DATA is not set");
+        eprintln!("skipped: needs CAPSTAN_DATA");
+        return;
+    };
+    let path = Path::new(&data).join("request-traces/azure-llm-2023/conv.csv.gz");
+    let mut text = String::new();
+    let file = std::fs::File::open(path).expect("the trace is there");
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut text).expect("gzip");
+    let facts = trace::read(&FileId::new("conv.csv"), &text, "digest").expect("a trace").facts;
+    let known = common::CATALOG.traffic("azure_2023_conversation").expect("in the catalog");
+    let near = |a: f64, b: f64, share: f64| assert!((a - b).abs() <= share * b, "{a} {b}");
+    near(facts.prompt.mean, known.prompt.mean, 0.001);
+    near(facts.output.mean, known.output.mean, 0.001);
+    for probability in [0.25, 0.5, 0.9, 0.99] {
+        near(facts.prompt.quantile(probability), known.prompt.quantile(probability), 0.02);
+        near(facts.output.quantile(probability), known.output.quantile(probability), 0.02);
+    }
+    // Medians over windows that need not begin at the same second.
+    near(facts.burstiness, known.burstiness, 0.05);
+}

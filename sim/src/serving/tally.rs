@@ -1,0 +1,147 @@
+//! How was it, summed up while it happens? What a summary needs of each request: three numbers, not its record.
+
+use super::config::ServingConfig;
+use super::replica::Work;
+use super::request::{Outcome, Record};
+use super::run::Stop;
+use super::stats::{Attained, Distribution, Metric, Objective, Summary, Window, quantile_of};
+use crate::engine::Time;
+
+/// The sums of a run so far. Percentiles are exact: of each request in the window its times are kept, 24 bytes at most.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    window: Window,
+    objectives: Vec<Fate>,
+    /// Nanoseconds, by [`Metric`].
+    values: [Vec<f64>; 3],
+    arrived: u64,
+    completed: u64,
+    rejected: u64,
+    preempted: u64,
+    good: u64,
+    output_tokens: u64,
+}
+
+/// How an objective fares.
+#[derive(Debug, Clone, Copy)]
+struct Fate {
+    objective: Objective,
+    /// Requests that have the metric.
+    n: u64,
+    within: u64,
+}
+
+impl Tally {
+    /// Returns the tally of no request yet.
+    pub fn new(window: Window, objectives: &[Objective]) -> Tally {
+        let fate = |&objective| Fate { objective, n: 0, within: 0 };
+        Tally {
+            window,
+            objectives: objectives.iter().map(fate).collect(),
+            values: Default::default(),
+            arrived: 0,
+            completed: 0,
+            rejected: 0,
+            preempted: 0,
+            good: 0,
+            output_tokens: 0,
+        }
+    }
+
+    /// Counts a request that has left, in any order.
+    pub fn add(&mut self, record: &Record) {
+        if !self.window.holds(record) {
+            return;
+        }
+        self.arrived += 1;
+        self.preempted += u64::from(record.restarts > 0);
+        match record.outcome {
+            Outcome::Completed => {
+                self.completed += 1;
+                self.output_tokens += u64::from(record.output);
+            }
+            Outcome::Rejected(_) => self.rejected += 1,
+            Outcome::InFlight => {}
+        }
+        for metric in [Metric::Ttft, Metric::Tpot, Metric::E2e] {
+            self.values[metric as usize].extend(value(record, metric));
+        }
+        let mut good = true;
+        for fate in &mut self.objectives {
+            let within = meets(record, &fate.objective);
+            fate.n += u64::from(has(record, fate.objective.metric));
+            fate.within += u64::from(within);
+            good &= within;
+        }
+        self.good += u64::from(good);
+    }
+
+    /// Sums the run up, given what its replicas did, why it stopped and when.
+    pub fn summarize(mut self, config: &ServingConfig, replicas: &[Work], stop: Stop, end: Time) -> Summary {
+        for values in &mut self.values {
+            values.sort_unstable_by(f64::total_cmp);
+        }
+        let until = if self.window.until == Time::NEVER { end } else { self.window.until };
+        let seconds = until.since(self.window.from) as f64 / 1e9;
+        let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
+        let work = replicas.iter().fold(Work::default(), Work::plus);
+        let busy = work.busy_ns.max(1) as f64;
+        let run_ns = (end.ns() as f64).max(1.0) * replicas.len() as f64;
+        let blocks = f64::from(config.kv.blocks);
+        Summary {
+            stop,
+            arrived: self.arrived,
+            completed: self.completed,
+            rejected: self.rejected,
+            preempted: self.preempted,
+            attained: self.objectives.iter().map(|fate| self.attained(fate)).collect(),
+            ttft: Distribution::of_sorted(&self.values[Metric::Ttft as usize]),
+            tpot: Distribution::of_sorted(&self.values[Metric::Tpot as usize]),
+            e2e: Distribution::of_sorted(&self.values[Metric::E2e as usize]),
+            seconds,
+            requests_per_second: per_second(self.completed),
+            output_tokens_per_second: per_second(self.output_tokens),
+            goodput_per_second: per_second(self.good),
+            iterations: work.iterations,
+            leapt_iterations: work.leapt_iterations,
+            prefill_tokens: work.prefill_tokens,
+            output_tokens: work.output_tokens,
+            discarded_tokens: work.discarded_tokens,
+            preemptions: work.preemptions,
+            utilisation: work.busy_ns as f64 / run_ns,
+            mean_batch: work.sequence_ns as f64 / busy,
+            kv_peak: f64::from(work.kv_peak_blocks) / blocks,
+            kv_mean: work.kv_block_ns as f64 / busy / blocks,
+        }
+    }
+
+    fn attained(&self, fate: &Fate) -> Attained {
+        let Fate { objective, n, within } = *fate;
+        let sorted = &self.values[objective.metric as usize];
+        Attained {
+            objective,
+            quantile_ns: (n > 0).then(|| quantile_of(sorted, n as usize, objective.quantile)),
+            share: (self.arrived > 0).then(|| within as f64 / self.arrived as f64),
+        }
+    }
+}
+
+fn value(record: &Record, metric: Metric) -> Option<f64> {
+    match metric {
+        Metric::Ttft => record.ttft_ns().map(|ns| ns as f64),
+        Metric::Tpot => record.tpot_ns(),
+        Metric::E2e => record.e2e_ns().map(|ns| ns as f64),
+    }
+}
+
+/// Says whether the metric is defined for the request once it is complete.
+fn has(record: &Record, metric: Metric) -> bool {
+    metric != Metric::Tpot || record.output > 1 || record.outcome != Outcome::Completed
+}
+
+fn meets(record: &Record, objective: &Objective) -> bool {
+    match value(record, objective.metric) {
+        Some(ns) => ns <= objective.limit_ns,
+        None => !has(record, objective.metric),
+    }
+}

@@ -1,0 +1,70 @@
+//! What can be typed? The commands in the order of a first day with the program.
+
+use crate::commands::{
+    catalog, check, completions, diff, emit, explain, fmt, init, man, plan, replay, report,
+};
+use crate::exit::Exit;
+use crate::session::Session;
+use clap::{Parser, Subcommand};
+
+/// Plans AI infrastructure: a plan file says what is wanted, a blueprint says what to buy and run, what it costs, and
+/// what was simulated to prove that it holds.
+#[derive(Debug, Parser)]
+#[command(name = "capstan", version, arg_required_else_help = true, propagate_version = true)]
+#[command(
+    after_help = "Begin with `capstan init my.plan`. Documentation of a message: `capstan explain E0104`."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One variant per file of `commands/`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a first, commented plan file
+    Init(init::Args),
+    /// Write plan files in their canonical form
+    Fmt(fmt::Args),
+    /// Report every mistake of plan files
+    Check(check::Args),
+    /// Solve, simulate and audit: from a plan file to a blueprint
+    Plan(plan::Args),
+    /// Show a blueprint again, on the terminal or for others
+    Report(report::Args),
+    /// Say what changes between two blueprints, and what it costs
+    Diff(diff::Args),
+    /// Write the manifests of a blueprint
+    Emit(emit::Args),
+    /// Explain a code of a message, or a plan in sentences
+    Explain(explain::Args),
+    /// Look up and check what is known: machines, prices, models
+    Catalog(catalog::Args),
+    /// Run the serving simulator on foreign operator tables and requests
+    Replay(replay::Args),
+    /// Write completions for a shell
+    Completions(completions::Args),
+    /// Write manual pages
+    Man(man::Args),
+}
+
+impl Command {
+    /// Runs it.
+    pub fn run(self, session: &Session) -> anyhow::Result<Exit> {
+        match self {
+            Command::Init(args) => init::run(&args, session),
+            Command::Fmt(args) => fmt::run(&args, session),
+            Command::Check(args) => check::run(&args, session),
+            Command::Plan(args) => plan::run(&args, session),
+            Command::Report(args) => report::run(&args, session),
+            Command::Diff(args) => diff::run(&args, session),
+            Command::Emit(args) => emit::run(&args, session),
+            Command::Explain(args) => explain::run(&args, session),
+            Command::Catalog(args) => catalog::run(&args, session),
+            Command::Replay(args) => replay::run(&args, session),
+            Command::Completions(args) => completions::run(&args, session),
+            Command::Man(args) => man::run(&args, session),
+        }
+    }
+}

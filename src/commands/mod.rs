@@ -1,0 +1,14 @@
+//! One file per command: its arguments, then what it does.
+
+pub mod catalog;
+pub mod check;
+pub mod completions;
+pub mod diff;
+pub mod emit;
+pub mod explain;
+pub mod fmt;
+pub mod init;
+pub mod man;
+pub mod plan;
+pub mod replay;
+pub mod report;

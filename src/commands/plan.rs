@@ -1,0 +1,115 @@
+//! `plan`: from a plan file to a blueprint.
+
+use super::check::{self, FailOn, Style};
+use super::report;
+use crate::blueprint_file;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, write_file};
+use crate::plan_file::{Beside, Checked};
+use crate::session::Session;
+use anyhow::Context;
+use capstan_planner::plan::{Provenance, plan};
+use capstan_types::blueprint::{Blueprint, Override};
+use capstan_types::spec::Spec;
+use indicatif::ProgressBar;
+use std::time::Duration;
+
+/// Solve, simulate and audit: from a plan file to a blueprint
+///
+/// Ends with 3 where a requirement is violated or nothing is feasible; the blueprint then says why, and ways out.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The plan file; `-` reads standard input
+    file: String,
+    /// Where the blueprint goes
+    #[arg(short = 'o', long = "out", value_name = "BLUEPRINT")]
+    blueprint: Option<String>,
+    #[command(flatten)]
+    beside: Beside,
+    /// Seed of every random stream; overrides the plan's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Form and file of the report: terminal, markdown or json, each with `:FILE` if wanted; may be given several times
+    #[arg(long, value_name = "FMT[:FILE]")]
+    output: Vec<Output>,
+    /// End with 2 where applying the blueprint would change anything
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Warn of prices older than so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 180)]
+    max_price_age: i64,
+    /// End with 4 where there are only warnings
+    #[arg(long, value_enum, default_value_t = FailOn::Error)]
+    fail_on: FailOn,
+}
+
+/// Plans.
+pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
+    let mut checked = Checked::read(&args.file, &args.beside);
+    check::tell(&checked.diagnostics, &checked.sources, Style::Human, session)?;
+    let Some(mut spec) = checked.spec.take() else { return Ok(Exit::Failed) };
+    if let Some(seed) = args.seed {
+        spec.frame.seed = seed;
+        checked.overrides.push(Override {
+            path: "plan.seed".to_owned(),
+            change: format!("= {seed}"),
+            from: "--seed".to_owned(),
+        });
+    }
+    let warned = check::exit_of(&checked.diagnostics, args.fail_on);
+    let blueprint = solve(spec, checked, session)?;
+    let old = blueprint_file::warn_of_old_prices(&blueprint, args.max_price_age, session);
+    if let Some(file) = &args.blueprint {
+        write_file(file, blueprint_file::text(&blueprint).as_bytes())?;
+    }
+    report::show(&blueprint, &args.output, session)?;
+    told_where(args, session);
+    let mut exit = blueprint_file::exit_of(blueprint.status).and(warned);
+    if old && args.fail_on == FailOn::Warn {
+        exit = exit.and(Exit::Warnings);
+    }
+    if args.detailed_exitcode && blueprint.changes {
+        exit = exit.and(Exit::Changes);
+    }
+    broken_rules(&blueprint)?;
+    Ok(exit)
+}
+
+/// Calls the planner, and says what it does to whoever watches.
+fn solve(spec: Spec, checked: Checked, session: &Session) -> anyhow::Result<Blueprint> {
+    let tool = env!("CARGO_PKG_VERSION").to_owned();
+    let provenance = Provenance { tool, files: checked.files, overrides: checked.overrides };
+    let bar = session.err.terminal.then(ProgressBar::new_spinner);
+    if let Some(bar) = &bar {
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
+    let progress = |what: &str| {
+        if let Some(bar) = &bar {
+            bar.set_message(what.to_owned());
+        }
+    };
+    let result = plan(spec, &checked.catalog, &checked.traces, provenance, &progress);
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    result.context("planning")
+}
+
+fn told_where(args: &Args, session: &Session) {
+    if let Some(file) = &args.blueprint {
+        session.say(&format!("{file} is written. Why this plan: capstan explain {file}\n"));
+    }
+}
+
+/// A blueprint that its own audit refuses is a bug of ours, not of the plan.
+fn broken_rules(blueprint: &Blueprint) -> Result<(), Failure> {
+    let found = blueprint.audit.iter().flat_map(|check| check.violations.iter().map(move |one| (check, one)));
+    let told: Vec<String> = found.map(|(check, one)| format!("{}: {one}", check.check)).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    let failure =
+        Failure::new("the blueprint does not pass its own audit, which is a bug of ours").exit(Exit::Bug);
+    Err(told.into_iter().fold(failure, Failure::hint))
+}

@@ -1,0 +1,200 @@
+//! `replay`: the serving simulator driven by foreign operator tables and a request file.
+
+mod requests;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files::{self, DATA_LIMIT, Files, Here};
+use crate::output::write_file;
+use crate::session::Session;
+use anyhow::Context;
+use capstan_sim::serving::{
+    KvCache, Layers, OperatorTables, Router, RunResult, Scheduler, ServingConfig, Stop, TableTexts, Window,
+    Workload, simulate,
+};
+use clap::ValueEnum;
+use requests::Trace;
+use serde::Serialize;
+use std::str::FromStr;
+use std::time::Instant;
+
+/// Run the serving simulator on foreign operator tables and requests
+///
+/// The tables are those of a Vidur run: by_tokens.csv, attn_decode.csv and attn_prefill.csv, each also with .gz.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the operator tables
+    #[arg(long, value_name = "DIR")]
+    op_tables: String,
+    /// Layers of the model
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    layers: u32,
+    /// Pipeline stages; the layers are divided among them
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pipeline: u32,
+    /// Every query head of the model has its own KV head
+    #[arg(long)]
+    multi_head: bool,
+    /// Requests: CSV with arrived_at_s, num_prefill_tokens, num_decode_tokens; may be packed with gzip
+    #[arg(long, value_name = "FILE")]
+    requests: String,
+    /// How a step is formed: `vllm` (whole prompts first) or `sarathi:TOKENS` (chunks of prompts beside decodes)
+    #[arg(long)]
+    scheduler: Policy,
+    /// Blocks of the KV cache of a replica, of which 1 % is kept free
+    #[arg(long)]
+    kv_blocks: u32,
+    /// Tokens of a block
+    #[arg(long, default_value_t = 16)]
+    block_size: u32,
+    /// Most requests that run at once in a replica
+    #[arg(long, default_value_t = 128)]
+    max_batch: u32,
+    /// Most prompt tokens of a step, padding included; for `vllm`
+    #[arg(long, default_value_t = 4096)]
+    max_prefill_tokens: u32,
+    /// Replicas
+    #[arg(long, default_value_t = 1)]
+    replicas: u32,
+    /// Which replica gets a request; `least-waiting` counts only waiting requests, as Vidur does
+    #[arg(long, value_enum, default_value_t = Route::LeastOutstanding)]
+    router: Route,
+    /// What became of each request: CSV; `-` is standard output
+    #[arg(short, long, value_name = "OUT.csv")]
+    output: String,
+    /// How fast the simulator ran: JSON
+    #[arg(long, value_name = "STATS.json")]
+    stats: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    Vllm,
+    Sarathi { chunk: u32 },
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "vllm" => Ok(Policy::Vllm),
+            Some(("sarathi", chunk)) => match chunk.parse() {
+                Ok(chunk) if chunk > 0 => Ok(Policy::Sarathi { chunk }),
+                _ => Err(format!("`{chunk}` is no number of tokens")),
+            },
+            _ => Err(format!("`{text}` is neither `vllm` nor `sarathi:TOKENS`")),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Route {
+    RoundRobin,
+    LeastOutstanding,
+    LeastWaiting,
+}
+
+/// What `--stats` writes.
+#[derive(Debug, Serialize)]
+struct Stats {
+    requests: usize,
+    iterations: u64,
+    tokens: u64,
+    simulated_s: f64,
+    loop_wall_s: f64,
+    iterations_per_s: f64,
+    peak_rss_bytes: Option<u64>,
+}
+
+/// Replays.
+pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
+    let config = config(args)?;
+    let tables = tables(args)?;
+    let bytes = unpacked(&args.requests)?;
+    let trace = Trace::read(&bytes).with_context(|| format!("`{}` is no list of requests", args.requests))?;
+    let longest = trace.requests.iter().map(|one| one.prompt.saturating_add(one.output)).max().unwrap_or(0);
+    if !tables.covers(1, 1, longest) {
+        let what =
+            "the longest request, of {} tokens, lies beyond the tables, which keep their last value there";
+        session.warn(&what.replace("{}", &longest.to_string()));
+    }
+    let workload = Workload::Trace(trace.requests.clone());
+    let begin = Instant::now();
+    let result = simulate(&config, &tables, &workload, 1, 0)?;
+    let wall = begin.elapsed().as_secs_f64();
+    write_text(&args.output, &trace.outcome(&result.records), session)?;
+    if let Some(file) = &args.stats {
+        let stats = stats(&result, &config, wall);
+        let mut text = serde_json::to_string_pretty(&stats).context("writing the statistics")?;
+        text.push('\n');
+        write_text(file, &text, session)?;
+    }
+    if result.stop == Stop::MaxEvents {
+        return Err(
+            Failure::new("the run was stopped at its bound on events; the output is incomplete").into()
+        );
+    }
+    Ok(Exit::Done)
+}
+
+fn write_text(file: &str, text: &str, session: &Session) -> anyhow::Result<()> {
+    if file == "-" { session.print(text) } else { write_file(file, text.as_bytes()) }
+}
+
+fn config(args: &Args) -> Result<ServingConfig, Failure> {
+    let cache = KvCache { block_tokens: args.block_size, ..KvCache::new(args.kv_blocks) };
+    let base = ServingConfig::chunked(u32::MAX, args.max_batch, cache.with_one_percent_watermark());
+    let config = ServingConfig {
+        n_replicas: args.replicas,
+        n_stages: args.pipeline,
+        scheduler: match args.scheduler {
+            Policy::Vllm => Scheduler::WholePrompts { padded_tokens: args.max_prefill_tokens },
+            Policy::Sarathi { chunk } => Scheduler::Sarathi { chunk },
+        },
+        router: match args.router {
+            Route::RoundRobin => Router::RoundRobin,
+            Route::LeastOutstanding => Router::LeastOutstanding,
+            Route::LeastWaiting => Router::LeastWaiting,
+        },
+        ..base
+    };
+    config.validate().map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(config)
+}
+
+fn tables(args: &Args) -> anyhow::Result<OperatorTables> {
+    if !args.layers.is_multiple_of(args.pipeline) {
+        let message = format!("{} layers cannot be divided among {} stages", args.layers, args.pipeline);
+        return Err(Failure::usage(message).into());
+    }
+    let read = |table: &str| -> anyhow::Result<String> {
+        let plain = format!("{}/{table}.csv", args.op_tables.trim_end_matches('/'));
+        let packed = format!("{plain}.gz");
+        let name = if Here.read(&packed, DATA_LIMIT).is_ok() { packed } else { plain };
+        String::from_utf8(unpacked(&name)?).with_context(|| format!("`{name}` is no text"))
+    };
+    let (by_tokens, attn_decode, attn_prefill) =
+        (read("by_tokens")?, read("attn_decode")?, read("attn_prefill")?);
+    let texts = TableTexts { by_tokens: &by_tokens, attn_decode: &attn_decode, attn_prefill: &attn_prefill };
+    let layers = Layers { per_stage: args.layers / args.pipeline, grouped_query: !args.multi_head };
+    Ok(OperatorTables::parse(&texts, layers)?)
+}
+
+fn unpacked(path: &str) -> anyhow::Result<Vec<u8>> {
+    let bytes = Here.read(path, DATA_LIMIT).with_context(|| format!("cannot read `{path}`"))?;
+    files::unpacked(bytes, DATA_LIMIT).with_context(|| format!("cannot unpack `{path}`"))
+}
+
+fn stats(result: &RunResult, config: &ServingConfig, wall: f64) -> Stats {
+    let summary = result.summarize(config, Window::ALL, &[]);
+    Stats {
+        requests: result.records.len(),
+        iterations: summary.iterations,
+        tokens: summary.prefill_tokens + summary.output_tokens,
+        simulated_s: result.end.seconds(),
+        loop_wall_s: wall,
+        iterations_per_s: if wall > 0.0 { summary.iterations as f64 / wall } else { 0.0 },
+        peak_rss_bytes: files::peak_memory(),
+    }
+}

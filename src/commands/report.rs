@@ -1,0 +1,36 @@
+//! `report`: a blueprint again, for whoever reads it.
+
+use crate::blueprint_file;
+use crate::exit::Exit;
+use crate::output::{self, Output};
+use crate::render;
+use crate::session::Session;
+use capstan_types::blueprint::Blueprint;
+
+/// Show a blueprint again, on the terminal or for others
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The blueprint
+    blueprint: String,
+    /// Form and file: terminal, markdown or json, each with `:FILE` if wanted; may be given several times
+    #[arg(long, value_name = "FMT[:FILE]")]
+    output: Vec<Output>,
+    /// Warn of prices older than so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 180)]
+    max_price_age: i64,
+}
+
+/// Shows it. That a plan does not hold is said in it; showing it succeeds all the same.
+pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
+    let blueprint = blueprint_file::read(&args.blueprint)?;
+    blueprint_file::warn_of_old_prices(&blueprint, args.max_price_age, session);
+    show(&blueprint, &args.output, session)?;
+    Ok(Exit::Done)
+}
+
+/// Shows a blueprint in every form asked for, and its findings to whoever watches.
+pub fn show(blueprint: &Blueprint, asked: &[Output], session: &Session) -> anyhow::Result<()> {
+    session.say(&render::findings(&blueprint.findings, &blueprint_file::sources(blueprint)));
+    let document = capstan_report::document(blueprint);
+    output::write(asked, session, &document, || capstan_report::json(blueprint))
+}

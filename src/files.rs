@@ -1,0 +1,275 @@
+//! The door to files and clocks: nothing else in the project opens either.
+//!
+//! Invariants: what is read has a limit; what is written is there whole or not at all; what a plan names never leads
+//! out of its folder, not even through a link.
+
+use flate2::read::MultiGzDecoder;
+use jiff::civil::Date;
+use sha2::{Digest, Sha256};
+use std::fmt::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+/// Most bytes of a plan or catalog.
+pub const TEXT_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Most bytes of a blueprint, a trace or an operator table, unpacked.
+pub const DATA_LIMIT: u64 = 512 * 1024 * 1024;
+
+/// Why a file cannot be read or written.
+#[derive(Debug)]
+pub enum FileError {
+    /// There is none.
+    Missing,
+    /// A folder has that name.
+    IsFolder,
+    /// The system does not allow it.
+    Denied,
+    /// It is longer than anything of its kind.
+    TooLarge {
+        /// The limit in bytes.
+        most: u64,
+    },
+    /// It lies outside the folder that it must lie in.
+    Outside,
+    /// Something else.
+    Other(io::Error),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::Missing => f.write_str("there is no such file"),
+            FileError::IsFolder => f.write_str("it is a folder"),
+            FileError::Denied => f.write_str("permission is denied"),
+            FileError::TooLarge { most } => write!(f, "it is longer than {} MiB", most >> 20),
+            FileError::Outside => f.write_str("it lies outside the folder of the plan file"),
+            FileError::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
+            io::ErrorKind::IsADirectory => FileError::IsFolder,
+            io::ErrorKind::PermissionDenied => FileError::Denied,
+            _ => FileError::Other(error),
+        }
+    }
+}
+
+/// Where files come from.
+pub trait Files {
+    /// Returns the bytes of a file, of which there may be at most `most`.
+    fn read(&self, path: &str, most: u64) -> Result<Vec<u8>, FileError>;
+}
+
+/// Files as the user names them, from where the program runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Here;
+
+impl Files for Here {
+    fn read(&self, path: &str, most: u64) -> Result<Vec<u8>, FileError> {
+        limited(open(Path::new(path))?, most)
+    }
+}
+
+/// The files in and below one folder: what a plan may name.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder in which a file lies.
+    pub fn of(file: &str) -> Self {
+        let parent = Path::new(file).parent().filter(|parent| !parent.as_os_str().is_empty());
+        Folder { root: parent.unwrap_or(Path::new(".")).to_owned() }
+    }
+
+    /// Returns how a file in it is named from where the program runs.
+    pub fn shown(&self, path: &str) -> String {
+        if self.root == Path::new(".") { path.to_owned() } else { self.root.join(path).display().to_string() }
+    }
+}
+
+impl Files for Folder {
+    fn read(&self, path: &str, most: u64) -> Result<Vec<u8>, FileError> {
+        let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(path).components().all(inside) {
+            return Err(FileError::Outside);
+        }
+        let (root, real) = (fs::canonicalize(&self.root)?, fs::canonicalize(self.root.join(path))?);
+        if !real.starts_with(root) {
+            return Err(FileError::Outside);
+        }
+        limited(open(&real)?, most)
+    }
+}
+
+fn open(path: &Path) -> Result<File, FileError> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() { Err(FileError::IsFolder) } else { Ok(file) }
+}
+
+fn limited(from: impl Read, most: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    from.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(FileError::TooLarge { most }) } else { Ok(bytes) }
+}
+
+/// Returns what stands on standard input.
+pub fn stdin(most: u64) -> Result<Vec<u8>, FileError> {
+    limited(io::stdin().lock(), most)
+}
+
+/// Returns the bytes of a file that may be packed with gzip, unpacked.
+pub fn unpacked(bytes: Vec<u8>, most: u64) -> Result<Vec<u8>, FileError> {
+    if bytes.starts_with(&[0x1f, 0x8b]) { limited(MultiGzDecoder::new(&bytes[..]), most) } else { Ok(bytes) }
+}
+
+/// Returns the SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Writes a file so that it is there whole or as it was before. What is no regular file is written through.
+pub fn write(path: &str, bytes: &[u8]) -> Result<(), FileError> {
+    let given = Path::new(path);
+    let target = fs::canonicalize(given).unwrap_or_else(|_| given.to_owned());
+    match fs::metadata(&target) {
+        Ok(known) if known.is_dir() => return Err(FileError::IsFolder),
+        Ok(known) if !known.is_file() => {
+            fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes)?;
+            return Ok(());
+        }
+        Ok(known) if known.permissions().readonly() => return Err(FileError::Denied),
+        _ => {}
+    }
+    let mut beside = new_file_in(parent(&target))?;
+    beside.write_all(bytes)?;
+    if let Ok(known) = fs::metadata(&target) {
+        beside.as_file().set_permissions(known.permissions())?;
+    }
+    beside.as_file().sync_all()?;
+    beside.persist(&target).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Opens a file without a name yet, readable as the user's other files are.
+fn new_file_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let readable = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(readable);
+    builder.prefix(".capstan-").tempfile_in(folder)
+}
+
+/// Writes a file that must not be there yet.
+pub fn write_new(path: &str, bytes: &[u8]) -> Result<bool, FileError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut beside = new_file_in(parent(Path::new(path)))?;
+    beside.write_all(bytes)?;
+    match beside.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(refused) => Err(refused.error.into()),
+    }
+}
+
+/// Returns every file in and below a folder by its path within it; none where there is no such folder.
+pub fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, FileError> {
+    let root = Path::new(path);
+    if fs::symlink_metadata(root).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    walk(root, root, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+fn walk(root: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) -> Result<(), FileError> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            walk(root, &entry.path(), files)?;
+        } else {
+            let path = entry.path();
+            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+            files.push((name, limited(open(&path)?, DATA_LIMIT)?));
+        }
+    }
+    Ok(())
+}
+
+/// Writes a folder so that it is there whole or as it was before; what it held before is gone.
+pub fn write_folder(path: &str, files: &[(String, Vec<u8>)]) -> Result<(), FileError> {
+    let target = Path::new(path);
+    fs::create_dir_all(parent(target))?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let readable = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
+    #[cfg(unix)]
+    builder.permissions(readable);
+    let beside = builder.prefix(".capstan-").tempdir_in(parent(target))?;
+    for (name, bytes) in files {
+        let file = beside.path().join(name);
+        fs::create_dir_all(parent(&file))?;
+        fs::write(file, bytes)?;
+    }
+    if !target.exists() {
+        fs::rename(beside.path(), target)?;
+        let _ = beside.keep();
+        return Ok(());
+    }
+    let before = tempfile::Builder::new().prefix(".capstan-").tempdir_in(parent(target))?;
+    let aside = before.path().join("before");
+    fs::rename(target, &aside)?;
+    if let Err(error) = fs::rename(beside.path(), target) {
+        fs::rename(&aside, target)?;
+        return Err(error.into());
+    }
+    let _ = beside.keep();
+    Ok(())
+}
+
+/// Returns the day: the given seconds since 1970 if any, else by the clock of the machine, in UTC.
+pub fn today(seconds: Option<i64>) -> Date {
+    let clock = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
+    };
+    let days = seconds.unwrap_or_else(clock).div_euclid(86_400);
+    let start = Date::constant(1970, 1, 1);
+    jiff::Span::new().try_days(days).and_then(|days| start.checked_add(days)).unwrap_or(start)
+}
+
+/// Returns the most memory that the program had so far, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Makes a folder and those above it where they do not exist.
+pub fn make_folder(path: &str) -> Result<(), FileError> {
+    Ok(fs::create_dir_all(path)?)
+}

@@ -1,0 +1,297 @@
+//! What does a plan file say, with everything it names? Text, catalogs, prices and traces, read and checked.
+//!
+//! Whatever is wrong with any of them is a diagnostic among the others, so that all mistakes are told at once.
+
+use crate::builtin;
+use crate::catalogs::{start, text, unreadable};
+use crate::files::{self, DATA_LIMIT, FileError, Files, Folder, Here, TEXT_LIMIT};
+use crate::render::Sources;
+use capstan_lang::catalog::load_over;
+use capstan_lang::diagnostic::sort;
+use capstan_lang::{
+    Change, CheckContext, Diagnostic, Parsed, Reference, ReferenceKind, Source, apply_overrides, check,
+    codes, parse, parse_bytes, parse_change, references, scenario_changes, trace,
+};
+use capstan_sim::engine::Time;
+use capstan_sim::serving::Request;
+use capstan_types::blueprint::{InputFile, Override};
+use capstan_types::catalog::Catalog;
+use capstan_types::place::FileId;
+use capstan_types::spec::Spec;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The text of a plan file and its tree.
+pub struct Text {
+    name: String,
+    /// The text; empty where it cannot be read.
+    pub text: String,
+    /// Its tree and its mistakes, that it cannot be read among them.
+    pub parsed: Parsed,
+    digest: String,
+}
+
+impl Text {
+    /// Reads a plan file; `-` is standard input.
+    pub fn read(path: &str) -> Text {
+        let file = FileId::new(path);
+        let bytes = if path == "-" { files::stdin(TEXT_LIMIT) } else { Here.read(path, TEXT_LIMIT) };
+        let (parsed, text, digest) = match bytes {
+            Ok(bytes) => {
+                let parsed = parse_bytes(&file, &bytes);
+                let digest = files::sha256(&bytes);
+                (parsed, String::from_utf8_lossy(&bytes).into_owned(), digest)
+            }
+            Err(error) => {
+                let mut parsed = parse(&file, "");
+                parsed.diagnostics = vec![cannot_be_read(path, &error)];
+                (parsed, String::new(), String::new())
+            }
+        };
+        Text { name: path.to_owned(), text, parsed, digest }
+    }
+
+    /// Is there a mistake in its text?
+    pub fn has_errors(&self) -> bool {
+        !self.parsed.is_clean()
+    }
+
+    /// Returns the text under its name, for showing lines; nothing where there is no text.
+    pub fn sources(&self) -> Sources {
+        let named = (!self.text.is_empty()).then(|| (self.name.clone(), self.text.clone()));
+        named.into_iter().collect()
+    }
+}
+
+fn cannot_be_read(path: &str, error: &FileError) -> Diagnostic {
+    match error {
+        FileError::TooLarge { .. } => {
+            Diagnostic::error(codes::TOO_LONG, start(path), format!("`{path}` is longer than 16 MiB"))
+                .help("a plan file is text that people write; is this the right file?")
+        }
+        _ => unreadable(start(path), path, &error.to_string()),
+    }
+}
+
+/// What may be said beside a plan file.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Beside {
+    /// Change a value of the plan, such as chat.load.peak="80 req/s"; may be given several times
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Make the changes of a scenario that the plan declares
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
+    /// A catalog of your own, read over the built-in one; may be given several times
+    #[arg(long = "catalog", value_name = "FILE")]
+    catalogs: Vec<String>,
+}
+
+/// A plan and all that it stands on.
+pub struct Checked {
+    /// The checked plan, where nothing is wrong with it.
+    pub spec: Option<Spec>,
+    /// What is known, with changes.
+    pub catalog: Cow<'static, Catalog>,
+    /// Requests of traces, by their path in the plan.
+    pub traces: BTreeMap<String, Vec<Request>>,
+    /// Every mistake and warning, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Texts, for showing lines.
+    pub sources: Sources,
+    /// Files with their digests.
+    pub files: Vec<InputFile>,
+    /// Changes that were made.
+    pub overrides: Vec<Override>,
+}
+
+impl Checked {
+    /// Reads and checks a plan file.
+    pub fn read(path: &str, beside: &Beside) -> Checked {
+        let text = Text::read(path);
+        let mut checked = Checked {
+            spec: None,
+            catalog: Cow::Borrowed(builtin::catalog()),
+            traces: BTreeMap::new(),
+            diagnostics: text.parsed.diagnostics.clone(),
+            sources: text.sources(),
+            files: Vec::new(),
+            overrides: Vec::new(),
+        };
+        // Where nothing could be read, what is missing is no second mistake.
+        if text.parsed.file.entries.is_empty() && text.has_errors() {
+            return checked;
+        }
+        checked.add_input("plan", path, text.digest.clone());
+        checked.files.extend(builtin::inputs());
+        let (named, outside) = references(&text.parsed.file);
+        checked.diagnostics.extend(outside);
+        let facts = checked.read_named(path, &named);
+        checked.read_catalogs(&beside.catalogs);
+        checked.check(&text, beside, &facts);
+        sort(&mut checked.diagnostics);
+        checked
+    }
+
+    fn add_input(&mut self, role: &str, path: &str, sha256: String) {
+        self.files.push(InputFile { role: role.to_owned(), path: path.to_owned(), sha256 });
+    }
+
+    /// Reads the files that a plan names, from its folder.
+    fn read_named(&mut self, plan: &str, named: &[Reference]) -> CheckContext {
+        let folder = Folder::of(plan);
+        let mut context = CheckContext::default();
+        let mut tables = Vec::new();
+        for reference in named {
+            let path = &reference.path;
+            let shown = folder.shown(path);
+            let limit = if reference.kind == ReferenceKind::Trace { DATA_LIMIT } else { TEXT_LIMIT };
+            let bytes = match folder.read(path, limit) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let mistake = unreadable(reference.place.clone(), path, &error.to_string());
+                    self.diagnostics.push(mistake);
+                    continue;
+                }
+            };
+            let digest = files::sha256(&bytes);
+            let role = match reference.kind {
+                ReferenceKind::Catalog => "catalog",
+                ReferenceKind::Prices => "prices",
+                ReferenceKind::Trace => "trace",
+                ReferenceKind::HuggingFace => "model",
+            };
+            self.add_input(role, &shown, digest.clone());
+            match reference.kind {
+                ReferenceKind::Catalog | ReferenceKind::Prices => match text(bytes) {
+                    Ok(text) => tables.push((shown, text)),
+                    Err(why) => self.diagnostics.push(unreadable(reference.place.clone(), path, &why)),
+                },
+                ReferenceKind::Trace => self.read_trace(reference, &shown, bytes, &digest, &mut context),
+                // The checker refuses the field itself (E0900) until an issue plans it.
+                ReferenceKind::HuggingFace => {}
+            }
+        }
+        self.read_over(&tables);
+        context
+    }
+
+    /// Reads a request log, which may be packed with gzip.
+    fn read_trace(
+        &mut self,
+        reference: &Reference,
+        shown: &str,
+        bytes: Vec<u8>,
+        digest: &str,
+        context: &mut CheckContext,
+    ) {
+        let unpacked = files::unpacked(bytes, DATA_LIMIT).map_err(|error| error.to_string()).and_then(text);
+        let text = match unpacked {
+            Ok(text) => text,
+            Err(why) => {
+                let mistake = unreadable(reference.place.clone(), &reference.path, &why);
+                return self.diagnostics.push(mistake);
+            }
+        };
+        match trace::read(&FileId::new(shown), &text, digest) {
+            Ok(read) => {
+                let lengths = read.prompt.iter().zip(&read.output);
+                let requests = read.arrivals_s.iter().zip(lengths).map(|(&at, (&prompt, &output))| Request {
+                    arrival: Time::from_seconds(at),
+                    prompt,
+                    output,
+                });
+                self.traces.insert(reference.path.clone(), requests.collect());
+                context.traces.insert(reference.path.clone(), read.facts);
+            }
+            Err(mistakes) => {
+                self.sources.insert(shown.to_owned(), text);
+                self.diagnostics.extend(mistakes);
+            }
+        }
+    }
+
+    /// Reads catalogs over those that are there.
+    fn read_over(&mut self, tables: &[(String, String)]) {
+        if tables.is_empty() {
+            return;
+        }
+        let texts: Vec<(&str, &str)> =
+            tables.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let (catalog, mistakes) = load_over(&self.catalog, &texts);
+        self.catalog = Cow::Owned(catalog);
+        self.diagnostics.extend(mistakes);
+        self.sources.extend(tables.iter().cloned());
+    }
+
+    /// Reads the catalogs of the command line, which may lie anywhere.
+    fn read_catalogs(&mut self, paths: &[String]) {
+        let mut tables = Vec::new();
+        for path in paths {
+            match Here.read(path, TEXT_LIMIT) {
+                Ok(bytes) => {
+                    self.add_input("catalog", path, files::sha256(&bytes));
+                    match text(bytes) {
+                        Ok(text) => tables.push((path.clone(), text)),
+                        Err(why) => self.diagnostics.push(unreadable(start(path), path, &why)),
+                    }
+                }
+                Err(error) => self.diagnostics.push(unreadable(start(path), path, &error.to_string())),
+            }
+        }
+        self.read_over(&tables);
+    }
+
+    /// Makes the changes that were asked for and checks the result.
+    fn check(&mut self, text: &Text, beside: &Beside, context: &CheckContext) {
+        let changes = self.changes(text, beside);
+        let changed = apply_overrides(&text.parsed.file, &self.catalog, &changes);
+        self.diagnostics.extend(changed.diagnostics);
+        self.overrides = changed.overrides;
+        if let Some(catalog) = changed.catalog {
+            self.catalog = Cow::Owned(catalog);
+        }
+        let source = Source { file: &changed.file, text: &text.text };
+        let (spec, mistakes) = check(source, &self.catalog, context);
+        self.diagnostics.extend(mistakes);
+        let wrong = self.diagnostics.iter().any(Diagnostic::is_error);
+        self.spec = spec.filter(|_| !wrong);
+    }
+
+    /// Returns the changes of the scenario, then those of the command line.
+    fn changes(&mut self, text: &Text, beside: &Beside) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if let Some(name) = &beside.scenario {
+            match scenario_changes(&text.parsed.file, &text.text, name) {
+                Ok(found) => changes.extend(found),
+                Err(mistake) => self.diagnostics.push(*mistake),
+            }
+        }
+        for set in &beside.sets {
+            match parse_change(set, None) {
+                Ok(change) => changes.push(self.named_change(set, change)),
+                Err(mistakes) => {
+                    let shown = self.set_source(set);
+                    self.diagnostics.extend(mistakes.into_iter().map(|mut mistake| {
+                        mistake.place.file = shown.clone();
+                        mistake
+                    }));
+                }
+            }
+        }
+        changes
+    }
+
+    /// Names the text of one `--set`, so that a mistake in it is shown with it.
+    fn set_source(&mut self, set: &str) -> FileId {
+        let path = set.split('=').next().unwrap_or_default().trim_end_matches([' ', '*', '+']);
+        let name = format!("--set {path}");
+        self.sources.insert(name.clone(), set.to_owned());
+        FileId::new(&name)
+    }
+
+    fn named_change(&mut self, set: &str, change: Change) -> Change {
+        let file = self.set_source(set);
+        Change { elsewhere: Some(file), ..change }
+    }
+}
