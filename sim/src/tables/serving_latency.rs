@@ -43,8 +43,8 @@ pub struct Prediction {
 }
 
 /// Half-widths of 90 % of both times, as factors: quantiles of residuals of cells that were left out.
-const TTFT_WIDTH: f64 = 2.8;
-const TPOT_WIDTH: f64 = 1.9;
+const TTFT_WIDTH: f64 = 2.2;
+const TPOT_WIDTH: f64 = 1.7;
 
 impl Prediction {
     /// Returns the added cells but the last.

@@ -68,8 +68,6 @@ struct Run<'a> {
     method: Method,
     /// FLOPs per token as the source counts them; `None`: those of the model.
     counted: Option<f64>,
-    /// Logarithms by which the interval is wider, for what stands on a default.
-    unsure: f64,
 }
 
 impl Run<'_> {
@@ -97,9 +95,8 @@ impl Run<'_> {
     fn prediction(&self, step: &TrainingStep) -> Prediction {
         let each = step.tokens_per_s / f64::from(self.accelerators);
         let flops = self.counted.unwrap_or(step.model_flops_per_token);
-        let wider = libm::exp(self.unsure);
         Prediction {
-            step_s: (step.step.get(), step.low.get() / wider, step.high.get() * wider),
+            step_s: (step.step.get(), step.low.get(), step.high.get()),
             tokens_s: each,
             tflops: each * flops / 1e12,
             origin: step.origin,
@@ -188,7 +185,6 @@ pub fn throughput(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowErr
         method,
         // Without a weight gradient two thirds remain, less the part of attention and head.
         counted: adapters.then_some(0.64 * full),
-        unsure: if adapters { 0.05 } else { 0.0 },
         model,
     };
     run.predict()
@@ -244,7 +240,6 @@ pub fn mlperf(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> 
         layout,
         method: Method { context, adapters, ..Method::default() },
         counted: adapters.then_some(0.64 * full),
-        unsure: if adapters { 0.08 } else { 0.0 },
         model,
     };
     run.predict()
@@ -352,17 +347,7 @@ pub fn papers(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> 
     };
     let counted = source.contains("SC21").then(|| recomputed_flops(&model, sequence));
     let precision = precision(row.filled("precision")?)?;
-    let run = Run {
-        accelerator,
-        accelerators: n,
-        sequences,
-        sequence,
-        precision,
-        layout,
-        method,
-        counted,
-        unsure: 0.0,
-        model,
-    };
+    let run =
+        Run { accelerator, accelerators: n, sequences, sequence, precision, layout, method, counted, model };
     run.predict()
 }
