@@ -1,7 +1,7 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    catalog, check, completions, diff, emit, explain, fmt, init, man, plan, replay, report,
+    catalog, check, completions, diff, emit, estimate, explain, fmt, init, man, plan, replay, report,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -37,6 +37,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
+    /// Price every row of a table of measurements
+    Estimate(estimate::Args),
     /// Explain a code of a message, or a plan in sentences
     Explain(explain::Args),
     /// Look up and check what is known: machines, prices, models
@@ -60,6 +62,7 @@ impl Command {
             Command::Report(args) => report::run(&args, session),
             Command::Diff(args) => diff::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
+            Command::Estimate(args) => estimate::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),
             Command::Replay(args) => replay::run(&args, session),

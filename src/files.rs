@@ -123,6 +123,11 @@ fn limited(from: impl Read, most: u64) -> Result<Vec<u8>, FileError> {
     if bytes.len() as u64 > most { Err(FileError::TooLarge { most }) } else { Ok(bytes) }
 }
 
+/// Returns the bytes of a file, or with `-` of standard input, one after the other: for tables of any length.
+pub fn stream(path: &str) -> Result<Box<dyn Read>, FileError> {
+    if path == "-" { Ok(Box::new(io::stdin().lock())) } else { Ok(Box::new(open(Path::new(path))?)) }
+}
+
 /// Returns what stands on standard input.
 pub fn stdin(most: u64) -> Result<Vec<u8>, FileError> {
     limited(io::stdin().lock(), most)

@@ -8,3 +8,4 @@ pub mod estimate;
 pub mod perf;
 pub mod random;
 pub mod serving;
+pub mod tables;

@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod diff;
 pub mod emit;
+pub mod estimate;
 pub mod explain;
 pub mod fmt;
 pub mod init;

@@ -38,6 +38,43 @@ pub struct Latent {
     pub value: u32,
 }
 
+/// Linear attention with a gated delta rule on some layers (Qwen3-Next, Qwen3.5): a state of fixed size per request
+/// instead of a cache that grows.
+///
+/// The other layers of such models have a gate on their attention output, as wide as the query heads.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LinearAttention {
+    /// How many layers have it.
+    pub layers: u32,
+    /// Heads of keys, and of queries.
+    pub key_heads: u32,
+    /// Size of such a head.
+    pub key_dim: u32,
+    /// Heads of values.
+    pub value_heads: u32,
+    /// Size of such a head.
+    pub value_dim: u32,
+}
+
+impl LinearAttention {
+    /// Returns the values of the state of one request and layer.
+    pub fn state(&self) -> f64 {
+        f64::from(self.value_heads) * f64::from(self.key_dim) * f64::from(self.value_dim)
+    }
+
+    /// Returns the width of the input projection: queries, keys, values, the gate, and two numbers per value head.
+    pub fn input_width(&self) -> f64 {
+        let keys = f64::from(self.key_heads) * f64::from(self.key_dim);
+        let values = f64::from(self.value_heads) * f64::from(self.value_dim);
+        2.0 * (keys + values + f64::from(self.value_heads))
+    }
+
+    /// Returns the width that the output projection reads.
+    pub fn output_width(&self) -> f64 {
+        f64::from(self.value_heads) * f64::from(self.value_dim)
+    }
+}
+
 /// Sliding-window (or chunked) attention on some layers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
@@ -78,6 +115,9 @@ pub struct Model {
     pub latent: Option<Latent>,
     /// Sliding windows, if any.
     pub window: Option<Window>,
+    /// Linear attention, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linear: Option<LinearAttention>,
     /// Longest context.
     pub context: u32,
     /// All parameters, in billions (10⁹).
@@ -99,7 +139,9 @@ impl Model {
     pub fn kv_bytes_per_token(&self, precision: Precision) -> Bytes {
         let values = match self.latent {
             Some(latent) => f64::from(self.layers) * f64::from(latent.kv_rank + latent.rope),
-            None => 2.0 * f64::from(self.layers) * f64::from(self.kv_heads) * f64::from(self.head_dim),
+            None => {
+                2.0 * f64::from(self.caching_layers()) * f64::from(self.kv_heads) * f64::from(self.head_dim)
+            }
         };
         Bytes(values * precision.weight_bytes())
     }
@@ -129,7 +171,23 @@ impl Model {
             f64::from(experts.layers) * (3.0 * hidden * (routed + shared) + router)
         });
         let norms = (2.0 * layers + 1.0) * hidden;
-        (embeddings + layers * self.attention_params() + dense + sparse + norms) / 1e9
+        (embeddings + self.all_attention_params() + dense + sparse + norms) / 1e9
+    }
+
+    /// Returns how many layers have a cache that grows with the context.
+    pub fn caching_layers(&self) -> u32 {
+        self.layers.saturating_sub(self.linear.map_or(0, |linear| linear.layers))
+    }
+
+    /// Returns the parameters of attention in all layers.
+    fn all_attention_params(&self) -> f64 {
+        let hidden = f64::from(self.hidden);
+        let full = f64::from(self.caching_layers()) * self.attention_params();
+        self.linear.map_or(full, |linear| {
+            let gate = hidden * f64::from(self.heads) * f64::from(self.head_dim);
+            let each = hidden * (linear.input_width() + linear.output_width());
+            full + f64::from(self.caching_layers()) * gate + f64::from(linear.layers) * each
+        })
     }
 
     /// Returns the parameters of attention in one layer; latent attention as in DeepSeek-V2 (arXiv 2405.04434,

@@ -171,6 +171,7 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
         experts: None,
         latent: None,
         window: None,
+        linear: None,
         context: tokens(fields, "context")?,
         params_total_b: 0.0,
         params_active_b: 0.0,

@@ -12,6 +12,14 @@ pub const CALL_US: f64 = 3.2;
 pub const EXPERT_LAYER_US: f64 = 14.8;
 /// Additional time of a layer with latent attention, in microseconds.
 pub const LATENT_LAYER_US: f64 = 11.3;
+/// Additional time of a layer with linear attention, in microseconds (fitted on one cell).
+pub const LINEAR_LAYER_US: f64 = 16.4;
+/// Share of memory bandwidth at which the state of linear attention is read and written (set by judgement).
+pub const STATE_MEMORY: f64 = 0.6;
+/// Bytes of one value of that state: 32 bits (`mamba_ssm_dtype` of published configurations).
+pub const STATE_BYTES: f64 = 4.0;
+/// Factor on the fixed time of a decode-attention call: part of it overlaps with the kernel before.
+pub const DECODE_CALL: f64 = 0.80;
 /// Factor on the time that reading the cache takes.
 pub const KV_SLOPE: f64 = 0.97;
 /// The same for latent attention.

@@ -3,9 +3,11 @@
 //! A replica is as large as its smallest rank: the stage with the most layers and the larger embedding decides.
 //! Fragmentation of the cache is not modelled; engines page it in blocks, so at most one block per sequence is lost.
 
+use super::coefficients as fit;
 use super::operators::Operators;
 use super::parameters::{self, Weights};
 use super::rejection::Reason;
+use super::split::Split;
 use super::step::Setup;
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::Accelerator;
@@ -56,6 +58,8 @@ pub struct ServingMemory {
     pub bytes_per_token: Bytes,
     /// The same for layers that have a window, and the window.
     windowed: (Bytes, f64),
+    /// Bytes of one sequence whatever its length: the states of linear attention.
+    pub state: Bytes,
     /// Whether it fits.
     pub fit: Fit,
     /// How the worst number in it came to be.
@@ -74,6 +78,14 @@ impl ServingMemory {
     /// A [`Reason`] where the ranks cannot split the model or the request is longer than the model reads.
     /// A model that does not fit is not an error: see [`ServingMemory::fit`].
     pub fn of(setup: &Setup<'_>, context: u32) -> Result<Self, Reason> {
+        Self::divided(setup, &Split::tensor(setup.ranks.tensor), setup.weights(), context)
+    }
+
+    /// The same for one rank of a split; `setup.ranks.tensor` and `setup.precision` are not read.
+    ///
+    /// # Errors
+    /// As [`ServingMemory::of`].
+    pub fn divided(setup: &Setup<'_>, split: &Split, stored: Weights, context: u32) -> Result<Self, Reason> {
         let model = setup.model;
         if context > model.context {
             return Err(Reason::ContextTooLong { needed: context, limit: model.context });
@@ -82,10 +94,10 @@ impl ServingMemory {
         if pipeline == 0 || pipeline > model.layers {
             return Err(Reason::TooManyStages { layers: model.layers, pipeline });
         }
-        let operators = Operators::of(model, setup.ranks.tensor, setup.weights())?;
-        let weights = weight_bytes(model, setup.weights(), setup.ranks.tensor, pipeline);
+        let operators = Operators::divided(model, split, stored)?;
+        let weights = split_weight_bytes(model, stored, split, pipeline);
         let (device, origin) = setup.accelerator.programmable_memory();
-        let reserve = reserve_bytes(setup.engine, setup.ranks.accelerators(), device);
+        let reserve = reserve_bytes(setup.engine, split.ranks().saturating_mul(pipeline), device);
         let budget = budget_bytes(setup.engine, device, weights);
         let cache = budget - weights - reserve;
         let share = stage_share(model, pipeline);
@@ -99,8 +111,11 @@ impl ServingMemory {
             weights,
             reserve,
             cache,
-            bytes_per_token: of_layers(operators.layers),
+            bytes_per_token: of_layers(operators.layers - operators.attention.linear_layers),
             windowed: (of_layers(windowed), window),
+            state: Bytes(
+                operators.attention.state * operators.attention.linear_layers * fit::STATE_BYTES * share,
+            ),
             fit: Fit::Fits { kv_tokens: 0.0 },
             origin: origin.weaker(setup.engine.origin).weaker(Origin::Analytic),
         };
@@ -111,7 +126,7 @@ impl ServingMemory {
     /// Returns the cache bytes of one sequence of `tokens` tokens; layers with a window hold at most the window.
     pub fn sequence_bytes(&self, tokens: f64) -> Bytes {
         let (windowed, window) = self.windowed;
-        (self.bytes_per_token - windowed) * tokens + windowed * tokens.min(window)
+        (self.bytes_per_token - windowed) * tokens + windowed * tokens.min(window) + self.state
     }
 
     /// Returns the tokens that the cache holds in sequences of `tokens` each.
@@ -124,7 +139,8 @@ impl ServingMemory {
 
     /// Returns the tokens of cache as an engine without a hybrid cache counts them; zero where nothing is left.
     pub fn kv_tokens(&self) -> f64 {
-        self.kv_tokens_at(1.0)
+        let windowless = self.bytes_per_token.get();
+        if windowless > 0.0 { (self.cache.get() / windowless).max(0.0) } else { 0.0 }
     }
 
     /// Returns the blocks of `block_tokens` tokens.
@@ -165,7 +181,12 @@ fn stage_share(model: &Model, pipeline: u32) -> f64 {
 /// Returns the bytes of weights on the most loaded rank: the largest stage with the larger of input embedding and
 /// output head, both on a single stage unless they are one matrix. Embeddings stay in 16 bits.
 pub fn weight_bytes(model: &Model, weights: Weights, tensor: u32, pipeline: u32) -> Bytes {
-    let rank = parameters::of_rank(model, tensor);
+    split_weight_bytes(model, weights, &Split::tensor(tensor), pipeline)
+}
+
+/// The same for one rank of a split.
+pub fn split_weight_bytes(model: &Model, weights: Weights, split: &Split, pipeline: u32) -> Bytes {
+    let rank = parameters::of_rank(model, split.tensor).divided(split);
     let layers = rank.layer_bytes(model, weights) * stage_share(model, pipeline);
     let tables =
         if pipeline > 1 || model.tied { rank.embedding.max(rank.head) } else { rank.embedding + rank.head };

@@ -7,6 +7,7 @@
 //! - [`operators`]: a model on some ranks as matrix multiplications, attention, experts and collectives.
 //! - [`roofline`]: the time of each operator, never below what peak, memory or link allow.
 //! - [`memory`]: what serving must hold; [`training_memory`]: what training must hold.
+//! - [`split`]: how the ranks of a replica divide a layer.
 //! - [`step`]: one serving step, prepared once per configuration.
 //! - [`training`]: one training step, the best parallelism, and what failures take away.
 
@@ -17,10 +18,12 @@ pub mod operators;
 pub mod parameters;
 pub mod rejection;
 pub mod roofline;
+pub mod split;
 pub mod step;
 pub mod training;
 
 pub use device::Device;
 pub use memory::{Fit, Limits, ServingMemory, default_limits};
 pub use rejection::Reason;
+pub use split::Split;
 pub use step::{PreparedStep, Ranks, Setup, StepShape};

@@ -3,8 +3,9 @@
 //! Shapes follow from the fields of a `config.json`. The module knows no hardware; every operator covers all layers
 //! (its `count`), and the caller divides by pipeline stages.
 
-use super::parameters::{Weights, check_tensor, kv_heads_per_rank};
+use super::parameters::{Weights, check_split, kv_heads_per_rank};
 use super::rejection::Reason;
+use super::split::Split;
 use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
 
@@ -93,6 +94,8 @@ pub struct Grouped {
     pub routed: f64,
     /// Experts that a token visits.
     pub active: f64,
+    /// Ranks over which the experts are dealt out.
+    pub ranks: f64,
     /// Precision of the weights.
     pub precision: Precision,
     /// Layers.
@@ -134,6 +137,10 @@ pub struct Attention {
     pub decode_flops: f64,
     /// Whether the cache is one latent vector.
     pub latent: bool,
+    /// Layers with linear attention.
+    pub linear_layers: f64,
+    /// Values of the state of one sequence and layer with linear attention, on this rank.
+    pub state: f64,
 }
 
 /// All operators of one rank.
@@ -145,6 +152,8 @@ pub struct Operators {
     pub expert_layers: f64,
     /// Tensor-parallel ranks.
     pub tensor: u32,
+    /// How all ranks divide the work; `tensor` is one of its degrees.
+    pub split: Split,
     /// Matrix multiplications.
     pub gemms: Vec<Gemm>,
     /// Routed experts.
@@ -167,11 +176,20 @@ impl Operators {
     /// # Errors
     /// A [`Reason`] where the ranks cannot split the model or a size is zero.
     pub fn of(model: &Model, tensor: u32, weights: Weights) -> Result<Self, Reason> {
+        Self::divided(model, &Split::tensor(tensor), weights)
+    }
+
+    /// Returns the operators of `model` on one rank of a split.
+    ///
+    /// # Errors
+    /// As [`Operators::of`].
+    pub fn divided(model: &Model, split: &Split, weights: Weights) -> Result<Self, Reason> {
         check_sizes(model)?;
-        check_tensor(model, tensor)?;
+        check_split(model, split)?;
+        let tensor = split.tensor;
         let layers = f64::from(model.layers);
-        let mut gemms = attention_gemms(model, tensor, weights.linear);
-        gemms.extend(feed_forward_gemms(model, tensor, weights.linear));
+        let mut gemms = attention_gemms(model, tensor, weights);
+        gemms.extend(feed_forward_gemms(model, split, weights));
         gemms.push(Gemm {
             part: Part::Head,
             n: f64::from(model.vocab) / f64::from(tensor),
@@ -184,10 +202,11 @@ impl Operators {
             layers,
             expert_layers: model.experts.map_or(0.0, |experts| f64::from(experts.layers)),
             tensor,
+            split: *split,
             gemms,
-            experts: grouped(model, tensor, weights.experts),
+            experts: grouped(model, split, weights.experts),
             attention: attention(model, tensor),
-            elementwise_bytes: elementwise_bytes(model, tensor),
+            elementwise_bytes: elementwise_bytes(model, split),
             reduce_bytes: 2.0 * f64::from(model.hidden),
             reduces: if tensor > 1 { 2.0 * layers } else { 0.0 },
             hidden: f64::from(model.hidden),
@@ -226,7 +245,8 @@ pub fn check_sizes(model: &Model) -> Result<(), Reason> {
     }
 }
 
-fn attention_gemms(model: &Model, tensor: u32, precision: Precision) -> Vec<Gemm> {
+fn attention_gemms(model: &Model, tensor: u32, weights: Weights) -> Vec<Gemm> {
+    let (precision, output) = (weights.linear, weights.output);
     let hidden = f64::from(model.hidden);
     let heads = f64::from(model.heads) / f64::from(tensor);
     let gemm = |n: f64, k: f64, precision: Precision| Gemm {
@@ -234,13 +254,20 @@ fn attention_gemms(model: &Model, tensor: u32, precision: Precision) -> Vec<Gemm
         n,
         k,
         precision,
-        count: f64::from(model.layers),
+        count: f64::from(model.caching_layers()),
         rows: Rows::Tokens,
     };
     let Some(latent) = model.latent else {
         let dim = f64::from(model.head_dim);
-        let qkv = (heads + 2.0 * kv_heads_per_rank(model, tensor)) * dim;
-        return vec![gemm(qkv, hidden, precision), gemm(hidden, heads * dim, precision)];
+        let gate = if model.linear.is_some() { heads } else { 0.0 };
+        let qkv = (heads + gate + 2.0 * kv_heads_per_rank(model, tensor)) * dim;
+        let linear = model.linear.iter().flat_map(|linear| {
+            let count = f64::from(linear.layers);
+            let (input, read) =
+                (linear.input_width() / f64::from(tensor), linear.output_width() / f64::from(tensor));
+            [Gemm { count, ..gemm(input, hidden, precision) }, Gemm { count, ..gemm(hidden, read, output) }]
+        });
+        return linear.chain([gemm(qkv, hidden, precision), gemm(hidden, heads * dim, output)]).collect();
     };
     let query_head = f64::from(latent.nope + latent.rope);
     let (rank, cached) = (f64::from(latent.query_rank), f64::from(latent.kv_rank + latent.rope));
@@ -252,11 +279,12 @@ fn attention_gemms(model: &Model, tensor: u32, precision: Precision) -> Vec<Gemm
         vec![gemm(heads * query_head + cached, hidden, precision)]
     };
     gemms.push(gemm(up, f64::from(latent.kv_rank), Precision::Bf16));
-    gemms.push(gemm(hidden, heads * f64::from(latent.value), precision));
+    gemms.push(gemm(hidden, heads * f64::from(latent.value), output));
     gemms
 }
 
-fn feed_forward_gemms(model: &Model, tensor: u32, precision: Precision) -> Vec<Gemm> {
+fn feed_forward_gemms(model: &Model, split: &Split, weights: Weights) -> Vec<Gemm> {
+    let (tensor, precision) = (split.tensor, weights.dense);
     let hidden = f64::from(model.hidden);
     let up = if model.gated { 2.0 } else { 1.0 };
     let pair = |width: f64, count: u32| {
@@ -292,14 +320,15 @@ fn feed_forward_gemms(model: &Model, tensor: u32, precision: Precision) -> Vec<G
     gemms
 }
 
-fn grouped(model: &Model, tensor: u32, precision: Precision) -> Option<Grouped> {
+fn grouped(model: &Model, split: &Split, precision: Precision) -> Option<Grouped> {
     let experts = model.experts?;
     Some(Grouped {
         hidden: f64::from(model.hidden),
-        width: f64::from(experts.width) / f64::from(tensor),
+        width: f64::from(experts.width) / f64::from(split.expert_tensor),
         matrices: if model.gated { 3.0 } else { 2.0 },
         routed: f64::from(experts.routed),
         active: f64::from(experts.active),
+        ranks: f64::from(split.expert),
         precision,
         count: f64::from(experts.layers),
     })
@@ -307,8 +336,10 @@ fn grouped(model: &Model, tensor: u32, precision: Precision) -> Option<Grouped> 
 
 fn attention(model: &Model, tensor: u32) -> Attention {
     let heads = f64::from(model.heads) / f64::from(tensor);
-    let windowed = model.window.map_or(0, |window| window.layers.min(model.layers));
-    let full = AttentionLayers { count: f64::from(model.layers - windowed), window: None };
+    let windowed = model.window.map_or(0, |window| window.layers.min(model.caching_layers()));
+    let full = AttentionLayers { count: f64::from(model.caching_layers() - windowed), window: None };
+    let linear_layers = model.linear.map_or(0.0, |linear| f64::from(linear.layers));
+    let state = model.linear.map_or(0.0, |linear| linear.state() / f64::from(tensor));
     let mut layers = vec![full];
     if let (Some(window), true) = (model.window, windowed > 0) {
         layers.push(AttentionLayers { count: f64::from(windowed), window: Some(f64::from(window.tokens)) });
@@ -324,6 +355,8 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: rank + rope,
                 decode_flops: 2.0 * heads * (2.0 * rank + rope),
                 latent: true,
+                linear_layers,
+                state,
             }
         }
         None => {
@@ -336,6 +369,8 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: 2.0 * kv_heads_per_rank(model, tensor) * dim,
                 decode_flops: 4.0 * heads * dim,
                 latent: false,
+                linear_layers,
+                state,
             }
         }
     }
@@ -343,16 +378,18 @@ fn attention(model: &Model, tensor: u32) -> Attention {
 
 /// Returns the bytes of element-wise work per token: 2 (12 h + 6 ffn′ + (H/t + 2 G′) d) per layer,
 /// ffn′ the width that one token sees on this rank.
-fn elementwise_bytes(model: &Model, tensor: u32) -> f64 {
-    let t = f64::from(tensor);
+fn elementwise_bytes(model: &Model, split: &Split) -> f64 {
+    let (tensor, t) = (split.tensor, f64::from(split.tensor));
+    // Experts hold the tokens of all attention-parallel ranks.
+    let spread = f64::from(split.expert_tensor) * f64::from(split.expert) / f64::from(split.data);
     let layers = f64::from(model.layers);
     let heads = f64::from(model.heads) / t + 2.0 * kv_heads_per_rank(model, tensor);
     let common = 12.0 * f64::from(model.hidden) + heads * f64::from(model.head_dim);
     let dense = f64::from(model.dense_layers()) * 6.0 * f64::from(model.ffn) / t;
     let sparse = model.experts.map_or(0.0, |e| {
-        let routed = f64::from(e.active) * f64::from(e.width);
-        let shared = f64::from(e.shared) * f64::from(e.shared_width);
-        f64::from(e.layers) * 6.0 * (routed + shared) / t
+        let routed = f64::from(e.active) * f64::from(e.width) / spread;
+        let shared = f64::from(e.shared) * f64::from(e.shared_width) / t;
+        f64::from(e.layers) * 6.0 * (routed + shared)
     });
     2.0 * (layers * common + dense + sparse)
 }

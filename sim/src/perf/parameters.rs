@@ -3,6 +3,7 @@
 //! Counts follow from sizes alone. Biases and learned positions are left out: below 0.1 % of any known model.
 
 use super::rejection::Reason;
+use super::split::Split;
 use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
 
@@ -11,6 +12,8 @@ use capstan_types::model::Model;
 pub struct Parameters {
     /// Attention projections of one layer that are stored in the precision of linear layers.
     pub attention: f64,
+    /// The same of one layer with linear attention.
+    pub linear_attention: f64,
     /// The same that stay in 16 bits (the up-projection of a latent cache).
     pub attention_16bit: f64,
     /// Feed-forward part of a dense layer.
@@ -34,13 +37,22 @@ pub struct Parameters {
 /// Precision of each part of a model's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weights {
-    /// Attention projections, dense and shared feed-forward.
+    /// Attention projections but the last.
     pub linear: Precision,
+    /// The output projection of attention.
+    pub output: Precision,
+    /// Dense and shared feed-forward layers.
+    pub dense: Precision,
     /// Routed experts.
     pub experts: Precision,
 }
 
 impl Weights {
+    /// Returns one precision for everything.
+    pub fn all(precision: Precision) -> Self {
+        Self { linear: precision, output: precision, dense: precision, experts: precision }
+    }
+
     /// Returns how `model` is stored when a plan says `precision`.
     ///
     /// Published 4-bit checkpoints of mixtures quantise the routed experts only; a model that is published in
@@ -50,9 +62,9 @@ impl Weights {
         let precision = if block { Precision::Fp8Block } else { precision };
         let four_bit = matches!(precision, Precision::Nvfp4 | Precision::Mxfp4 | Precision::Int4);
         if four_bit && model.experts.is_some() {
-            Self { linear: Precision::Bf16, experts: precision }
+            Self { experts: precision, ..Self::all(Precision::Bf16) }
         } else {
-            Self { linear: precision, experts: precision }
+            Self::all(precision)
         }
     }
 }
@@ -62,6 +74,18 @@ impl Weights {
 /// # Errors
 /// [`Reason::HeadsNotDivisible`] or [`Reason::WidthNotDivisible`].
 pub fn check_tensor(model: &Model, tensor: u32) -> Result<(), Reason> {
+    check_split(model, &Split::tensor(tensor))
+}
+
+/// Returns whether the ranks of `split` can divide the model.
+///
+/// # Errors
+/// [`Reason::HeadsNotDivisible`], [`Reason::WidthNotDivisible`] or [`Reason::ExpertsNotDivisible`].
+pub fn check_split(model: &Model, split: &Split) -> Result<(), Reason> {
+    let tensor = split.tensor;
+    if [split.data, split.expert_tensor, split.expert].contains(&0) {
+        return Err(Reason::NotPositive { what: "parallel ranks" });
+    }
     if tensor == 0 {
         return Err(Reason::NotPositive { what: "tensor-parallel ranks" });
     }
@@ -74,10 +98,16 @@ pub fn check_tensor(model: &Model, tensor: u32) -> Result<(), Reason> {
         return Err(Reason::HeadsNotDivisible { heads: kv, tensor });
     }
     let dense = (model.dense_layers() > 0).then_some(model.ffn);
-    let widths = [dense, model.experts.map(|experts| experts.width)];
-    match widths.into_iter().flatten().find(|width| !width.is_multiple_of(tensor)) {
-        Some(width) => Err(Reason::WidthNotDivisible { width, tensor }),
-        None => Ok(()),
+    let experts = model.experts.map(|experts| (experts.width, split.expert_tensor));
+    let widths = [dense.map(|width| (width, tensor)), experts];
+    if let Some((width, tensor)) = widths.into_iter().flatten().find(|&(width, t)| !width.is_multiple_of(t)) {
+        return Err(Reason::WidthNotDivisible { width, tensor });
+    }
+    match model.experts {
+        Some(e) if !e.routed.is_multiple_of(split.expert) => {
+            Err(Reason::ExpertsNotDivisible { experts: e.routed, ranks: split.expert })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -97,6 +127,9 @@ pub fn of_rank(model: &Model, tensor: u32) -> Parameters {
     let table = f64::from(model.vocab) * hidden / t;
     Parameters {
         attention,
+        linear_attention: model
+            .linear
+            .map_or(0.0, |linear| hidden * (linear.input_width() + linear.output_width()) / t),
         attention_16bit,
         dense: if model.dense_layers() > 0 { matrices * hidden * f64::from(model.ffn) / t } else { 0.0 },
         routed: experts.map_or(0.0, |e| expert * f64::from(e.routed)),
@@ -117,7 +150,8 @@ fn attention(model: &Model, tensor: u32) -> (f64, f64) {
     let heads = f64::from(model.heads) / t;
     let Some(latent) = model.latent else {
         let dim = f64::from(model.head_dim);
-        let qkv = (heads + 2.0 * kv_heads_per_rank(model, tensor)) * dim * hidden;
+        let gate = if model.linear.is_some() { heads } else { 0.0 };
+        let qkv = (heads + gate + 2.0 * kv_heads_per_rank(model, tensor)) * dim * hidden;
         return (qkv + hidden * heads * dim, 0.0);
     };
     let query_head = f64::from(latent.nope + latent.rope);
@@ -131,24 +165,39 @@ fn attention(model: &Model, tensor: u32) -> (f64, f64) {
 }
 
 impl Parameters {
+    /// Returns the parameters of a rank of `split`, of which these are those of its tensor-parallel rank.
+    #[must_use]
+    pub fn divided(mut self, split: &Split) -> Self {
+        self.routed *= f64::from(split.tensor) / (f64::from(split.expert_tensor) * f64::from(split.expert));
+        self
+    }
+
+    /// Returns the attention parameters of all layers that are stored in the precision of linear layers.
+    pub fn all_attention(&self, model: &Model) -> f64 {
+        let linear = f64::from(model.layers - model.caching_layers());
+        f64::from(model.caching_layers()) * self.attention + linear * self.linear_attention
+    }
+
     /// Returns the parameters of all layers.
     pub fn layers(&self, model: &Model) -> f64 {
         let experts = model.experts.map_or(0.0, |e| f64::from(e.layers));
-        let per_layer = self.attention + self.attention_16bit + self.norms;
+        let per_layer = self.attention_16bit + self.norms;
         f64::from(model.layers) * per_layer
+            + self.all_attention(model)
             + f64::from(model.dense_layers()) * self.dense
             + experts * (self.routed + self.shared + self.router)
     }
 
     /// Returns the bytes of all layers.
     pub fn layer_bytes(&self, model: &Model, weights: Weights) -> f64 {
-        let linear = weights.linear.weight_bytes();
+        let (linear, dense) = (weights.linear.weight_bytes(), weights.dense.weight_bytes());
         let expert_layers = model.experts.map_or(0.0, |e| f64::from(e.layers));
-        let per_layer = self.attention * linear + (self.attention_16bit + self.norms) * 2.0;
+        let per_layer = (self.attention_16bit + self.norms) * 2.0;
         let expert_layer =
-            self.routed * weights.experts.weight_bytes() + self.shared * linear + self.router * 2.0;
+            self.routed * weights.experts.weight_bytes() + self.shared * dense + self.router * 2.0;
         f64::from(model.layers) * per_layer
-            + f64::from(model.dense_layers()) * self.dense * linear
+            + self.all_attention(model) * linear
+            + f64::from(model.dense_layers()) * self.dense * dense
             + expert_layers * expert_layer
     }
 }

@@ -31,6 +31,14 @@ pub enum Reason {
         /// Ranks.
         tensor: u32,
     },
+    /// Expert parallelism cannot deal out the experts.
+    #[error("{experts} experts do not divide into {ranks} expert-parallel ranks")]
+    ExpertsNotDivisible {
+        /// Routed experts.
+        experts: u32,
+        /// Ranks.
+        ranks: u32,
+    },
     /// More stages than layers.
     #[error("{layers} layers do not fill {pipeline} pipeline stages")]
     TooManyStages {
@@ -104,6 +112,7 @@ impl Reason {
             Self::DoesNotFit { .. } => "does_not_fit",
             Self::HeadsNotDivisible { .. } => "heads_not_divisible",
             Self::WidthNotDivisible { .. } => "width_not_divisible",
+            Self::ExpertsNotDivisible { .. } => "experts_not_divisible",
             Self::TooManyStages { .. } => "too_many_stages",
             Self::PrecisionUnsupported { .. } => "precision_unsupported",
             Self::ContextTooLong { .. } => "context_too_long",

@@ -114,6 +114,12 @@ pub fn decode_token(
     gate(factor * time, bytes.max(flops))
 }
 
+/// Returns the time that reading and writing the states of linear attention takes per sequence, all layers.
+pub fn state(bandwidth: f64, attention: &Attention, factor: f64) -> f64 {
+    let bytes = 2.0 * fit::STATE_BYTES * attention.state * attention.linear_layers / bandwidth;
+    gate(factor * bytes / fit::STATE_MEMORY, bytes)
+}
+
 /// Returns the time that one (query, key) pair of a prompt adds in one layer, at unbounded context.
 ///
 /// A shorter context costs (1 + L0 / context) as much; the caller adds that.

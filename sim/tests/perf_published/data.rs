@@ -82,6 +82,7 @@ fn model(row: &Row) -> Model {
         experts,
         latent,
         window,
+        linear: None,
         context: count("max_ctx"),
         params_total_b: number(row, "params_total_b").unwrap(),
         params_active_b: number(row, "params_active_b").unwrap(),

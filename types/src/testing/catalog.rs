@@ -213,6 +213,7 @@ fn model(id: &str, sizes: [u32; 8], total_b: f64, active_b: f64) -> Model {
         experts: None,
         latent: None,
         window: None,
+        linear: None,
         context,
         params_total_b: total_b,
         params_active_b: active_b,

@@ -2,7 +2,7 @@
 
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
-use capstan_types::model::{Experts, Latent, Model, Window};
+use capstan_types::model::{Experts, Latent, LinearAttention, Model, Window};
 use capstan_types::origin::Provenance;
 use capstan_types::quantity::Dimension;
 
@@ -35,6 +35,16 @@ const WINDOW: [Field<Window>; 2] = [
 ];
 const NO_WINDOW: Window = Window { tokens: 0, layers: 0 };
 
+const LINEAR: [Field<LinearAttention>; 5] = [
+    need("layers", |row, cell| cell.some().map(|n| row.layers = n)),
+    need("key_heads", |row, cell| cell.some().map(|n| row.key_heads = n)),
+    need("key_dim", |row, cell| cell.some().map(|n| row.key_dim = n)),
+    need("value_heads", |row, cell| cell.some().map(|n| row.value_heads = n)),
+    need("value_dim", |row, cell| cell.some().map(|n| row.value_dim = n)),
+];
+const NO_LINEAR: LinearAttention =
+    LinearAttention { layers: 0, key_heads: 0, key_dim: 0, value_heads: 0, value_dim: 0 };
+
 /// Reads parameters in 10⁹.
 fn billions(cell: Cell<'_>) -> Read<f64> {
     cell.positive(Dimension::PARAMETERS)?;
@@ -65,6 +75,9 @@ impl Row for Model {
         may("window", |row, cell| {
             record(cell, row.window, NO_WINDOW, &WINDOW).map(|window| row.window = Some(window))
         }),
+        may("linear", |row, cell| {
+            record(cell, row.linear, NO_LINEAR, &LINEAR).map(|linear| row.linear = Some(linear))
+        }),
         need("context", |row, cell| match cell.positive(Dimension::TOKENS)? {
             tokens if tokens <= f64::from(u32::MAX) => {
                 row.context = tokens as u32;
@@ -93,6 +106,7 @@ impl Row for Model {
             experts: None,
             latent: None,
             window: None,
+            linear: None,
             context: 0,
             params_total_b: 0.0,
             params_active_b: 0.0,
@@ -115,7 +129,9 @@ impl Row for Model {
 
     fn judge(&self) -> Result<(), String> {
         let experts = self.experts.unwrap_or(NO_EXPERTS);
-        if experts.layers > self.layers || self.window.is_some_and(|window| window.layers > self.layers) {
+        let linear = self.linear.map_or(0, |linear| linear.layers);
+        let window = self.window.map_or(0, |window| window.layers);
+        if experts.layers.max(linear).max(window) > self.layers {
             return Err(format!("a part has more layers than the whole model, which has {}", self.layers));
         }
         if experts.active > experts.routed {

@@ -14,7 +14,7 @@ pub(super) struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Returns everything that depends on the tokens of the step alone.
+    /// Returns everything that depends on the tokens of one rank alone.
     pub(super) fn linear(&self, tokens: f64) -> Vec<(Part, f64)> {
         if tokens <= 0.0 {
             return Vec::new();
@@ -29,21 +29,43 @@ impl Lines<'_> {
             lines.push((gemm.part, gemm.count * each));
             calls += gemm.count;
         }
-        if let Some(grouped) = &self.operators.experts {
-            let curve = &device.experts[&grouped.precision];
-            let scale = factor * fit::expert_factor(grouped.precision);
-            let each = roofline::experts(curve, device.bandwidth, grouped, tokens, 1.0, scale);
-            lines.push((Part::Experts, grouped.count * each));
+        if self.operators.split.data == 1 {
+            lines.extend(self.experts(tokens));
         }
         let reduce = tokens * self.operators.reduce_bytes;
         let each = roofline::all_reduce(&device.collective, reduce, self.operators.tensor, factor);
         lines.push((Part::AllReduce, self.operators.reduces * each));
         let moved = tokens * self.operators.elementwise_bytes;
         lines.push((Part::Elementwise, roofline::elementwise(device.bandwidth, moved, factor)));
-        let attention_t0 = device.attention.decode_t0_us * self.operators.layers;
+        let attention_t0 = fit::DECODE_CALL
+            * device.attention.decode_t0_us
+            * (self.operators.layers - self.operators.attention.linear_layers);
         lines.push((Part::DecodeAttention, factor * attention_t0));
         lines.push((Part::Launch, factor * (fit::CALL_US * calls + self.context.layer_us)));
         lines
+    }
+
+    /// Returns the routed experts over the tokens of all ranks.
+    fn experts(&self, tokens: f64) -> Option<(Part, f64)> {
+        let (device, factor) = (&self.context.device, self.context.factor);
+        let grouped = self.operators.experts.as_ref()?;
+        let curve = &device.experts[&grouped.precision];
+        let scale = factor * fit::expert_factor(grouped.precision);
+        let each = roofline::experts(curve, device.bandwidth, grouped, tokens, grouped.ranks, scale);
+        Some((Part::Experts, grouped.count * each))
+    }
+
+    /// Returns what depends on the tokens of all attention-parallel ranks together: experts, and the exchange of
+    /// tokens around them. Gathering all tokens and scattering the sums sends as much as an all-reduce of them.
+    pub(super) fn shared(&self, tokens: f64) -> Vec<(Part, f64)> {
+        if tokens <= 0.0 || self.operators.split.data == 1 {
+            return Vec::new();
+        }
+        let (device, factor) = (&self.context.device, self.context.factor);
+        let bytes = tokens * self.operators.reduce_bytes;
+        let each = roofline::all_reduce(&device.collective, bytes, self.operators.split.ranks(), factor);
+        let exchange = (Part::AllReduce, self.operators.expert_layers * each);
+        self.experts(tokens).into_iter().chain([exchange]).collect()
     }
 
     /// Returns the output head over `sequences` rows.
@@ -75,6 +97,7 @@ impl Lines<'_> {
             full_ns: token_ns * self.layers_of_kind(false),
             windowed_ns: token_ns * self.layers_of_kind(true),
             window: self.window(),
+            sequence_ns: roofline::state(device.bandwidth, attention, *factor) * 1e3,
         }
     }
 
@@ -110,7 +133,8 @@ impl Lines<'_> {
         }
         if let Some(grouped) = &self.operators.experts {
             let curve = &device.experts[&grouped.precision];
-            let weights = grouped.count * grouped.active * grouped.matrices * grouped.hidden * grouped.width;
+            let active = grouped.active / grouped.ranks;
+            let weights = grouped.count * active * grouped.matrices * grouped.hidden * grouped.width;
             math += 2.0 * tokens * weights / curve.peak;
             read += weights * curve.weight_bytes / curve.memory.max(1.0);
         }

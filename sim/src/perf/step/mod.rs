@@ -18,6 +18,7 @@ use super::operators::{Operators, Part};
 use super::parameters::Weights;
 use super::rejection::Reason;
 use super::roofline;
+use super::split::Split;
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
@@ -83,6 +84,8 @@ impl StepShape {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedStep {
     linear: Table,
+    /// Over the tokens of all attention-parallel ranks; absent where there is one.
+    shared: Option<Table>,
     head: Table,
     cache: CacheSlopes,
     prefill: PrefillSlopes,
@@ -111,6 +114,8 @@ struct CacheSlopes {
     full_ns: f64,
     windowed_ns: f64,
     window: f64,
+    /// Per sequence: the states of linear attention.
+    sequence_ns: f64,
 }
 
 /// Time that prompts add to a step beyond their tokens, in nanoseconds, all layers of a kind.
@@ -125,7 +130,9 @@ struct PrefillSlopes {
 
 impl CacheSlopes {
     fn ns(&self, sequences: f64, kv_tokens: f64) -> f64 {
-        self.full_ns * kv_tokens + self.windowed_ns * kv_tokens.min(sequences * self.window)
+        self.full_ns * kv_tokens
+            + self.windowed_ns * kv_tokens.min(sequences * self.window)
+            + self.sequence_ns * sequences
     }
 }
 
@@ -184,11 +191,25 @@ impl PreparedStep {
     /// # Errors
     /// As [`PreparedStep::prepare`].
     pub fn with_device(device: &Device, setup: &Setup<'_>) -> Result<Self, Reason> {
-        let Ranks { tensor, pipeline } = setup.ranks;
+        Self::divided(device, setup, &Split::tensor(setup.ranks.tensor), setup.weights())
+    }
+
+    /// The same with ranks that divide attention and experts in different ways; `setup.ranks.tensor` and
+    /// `setup.precision` are not read.
+    ///
+    /// # Errors
+    /// As [`PreparedStep::prepare`].
+    pub fn divided(
+        device: &Device,
+        setup: &Setup<'_>,
+        split: &Split,
+        weights: Weights,
+    ) -> Result<Self, Reason> {
+        let pipeline = setup.ranks.pipeline;
         if pipeline == 0 || pipeline > setup.model.layers {
             return Err(Reason::TooManyStages { layers: setup.model.layers, pipeline });
         }
-        let operators = Operators::of(setup.model, tensor, setup.weights())?;
+        let operators = Operators::divided(setup.model, split, weights)?;
         for gemm in &operators.gemms {
             device.gemm(gemm.precision)?;
         }
@@ -201,8 +222,9 @@ impl PreparedStep {
             return Err(Reason::NotPositive { what: "a coefficient of the engine" });
         }
         let latent = if operators.attention.latent { fit::LATENT_LAYER_US } else { 0.0 };
-        let layer_us =
-            operators.layers * (engine.layer_us + latent) + operators.expert_layers * fit::EXPERT_LAYER_US;
+        let layer_us = operators.layers * (engine.layer_us + latent)
+            + operators.expert_layers * fit::EXPERT_LAYER_US
+            + operators.attention.linear_layers * fit::LINEAR_LAYER_US;
         let context = Context {
             device: device.clone(),
             factor: engine.factor * device.factor,
@@ -215,11 +237,14 @@ impl PreparedStep {
     fn assemble(operators: Operators, context: Context, engine: &Engine, pipeline: u32) -> Self {
         let lines = Lines { operators: &operators, context: &context };
         let linear = Table::new(|m| lines.linear(m).iter().map(|(_, us)| us).sum::<f64>() * 1e3);
+        let shared = (operators.split.data > 1)
+            .then(|| Table::new(|m| lines.shared(m).iter().map(|(_, us)| us).sum::<f64>() * 1e3));
         let head = Table::new(|b| lines.head(b) * 1e3);
         let (cache, prefill) = (lines.cache_slopes(), lines.prefill_slopes());
         let origin = lines.origin(engine, pipeline);
         Self {
             linear,
+            shared,
             head,
             cache,
             prefill,
@@ -241,6 +266,14 @@ impl PreparedStep {
         let time = self.device_ns(shape) + self.host(shape);
         debug_assert!(time >= self.floor_ns(shape) * (1.0 - 1e-9), "{time} ns is faster than physics");
         time
+    }
+
+    /// Returns the nanoseconds of a pass in which one rank has `shape` and all attention-parallel ranks together
+    /// have `all_tokens` tokens.
+    pub fn pass_among_ns(&self, shape: &StepShape, all_tokens: f64) -> f64 {
+        let own = (shape.decodes + shape.prefill_tokens) * f64::from(self.operators.split.data);
+        let shared = self.shared.as_ref().map_or(0.0, |table| table.at(all_tokens) - table.at(own));
+        self.pass_ns(shape) + shared / self.pipeline_share()
     }
 
     /// Returns the nanoseconds that one stage takes for `shape`; `last` is the stage that hands nothing on.
@@ -293,7 +326,9 @@ impl PreparedStep {
             return 0.0;
         }
         let prefill = if shape.prefill_tokens > 0.0 { self.prefill.ns(shape) } else { 0.0 };
+        let all = tokens * f64::from(self.operators.split.data);
         self.linear.at(tokens)
+            + self.shared.as_ref().map_or(0.0, |table| table.at(all))
             + self.head.at(shape.sampled)
             + self.cache.ns(shape.decodes, shape.decode_kv)
             + prefill
@@ -344,6 +379,8 @@ impl PreparedStep {
         let lines = Lines { operators: &self.operators, context: &self.context };
         let linear = lines.linear(shape.decodes + shape.prefill_tokens);
         let mut parts: Vec<(Part, f64)> = linear.into_iter().map(|(part, us)| (part, us * 1e3)).collect();
+        let all = (shape.decodes + shape.prefill_tokens) * f64::from(self.operators.split.data);
+        parts.extend(lines.shared(all).into_iter().map(|(part, us)| (part, us * 1e3)));
         parts.push((Part::Head, lines.head(shape.sampled) * 1e3));
         parts.push((Part::DecodeAttention, self.cache.ns(shape.decodes, shape.decode_kv)));
         parts.push((Part::PrefillAttention, self.prefill.ns(&shape)));

@@ -9,7 +9,10 @@ pub fn linear_weights(model: &Model) -> f64 {
     let expert = model.experts.map_or(0.0, |e| {
         f64::from(e.layers) * (f64::from(e.active) * rank.expert + rank.shared + rank.router)
     });
-    layers * (rank.attention + rank.attention_16bit) + f64::from(model.dense_layers()) * rank.dense + expert
+    rank.all_attention(model)
+        + layers * rank.attention_16bit
+        + f64::from(model.dense_layers()) * rank.dense
+        + expert
 }
 
 /// Returns the widths of all query heads in scores and in values.
@@ -28,7 +31,7 @@ pub fn seen_keys(model: &Model, sequence: u32) -> f64 {
     let half = f64::from(sequence) / 2.0;
     let windowed = model.window.map_or(0.0, |window| f64::from(window.layers.min(model.layers)));
     let window = model.window.map_or(0.0, |window| f64::from(window.tokens));
-    (f64::from(model.layers) - windowed) * half + windowed * half.min(window)
+    (f64::from(model.caching_layers()) - windowed) * half + windowed * half.min(window)
 }
 
 /// Returns the FLOPs of training per token, forward and backward, nothing recomputed:

@@ -11,6 +11,22 @@ use capstan_types::origin::Origin;
 pub const MEMORY: f64 = 0.85;
 /// Exposed share of tensor-parallel communication.
 pub const TENSOR_EXPOSED: f64 = 0.38;
+/// The same of adapters, whose short steps hide nothing (set by judgement).
+pub const TENSOR_EXPOSED_ADAPTERS: f64 = 1.0;
+/// The same with the software of 2021 and 2022: above 1, kernels wait for each other.
+pub const TENSOR_EXPOSED_EARLY: f64 = 1.39;
+/// Exposed share of the exchange of keys and values between context-parallel ranks (set by judgement).
+pub const CONTEXT_EXPOSED: f64 = 0.3;
+/// Exposed share of gathering weights layer by layer, even where it fits behind compute (set by judgement).
+pub const GATHER_EXPOSED: f64 = 0.1;
+/// How much more than the bytes at the full rate of its own network card a rank waited with ZeRO-3 of 2021.
+pub const GATHER_2021: f64 = 1.56;
+/// Factor on memory-bound softmax of attention in separate kernels.
+pub const SOFTMAX: f64 = 1.18;
+/// Steps with adapters take this much longer than their parts (set by judgement).
+pub const ADAPTERS: f64 = 1.05;
+/// Share of a recomputed layer that shows with adapters (set by judgement).
+pub const RECOMPUTE_ADAPTERS: f64 = 0.45;
 /// Exposed share of hand-over between stages (set by judgement).
 pub const PIPELINE_EXPOSED: f64 = 0.2;
 /// Exposed share of data-parallel communication even where it would fit behind compute (set by judgement).

@@ -5,7 +5,7 @@
 //! 1F1B or interleaved pipelines. Fragmentation and communication buffers are a constant.
 
 use super::flops::attention_widths;
-use super::{Cluster, Job, Layout};
+use super::{Cluster, Job, Layout, Method, Recompute, Sharding};
 use crate::perf::parameters;
 use crate::perf::rejection::Reason;
 use capstan_types::hardware::Precision;
@@ -59,16 +59,42 @@ impl TrainingMemory {
         layout: &Layout,
         micro_batches: u64,
     ) -> Result<Self, Reason> {
+        Self::under(cluster, job, layout, micro_batches, &Method::default())
+    }
+
+    /// The same for a job that trains in another way than by default.
+    ///
+    /// # Errors
+    /// As [`TrainingMemory::of`].
+    pub fn under(
+        cluster: &Cluster<'_>,
+        job: &Job<'_>,
+        layout: &Layout,
+        micro_batches: u64,
+        method: &Method,
+    ) -> Result<Self, Reason> {
         let params = parameters_per_rank(job.model, layout);
         let ranks = cluster.accelerators() as f64 / f64::from(layout.tensor) / f64::from(layout.pipeline);
         let expert_ranks = (ranks / f64::from(layout.expert)).max(1.0);
         let (device, origin) = cluster.accelerator.programmable_memory();
-        let activations = Activations::of(job, layout, micro_batches);
+        let activations = Activations::of(job, layout, micro_batches, method.context);
         let total = params.dense + params.experts;
+        let sharded = params.dense / ranks + params.experts / expert_ranks;
+        // Adapters: frozen weights in the precision of the math, no gradients of theirs.
+        let frozen = if job.precision.math() == Precision::Bf16 { 2.0 } else { 1.0 };
+        let (weights, gradients, optimizer) = match (method.adapters, method.sharding) {
+            (true, _) => (frozen * total, 0.0, 0.0),
+            (false, Sharding::Optimizer) => (2.0 * total, 2.0 * total, 12.0 * sharded),
+            // Two layers are whole at a time: the one that computes and the one that is being gathered.
+            (false, _) => {
+                let gathered = 2.0 * 2.0 * total / f64::from(job.model.layers);
+                (2.0 * sharded + gathered, 2.0 * sharded, 12.0 * sharded)
+            }
+        };
         let mut memory = Self {
-            weights: Bytes(2.0 * total),
-            gradients: Bytes(2.0 * total),
-            optimizer: Bytes(12.0 * (params.dense / ranks + params.experts / expert_ranks)),
+            weights: Bytes(weights),
+            gradients: Bytes(gradients),
+            optimizer: Bytes(optimizer),
             activations: Bytes(activations.bytes(0.0)),
             context: Bytes(CONTEXT),
             free: device * USABLE,
@@ -76,16 +102,29 @@ impl TrainingMemory {
             tight: false,
             origin: origin.weaker(Origin::Analytic),
         };
+        match method.recompute {
+            Recompute::AsNeeded => {}
+            Recompute::Selective => return memory.settled(device),
+            Recompute::Full => {
+                memory.recompute = 1.0;
+                memory.activations = Bytes(activations.bytes(1.0));
+                return memory.settled(device);
+            }
+        }
         let over = (memory.needed() - memory.free).get();
         if over > 0.0 {
             memory.recompute = activations.share_that_saves(over).min(1.0);
             memory.activations = Bytes(activations.bytes(memory.recompute));
         }
-        if memory.needed() > memory.free * (1.0 + 1e-12) {
-            return Err(Reason::DoesNotFit { needed: memory.needed(), free: memory.free });
+        memory.settled(device)
+    }
+
+    fn settled(mut self, device: Bytes) -> Result<Self, Reason> {
+        if self.needed() > self.free * (1.0 + 1e-12) {
+            return Err(Reason::DoesNotFit { needed: self.needed(), free: self.free });
         }
-        memory.tight = memory.needed() > device * SAFE;
-        Ok(memory)
+        self.tight = self.needed() > device * SAFE;
+        Ok(self)
     }
 }
 
@@ -122,9 +161,9 @@ struct Activations {
 }
 
 impl Activations {
-    fn of(job: &Job<'_>, layout: &Layout, micro_batches: u64) -> Self {
+    fn of(job: &Job<'_>, layout: &Layout, micro_batches: u64, context: u32) -> Self {
         let model = job.model;
-        let tokens = f64::from(layout.micro_batch) * f64::from(job.sequence);
+        let tokens = f64::from(layout.micro_batch) * f64::from(job.sequence) / f64::from(context);
         let t = f64::from(layout.tensor);
         let layers = layers_in_flight(model.layers, layout, micro_batches);
         let logits = if layout.pipeline == 1 { 6.0 * tokens * f64::from(model.vocab) / t } else { 0.0 };

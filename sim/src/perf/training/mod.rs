@@ -8,6 +8,7 @@ pub mod flops;
 pub mod goodput;
 pub mod kernels;
 pub mod memory;
+pub mod method;
 pub mod search;
 pub mod time;
 
@@ -18,7 +19,8 @@ use capstan_types::origin::Origin;
 use capstan_types::units::{BytesPerSecond, Seconds, Tokens};
 pub use goodput::{Failures, Goodput};
 pub use memory::TrainingMemory;
-pub use search::{best, step};
+pub use method::{Method, Recompute, Sharding};
+pub use search::{best, step, step_of};
 
 /// The machines of a job: equal nodes on one network.
 #[derive(Debug, Clone, Copy)]
@@ -147,9 +149,15 @@ pub struct TrainingStep {
 }
 
 /// Returns whether a layout divides the machine, the model and the batch; and its micro-batches per step.
-pub(crate) fn micro_batches(cluster: &Cluster<'_>, job: &Job<'_>, layout: &Layout) -> Result<u64, Reason> {
+pub(crate) fn micro_batches(
+    cluster: &Cluster<'_>,
+    job: &Job<'_>,
+    layout: &Layout,
+    method: &Method,
+) -> Result<u64, Reason> {
     let n = cluster.accelerators();
     let group = u64::from(layout.tensor) * u64::from(layout.pipeline);
+    let group = group.saturating_mul(u64::from(method.context));
     if group == 0 || layout.micro_batch == 0 || layout.interleave == 0 || layout.expert == 0 {
         return Err(Reason::NotPositive { what: "parallel degrees" });
     }

@@ -4,7 +4,7 @@ use super::flops::training_per_token;
 use super::kernels::Kernels;
 use super::memory::TrainingMemory;
 use super::time::{MicroBatch, Times};
-use super::{Cluster, Job, Layout, Part, TrainingStep, micro_batches};
+use super::{Cluster, Job, Layout, Method, Part, TrainingStep, micro_batches};
 use crate::perf::operators::check_sizes;
 use crate::perf::rejection::Reason;
 use capstan_types::spec::Parallelism;
@@ -22,8 +22,21 @@ const FEW_MICRO_BATCHES: u64 = 16;
 /// # Errors
 /// A [`Reason`] where the layout does not divide machine, model or batch, or does not fit.
 pub fn step(cluster: &Cluster<'_>, job: &Job<'_>, layout: &Layout) -> Result<TrainingStep, Reason> {
+    step_of(cluster, job, layout, &Method::default())
+}
+
+/// The same for a job that trains in another way than by default.
+///
+/// # Errors
+/// As [`step`].
+pub fn step_of(
+    cluster: &Cluster<'_>,
+    job: &Job<'_>,
+    layout: &Layout,
+    method: &Method,
+) -> Result<TrainingStep, Reason> {
     let kernels = kernels(cluster, job)?;
-    price(cluster, job, layout, &kernels)
+    price(cluster, job, layout, &kernels, method)
 }
 
 fn kernels(cluster: &Cluster<'_>, job: &Job<'_>) -> Result<Kernels, Reason> {
@@ -53,13 +66,16 @@ fn time(
     job: &Job<'_>,
     layout: &Layout,
     kernels: &Kernels,
+    method: &Method,
 ) -> Result<(u64, TrainingMemory, Times), Reason> {
-    let m = micro_batches(cluster, job, layout)?;
-    let memory = TrainingMemory::of(cluster, job, layout, m)?;
+    let m = micro_batches(cluster, job, layout, method)?;
+    let memory = TrainingMemory::under(cluster, job, layout, m, method)?;
     let flops =
         job.sequences() as f64 * f64::from(job.sequence) * training_per_token(job.model, job.sequence);
+    // Adapters compute no weight gradient: at least half of the FLOPs remain.
+    let flops = if method.adapters { flops / 2.0 } else { flops };
     let floor = flops / (cluster.accelerators() as f64 * kernels.peak.max(kernels.peak_16bit));
-    let times = MicroBatch::new(cluster, job, layout, kernels).step(m, memory.recompute, floor);
+    let times = MicroBatch::new(cluster, job, layout, kernels, method).step(m, memory.recompute, floor);
     Ok((m, memory, times))
 }
 
@@ -68,8 +84,9 @@ fn price(
     job: &Job<'_>,
     layout: &Layout,
     kernels: &Kernels,
+    method: &Method,
 ) -> Result<TrainingStep, Reason> {
-    let (m, memory, Times { parts, total }) = time(cluster, job, layout, kernels)?;
+    let (m, memory, Times { parts, total }) = time(cluster, job, layout, kernels, method)?;
     let tokens = job.sequences() as f64 * f64::from(job.sequence);
     let model_flops = training_per_token(job.model, job.sequence);
     let (low, high) = interval(job, kernels, m);
@@ -153,7 +170,7 @@ pub fn best(cluster: &Cluster<'_>, job: &Job<'_>, fixed: &Parallelism) -> Result
     let mut fastest: Option<(f64, Layout)> = None;
     let mut nearest: Option<Reason> = None;
     for layout in layouts(cluster, job, fixed) {
-        match time(cluster, job, &layout, &kernels) {
+        match time(cluster, job, &layout, &kernels, &Method::default()) {
             Ok((_, _, times)) => {
                 priced += 1;
                 if fastest.is_none_or(|(other, _)| times.total < other) {
@@ -168,7 +185,7 @@ pub fn best(cluster: &Cluster<'_>, job: &Job<'_>, fixed: &Parallelism) -> Result
     }
     let none = || Reason::BatchTooSmall { sequences: job.sequences(), ranks: cluster.accelerators() };
     let (_, layout) = fastest.ok_or_else(|| nearest.unwrap_or_else(none))?;
-    Ok(Found { best: price(cluster, job, &layout, &kernels)?, priced, rejected })
+    Ok(Found { best: price(cluster, job, &layout, &kernels, &Method::default())?, priced, rejected })
 }
 
 /// Returns the reason that is nearer to a "yes": not fitting by little before not dividing.

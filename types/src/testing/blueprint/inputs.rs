@@ -266,6 +266,7 @@ fn model() -> Model {
         experts: None,
         latent: None,
         window: None,
+        linear: None,
         context: 131_072,
         params_total_b: 70.5537,
         params_active_b: 70.5537,

@@ -1,0 +1,112 @@
+//! How the ranks of a published run divided the model, and how its weights were stored: what tables leave unsaid.
+
+use super::launch;
+use super::row::{Row, RowError};
+use crate::perf::Split;
+use crate::perf::parameters::Weights;
+use capstan_types::catalog::Engine;
+use capstan_types::hardware::{Accelerator, Precision};
+use capstan_types::model::Model;
+
+/// Degrees of a row of `serving_latency`.
+///
+/// Two quirks of the source are undone. On eight-way machines a count above 8 is a product of two flags that named
+/// the same ranks, so its square root is meant. Rows with both
+/// attention-DP and `tp` above 1 named the same ranks twice: they repeat runs with `tp` ranks and no attention-DP.
+pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<Split, RowError> {
+    let degree = |column| row.count(column).map(|value| value.unwrap_or(1));
+    let (tensor, expert_tensor, expert) = (row.needed("tp")?, degree("moe_tp")?, degree("moe_ep")?);
+    let (named, data) = (row.count("gpus")?.unwrap_or(tensor), degree("attention_dp")?);
+    let domain = accelerator.scale_up.domain.max(1);
+    let root = f64::from(named).sqrt().round() as u32;
+    let ranks =
+        if domain <= 8 && named > domain && root.saturating_mul(root) == named { root } else { named };
+    let (ranks, data) = if data > 1 && tensor > 1 { (ranks.min(tensor), 1) } else { (ranks, data) };
+    let data = data.min(ranks);
+    let attention = if data > 1 { ranks / data } else { ranks };
+    let (expert_tensor, expert) = if model.experts.is_none() {
+        (attention, 1)
+    } else if expert_tensor.saturating_mul(expert) == ranks {
+        (expert_tensor, expert)
+    } else if expert > 1 {
+        (1, ranks)
+    } else {
+        (ranks, 1)
+    };
+    Ok(Split { tensor: attention.max(1), data, expert_tensor, expert })
+}
+
+/// Returns the precision of the cache: what the row says, else what such a run is usually started with.
+///
+/// NVIDIA's 4-bit and fp8 checkpoints ask for an 8-bit cache (`kv_cache_quant_algo` in their `hf_quant_config.json`), and
+/// TensorRT-LLM is measured with these; fp8 mixtures come from their authors, whose checkpoints do not ask. The choice
+/// between the cases was made by the error on published measurements.
+pub fn cache(
+    row: &Row<'_>,
+    engine: &Engine,
+    accelerator: &Accelerator,
+    model: &Model,
+) -> Result<Option<Precision>, RowError> {
+    if let Some(word) = row.text("kv_dtype") {
+        return match word.to_ascii_lowercase().as_str() {
+            "auto" | "bf16" | "fp16" => Ok(None),
+            word if word.starts_with("fp8") => Ok(Some(Precision::Fp8)),
+            _ => Err(RowError::Unknown { what: "cache precision", name: word.to_owned() }),
+        };
+    }
+    let stored = weights(row, model)?;
+    let dense = model.experts.is_none();
+    let eight = match stored.experts {
+        Precision::Nvfp4 => true,
+        Precision::Fp8 | Precision::Fp8Block => match &*engine.id {
+            "trtllm" => true,
+            // The public benchmark that runs mixtures on vLLM asks for an 8-bit cache on Blackwell only.
+            "vllm" => dense || launch::is_blackwell(accelerator),
+            _ => dense,
+        },
+        _ => false,
+    };
+    Ok(eight.then_some(Precision::Fp8))
+}
+
+/// Model families whose published fp8 checkpoints have one scale per block.
+const BLOCK_SCALED: [&str; 7] = ["deepseek", "glm_4_5", "glm_5", "kimi", "minimax", "qwen3_235b", "qwen3_5"];
+
+/// Returns how the weights of a row are stored. `gemm_dtype` names an engine's kernels, not the checkpoint:
+/// 4-bit checkpoints of mixtures hold experts in 4 bits and attention in 16.
+pub fn weights(row: &Row<'_>, model: &Model) -> Result<Weights, RowError> {
+    let cell = |column| row.text(column);
+    let linear = cell("gemm_dtype").or(cell("precision"));
+    let experts = cell("moe_dtype").or(linear);
+    let of = |name: Option<&str>| precision(name, model);
+    let (linear, experts) = (of(linear)?, of(experts)?);
+    let four_bit = |p: Precision| matches!(p, Precision::Nvfp4 | Precision::Mxfp4 | Precision::Int4);
+    if model.experts.is_none() {
+        return Ok(Weights::all(linear));
+    }
+    if four_bit(experts) {
+        // NVIDIA's 4-bit checkpoint of DeepSeek also quantises the output projection of attention.
+        let output = if model.id.starts_with("deepseek") { experts } else { Precision::Bf16 };
+        return Ok(Weights { experts, output, ..Weights::all(Precision::Bf16) });
+    }
+    Ok(Weights { experts, ..Weights::all(linear) })
+}
+
+/// Returns the precision that a word means for a model; without a word, that of its checkpoint.
+pub fn precision(word: Option<&str>, model: &Model) -> Result<Precision, RowError> {
+    let block = BLOCK_SCALED.iter().any(|family| model.id.starts_with(family));
+    let unscaled = if block { Precision::Fp8Block } else { Precision::Fp8 };
+    let four = if model.id.starts_with("gpt_oss") { Precision::Mxfp4 } else { Precision::Nvfp4 };
+    let Some(word) = word else { return Ok(model.published) };
+    match word.to_ascii_lowercase().as_str() {
+        "bf16" | "bfloat16" => Ok(Precision::Bf16),
+        "fp16" | "float16" => Ok(Precision::Fp16),
+        "fp8" => Ok(unscaled),
+        "fp8_block" => Ok(Precision::Fp8Block),
+        "nvfp4" | "fp4" => Ok(four),
+        "mxfp4" => Ok(Precision::Mxfp4),
+        "int4" | "int4_wo" | "awq" | "gptq" => Ok(Precision::Int4),
+        "int8" => Ok(Precision::Int8),
+        _ => Err(RowError::Unknown { what: "precision", name: word.to_owned() }),
+    }
+}

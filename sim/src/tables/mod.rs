@@ -1,0 +1,190 @@
+//! Predictions beside published measurements: every row of a table of measurements, priced.
+//!
+//! A table is CSV text whose columns are those of one [`Kind`]. Rows come out as they came in, in the same order, with
+//! the predicted columns added. Rows are read in groups and priced in parallel, so a table of any length fits in memory.
+//! No measured column is ever read: the same bytes come out when they are empty.
+//!
+//! A row that cannot be priced keeps its place and says why in `rejection`. Only a table whose header lacks a column
+//! is refused as a whole.
+
+mod launch;
+mod layout;
+mod names;
+mod row;
+mod score;
+mod serving_latency;
+mod serving_throughput;
+mod training;
+mod training_memory;
+
+pub use names::Names;
+pub use row::{Row, RowError};
+pub use score::{Score, score};
+
+use capstan_types::catalog::Catalog;
+use rayon::prelude::*;
+use row::Columns;
+use std::io::{Read, Write};
+
+/// What a table holds, and with it which columns it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Time to first token and per output token at a fixed concurrency.
+    ServingLatency,
+    /// Best output rate at an unlimited request rate.
+    ServingThroughput,
+    /// Throughput of pre-training and fine-tuning with every parallel degree.
+    TrainingThroughput,
+    /// Step times of MLPerf Training.
+    MlperfTraining,
+    /// Training runs that papers describe.
+    TrainingPapers,
+    /// Memory of early transformers without fused attention.
+    TrainingMemory,
+}
+
+/// Why a table is refused as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The header lacks columns.
+    #[error("a table of kind {kind} needs the column{} {}, which the header lacks", if missing.len() == 1 { "" } else { "s" }, missing.join(", "))]
+    MissingColumns {
+        /// Word of the kind.
+        kind: &'static str,
+        /// What is missing.
+        missing: Vec<String>,
+    },
+    /// The text is no CSV, or reading or writing failed.
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    /// Writing failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// How many rows came out, and how many without a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Priced {
+    /// Rows.
+    pub rows: u64,
+    /// Rows that say why they have no prediction.
+    pub rejected: u64,
+}
+
+/// Rows that are read before any is written: enough to keep cores busy, few enough for any memory.
+const GROUP: usize = 1024;
+
+impl Kind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 6] = [
+        Self::ServingLatency,
+        Self::ServingThroughput,
+        Self::TrainingThroughput,
+        Self::MlperfTraining,
+        Self::TrainingPapers,
+        Self::TrainingMemory,
+    ];
+
+    /// Returns the word of the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ServingLatency => "serving_latency",
+            Self::ServingThroughput => "serving_throughput",
+            Self::TrainingThroughput => "training_throughput",
+            Self::MlperfTraining => "mlperf_training",
+            Self::TrainingPapers => "training_papers",
+            Self::TrainingMemory => "training_memory",
+        }
+    }
+
+    /// Returns the kind of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Returns the columns that a prediction reads.
+    pub fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::ServingLatency => serving_latency::COLUMNS,
+            Self::ServingThroughput => serving_throughput::COLUMNS,
+            Self::TrainingThroughput => training::THROUGHPUT_COLUMNS,
+            Self::MlperfTraining => training::MLPERF_COLUMNS,
+            Self::TrainingPapers => training::PAPERS_COLUMNS,
+            Self::TrainingMemory => training_memory::COLUMNS,
+        }
+    }
+
+    /// Returns the columns that are added, `rejection` the last.
+    pub fn added(self) -> &'static [&'static str] {
+        match self {
+            Self::ServingLatency => serving_latency::ADDED,
+            Self::ServingThroughput => serving_throughput::ADDED,
+            Self::TrainingThroughput | Self::MlperfTraining | Self::TrainingPapers => training::ADDED,
+            Self::TrainingMemory => training_memory::ADDED,
+        }
+    }
+
+    /// Prices one row: the added cells but the last.
+    fn price(self, row: &Row<'_>, names: &Names<'_>) -> Result<Vec<String>, RowError> {
+        match self {
+            Self::ServingLatency => serving_latency::price(row, names).map(|priced| priced.cells()),
+            Self::ServingThroughput => serving_throughput::price(row, names).map(|priced| priced.cells()),
+            Self::TrainingThroughput => training::throughput(row, names).map(|priced| priced.cells()),
+            Self::MlperfTraining => training::mlperf(row, names).map(|priced| priced.cells()),
+            Self::TrainingPapers => training::papers(row, names).map(|priced| priced.cells()),
+            Self::TrainingMemory => training_memory::price(row),
+        }
+    }
+}
+
+/// Prices every row of `table` with the facts of `catalog` and writes it to `out`.
+///
+/// # Errors
+/// [`TableError`] where the header lacks a column, the text is no CSV, or `table` or `out` fails.
+pub fn price(kind: Kind, table: impl Read, catalog: &Catalog, out: impl Write) -> Result<Priced, TableError> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
+    let mut writer = csv::Writer::from_writer(out);
+    let header = reader.headers()?.clone();
+    let columns = Columns::new(&header);
+    let missing: Vec<String> =
+        kind.columns().iter().filter(|name| !columns.has(name)).map(|name| (*name).to_owned()).collect();
+    if !missing.is_empty() {
+        return Err(TableError::MissingColumns { kind: kind.word(), missing });
+    }
+    writer.write_record(header.iter().chain(kind.added().iter().copied()))?;
+    let names = Names::new(catalog);
+    let mut priced = Priced::default();
+    let mut records = reader.records();
+    loop {
+        let group = records.by_ref().take(GROUP).collect::<Result<Vec<_>, _>>()?;
+        if group.is_empty() {
+            break;
+        }
+        let answers: Vec<_> =
+            group.par_iter().map(|record| answer(kind, &Row::new(&columns, record), &names)).collect();
+        for (record, (cells, rejected)) in group.iter().zip(&answers) {
+            let own = (0..columns.len()).map(|place| record.get(place).unwrap_or(""));
+            writer.write_record(own.chain(cells.iter().map(String::as_str)))?;
+            priced.rows += 1;
+            priced.rejected += u64::from(*rejected);
+        }
+    }
+    writer.flush()?;
+    Ok(priced)
+}
+
+/// Returns the added cells of a row, and whether it is rejected.
+fn answer(kind: Kind, row: &Row<'_>, names: &Names<'_>) -> (Vec<String>, bool) {
+    let result = row.check_length().and_then(|()| kind.price(row, names));
+    match result {
+        Ok(mut cells) => {
+            cells.push(String::new());
+            (cells, false)
+        }
+        Err(reason) => {
+            let mut cells = vec![String::new(); kind.added().len() - 1];
+            cells.push(reason.to_string());
+            (cells, true)
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Time to first token and per output token at a fixed concurrency, by simulating the closed loop that was measured.
+//!
+//! C clients send 10 C requests, all C at once at the start, and each the next as soon as its last is answered. What
+//! was published are means over all requests, the burst at the start included, so that is what is returned.
+//! Unknown here: the batch cap, stream interval and cache precision that a run was started with.
+
+use super::launch::{Launch, Load};
+use super::layout;
+use super::names::Names;
+use super::row::{Row, RowError};
+use crate::perf::memory::default_limits;
+use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, StepShape};
+use crate::serving::{
+    Batch, ClosedLoop, KvCache, Length, Lengths, Outcome, Record, ServingConfig, StepTime, Workload, simulate,
+};
+use capstan_types::origin::Origin;
+
+/// Columns that a prediction reads.
+pub const COLUMNS: &[&str] =
+    &["model", "accelerator", "engine", "tp", "input_tokens", "output_tokens", "concurrency"];
+
+/// Columns that are added.
+pub const ADDED: &[&str] = &[
+    "predicted_ttft_ms",
+    "ttft_low_ms",
+    "ttft_high_ms",
+    "predicted_tpot_ms",
+    "tpot_low_ms",
+    "tpot_high_ms",
+    "origin",
+    "rejection",
+];
+
+/// What a row is predicted to have measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Mean time to first token, in milliseconds.
+    pub ttft_ms: f64,
+    /// Mean time per output token, in milliseconds.
+    pub tpot_ms: f64,
+    /// How the worst number in it came to be.
+    pub origin: Origin,
+}
+
+/// Half-widths of 90 % of both times, as factors: quantiles of residuals of cells that were left out.
+const TTFT_WIDTH: f64 = 2.2;
+const TPOT_WIDTH: f64 = 1.7;
+
+impl Prediction {
+    /// Returns the added cells but the last.
+    pub fn cells(&self) -> Vec<String> {
+        let ms = |value: f64| format!("{value:.4}");
+        vec![
+            ms(self.ttft_ms),
+            ms(self.ttft_ms / TTFT_WIDTH),
+            ms(self.ttft_ms * TTFT_WIDTH),
+            ms(self.tpot_ms),
+            ms(self.tpot_ms / TPOT_WIDTH),
+            ms(self.tpot_ms * TPOT_WIDTH),
+            self.origin.word().to_owned(),
+        ]
+    }
+}
+
+/// Lengths of one side of a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Span {
+    low: u32,
+    high: u32,
+}
+
+impl Span {
+    fn mean(self) -> f64 {
+        f64::midpoint(f64::from(self.low), f64::from(self.high))
+    }
+
+    fn length(self) -> Length {
+        Length::Uniform(self.low.max(1), self.high.max(1))
+    }
+}
+
+/// Returns prompt and output lengths: uniform between 0.8 and 1.0 of the nominal ones, or fixed.
+///
+/// Requests of fixed length drift apart in a real run, so their outputs are spread by 5 %; SGLang up to 0.5.1 stays
+/// in lockstep.
+fn lengths(row: &Row<'_>) -> Result<(Span, Span), RowError> {
+    let (prompt, output) = (row.needed("input_tokens")?, row.needed("output_tokens")?);
+    let share = |tokens: u32, share: f64| (f64::from(tokens) * share).round() as u32;
+    if row.text("length_spread").is_some_and(|spread| spread.starts_with("uniform")) {
+        let span = |tokens| Span { low: share(tokens, 0.8), high: tokens };
+        return Ok((span(prompt), span(output)));
+    }
+    let lockstep = row.text("engine_version").is_some_and(|version| version.starts_with("0.5.1"));
+    let jitter = if lockstep { 0.0 } else { 0.05 };
+    let output = Span { low: share(output, 1.0 - jitter), high: share(output, 1.0 + jitter) };
+    Ok((Span { low: prompt, high: prompt }, output))
+}
+
+/// Predicts one row.
+pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
+    let model = names.model(row.filled("model")?)?;
+    let accelerator = names.accelerator(row.filled("accelerator")?)?;
+    let engine = names.engine(row.filled("engine")?)?;
+    let split = layout::split(row, model, accelerator)?;
+    let weights = layout::weights(row, model)?;
+    let (prompt, output) = lengths(row)?;
+    let clients = row.needed("concurrency")?;
+    let pipeline = row.count("pp")?.unwrap_or(1);
+    if pipeline > 1 {
+        return Err(RowError::NotPriced("pipeline stages are not simulated in a closed loop".to_owned()));
+    }
+    let setup = Setup {
+        model,
+        accelerator,
+        engine,
+        ranks: Ranks { tensor: split.tensor, pipeline },
+        precision: weights.experts,
+        kv_precision: layout::cache(row, engine, accelerator, model)?,
+    };
+    let memory = ServingMemory::divided(&setup, &split, weights, prompt.high.saturating_add(output.high))?;
+    if let Some(reason) = memory.refusal() {
+        return Err(reason.into());
+    }
+    let device = Device::resolve(names.catalog, accelerator)?;
+    let step = PreparedStep::divided(&device, &setup, &split, weights)?;
+    let mean = (prompt.mean(), output.mean());
+    let kv_tokens = memory.kv_tokens_at(mean.0 + mean.1) * f64::from(split.data);
+    let load = Load { clients, prompt: prompt.high, groups: split.data };
+    let launch = Launch::of(engine, accelerator, default_limits(engine, accelerator), &load);
+    let run = Run { step: &step, groups: split.data, launch, kv_tokens, block_tokens: engine.block_tokens };
+    let (ttft_ms, tpot_ms) = run.means_ms(prompt, output, clients)?;
+    let held = launch.delivery_steps;
+    let before = (engine.request_us + engine.prompt_token_us * mean.0) / 1e3;
+    let origin = step.origin().weaker(memory.origin);
+    Ok(Prediction { ttft_ms: ttft_ms + before + held * tpot_ms, tpot_ms, origin })
+}
+
+/// A closed loop on one replica.
+struct Run<'a> {
+    step: &'a PreparedStep,
+    groups: u32,
+    launch: Launch,
+    kv_tokens: f64,
+    block_tokens: u32,
+}
+
+/// Requests per client.
+const ROUNDS: u64 = 10;
+
+impl Run<'_> {
+    /// Returns the means of both times over all requests, in milliseconds.
+    fn means_ms(&self, prompt: Span, output: Span, clients: u32) -> Result<(f64, f64), RowError> {
+        let blocks = (self.kv_tokens / f64::from(self.block_tokens.max(1))).min(f64::from(u32::MAX)) as u32;
+        let kv = KvCache { blocks, block_tokens: self.block_tokens, watermark_blocks: 0 };
+        let config = ServingConfig {
+            scheduler: self.launch.scheduler,
+            visibility_steps: self.launch.visible_steps,
+            reserved_output_per_mille: self.launch.reserved_per_mille,
+            ..ServingConfig::chunked(1, self.launch.max_sequences, kv)
+        };
+        let workload = Workload::Closed(ClosedLoop {
+            name: "closed".to_owned(),
+            clients,
+            think_ns: 0,
+            lengths: Lengths::Independent { prompt: prompt.length(), output: output.length() },
+            max_tokens: u32::MAX,
+            max_requests: ROUNDS * u64::from(clients),
+        });
+        let time = Groups { step: self.step, groups: f64::from(self.groups) };
+        let result = simulate(&config, &time, &workload, 1, 0)
+            .map_err(|error| RowError::NotPriced(format!("the closed loop cannot run: {error}")))?;
+        means_ms(&result.records)
+    }
+}
+
+fn means_ms(records: &[Record]) -> Result<(f64, f64), RowError> {
+    let done = records.iter().filter(|record| record.outcome == Outcome::Completed);
+    let (mut n, mut ttft, mut decoding, mut tpot) = (0.0, 0.0, 0.0, 0.0);
+    for record in done {
+        n += 1.0;
+        ttft += record.first_token.since(record.arrival) as f64;
+        if record.output > 1 {
+            decoding += 1.0;
+            tpot += record.completed.since(record.first_token) as f64 / f64::from(record.output - 1);
+        }
+    }
+    if n == 0.0 {
+        return Err(RowError::NotPriced("no request fits into the cache".to_owned()));
+    }
+    Ok((ttft / n / 1e6, if decoding > 0.0 { tpot / decoding / 1e6 } else { 0.0 }))
+}
+
+/// Attention-parallel groups as one replica: a step lasts as long as that of the group with the largest piece of
+/// prompts; decodes and their cache are spread evenly.
+struct Groups<'a> {
+    step: &'a PreparedStep,
+    groups: f64,
+}
+
+impl StepTime for Groups<'_> {
+    fn nanoseconds(&self, batch: &Batch) -> f64 {
+        if self.groups <= 1.0 {
+            return StepTime::nanoseconds(self.step, batch);
+        }
+        let prompts = f64::from(batch.prefills);
+        // Of n prompts one group has ⌈n / groups⌉.
+        let share = if prompts > 0.0 { (prompts / self.groups).ceil() / prompts } else { 0.0 };
+        let decodes = (f64::from(batch.decodes) / self.groups).ceil();
+        let shape = StepShape {
+            decodes,
+            decode_kv: batch.decode_kv as f64 / self.groups,
+            prefill_tokens: f64::from(batch.prefill_tokens) * share,
+            sampled: decodes + f64::from(batch.first_tokens) * share,
+            pairs_twice: batch.prefill_pairs_twice as f64 * share,
+            pairs_over_context: batch.prefill_pairs_over_context * share,
+        };
+        self.step.pass_among_ns(&shape, f64::from(batch.tokens()))
+    }
+}

@@ -1,0 +1,197 @@
+//! Best output rate at an unlimited request rate: the batch is as large as the cache allows, and a sequence's life is its
+//! prompt and its output at that batch.
+//!
+//! Coefficients were fitted on five releases of TensorRT-LLM; the factors per accelerator rest on few models each.
+//! Unknown here: the batch cap and token budget of a run, and what a release changed for one model only.
+
+use super::layout;
+use super::names::Names;
+use super::row::{Row, RowError};
+use crate::perf::parameters::Weights;
+use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape};
+use capstan_types::catalog::Engine;
+use capstan_types::model::Model;
+use capstan_types::origin::Origin;
+
+/// Columns that a prediction reads.
+pub const COLUMNS: &[&str] =
+    &["model", "accelerator", "engine", "precision", "tp", "input_tokens", "output_tokens"];
+
+/// Columns that are added.
+pub const ADDED: &[&str] = &["predicted_output_tokens_per_s", "low", "high", "origin", "rejection"];
+
+/// Sequences that run at once, at most.
+const MOST_SEQUENCES: f64 = 2780.0;
+/// Held back per device for activations and the runtime, in bytes.
+const RESERVED: f64 = 7.2e9;
+/// Time per layer and per sequence that no kernel accounts for, in microseconds.
+const LAYER_US: f64 = 9.6;
+const SEQUENCE_US: f64 = 5.5;
+/// Factor on the time of prompts: they share steps with decodes.
+const PREFILL: f64 = 0.88;
+/// Tokens of one step.
+const STEP_TOKENS: f64 = 8192.0;
+
+/// What a row is predicted to have measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Output tokens per second of the replica.
+    pub tokens_per_s: f64,
+    /// Factors to the ends of a 90 % interval.
+    pub interval: (f64, f64),
+    /// How the worst number in it came to be.
+    pub origin: Origin,
+}
+
+/// Ends of 90 % as factors: quantiles of measured over predicted with equal weight per (model, accelerator, precision),
+/// by whether every coefficient is measured; a cache of a few requests makes the rate uncertain in itself.
+const MEASURED: (f64, f64) = (0.75, 1.55);
+const ASSUMED: (f64, f64) = (0.59, 2.1);
+const STARVED: (f64, f64) = (0.5, 2.5);
+
+fn interval(most: f64, origin: Origin) -> (f64, f64) {
+    match origin {
+        _ if most < 4.0 => STARVED,
+        Origin::Assumed => ASSUMED,
+        _ => MEASURED,
+    }
+}
+
+impl Prediction {
+    /// Returns the added cells but the last.
+    pub fn cells(&self) -> Vec<String> {
+        let rate = |value: f64| format!("{value:.3}");
+        vec![
+            rate(self.tokens_per_s),
+            rate(self.tokens_per_s * self.interval.0),
+            rate(self.tokens_per_s * self.interval.1),
+            self.origin.word().to_owned(),
+        ]
+    }
+}
+
+/// Returns the factor on time of a release.
+fn release(version: &str) -> f64 {
+    match version {
+        "0.9" => 1.06,
+        "0.20" => 0.98,
+        "1.0" => 1.02,
+        version if version.starts_with("1.1") => 1.07,
+        _ => 1.00,
+    }
+}
+
+/// Returns the factor on time of an accelerator.
+fn device_factor(id: &str) -> f64 {
+    let factors = [
+        ("a100_sxm", 0.80),
+        ("a100_pcie", 1.10),
+        ("h200", 0.92),
+        ("gb200", 1.10),
+        ("b200", 1.22),
+        ("l40s", 0.95),
+    ];
+    factors.iter().find(|(prefix, _)| id.starts_with(prefix)).map_or(1.0, |(_, factor)| *factor)
+}
+
+fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
+    let tensor = row.needed("tp")?;
+    let expert = row.number("ep")?.map_or(1, |ranks| ranks as u32).max(1);
+    // Here the column is a flag: all ranks have their own sequences.
+    let spread = row.text("attention_dp").is_some_and(|flag| flag != "0");
+    let (attention, data) = if spread { (1, tensor) } else { (tensor, 1) };
+    if model.experts.is_none() {
+        return Ok(Split { data, ..Split::tensor(attention) });
+    }
+    let expert = if tensor % expert == 0 { expert } else { 1 };
+    Ok(Split { tensor: attention, data, expert_tensor: tensor / expert, expert })
+}
+
+/// A replica at work.
+struct Replica {
+    step: PreparedStep,
+    groups: f64,
+    stages: f64,
+    prompt: f64,
+    output: f64,
+}
+
+impl Replica {
+    /// Returns the shape of one rank when `sequences` sequences of the replica decode.
+    fn decode(&self, sequences: f64) -> StepShape {
+        let own = sequences / self.groups;
+        StepShape::decode(own, own * (self.prompt + self.output / 2.0))
+    }
+
+    /// Returns the nanoseconds that one prompt adds while `sequences` decode.
+    fn prompt_ns(&self, sequences: f64) -> f64 {
+        let prompts = (STEP_TOKENS / self.prompt).floor().max(1.0);
+        let own = self.decode(sequences / self.stages);
+        let mut mixed = own;
+        for _ in 0..prompts as u32 {
+            mixed = mixed.with_chunk(self.prompt, 0.0, true);
+        }
+        let added = self.step.pass_ns(&mixed) - self.step.pass_ns(&own);
+        PREFILL * added / prompts / self.stages / self.groups
+    }
+
+    /// Returns output tokens per second with `sequences` sequences.
+    fn rate(&self, sequences: f64) -> f64 {
+        let running = sequences.max(1.0);
+        let life = self.output * self.step.step_ns(&self.decode(running)) + running * self.prompt_ns(running);
+        // A replica whose cache holds less than one request runs one, that share of the time.
+        sequences * self.output / life * 1e9
+    }
+
+    /// Returns output tokens per second of a batch that is read first and then decodes to its end.
+    fn static_rate(&self, sequences: f64) -> f64 {
+        let life = self.output * self.step.step_ns(&self.decode(sequences)) + sequences * self.prompt_ns(0.0);
+        sequences * self.output / life * 1e9
+    }
+}
+
+/// Predicts one row.
+pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
+    let model = names.model(row.filled("model")?)?;
+    let accelerator = names.accelerator(row.filled("accelerator")?)?;
+    let engine = names.engine(row.filled("engine")?)?;
+    let (prompt, output) = (row.needed("input_tokens")?, row.needed("output_tokens")?);
+    let pipeline = row.count("pp")?.unwrap_or(1);
+    let split = split(row, model)?;
+    let weights: Weights = layout::weights(row, model)?;
+    let published = Engine {
+        layer_us: LAYER_US,
+        host_sequence_us: SEQUENCE_US,
+        reserved_bytes: RESERVED,
+        reserved_parallel_bytes: 0.0,
+        ..engine.clone()
+    };
+    let setup = Setup {
+        model,
+        accelerator,
+        engine: &published,
+        ranks: Ranks { tensor: split.tensor, pipeline },
+        precision: weights.experts,
+        kv_precision: layout::cache(row, engine, accelerator, model)?,
+    };
+    let memory = ServingMemory::divided(&setup, &split, weights, prompt.saturating_add(output))?;
+    if memory.cache.get() <= 0.0 {
+        let needed = memory.weights + memory.reserve;
+        return Err(crate::perf::Reason::DoesNotFit { needed, free: memory.budget }.into());
+    }
+    let device = Device::resolve(names.catalog, accelerator)?;
+    let step = PreparedStep::divided(&device, &setup, &split, weights)?;
+    let origin = step.origin().weaker(memory.origin);
+    let (groups, stages) = (f64::from(split.data), f64::from(pipeline));
+    let (prompt, output) = (f64::from(prompt), f64::from(output));
+    let replica = Replica { step, groups, stages, prompt, output };
+    let time = release(row.text("engine_version").unwrap_or_default()) * device_factor(&accelerator.id);
+    if let Some(batch) = row.number("batch")? {
+        let tokens_per_s = replica.static_rate(batch) / time;
+        return Ok(Prediction { tokens_per_s, interval: interval(batch, origin), origin });
+    }
+    let tokens = memory.kv_tokens_at(prompt + output) * groups;
+    let most = (tokens / (prompt + output)).min(MOST_SEQUENCES);
+    let rate = if most < 1.0 { replica.rate(most) } else { replica.rate(most).max(replica.rate(most / 2.0)) };
+    Ok(Prediction { tokens_per_s: rate / time, interval: interval(most, origin), origin })
+}

@@ -1,0 +1,98 @@
+//! Tables of any quality: what is wrong in one row is said in that row, and the others still come out.
+
+use capstan_sim::tables::{Kind, TableError, price};
+use capstan_types::testing;
+
+const HEADER: &str =
+    "model,accelerator,engine,precision,gpus,tp,input_tokens,output_tokens,concurrency,length_spread";
+
+fn priced(table: &str) -> Vec<csv::StringRecord> {
+    let mut out = Vec::new();
+    price(Kind::ServingLatency, table.as_bytes(), &testing::catalog(), &mut out).unwrap();
+    csv::Reader::from_reader(out.as_slice()).records().map(Result::unwrap).collect()
+}
+
+fn rejection(row: &str) -> String {
+    let records = priced(&format!("{HEADER}\n{row}\n"));
+    assert_eq!(records.len(), 1);
+    records[0].iter().next_back().unwrap().to_owned()
+}
+
+fn number(record: &csv::StringRecord, place: usize) -> f64 {
+    record[HEADER.split(',').count() + place].parse().unwrap()
+}
+
+#[test]
+fn a_good_row_has_both_times_inside_their_intervals() {
+    let records = priced(&format!("{HEADER}\nllama3.1-70b,h100_sxm,vllm,bf16,4,4,1024,256,8,fixed\n"));
+    let at = |place| number(&records[0], place);
+    assert!(at(1) < at(0) && at(0) < at(2) && at(4) < at(3) && at(3) < at(5), "{records:?}");
+    // Four cards read 141 GB of weights: 10.5 ms at the full bandwidth of 3.35 TB/s each.
+    assert!(at(3) > 10.5 && at(3) < 25.0, "{}", at(3));
+}
+
+#[test]
+fn every_kind_of_mistake_has_its_words() {
+    for (row, words) in [
+        ("llama-9,h100_sxm,vllm,bf16,1,1,100,10,1,fixed", "the catalog knows no model `llama-9`"),
+        ("llama3.1-8b,abacus,vllm,bf16,1,1,100,10,1,fixed", "the catalog knows no accelerator `abacus`"),
+        ("llama3.1-8b,h100_sxm,ollama,bf16,1,1,100,10,1,fixed", "the catalog knows no engine `ollama`"),
+        ("llama3.1-8b,h100_sxm,vllm,fp7,1,1,100,10,1,fixed", "the catalog knows no precision `fp7`"),
+        ("llama3.1-8b,h100_sxm,vllm,bf16,1,1,0,10,1,fixed", "input_tokens is `0`, which is no whole number"),
+        ("llama3.1-8b,h100_sxm,vllm,bf16,1,1,100,-3,1,fixed", "output_tokens is `-3`"),
+        ("llama3.1-8b,h100_sxm,vllm,bf16,1,1,100,10,,fixed", "concurrency is empty"),
+        ("llama3.1-8b,h100_sxm,vllm,bf16,3,3,100,10,1,fixed", "32 heads do not divide into 3"),
+        ("llama3.1-8b,h100_sxm,vllm,bf16,1,1,900000,10,1,fixed", "is longer than the context of"),
+        ("llama3.1-70b,h100_sxm,vllm,bf16,1,1,100,10,1,fixed", "GiB per accelerator where"),
+        ("llama3.1-8b,h100_sxm,vllm,bf16,1,1,100,10,1e30,fixed", "concurrency is `1e30`"),
+        ("llama3.1-8b,h100_sxm,vllm", "has 3 cells where the header has 10"),
+        (",,,,,,,,,", "model is empty"),
+    ] {
+        let said = rejection(row);
+        assert!(said.contains(words), "{row}: {said}");
+    }
+}
+
+#[test]
+fn a_bad_row_keeps_its_place_between_good_ones() {
+    let good = "llama3.1-8b,h100_sxm,vllm,bf16,1,1,100,10,2,fixed";
+    let records = priced(&format!("{HEADER}\n{good}\nllama-9,x,y,z,1,1,1,1,1,\n{good}\n"));
+    assert_eq!(records.len(), 3);
+    assert_eq!(records[0], records[2]);
+    assert_eq!(&records[1][0], "llama-9");
+}
+
+#[test]
+fn a_header_alone_gives_a_header_alone() {
+    let mut out = Vec::new();
+    let catalog = testing::catalog();
+    let priced = price(Kind::ServingLatency, HEADER.as_bytes(), &catalog, &mut out).unwrap();
+    assert_eq!((priced.rows, priced.rejected), (0, 0));
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.starts_with(HEADER) && text.trim_end().ends_with("origin,rejection"), "{text}");
+}
+
+#[test]
+fn a_table_without_a_needed_column_is_refused_as_a_whole() {
+    for kind in Kind::ALL {
+        assert_eq!(Kind::from_word(kind.word()), Some(kind));
+        let refused = price(kind, "model,colour\na,b\n".as_bytes(), &testing::catalog(), Vec::new());
+        let Err(TableError::MissingColumns { missing, .. }) = refused else {
+            panic!("{kind:?}: {refused:?}")
+        };
+        assert!(!missing.is_empty() && missing.iter().all(|name| name != "model"));
+    }
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_the_number_of_threads() {
+    let rows: String = (1..40)
+        .map(|clients| format!("llama3.1-8b,h100_sxm,vllm,bf16,1,1,200,20,{clients},uniform 0.8-1.0\n"))
+        .collect();
+    let table = format!("{HEADER}\n{rows}");
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| priced(&table))
+    };
+    assert_eq!(with(1), with(4));
+}
