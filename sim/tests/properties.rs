@@ -264,6 +264,32 @@ fn what_each_policy_gives_never_changes() {
     assert_eq!(seen, expect);
 }
 
+/// The measurement behind published latencies: C clients, 10 C requests, the next at once when one is answered.
+#[test]
+fn what_each_engine_gives_in_a_closed_loop_never_changes() {
+    let kv = KvCache { blocks: 120, block_tokens: 8, watermark_blocks: 0 };
+    let lengths = Lengths::Independent { prompt: Length::Uniform(48, 60), output: Length::Uniform(32, 40) };
+    let (clients, think_ns, max_tokens, max_requests) = (16, 0, 100, 160);
+    let closed = ClosedLoop { name: "c".into(), clients, think_ns, lengths, max_tokens, max_requests };
+    let workload = Workload::Closed(closed);
+    let configs = [
+        ServingConfig::vllm(128, 32, kv),
+        ServingConfig::sglang(128, 32, kv),
+        ServingConfig::tensorrt_llm(128, 32, kv),
+        ServingConfig::static_batching(8, 50_000, kv),
+    ];
+    let results = configs.map(|config| run(&config, &workload));
+    let preemptions = results.each_ref().map(|result| result.replicas[0].preemptions);
+    assert!(preemptions[0] > 0 && preemptions[2..] == [0, 0], "{preemptions:?}");
+    let expect = [
+        16_658_027_455_311_152_423,
+        825_537_672_964_542_458,
+        13_643_211_469_513_491_378,
+        6_901_883_156_606_802_914,
+    ];
+    assert_eq!(results.each_ref().map(digest), expect);
+}
+
 #[test]
 fn a_bound_on_events_stops_the_run_and_says_so() {
     let config = ServingConfig { max_events: 1_000, ..ServingConfig::chunked(64, 12, KvCache::new(60)) };
