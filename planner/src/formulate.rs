@@ -1,6 +1,7 @@
 //! The plan's nouns as the program's numbers: which columns each workload has, what each pool offers, what is limited.
 
 use crate::candidates::Way;
+use crate::limit_unit::LimitUnit;
 use crate::market::{Market, Stand};
 use crate::periods::lead_months;
 use crate::pricing::{Basis, Quote};
@@ -9,8 +10,6 @@ use crate::program::{
 };
 use crate::spares;
 use capstan_types::blueprint::{DemandCurve, Period, TrainingRun};
-use capstan_types::figure;
-use capstan_types::money::Currency;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
 use capstan_types::spec::{Buy, Frame, Objective, Redundancy, Serve, Site, Spec, Train};
@@ -67,50 +66,6 @@ pub struct TrainColumn {
     pub periods: Range<usize>,
     /// What the blueprint says of it.
     pub run: TrainingRun,
-}
-
-/// What the value of a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitUnit {
-    /// Kilowatts.
-    Kilowatts,
-    /// Racks.
-    Racks,
-    /// Accelerators.
-    Accelerators,
-    /// Money in the plan's currency.
-    Money,
-    /// Money per month.
-    MoneyPerMonth,
-    /// A share of node-hours.
-    NodeHours,
-}
-
-impl LimitUnit {
-    /// Returns the unit in words.
-    pub fn words(self, currency: Currency) -> String {
-        match self {
-            Self::Kilowatts => "kW".to_owned(),
-            Self::Racks => "racks".to_owned(),
-            Self::Accelerators => "accelerators".to_owned(),
-            Self::Money => currency.code().to_owned(),
-            Self::MoneyPerMonth => format!("{}/mo", currency.code()),
-            Self::NodeHours => "of node-hours".to_owned(),
-        }
-    }
-
-    /// Returns a value with the unit, as people write it.
-    pub fn amount(self, value: f64, currency: Currency) -> String {
-        let unit = self.words(currency);
-        match self {
-            Self::Kilowatts => format!("{} {unit}", figure::short(value)),
-            Self::Racks | Self::Accelerators => format!("{} {unit}", figure::count(value.ceil() as u64)),
-            Self::Money | Self::MoneyPerMonth => {
-                format!("{} {unit}", figure::amount(crate::pricing::decimal(value), currency))
-            }
-            Self::NodeHours => format!("{} {unit}", figure::percent(value)),
-        }
-    }
 }
 
 /// A limit of the plan and the words for it.

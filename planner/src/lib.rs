@@ -12,6 +12,7 @@ pub mod explain;
 pub mod formulate;
 mod infeasible;
 pub mod jobs;
+pub mod limit_unit;
 pub mod market;
 mod outcome;
 pub mod periods;
