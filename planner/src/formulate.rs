@@ -1,61 +1,16 @@
 //! The plan's nouns as the program's numbers: what each pool offers, what each workload asks, what is limited.
 
 use crate::columns::{ServeColumns, TrainColumns, charge, spare_nodes};
+use crate::limit_unit::LimitUnit;
 use crate::market::{Market, Stand};
 use crate::periods::lead_months;
 use crate::pricing::{Basis, Quote};
 use crate::program::{self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, day_type_slots};
 use capstan_types::blueprint::Period;
-use capstan_types::figure;
-use capstan_types::money::Currency;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
 use capstan_types::spec::{Buy, Frame, Objective, Site, Spec};
 use rust_decimal::prelude::ToPrimitive;
-
-/// What the value of a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitUnit {
-    /// Kilowatts.
-    Kilowatts,
-    /// Racks.
-    Racks,
-    /// Accelerators.
-    Accelerators,
-    /// Money in the plan's currency.
-    Money,
-    /// Money per month.
-    MoneyPerMonth,
-    /// A share of node-hours.
-    NodeHours,
-}
-
-impl LimitUnit {
-    /// Returns the unit in words.
-    pub fn words(self, currency: Currency) -> String {
-        match self {
-            Self::Kilowatts => "kW".to_owned(),
-            Self::Racks => "racks".to_owned(),
-            Self::Accelerators => "accelerators".to_owned(),
-            Self::Money => currency.code().to_owned(),
-            Self::MoneyPerMonth => format!("{}/mo", currency.code()),
-            Self::NodeHours => "of node-hours".to_owned(),
-        }
-    }
-
-    /// Returns a value with the unit, as people write it.
-    pub fn amount(self, value: f64, currency: Currency) -> String {
-        let unit = self.words(currency);
-        match self {
-            Self::Kilowatts => format!("{} {unit}", figure::short(value)),
-            Self::Racks | Self::Accelerators => format!("{} {unit}", figure::count(value.ceil() as u64)),
-            Self::Money | Self::MoneyPerMonth => {
-                format!("{} {unit}", figure::amount(crate::pricing::decimal(value), currency))
-            }
-            Self::NodeHours => format!("{} {unit}", figure::percent(value)),
-        }
-    }
-}
 
 /// A limit of the plan and the words for it.
 #[derive(Debug, Clone, PartialEq)]

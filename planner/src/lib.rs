@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod formulate;
 mod infeasible;
 pub mod jobs;
+pub mod limit_unit;
 pub mod market;
 mod outcome;
 pub mod periods;

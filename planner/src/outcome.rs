@@ -1,6 +1,6 @@
 //! What is said beside the numbers: findings, runners-up, assumptions, and the rows the answer stands on.
 
-use crate::formulate::LimitUnit;
+use crate::limit_unit::LimitUnit;
 use crate::plan::{Frame, Provenance, Turn};
 use crate::pricing::MEAN_POWER_SHARE;
 use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};

@@ -25,7 +25,7 @@ const MAX_CHOICES: usize = 20_000;
 /// The most integer programs that one enumeration may solve for coupled purchases.
 const MAX_JOINT_PURCHASES: usize = 40;
 /// Coupled purchases after which an enumeration of a large problem ends once the gap asked for is reached.
-const FEW_JOINT_PURCHASES: usize = 6;
+const FEW_JOINT_PURCHASES: usize = 3;
 /// The same for one local search: its moves are ordered by costs without limits, so late ones rarely help.
 const MAX_JOINT_MOVES: usize = 12;
 /// Rounds of local search; each must improve, so few are needed.
@@ -108,6 +108,9 @@ fn sort(open: &mut [Open]) {
 
 /// Costs by pool and what runs there.
 type Known = BTreeMap<(usize, Vec<(usize, usize)>), f64>;
+
+/// What (workload, column) pairs cost on a pool.
+type CostAlone<'a> = dyn Fn(usize, &[(usize, usize)]) -> f64 + 'a;
 
 /// What an enumeration found so far.
 struct Enumeration {
@@ -289,12 +292,7 @@ impl Search<'_> {
         choices
     }
 
-    fn sum_over_pools(
-        &self,
-        columns: &[usize],
-        known: &mut Known,
-        cost: &dyn Fn(usize, &[(usize, usize)]) -> f64,
-    ) -> f64 {
+    fn sum_over_pools(&self, columns: &[usize], known: &mut Known, cost: &CostAlone<'_>) -> f64 {
         let by_pool = self.by_pool(columns).into_iter();
         by_pool.map(|key| *known.entry(key).or_insert_with_key(|(pool, pairs)| cost(*pool, pairs))).sum()
     }
