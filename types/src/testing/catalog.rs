@@ -62,7 +62,7 @@ pub fn accelerators() -> Vec<Accelerator> {
     #[rustfmt::skip]
     let chips = [
         Chip { id: "a100_sxm_80gb", memory_gb: 80.0, driver_gb: Some(85.0), memory_tb_per_s: 2.04, cache_mb: 40.0, bf16: 312.0, fp8: None, fp4: None, achievable_bf16: Some(271.0), link: (Switched, 300.0, 8) },
-        Chip { id: "b200", memory_gb: 180.0, driver_gb: Some(192.0), memory_tb_per_s: 8.0, cache_mb: 126.0, bf16: 2250.0, fp8: Some(4500.0), fp4: Some(9000.0), achievable_bf16: Some(1745.0), link: (Switched, 900.0, 8) },
+        Chip { id: "b200_sxm", memory_gb: 180.0, driver_gb: Some(192.0), memory_tb_per_s: 8.0, cache_mb: 126.0, bf16: 2250.0, fp8: Some(4500.0), fp4: Some(9000.0), achievable_bf16: Some(1745.0), link: (Switched, 900.0, 8) },
         Chip { id: "h100_sxm", memory_gb: 80.0, driver_gb: Some(85.5), memory_tb_per_s: 3.35, cache_mb: 50.0, bf16: 989.0, fp8: Some(1979.0), fp4: None, achievable_bf16: Some(794.0), link: (Switched, 450.0, 8) },
         Chip { id: "h200_sxm", memory_gb: 141.0, driver_gb: Some(150.7), memory_tb_per_s: 4.8, cache_mb: 50.0, bf16: 989.0, fp8: Some(1979.0), fp4: None, achievable_bf16: None, link: (Switched, 450.0, 8) },
         Chip { id: "l40s", memory_gb: 48.0, driver_gb: None, memory_tb_per_s: 0.864, cache_mb: 96.0, bf16: 362.0, fp8: Some(733.0), fp4: None, achievable_bf16: None, link: (Pcie, 31.0, 8) },
@@ -101,10 +101,10 @@ pub fn gemm_rows() -> Vec<GemmEfficiency> {
         gemm("h200_sxm", Bf16, [3.6, 0.78, 0.81, 3.07, 0.1, 0.0]),
         gemm("h200_sxm", Fp8, [13.0, 0.60, 0.85, 1.52, 0.1, 0.52]),
         gemm("h200_sxm", Fp8Block, [5.1, 0.58, 0.78, 1.0, 0.1, 1.03]),
-        gemm("b200", Bf16, [3.0, 0.68, 0.73, 3.10, 12.3, 0.0]),
-        gemm("b200", Fp8, [15.2, 0.54, 0.79, 1.30, 0.1, 0.41]),
-        gemm("b200", Fp8Block, [6.4, 0.64, 0.74, 1.20, 0.1, 0.60]),
-        gemm("b200", Nvfp4, [9.8, 0.38, 0.54, 1.69, 0.1, 0.14]),
+        gemm("b200_sxm", Bf16, [3.0, 0.68, 0.73, 3.10, 12.3, 0.0]),
+        gemm("b200_sxm", Fp8, [15.2, 0.54, 0.79, 1.30, 0.1, 0.41]),
+        gemm("b200_sxm", Fp8Block, [6.4, 0.64, 0.74, 1.20, 0.1, 0.60]),
+        gemm("b200_sxm", Nvfp4, [9.8, 0.38, 0.54, 1.69, 0.1, 0.14]),
         gemm("l40s", Bf16, [2.0, 0.59, 1.0, 3.0, 61.0, 0.0]),
         gemm("l40s", Fp8, [11.4, 0.46, 0.93, 2.0, 0.1, 0.02]),
     ]
@@ -264,7 +264,7 @@ fn shape(id: &str, accelerator: &str, accelerators: u32, scale_out_gb_per_s: Opt
 pub fn shapes() -> Vec<NodeShape> {
     vec![
         shape("own.a100x8", "a100_sxm_80gb", 8, Some(200.0)),
-        shape("own.b200x8", "b200", 8, Some(400.0)),
+        shape("own.b200x8", "b200_sxm", 8, Some(400.0)),
         shape("own.h100x8", "h100_sxm", 8, Some(400.0)),
         shape("own.h200x8", "h200_sxm", 8, Some(400.0)),
         shape("own.l40sx8", "l40s", 8, None),
@@ -283,20 +283,20 @@ pub fn catalog() -> Catalog {
         gemm: gemm_rows(),
         attention: vec![
             attention("a100_sxm_80gb", 6.8, (0.47, None), (0.56, 0.48, 440.0)),
-            attention("b200", 8.8, (0.90, Some(0.85)), (0.55, 0.34, 780.0)),
+            attention("b200_sxm", 8.8, (0.90, Some(0.85)), (0.55, 0.34, 780.0)),
             attention("h100_sxm", 6.8, (0.83, Some(0.69)), (0.56, 0.48, 440.0)),
             attention("h200_sxm", 6.8, (0.75, Some(0.54)), (0.56, 0.48, 520.0)),
         ],
         experts: vec![
-            experts("b200", Bf16, [29.9, 0.08, 0.91, 1.22, 1.76, 148.0, 0.39, 0.22]),
-            experts("b200", Fp8Block, [37.0, 0.33, 0.56, 0.86, 2.33, 0.05, 0.31, 0.10]),
-            experts("b200", Nvfp4, [16.2, 0.18, 0.47, 1.12, 8.4, 130.0, 0.42, 0.22]),
+            experts("b200_sxm", Bf16, [29.9, 0.08, 0.91, 1.22, 1.76, 148.0, 0.39, 0.22]),
+            experts("b200_sxm", Fp8Block, [37.0, 0.33, 0.56, 0.86, 2.33, 0.05, 0.31, 0.10]),
+            experts("b200_sxm", Nvfp4, [16.2, 0.18, 0.47, 1.12, 8.4, 130.0, 0.42, 0.22]),
             experts("h100_sxm", Bf16, [28.6, 0.06, 0.79, 1.22, 2.08, 148.0, 0.60, 0.24]),
             experts("h100_sxm", Fp8Block, [30.6, 0.08, 0.53, 1.02, 5.5, 117.0, 0.20, 0.21]),
             experts("h200_sxm", Fp8Block, [30.1, 0.22, 0.62, 1.06, 4.4, 93.0, 0.15, 0.31]),
         ],
         collectives: vec![
-            collective("b200", [3.8, 0.18, 0.65, 1.9]),
+            collective("b200_sxm", [3.8, 0.18, 0.65, 1.9]),
             collective("h100_sxm", [3.4, 0.21, 0.77, 1.6]),
             collective("h200_sxm", [3.4, 0.21, 0.77, 1.6]),
             collective("pcie", [9.0, 0.5, 0.65, 0.0]),
