@@ -42,14 +42,12 @@ pub fn catalog() -> &'static Catalog {
     })
 }
 
-/// Returns the files that the built-in catalog stands on, with their digests.
-pub fn inputs() -> Vec<InputFile> {
-    let input = |&(name, text): &(&str, &str)| InputFile {
-        role: "catalog".to_owned(),
-        path: format!("built-in:{name}"),
-        sha256: crate::files::sha256(text.as_bytes()),
-    };
-    TEXTS.iter().map(input).collect()
+/// Returns the input that the built-in catalog is: one digest over the names and texts of its files.
+pub fn input() -> InputFile {
+    let parts = TEXTS.iter().flat_map(|(name, text)| [*name, "\0", text, "\0"]);
+    let whole: Vec<u8> = parts.flat_map(str::bytes).collect();
+    let sha256 = crate::files::sha256(&whole);
+    InputFile { role: "catalog".to_owned(), path: "built-in".to_owned(), sha256 }
 }
 
 #[cfg(test)]

@@ -56,9 +56,9 @@ impl Text {
         !self.parsed.is_clean()
     }
 
-    /// Returns the text under its name, for showing lines; nothing where there is no text.
+    /// Returns the text under its name, for showing lines; nothing where it cannot be read.
     pub fn sources(&self) -> Sources {
-        let named = (!self.text.is_empty()).then(|| (self.name.clone(), self.text.clone()));
+        let named = (!self.digest.is_empty()).then(|| (self.name.clone(), self.text.clone()));
         named.into_iter().collect()
     }
 }
@@ -123,7 +123,7 @@ impl Checked {
             return checked;
         }
         checked.add_input("plan", path, text.digest.clone());
-        checked.files.extend(builtin::inputs());
+        checked.files.push(builtin::input());
         let (named, outside) = references(&text.parsed.file);
         checked.diagnostics.extend(outside);
         let facts = checked.read_named(path, &named);

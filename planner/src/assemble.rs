@@ -1,8 +1,9 @@
 //! The program's answer in the plan's nouns: placements, pools, purchases, power.
 
 use crate::candidates::Way;
+use crate::columns::{ServeColumn, ServeColumns, TrainColumns, spare_nodes};
 use crate::demand::hour_weight;
-use crate::formulate::{ServeColumn, ServeColumns, TrainColumns, nodes_per_rack, spare_nodes};
+use crate::formulate::nodes_per_rack;
 use crate::market::{Market, Stand};
 use crate::program::{Nodes, Solution};
 use capstan_types::blueprint::{HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun};
@@ -59,25 +60,35 @@ pub fn draft(
 }
 
 fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) -> Service {
-    let way = &serve.ways[column.way];
-    let needed = |rate: f64| {
-        let replicas = (rate * (1.0 + serve.serve.headroom) / column.rate - 1e-9).ceil().max(0.0) as u32;
-        replicas.max(column.fewest) + column.spares
-    };
-    let replicas = serve.demand.rates.iter().map(|hours| hours.iter().map(|&rate| needed(rate)).collect());
-    let placement = Placement {
-        site: market.stands[column.stand].site.name.clone(),
-        candidate: way.candidate.clone(),
-        estimate: way.estimate.clone(),
-        derating: column.rate / way.estimate.rate.get(),
-        replicas: replicas.collect(),
-        start: start(way),
-        start_origin: Origin::Assumed,
-    };
+    let headroom = 1.0 + serve.serve.headroom;
+    let on_fleet = serve.base.as_ref().map(|base| {
+        let replicas =
+            serve.demand.rates.iter().enumerate().map(|(period, hours)| {
+                hours.iter().map(|rate| base.replicas(rate * headroom, period)).collect()
+            });
+        placement(&serve.ways[base.way], base.rate, &market.stands[base.stand], replicas.collect())
+    });
+    let needed =
+        |rest: f64| ((rest / column.rate - 1e-9).ceil().max(0.0) as u32).max(column.fewest) + column.spares;
+    let replicas =
+        serve.rest().iter().map(|hours| hours.iter().map(|&rest| needed(rest)).collect()).collect();
+    let beside = placement(&serve.ways[column.way], column.rate, &market.stands[column.stand], replicas);
     Service {
         workload: serve.serve.name.clone(),
         model: serve.serve.model.clone(),
-        placements: vec![placement],
+        placements: on_fleet.into_iter().chain([beside]).collect(),
+    }
+}
+
+fn placement(way: &Way, rate: f64, stand: &Stand<'_>, replicas: Vec<Vec<u32>>) -> Placement {
+    Placement {
+        site: stand.site.name.clone(),
+        candidate: way.candidate.clone(),
+        estimate: way.estimate.clone(),
+        derating: rate / way.estimate.rate.get(),
+        replicas,
+        start: start(way),
+        start_origin: Origin::Assumed,
     }
 }
 

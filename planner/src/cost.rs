@@ -61,7 +61,10 @@ pub fn bill(frame: &Frame, periods: &[Period], pools: &[PricedPool<'_>], usage: 
     }
     not_included.sort();
     not_included.dedup();
-    let all_on_demand = pools.iter().map(|pool| all_on_demand(frame, periods, pool)).sum();
+    let standing: Decimal =
+        lines.iter().filter(|line| line.option.is_none()).map(|line| line.billed_cost).sum();
+    let rented: Option<Decimal> = pools.iter().map(|pool| all_on_demand(frame, periods, pool)).sum();
+    let all_on_demand = rented.map(|rented| rented + standing);
     Cost { all_on_demand, ..totals(frame, periods, lines, usage, not_included) }
 }
 

@@ -1,117 +1,16 @@
-//! The plan's nouns as the program's numbers: which columns each workload has, what each pool offers, what is limited.
+//! The plan's nouns as the program's numbers: what each pool offers, what each workload asks, what is limited.
 
-use crate::candidates::Way;
+use crate::columns::{ServeColumns, TrainColumns, charge, spare_nodes};
+use crate::limit_unit::LimitUnit;
 use crate::market::{Market, Stand};
 use crate::periods::lead_months;
 use crate::pricing::{Basis, Quote};
-use crate::program::{
-    self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, charged_accelerators, day_type_slots,
-};
-use crate::spares;
-use capstan_types::blueprint::{DemandCurve, Period, TrainingRun};
-use capstan_types::figure;
-use capstan_types::money::Currency;
+use crate::program::{self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, day_type_slots};
+use capstan_types::blueprint::Period;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
-use capstan_types::spec::{Buy, Frame, Objective, Redundancy, Serve, Site, Spec, Train};
+use capstan_types::spec::{Buy, Frame, Objective, Site, Spec};
 use rust_decimal::prelude::ToPrimitive;
-use std::ops::Range;
-
-/// A serving workload with its columns.
-#[derive(Debug, Clone)]
-pub struct ServeColumns<'a> {
-    /// The workload.
-    pub serve: &'a Serve,
-    /// Its demand.
-    pub demand: DemandCurve,
-    /// Its ways.
-    pub ways: &'a [Way],
-    /// Its columns.
-    pub columns: Vec<ServeColumn>,
-}
-
-/// One way at one place.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ServeColumn {
-    /// Index into the market.
-    pub stand: usize,
-    /// Index into the ways.
-    pub way: usize,
-    /// Rate of one replica after derating.
-    pub rate: f64,
-    /// Replicas beyond demand that availability asks for.
-    pub spares: u32,
-    /// Replicas' worth of spare machines that the site's redundancy asks for.
-    pub redundancy: u32,
-    /// Fewest replicas.
-    pub fewest: u32,
-}
-
-/// A training workload with its columns.
-#[derive(Debug, Clone)]
-pub struct TrainColumns<'a> {
-    /// The workload.
-    pub train: &'a Train,
-    /// Its columns.
-    pub columns: Vec<TrainColumn>,
-}
-
-/// One way to train at one place in one stretch of time.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainColumn {
-    /// Index into the market.
-    pub stand: usize,
-    /// Nodes held, spares included.
-    pub nodes: u32,
-    /// Periods in which they are held.
-    pub periods: Range<usize>,
-    /// What the blueprint says of it.
-    pub run: TrainingRun,
-}
-
-/// What the value of a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitUnit {
-    /// Kilowatts.
-    Kilowatts,
-    /// Racks.
-    Racks,
-    /// Accelerators.
-    Accelerators,
-    /// Money in the plan's currency.
-    Money,
-    /// Money per month.
-    MoneyPerMonth,
-    /// A share of node-hours.
-    NodeHours,
-}
-
-impl LimitUnit {
-    /// Returns the unit in words.
-    pub fn words(self, currency: Currency) -> String {
-        match self {
-            Self::Kilowatts => "kW".to_owned(),
-            Self::Racks => "racks".to_owned(),
-            Self::Accelerators => "accelerators".to_owned(),
-            Self::Money => currency.code().to_owned(),
-            Self::MoneyPerMonth => format!("{}/mo", currency.code()),
-            Self::NodeHours => "of node-hours".to_owned(),
-        }
-    }
-
-    /// Returns a value with the unit, as people write it.
-    pub fn amount(self, value: f64, currency: Currency) -> String {
-        let unit = self.words(currency);
-        match self {
-            Self::Kilowatts => format!("{} {unit}", figure::short(value)),
-            Self::Racks | Self::Accelerators => format!("{} {unit}", figure::count(value.ceil() as u64)),
-            Self::Money | Self::MoneyPerMonth => {
-                format!("{} {unit}", figure::amount(crate::pricing::decimal(value), currency))
-            }
-            Self::NodeHours => format!("{} {unit}", figure::percent(value)),
-        }
-    }
-}
 
 /// A limit of the plan and the words for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,94 +34,6 @@ pub struct Formulation {
     pub limits: Vec<NamedLimit>,
 }
 
-/// Returns the columns of a serving workload: each way at each place where its shape can be had.
-///
-/// `derating` gives the factor of a way. Of two columns of one pool the one with a lower rate and no fewer
-/// accelerators is left out: whatever it serves the other serves with no more nodes.
-pub fn serve_columns(
-    serve: &Serve,
-    demand: &DemandCurve,
-    ways: &[Way],
-    market: &Market<'_>,
-    derating: impl Fn(&Way) -> f64,
-) -> Vec<ServeColumn> {
-    let mut columns = Vec::new();
-    for (stand_index, stand) in market.stands.iter().enumerate() {
-        if !is_allowed(serve.sites.as_ref(), stand.site) {
-            continue;
-        }
-        let mut here: Vec<ServeColumn> = Vec::new();
-        for (way_index, way) in
-            ways.iter().enumerate().filter(|(_, way)| way.candidate.shape == stand.shape.id)
-        {
-            let rate = way.estimate.rate.get() * derating(way);
-            let Some((spares, redundancy)) =
-                (rate > 0.0).then(|| spare_replicas(serve, demand, way, stand, rate)).flatten()
-            else {
-                continue;
-            };
-            let fewest = serve.min_replicas.max(1);
-            here.push(ServeColumn { stand: stand_index, way: way_index, rate, spares, redundancy, fewest });
-        }
-        let charged = |column: &ServeColumn| charge(&ways[column.way], stand);
-        let dominated = |column: &ServeColumn, index: usize| {
-            here.iter().enumerate().any(|(other_index, other)| {
-                let no_worse = other.rate >= column.rate
-                    && charged(other) <= charged(column)
-                    && other.spares <= column.spares
-                    && other.redundancy * charged(other) <= column.redundancy * charged(column);
-                let better = other.rate > column.rate || charged(other) < charged(column);
-                no_worse && (better || other_index < index)
-            })
-        };
-        let kept = here.iter().enumerate().filter(|(index, column)| !dominated(column, *index));
-        columns.extend(kept.map(|(_, column)| *column));
-    }
-    columns
-}
-
-/// Returns whether a workload may stand at a site.
-pub fn is_allowed(sites: Option<&Vec<String>>, site: &Site) -> bool {
-    sites.is_none_or(|names| names.contains(&site.name))
-}
-
-/// Returns the accelerators that one replica is charged.
-pub fn charge(way: &Way, stand: &Stand<'_>) -> u32 {
-    charged_accelerators(way.candidate.accelerators, stand.shape.accelerators)
-}
-
-/// Returns the replicas beyond demand that availability asks for, and the replicas' worth of machines that the site's
-/// redundancy asks for; `None` where the availability cannot be reached.
-fn spare_replicas(
-    serve: &Serve,
-    demand: &DemandCurve,
-    way: &Way,
-    stand: &Stand<'_>,
-    rate: f64,
-) -> Option<(u32, u32)> {
-    let peak = demand.rates.iter().flatten().copied().fold(0.0, f64::max) * (1.0 + serve.headroom);
-    let needed = ((peak / rate).ceil() as u32).max(serve.min_replicas).max(1);
-    let nodes = f64::from(way.candidate.nodes_per_replica.max(1));
-    let each = libm::pow(spares::node_availability(stand.site.is_own()), nodes);
-    let for_availability = match &serve.availability {
-        Some(limit) => spares::spares(needed, each, limit.value)?,
-        None => 0,
-    };
-    let per_node = way.candidate.replicas_per_node.max(1);
-    let busiest = (needed + for_availability).div_ceil(per_node);
-    Some((for_availability, per_node * spare_nodes(stand.site.redundancy, busiest)))
-}
-
-/// Returns the spare machines that a site keeps beside `busiest` that work.
-pub fn spare_nodes(redundancy: Redundancy, busiest: u32) -> u32 {
-    match redundancy {
-        Redundancy::None => 0,
-        Redundancy::NPlus1 => 1,
-        Redundancy::NPlus2 => 2,
-        Redundancy::TwoN => busiest,
-    }
-}
-
 /// Returns the program over all columns.
 pub fn formulate(
     spec: &Spec,
@@ -235,6 +46,7 @@ pub fn formulate(
     let pools = market.stands.iter().map(|stand| pool(&spec.frame, periods, stand)).collect();
     let serving = serves.iter().map(|serve| serve_workload(serve, market));
     let training = trains.iter().map(|train| train_workload(train, market));
+    let bases = serves.iter().flat_map(|serve| base_workloads(serve, market));
     let mut limits = Limits { rules: Vec::new(), names: Vec::new() };
     limits.add_sites(spec, market);
     limits.add_budgets(spec, periods, market, standing_cost_per_month);
@@ -252,7 +64,7 @@ pub fn formulate(
         slots: day_type_slots(),
         discount_at_end: if present { end_discount(&spec.frame) } else { 1.0 },
         pools,
-        workloads: serving.chain(training).collect(),
+        workloads: serving.chain(training).chain(bases).collect(),
         limits: limits.rules,
     };
     Formulation { problem, limits: limits.names }
@@ -342,8 +154,6 @@ fn allowed_offers(stand: &Stand<'_>, buy: &[Buy]) -> Vec<usize> {
 }
 
 fn serve_workload(serve: &ServeColumns<'_>, market: &Market<'_>) -> Workload {
-    let headroom = 1.0 + serve.serve.headroom;
-    let demand = serve.demand.rates.iter().map(|hours| hours.iter().map(|rate| rate * headroom).collect());
     let columns = serve.columns.iter().map(|column| {
         let stand = &market.stands[column.stand];
         Column {
@@ -357,7 +167,27 @@ fn serve_workload(serve: &ServeColumns<'_>, market: &Market<'_>) -> Workload {
             },
         }
     });
-    Workload { demand: demand.collect(), columns: columns.collect() }
+    Workload { demand: serve.rest(), columns: columns.collect() }
+}
+
+/// Returns the base of a workload as jobs on machines that stand there already, one for each stretch of equal size.
+///
+/// They come last, so that the choices of real workloads keep their places, and nothing is bought for them.
+fn base_workloads(serve: &ServeColumns<'_>, market: &Market<'_>) -> Vec<Workload> {
+    let Some(base) = &serve.base else { return Vec::new() };
+    let each = u64::from(charge(&serve.ways[base.way], &market.stands[base.stand]));
+    let mut workloads = Vec::new();
+    let mut start = 0;
+    for chunk in base.most.chunk_by(|a, b| a == b) {
+        let end = start + chunk.len();
+        if chunk[0] > 0 {
+            let runs = Runs::Job { accelerators: u64::from(chunk[0]) * each, periods: start..end };
+            let column = Column { pool: base.stand, offers: Vec::new(), runs };
+            workloads.push(Workload { demand: Vec::new(), columns: vec![column] });
+        }
+        start = end;
+    }
+    workloads
 }
 
 fn train_workload(train: &TrainColumns<'_>, market: &Market<'_>) -> Workload {

@@ -1,6 +1,8 @@
 //! Why nothing holds, and the nearest ways out.
 
-use crate::formulate::{Formulation, LimitUnit, NamedLimit, ServeColumns};
+use crate::columns::ServeColumns;
+use crate::formulate::{Formulation, NamedLimit};
+use crate::limit_unit::LimitUnit;
 use crate::plan::Frame;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
 use crate::settle::Deratings;

@@ -1,7 +1,7 @@
 //! Every way to train a model by its deadline: nodes, split and months, from step time and goodput.
 
 use crate::candidates::Tally;
-use crate::formulate::{TrainColumn, is_allowed};
+use crate::columns::{TrainColumn, is_allowed};
 use crate::market::{Market, Stand};
 use crate::periods::{month_after, month_of};
 use crate::spares;
@@ -226,6 +226,9 @@ impl Ask<'_> {
         };
         let months: u32 = self.periods[held.clone()].iter().map(|period| period.months).sum();
         let first = self.periods[held.start].first_month;
+        let begins = day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH);
+        // Months are 730 h, so a boundary may lie a day before the date that it stands for.
+        let begins = self.train.start.as_ref().map_or(begins, |start| begins.max(start.value));
         let group = step.layout.tensor * step.layout.pipeline;
         let run = TrainingRun {
             workload: self.train.name.clone(),
@@ -243,8 +246,8 @@ impl Ask<'_> {
                 recompute: step.memory.recompute > 0.0,
             },
             spare_nodes,
-            start: day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH),
-            end: day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH + hours),
+            start: begins,
+            end: day(begins, hours),
             hours: f64::from(months) * HOURS_PER_MONTH,
             shares: (0..self.periods.len()).map(|index| f64::from(u8::from(held.contains(&index)))).collect(),
             step: step.step,

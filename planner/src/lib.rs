@@ -5,13 +5,16 @@
 pub mod assemble;
 pub mod audit;
 pub mod candidates;
+pub mod columns;
 pub mod cost;
 pub mod demand;
 pub mod diff;
 pub mod explain;
+pub mod fleet;
 pub mod formulate;
 mod infeasible;
 pub mod jobs;
+pub mod limit_unit;
 pub mod market;
 mod outcome;
 pub mod periods;

@@ -1,10 +1,12 @@
 //! What is said beside the numbers: findings, runners-up, assumptions, and the rows the answer stands on.
 
+use crate::limit_unit::LimitUnit;
 use crate::plan::{Frame, Provenance, Turn};
 use crate::pricing::MEAN_POWER_SHARE;
-use crate::program::{Options, runner_ups};
+use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
 use capstan_types::blueprint::{
-    Blueprint, Cost, FORMAT, Inputs, Pool, Round, RunnerUp, Solver, SolverStatus, Status, VerdictStatus,
+    Blueprint, Cost, FORMAT, Inputs, LimitPrice, Pool, Round, RunnerUp, Solver, SolverStatus, Status,
+    VerdictStatus,
 };
 use capstan_types::catalog::Catalog;
 use capstan_types::finding::{Finding, Severity};
@@ -20,6 +22,9 @@ const RULE: &str = "E0350";
 const WISH: &str = "W0351";
 /// A plan that did not settle.
 const UNSETTLED: &str = "W0360";
+
+/// Share by which a limit is relaxed to see what it costs.
+const RELAXED_BY: f64 = 0.05;
 
 /// Returns the blueprint that says why there is no plan.
 pub(crate) fn infeasible(
@@ -74,6 +79,7 @@ pub(crate) fn infeasible(
             ties: String::new(),
         },
         runners_up: Vec::new(),
+        limit_prices: Vec::new(),
         rejections: frame.rejections.clone(),
         unpriced: frame.market.unpriced.clone(),
         findings,
@@ -105,6 +111,40 @@ pub(crate) fn runners_up(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<RunnerUp> {
             }
         })
         .collect()
+}
+
+/// Returns what each limit that is nearly used up costs, if it costs more than the gap that was left open.
+///
+/// Each price is a plan of its own, so large programs are not asked.
+pub(crate) fn limit_prices(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<LimitPrice> {
+    let solution = &turn.solution;
+    if solution.method == Method::Columns {
+        return Vec::new();
+    }
+    let options = Options::default();
+    let found =
+        prices_of_limits(&turn.formulation.problem, solution, &options, RELAXED_BY).unwrap_or_default();
+    let currency = frame.spec.frame.currency;
+    let money = |value: f64| currency.round(crate::pricing::decimal(value));
+    let told = found.into_iter().filter_map(|price| {
+        let LimitId::Stated(index) = price.limit else { return None };
+        let name = turn.formulation.limits.get(index)?;
+        let (saving, scale) =
+            (money(price.saving), if name.unit == LimitUnit::NodeHours { 100.0 } else { 1.0 });
+        (saving > Decimal::ZERO && price.saving > solution.gap * solution.objective).then(|| LimitPrice {
+            what: name.what.clone(),
+            unit: match name.unit {
+                LimitUnit::NodeHours => "% of node-hours".to_owned(),
+                unit => unit.words(currency),
+            },
+            value: (price.value + name.outside) * scale,
+            relaxed_to: (price.relaxed_to + name.outside) * scale,
+            saving,
+            saving_per_unit: money(price.saving_per_unit / scale),
+            place: name.place.clone(),
+        })
+    });
+    told.collect()
 }
 
 fn column_words(frame: &Frame<'_>, turn: &Turn<'_>, workload: usize, column: usize) -> (String, String) {

@@ -2,27 +2,28 @@
 
 use crate::assemble::{Draft, draft, summaries};
 use crate::candidates::{self, Unreached, Way};
+use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
 use crate::cost::{self, PricedPool, Usage};
-use crate::formulate::{
-    Formulation, ServeColumns, TrainColumns, charge, formulate, is_allowed, serve_columns,
-};
+use crate::fleet::{self, Asking, Base};
+use crate::formulate::{Formulation, formulate};
 use crate::infeasible;
 use crate::jobs;
-use crate::market::{Market, Stand, market};
+use crate::market::{Market, market};
 use crate::periods::periods;
 use crate::pricing::standing;
-use crate::program::{NoPlan, Options, Solution, Status as ProgramStatus, solve};
+use crate::program::{NoPlan, Options, Solution, Status as ProgramStatus, charged_accelerators, solve};
 use crate::settle::{Deratings, Proof, prove};
 use crate::verify::VerifyError;
 use crate::{audit, demand, outcome, rules};
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::{
-    Blueprint, DemandCurve, FORMAT, InputFile, Inputs, Override, Period, RejectionCount, Round, Solver,
-    SolverStatus, Status,
+    Blueprint, DemandCurve, FORMAT, InputFile, Inputs, Override, Period, Placement, RejectionCount, Round,
+    Solver, SolverStatus, Status,
 };
 use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::finding::Finding;
 use capstan_types::hardware::NodeShape;
-use capstan_types::spec::Spec;
+use capstan_types::spec::{Serve, Spec};
 use capstan_types::units::HOURS_PER_MONTH;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
@@ -102,23 +103,12 @@ pub fn plan(
     let mut rounds: Vec<Round> = Vec::new();
     let (turn, settled) = loop {
         progress(&format!("round {}: solving", rounds.len() + 1));
-        let serves = frame.columns(&deratings);
-        let formulation = formulate(
-            &spec,
-            &frame.periods,
-            &frame.market,
-            &serves,
-            &frame.trains,
-            &frame.standing_per_month,
-        );
-        let solution = match solve(&formulation.problem, &Options::default()) {
-            Ok(solution) => solution,
-            Err(NoPlan::Infeasible(unservable)) => {
-                let findings = infeasible::findings(&frame, &serves, &formulation, &unservable, &deratings)
-                    .map_err(PlanError::Program)?;
+        let (serves, formulation, solution) = match frame.solve(&deratings) {
+            Ok(solved) => solved,
+            Err(Unsolved::Infeasible(findings)) => {
                 return Ok(outcome::infeasible(&frame, provenance, rounds, findings));
             }
-            Err(other) => return Err(PlanError::Program(other)),
+            Err(Unsolved::Failed(why)) => return Err(PlanError::Program(why)),
         };
         let draft = draft(&spec, &frame.periods, &frame.market, &serves, &frame.trains, &solution);
         progress(&format!("round {}: simulating", rounds.len() + 1));
@@ -192,18 +182,70 @@ impl<'a> Frame<'a> {
         shapes
     }
 
-    fn columns<'f>(&'f self, deratings: &Deratings) -> Vec<ServeColumns<'f>> {
-        let each = self.spec.serves.iter().zip(&self.demand).zip(&self.ways);
-        each.map(|((serve, demand), ways)| ServeColumns {
-            serve,
-            demand: demand.clone(),
-            ways,
-            columns: serve_columns(serve, demand, ways, &self.market, |way| {
-                deratings.factor(&serve.name, way)
-            }),
-        })
-        .collect()
+    /// Returns the cheapest answer: with machines that stand there carrying a part of a workload, or without.
+    fn solve<'f>(&'f self, deratings: &Deratings) -> Result<Solved<'f>, Unsolved> {
+        let factor = |serve: &Serve, way: &Way| deratings.factor(&serve.name, way);
+        let asking: Vec<Asking<'_>> = self.asking().collect();
+        let bases = fleet::bases(&asking, &self.market, factor);
+        let alone = self.solve_with(&vec![None; asking.len()], deratings);
+        if bases.iter().all(Option::is_none) {
+            return alone;
+        }
+        match (alone, self.solve_with(&bases, deratings)) {
+            (Ok(alone), Ok(shared)) if alone.2.objective < shared.2.objective => Ok(alone),
+            (_, Ok(shared)) => Ok(shared),
+            (alone, Err(_)) => alone,
+        }
     }
+
+    fn asking(&self) -> impl Iterator<Item = Asking<'_>> {
+        let each = self.spec.serves.iter().zip(&self.demand).zip(&self.ways);
+        each.map(|((serve, demand), ways)| Asking { serve, demand, ways })
+    }
+
+    fn solve_with<'f>(
+        &'f self,
+        bases: &[Option<Base>],
+        deratings: &Deratings,
+    ) -> Result<Solved<'f>, Unsolved> {
+        let columns = |(asking, base): (Asking<'f>, &Option<Base>)| ServeColumns {
+            serve: asking.serve,
+            demand: asking.demand.clone(),
+            ways: asking.ways,
+            columns: serve_columns(&asking, base.as_ref(), &self.market, |way| {
+                deratings.factor(&asking.serve.name, way)
+            }),
+            base: base.clone(),
+        };
+        let serves: Vec<ServeColumns<'f>> = self.asking().zip(bases).map(columns).collect();
+        let formulation = formulate(
+            self.spec,
+            &self.periods,
+            &self.market,
+            &serves,
+            &self.trains,
+            &self.standing_per_month,
+        );
+        match solve(&formulation.problem, &Options::default()) {
+            Ok(solution) => Ok((serves, formulation, solution)),
+            Err(NoPlan::Infeasible(unservable)) => {
+                let findings = infeasible::findings(self, &serves, &formulation, &unservable, deratings);
+                Err(findings.map_or_else(Unsolved::Failed, Unsolved::Infeasible))
+            }
+            Err(other) => Err(Unsolved::Failed(other)),
+        }
+    }
+}
+
+/// Columns, program and answer of one turn.
+type Solved<'f> = (Vec<ServeColumns<'f>>, Formulation, Solution);
+
+/// Why a turn has no answer.
+enum Unsolved {
+    /// Nothing keeps all limits.
+    Infeasible(Vec<Finding>),
+    /// A mistake of ours.
+    Failed(NoPlan),
 }
 
 /// Returns what machines that stand there already cost per month, by period: fixed, so outside the program.
@@ -243,6 +285,7 @@ fn finish(
         ties: TIES.to_owned(),
     };
     let runners_up = outcome::runners_up(frame, &turn);
+    let limit_prices = outcome::limit_prices(frame, &turn);
     let mut findings = outcome::findings(frame, &turn, settled);
     let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
@@ -270,6 +313,7 @@ fn finish(
         rules: Vec::new(),
         solver,
         runners_up,
+        limit_prices,
         rejections: frame.rejections.clone(),
         unpriced,
         findings: Vec::new(),
@@ -308,18 +352,10 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
 /// Returns what each workload uses: accelerator-hours charged, and the tokens of its mean demand.
 fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
     let mut usage = Vec::new();
-    for (serve, &column) in turn.serves.iter().zip(&turn.solution.columns) {
-        let column = &serve.columns[column];
-        let stand: &Stand<'_> = &frame.market.stands[column.stand];
-        let charged = f64::from(charge(&serve.ways[column.way], stand));
+    for serve in &turn.serves {
         let service = turn.draft.services.iter().find(|service| service.workload == serve.serve.name);
-        let placement = service.and_then(|service| service.placements.first());
-        let mut accelerator_hours = 0.0;
-        for (period, hours) in placement.iter().flat_map(|placement| placement.replicas.iter().enumerate()) {
-            let weight = |hour: usize| demand::hour_weight(hour, &frame.periods[period]);
-            let each = hours.iter().enumerate();
-            accelerator_hours += each.map(|(hour, &n)| f64::from(n) * charged * weight(hour)).sum::<f64>();
-        }
+        let placements = service.iter().flat_map(|service| &service.placements);
+        let accelerator_hours = placements.map(|placement| charged_hours(frame, placement)).sum();
         let load = &serve.serve.load;
         let requests: f64 = frame.periods.iter().map(|period| demand::requests(load, period)).sum();
         usage.push(Usage {
@@ -343,4 +379,17 @@ fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
         });
     }
     usage
+}
+
+/// Returns the accelerator-hours that a placement is charged over the horizon.
+fn charged_hours(frame: &Frame<'_>, placement: &Placement) -> f64 {
+    let per_node = frame.catalog.shape(&placement.candidate.shape).map_or(0, |shape| shape.accelerators);
+    let charged = f64::from(charged_accelerators(placement.candidate.accelerators, per_node));
+    let periods = placement.replicas.iter().zip(&frame.periods);
+    periods
+        .map(|(hours, period)| {
+            let each = hours.iter().enumerate();
+            each.map(|(hour, &n)| f64::from(n) * charged * demand::hour_weight(hour, period)).sum::<f64>()
+        })
+        .sum()
 }

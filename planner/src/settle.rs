@@ -2,13 +2,13 @@
 
 use crate::assemble::Draft;
 use crate::candidates::Way;
-use crate::formulate::ServeColumns;
+use crate::columns::ServeColumns;
 use crate::plan::Frame;
 use crate::program::Solution;
 use crate::verify::{Trial, VerifyError, busiest, verify};
 use capstan_sim::engine::Time;
 use capstan_sim::serving::Request;
-use capstan_types::blueprint::{Verdict, VerdictStatus};
+use capstan_types::blueprint::{Placement, Verdict, VerdictStatus};
 use capstan_types::spec::{Serve, percentile_word};
 use std::collections::BTreeMap;
 
@@ -59,45 +59,112 @@ pub(crate) fn prove(
 ) -> Result<Proof, VerifyError> {
     let mut proof = Proof::default();
     for (index, serve) in serves.iter().enumerate() {
-        let column = &serve.columns[solution.columns[index]];
-        let way = &serve.ways[column.way];
-        let Some(placement) = draft.services[index].placements.first() else { continue };
-        // Spares may be down: the level must hold without them.
-        let working: Vec<Vec<u32>> = placement
-            .replicas
-            .iter()
-            .map(|hours| hours.iter().map(|replicas| replicas - column.spares).collect())
-            .collect();
-        let Some((period, hour)) = busiest(&serve.demand.rates, &working) else { continue };
-        let rate = serve.demand.rates[period][hour];
-        let requests = scaled_trace(frame, serve.serve, rate);
-        let trial = Trial {
-            serve: serve.serve,
-            way,
-            engine: frame.engines[index],
-            site: &placement.site,
-            period,
-            hour,
-            rate,
-            replicas: working[period][hour],
-            trace: requests.as_deref(),
-            seed: frame.spec.frame.seed,
-        };
-        let verdicts = simulated(&trial, deratings)?;
-        if !all_met(&verdicts) {
-            proof
-                .missed
-                .extend(verdicts.iter().filter(|verdict| verdict.status != VerdictStatus::Met).map(words));
-            let factor = lower(frame, &trial, deratings)?;
-            let key = (serve.serve.name.clone(), way.key());
-            if factor < deratings.factor(&serve.serve.name, way) {
-                proof.derated.push((key.0.clone(), key.1.clone(), factor));
-                deratings.factors.insert(key, factor);
+        let parts = parts(serve, &draft.services[index].placements, solution.columns[index]);
+        for (at, part) in parts.iter().enumerate() {
+            let rates = share_of(serve, &parts, at);
+            let mut worst = Vec::new();
+            for (period, hour) in busiest(&rates, &part.working) {
+                let rate = rates[period][hour];
+                let requests = scaled_trace(frame, serve.serve, rate);
+                let trial = Trial {
+                    serve: serve.serve,
+                    way: part.way,
+                    engine: frame.engines[index],
+                    site: part.site,
+                    period,
+                    hour,
+                    rate,
+                    replicas: part.working[period][hour],
+                    trace: requests.as_deref(),
+                    seed: frame.spec.frame.seed,
+                };
+                keep_worse(&mut worst, judge(frame, &trial, deratings, &mut proof)?);
             }
+            proof.verdicts.extend(worst);
         }
-        proof.verdicts.extend(verdicts);
     }
     Ok(proof)
+}
+
+/// One placement as the simulator sees it.
+struct Part<'a> {
+    site: &'a str,
+    way: &'a Way,
+    rate: f64,
+    /// Replicas without spares: spares may be down, and the level must hold without them.
+    working: Vec<Vec<u32>>,
+}
+
+/// Returns the placements of a workload: the part on machines that stand there, if any, then the chosen column.
+fn parts<'a>(serve: &ServeColumns<'a>, placements: &'a [Placement], column: usize) -> Vec<Part<'a>> {
+    let column = &serve.columns[column];
+    let of_base = serve.base.iter().map(|base| (base.way, base.rate, 0));
+    let chosen = of_base.chain([(column.way, column.rate, column.spares)]);
+    let ways = serve.ways;
+    chosen
+        .zip(placements)
+        .map(|((way, rate, spares), placement)| Part {
+            site: &placement.site,
+            way: &ways[way],
+            rate,
+            working: placement
+                .replicas
+                .iter()
+                .map(|hours| hours.iter().map(|replicas| replicas - spares).collect())
+                .collect(),
+        })
+        .collect()
+}
+
+/// Returns the requests that one part gets: demand is split in proportion to capacity.
+fn share_of(serve: &ServeColumns<'_>, parts: &[Part<'_>], at: usize) -> Vec<Vec<f64>> {
+    let capacity =
+        |part: &Part<'_>, period: usize, hour: usize| f64::from(part.working[period][hour]) * part.rate;
+    let share = |period: usize, hour: usize, rate: f64| {
+        let all: f64 = parts.iter().map(|part| capacity(part, period, hour)).sum();
+        if all > 0.0 { rate * capacity(&parts[at], period, hour) / all } else { 0.0 }
+    };
+    let periods = serve.demand.rates.iter().enumerate();
+    periods
+        .map(|(period, hours)| {
+            hours.iter().enumerate().map(|(hour, &rate)| share(period, hour, rate)).collect()
+        })
+        .collect()
+}
+
+/// Simulates one placement at one hour, lowers its factor where it does not hold, and returns what was seen.
+fn judge(
+    frame: &Frame<'_>,
+    trial: &Trial<'_>,
+    deratings: &mut Deratings,
+    proof: &mut Proof,
+) -> Result<Vec<Verdict>, VerifyError> {
+    let verdicts = simulated(trial, deratings)?;
+    if !all_met(&verdicts) {
+        let missed = verdicts.iter().filter(|verdict| verdict.status != VerdictStatus::Met);
+        proof.missed.extend(missed.map(words));
+        let factor = lower(frame, trial, deratings)?;
+        let key = (trial.serve.name.clone(), trial.way.key());
+        if factor < deratings.factor(&trial.serve.name, trial.way) {
+            proof.derated.push((key.0.clone(), key.1.clone(), factor));
+            deratings.factors.insert(key, factor);
+        }
+    }
+    Ok(verdicts)
+}
+
+/// Keeps of each service level the verdict that is nearer to its limit, or further beyond it.
+fn keep_worse(worst: &mut Vec<Verdict>, verdicts: Vec<Verdict>) {
+    if worst.is_empty() {
+        *worst = verdicts;
+        return;
+    }
+    for (known, new) in worst.iter_mut().zip(verdicts) {
+        let held = |verdict: &Verdict| verdict.status == VerdictStatus::Met;
+        if (held(known), -known.seen.get()) > (held(&new), -new.seen.get()) {
+            *known = new;
+        }
+    }
 }
 
 fn all_met(verdicts: &[Verdict]) -> bool {

@@ -19,11 +19,16 @@ use capstan_types::units::{RequestsPerSecond, Seconds};
 /// Time before the measured hour in which queues and caches fill.
 const WARM_UP_S: f64 = 300.0;
 
-/// The measured time: the busiest hour.
-const MEASURED_S: f64 = 3600.0;
+/// The measured time is the busiest hour, or a sample of it that holds enough requests, of this length at least.
+const HOUR_S: f64 = 3600.0;
+const SHORTEST_S: f64 = 600.0;
 
-/// Most requests of one replication; more replicas are simulated on a split.
-const MOST_REQUESTS: f64 = 60_000.0;
+/// Requests of one replication that are enough: 240 of them lie above the 99th percentile, in each of eight
+/// replications and more.
+const ENOUGH_REQUESTS: f64 = 24_000.0;
+
+/// Most replicas that are simulated; more are simulated on a split.
+const MOST_REPLICAS: u32 = 4;
 
 /// Stands for "never": a percentile that falls on a request without an answer is infinite, which JSON cannot say.
 const MOST_NS: f64 = 1e18;
@@ -75,19 +80,28 @@ pub enum VerifyError {
     },
 }
 
-/// Returns the hour of the 48 × periods grid at which one replica gets the most, the earliest where several do.
-pub fn busiest(rates: &[Vec<f64>], replicas: &[Vec<u32>]) -> Option<(usize, usize)> {
-    let mut best: Option<(f64, f64, usize, usize)> = None;
-    for (period, hours) in rates.iter().enumerate() {
-        for hour in 0..HOURS.min(hours.len()) {
-            let count = f64::from(replicas[period][hour].max(1));
-            let (each, rate) = (hours[hour] / count, hours[hour]);
-            if best.is_none_or(|(known, known_rate, _, _)| (each, rate) > (known, known_rate)) {
-                best = Some((each, rate, period, hour));
-            }
-        }
+/// Returns the hours of the 48 × periods grid that strain the replicas most: the one in which a replica gets the most,
+/// and, where fewer replicas ever serve, the busiest with the fewest, since a small group balances worse.
+pub fn busiest(rates: &[Vec<f64>], replicas: &[Vec<u32>]) -> Vec<(usize, usize)> {
+    let hours = || {
+        let periods = rates.iter().enumerate();
+        let all =
+            periods.flat_map(|(period, hours)| (0..HOURS.min(hours.len())).map(move |hour| (period, hour)));
+        all.filter(|&(period, hour)| rates[period][hour] > 0.0 && replicas[period][hour] > 0)
+    };
+    let count = |(period, hour): (usize, usize)| replicas[period][hour];
+    let each = |at: (usize, usize)| rates[at.0][at.1] / f64::from(count(at));
+    // The earliest of equals: `max_by` keeps the last, so the order is reversed.
+    let most_strained = |a: &(usize, usize), b: &(usize, usize)| {
+        each(*a).total_cmp(&each(*b)).then(count(*a).cmp(&count(*b))).then(b.cmp(a))
+    };
+    let Some(first) = hours().max_by(most_strained) else { return Vec::new() };
+    let fewest = hours().map(count).min().unwrap_or(0);
+    let mut found = vec![first];
+    if fewest < count(first) {
+        found.extend(hours().filter(|&at| count(at) == fewest).max_by(most_strained));
     }
-    best.map(|(_, _, period, hour)| (period, hour))
+    found
 }
 
 /// Simulates one placement and returns a verdict on each service level.
@@ -119,9 +133,14 @@ fn split(trial: &Trial<'_>) -> u32 {
     if trial.trace.is_some() {
         return trial.replicas.max(1);
     }
-    let each = trial.rate / f64::from(trial.replicas.max(1)) * (MEASURED_S + WARM_UP_S);
-    let most = (MOST_REQUESTS / each.max(1e-9)).floor().clamp(1.0, f64::from(u32::MAX)) as u32;
+    let shortest = each(trial) * (SHORTEST_S + WARM_UP_S);
+    let most = (ENOUGH_REQUESTS / shortest).floor().clamp(1.0, f64::from(MOST_REPLICAS)) as u32;
     trial.replicas.clamp(1, most)
+}
+
+/// Returns the requests per second of one replica.
+fn each(trial: &Trial<'_>) -> f64 {
+    (trial.rate / f64::from(trial.replicas.max(1))).max(1e-9)
 }
 
 fn config(trial: &Trial<'_>, split: u32) -> ServingConfig {
@@ -146,16 +165,17 @@ fn workload(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), VerifyEr
     let lengths = |lengths| {
         length(lengths).map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })
     };
+    let until = WARM_UP_S + (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S);
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::constant(rate),
         burstiness: load.burstiness,
         lengths: Lengths::Independent { prompt: lengths(&load.prompt)?, output: lengths(&load.output)? },
         max_tokens: u32::MAX,
-        until: seconds(WARM_UP_S + MEASURED_S),
+        until: seconds(until),
         max_requests: u64::MAX,
     };
-    Ok((Workload::Open(open), Window { from: seconds(WARM_UP_S), until: seconds(WARM_UP_S + MEASURED_S) }))
+    Ok((Workload::Open(open), Window { from: seconds(WARM_UP_S), until: seconds(until) }))
 }
 
 fn stream(trial: &Trial<'_>) -> String {

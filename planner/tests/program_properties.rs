@@ -188,6 +188,20 @@ proptest! {
     }
 
     #[test]
+    fn large_enumerations_end_within_the_gap_that_they_report(problem in problem()) {
+        let best = cost(&problem, &exact());
+        // No problem is small enough to be solved exactly: what limits are worth and merged hours decide.
+        let large = Options { method: Some(Method::Enumerated), integer_up_to: 0, rel_gap: 0.05, ..Options::default() };
+        if let Ok(found) = solve(&problem, &large) {
+            prop_assert!(found.objective >= best - 1e-6 * best.max(1.0));
+            prop_assert!(found.best_bound <= best + 1e-6 * best.max(1.0), "bound {} above {best}", found.best_bound);
+            for used in &found.limits {
+                prop_assert!(used.used <= used.value + 1e-6);
+            }
+        }
+    }
+
+    #[test]
     fn every_workload_is_covered_and_lines_sum_to_the_total(problem in problem()) {
         if let Ok(found) = solve(&problem, &exact()) {
             assert_covered(&problem, &found);

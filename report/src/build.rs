@@ -25,6 +25,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("Sites", details::sites(blueprint));
     }
     document.section("Rules", proof::rules(blueprint));
+    document.section("What limits cost", proof::limit_prices(blueprint));
     document.section("Runners-up", proof::runners_up(blueprint));
     document.section("Rejected", proof::rejections(blueprint));
     document.section("How sure", proof::certainty(blueprint));

@@ -1,8 +1,8 @@
 //! Blueprint → the report that programs read: numbers as numbers, units in the names of fields.
 
 use capstan_types::blueprint::{
-    Blueprint, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, TrainingRun, Unpriced, Verdict,
-    VerdictStatus, WorkloadCost,
+    Blueprint, LimitPrice, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, TrainingRun, Unpriced,
+    Verdict, VerdictStatus, WorkloadCost,
 };
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -193,6 +193,8 @@ pub struct Report {
     pub rules: Vec<RuleOutcome>,
     /// The next best plans.
     pub runners_up: Vec<RunnerUp>,
+    /// What limits cost.
+    pub limit_prices: Vec<LimitPrice>,
     /// How the answer was found.
     pub solver: Solver,
     /// Findings.
@@ -316,6 +318,7 @@ pub fn summary(blueprint: &Blueprint) -> Report {
         service_levels: blueprint.verdicts.clone(),
         rules: blueprint.rules.clone(),
         runners_up: blueprint.runners_up.clone(),
+        limit_prices: blueprint.limit_prices.clone(),
         solver: blueprint.solver.clone(),
         findings: blueprint.findings.clone(),
         assumptions: blueprint.assumptions.iter().map(|one| one.text.clone()).collect(),

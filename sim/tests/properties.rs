@@ -30,12 +30,18 @@ fn schedulers() -> impl Strategy<Value = (Scheduler, u32)> {
             .prop_map(|(padded_tokens, stages)| (Scheduler::WholePrompts { padded_tokens }, stages)),
         (1u32..80).prop_map(|token_budget| (Scheduler::PrefillFirst { token_budget }, 1)),
         (30u32..200).prop_map(|token_budget| (Scheduler::InFlight { token_budget }, 1)),
+        (0u64..50_000).prop_map(|queue_delay_ns| (Scheduler::Static { queue_delay_ns }, 1)),
     ]
 }
 
 fn configs() -> impl Strategy<Value = ServingConfig> {
-    let routers =
-        prop_oneof![Just(Router::RoundRobin), Just(Router::LeastOutstanding), Just(Router::LeastWaiting)];
+    let routers = prop::sample::select(vec![
+        Router::RoundRobin,
+        Router::LeastOutstanding,
+        Router::LeastWaiting,
+        Router::LeastTokens,
+        Router::RandomOfTwo,
+    ]);
     let kv = (6u32..30, 1u32..9, 0u32..3).prop_map(|(blocks, block_tokens, watermark_blocks)| KvCache {
         blocks,
         block_tokens,
@@ -258,6 +264,32 @@ fn what_each_policy_gives_never_changes() {
     assert_eq!(seen, expect);
 }
 
+/// The measurement behind published latencies: C clients, 10 C requests, the next at once when one is answered.
+#[test]
+fn what_each_engine_gives_in_a_closed_loop_never_changes() {
+    let kv = KvCache { blocks: 120, block_tokens: 8, watermark_blocks: 0 };
+    let lengths = Lengths::Independent { prompt: Length::Uniform(48, 60), output: Length::Uniform(32, 40) };
+    let (clients, think_ns, max_tokens, max_requests) = (16, 0, 100, 160);
+    let closed = ClosedLoop { name: "c".into(), clients, think_ns, lengths, max_tokens, max_requests };
+    let workload = Workload::Closed(closed);
+    let configs = [
+        ServingConfig::vllm(128, 32, kv),
+        ServingConfig::sglang(128, 32, kv),
+        ServingConfig::tensorrt_llm(128, 32, kv),
+        ServingConfig::static_batching(8, 50_000, kv),
+    ];
+    let results = configs.map(|config| run(&config, &workload));
+    let preemptions = results.each_ref().map(|result| result.replicas[0].preemptions);
+    assert!(preemptions[0] > 0 && preemptions[2..] == [0, 0], "{preemptions:?}");
+    let expect = [
+        16_658_027_455_311_152_423,
+        825_537_672_964_542_458,
+        13_643_211_469_513_491_378,
+        6_901_883_156_606_802_914,
+    ];
+    assert_eq!(results.each_ref().map(digest), expect);
+}
+
 #[test]
 fn a_bound_on_events_stops_the_run_and_says_so() {
     let config = ServingConfig { max_events: 1_000, ..ServingConfig::chunked(64, 12, KvCache::new(60)) };
@@ -274,6 +306,21 @@ fn a_million_requests_at_one_instant_are_served() {
     let result = run(&config, &Workload::Trace(vec![request; 1_000_000]));
     assert_eq!(result.stop, Stop::Drained);
     assert!(result.records.iter().all(|record| record.outcome == Outcome::Completed));
+}
+
+/// A full batch begins at once, another when its first request has waited; nobody joins a batch that runs.
+#[test]
+fn a_static_batch_begins_when_it_is_full_or_its_first_request_has_waited() {
+    let step = StepTable { by_tokens: vec![100.0; 40], ..StepTable::default() };
+    let config = ServingConfig::static_batching(2, 1_000, KvCache::new(100));
+    let row = |at, output| Request { arrival: Time::from_ns(at), prompt: 10, output };
+    let rows = vec![row(0, 3), row(40, 5), row(50, 1), row(1_500, 2), row(3_000, 1)];
+    let result = simulate(&config, &step, &Workload::Trace(rows), 1, 0).unwrap();
+    let seen: Vec<(u64, u64)> =
+        result.records.iter().map(|record| (record.scheduled.ns(), record.completed.ns())).collect();
+    // 40 to 540: two at once, five steps. 50 waits alone until 1,050; 1,500 until 2,500; 3,000 until 4,000.
+    assert_eq!(seen, [(40, 340), (40, 540), (1_050, 1_150), (2_500, 2_700), (4_000, 4_100)]);
+    assert_eq!(result.stop, Stop::Drained);
 }
 
 #[test]

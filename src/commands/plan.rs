@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, write_file};
 use crate::plan_file::{Beside, Checked};
+use crate::render;
 use crate::session::Session;
 use anyhow::Context;
 use capstan_planner::plan::{Provenance, plan};
@@ -57,12 +58,14 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
             from: "--seed".to_owned(),
         });
     }
+    let checked_sources = std::mem::take(&mut checked.sources);
     let warned = check::exit_of(&checked.diagnostics, args.fail_on);
     let blueprint = solve(spec, checked, session)?;
     let old = blueprint_file::warn_of_old_prices(&blueprint, args.max_price_age, session);
     if let Some(file) = &args.blueprint {
         write_file(file, blueprint_file::text(&blueprint).as_bytes())?;
     }
+    session.say(&render::findings(&blueprint.findings, &checked_sources));
     report::show(&blueprint, &args.output, session)?;
     told_where(args, session);
     let mut exit = blueprint_file::exit_of(blueprint.status).and(warned);

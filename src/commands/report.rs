@@ -24,13 +24,16 @@ pub struct Args {
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let blueprint = blueprint_file::read(&args.blueprint)?;
     blueprint_file::warn_of_old_prices(&blueprint, args.max_price_age, session);
+    let sources = blueprint_file::sources(&blueprint);
+    if !sources.is_empty() {
+        session.say(&render::findings(&blueprint.findings, &sources));
+    }
     show(&blueprint, &args.output, session)?;
     Ok(Exit::Done)
 }
 
-/// Shows a blueprint in every form asked for, and its findings to whoever watches.
+/// Shows a blueprint in every form asked for.
 pub fn show(blueprint: &Blueprint, asked: &[Output], session: &Session) -> anyhow::Result<()> {
-    session.say(&render::findings(&blueprint.findings, &blueprint_file::sources(blueprint)));
     let document = capstan_report::document(blueprint);
     output::write(asked, session, &document, || capstan_report::json(blueprint))
 }

@@ -19,6 +19,12 @@ fn one(finding: &Finding, sources: &Sources) -> String {
     let nowhere = Span::new(0, 0).in_file(&FileId::new(""));
     let shown: Vec<_> =
         finding.places.iter().filter(|(place, _)| sources.contains_key(place.file.as_str())).collect();
+    // What is to be said at a line that cannot be shown is said all the same.
+    let unshown = finding
+        .places
+        .iter()
+        .filter(|(place, label)| !sources.contains_key(place.file.as_str()) && !label.is_empty());
+    let unshown = unshown.map(|(_, label)| label.clone());
     let (place, label) =
         shown.first().map_or((nowhere, String::new()), |&(place, label)| (place.clone(), label.clone()));
     let diagnostic = Diagnostic {
@@ -28,7 +34,7 @@ fn one(finding: &Finding, sources: &Sources) -> String {
         place,
         label,
         secondary: shown.iter().skip(1).map(|&(place, label)| (place.clone(), label.clone())).collect(),
-        because: finding.because.clone(),
+        because: unshown.chain(finding.because.iter().cloned()).collect(),
         help: None,
     };
     let mut text = render_plain(&[diagnostic], |name| sources.get(name).map(String::as_str));
@@ -62,6 +68,6 @@ mod tests {
              970 ms at best\n  = because prefill takes 310 ms\n  = cheapest ways out: allow tp 4 · p99 <= 970 ms\n"
         );
         let gone = findings(&[finding()], &Sources::new());
-        assert!(!gone.contains("a.plan") && gone.contains("prefill"), "{gone}");
+        assert!(!gone.contains("a.plan") && gone.contains("= because 970 ms at best\n"), "{gone}");
     }
 }

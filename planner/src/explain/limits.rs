@@ -1,6 +1,6 @@
 //! What binds: how much of every limit is used, the tightest first.
 
-use capstan_types::blueprint::{Blueprint, CostKind};
+use capstan_types::blueprint::{Blueprint, CostKind, LimitPrice};
 use capstan_types::explanation::Section;
 use capstan_types::figure;
 use rust_decimal::Decimal;
@@ -39,6 +39,24 @@ pub(super) fn binding(blueprint: &Blueprint, site: Option<&str>) -> Section {
     let facts =
         used.into_iter().map(|one| (one.name, format!("{}, {}", figure::percent(one.share), one.numbers)));
     Section { title: "What binds".to_owned(), facts: facts.collect(), sentences }
+}
+
+/// Returns what would be saved if each limit that binds were looser.
+pub(super) fn prices(blueprint: &Blueprint) -> Section {
+    let currency = blueprint.cost.currency;
+    let sentence = |price: &LimitPrice| {
+        format!(
+            "With {} at {} {unit} instead of {} {unit}, the plan would cost {} less: {} per {unit}.",
+            price.what,
+            figure::short(price.relaxed_to),
+            figure::short(price.value),
+            figure::money(price.saving, currency),
+            figure::money(price.saving_per_unit, currency),
+            unit = price.unit,
+        )
+    };
+    let sentences = blueprint.limit_prices.iter().map(sentence).collect();
+    Section { title: "What limits cost".to_owned(), facts: Vec::new(), sentences }
 }
 
 fn sites(blueprint: &Blueprint, only: Option<&str>) -> Vec<Used> {

@@ -103,6 +103,7 @@ fn whole(blueprint: &Blueprint) -> Explanation {
     sections.extend(blueprint.trainings.iter().flat_map(|run| workloads::training(blueprint, run)));
     sections.extend(blueprint.pools.iter().map(|pool| machines::bought(blueprint, pool)));
     sections.push(limits::binding(blueprint, None));
+    sections.push(limits::prices(blueprint));
     sections.push(runners_up(blueprint, None));
     sections.push(rejected(blueprint, |_| true));
     sections.push(assumed(blueprint));

@@ -115,9 +115,9 @@ struct Builder<'a> {
     limit_rows: Vec<Vec<(Row, f64)>>,
 }
 
-/// Solves the case. With `pools`, only these exist, and hours in which all that runs there needs the same are
-/// bought alike, unless the answer must be exact: a limit on a share may want to split equal hours. Relaxations
-/// lose nothing by that, since the mean of the hours is as good.
+/// Solves the case. With `pools`, only these exist, and hours in which all that runs needs the same may be bought
+/// alike. Relaxations lose nothing by that, since the mean of the hours is as good; whole nodes may, since a limit
+/// on a share may want to split equal hours.
 pub(super) fn solve(
     prepared: &Prepared,
     case: &Case,
@@ -126,7 +126,7 @@ pub(super) fn solve(
 ) -> Result<Draft, NoDraft> {
     let inside = |pool: usize| pools.is_none_or(|pools| pools[pool]);
     let mut builder = Builder::new(prepared, case, goal, whole);
-    if pools.is_some() && (stops.rel_gap > 0.0 || !whole.nodes) {
+    if pools.is_some() && (stops.merges_hours || !whole.nodes) {
         builder.merge_hours();
     }
     builder.add_nodes(whole.nodes, &inside);

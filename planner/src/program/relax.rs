@@ -53,7 +53,7 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
     if case.columns.iter().any(Vec::is_empty) {
         return Some(false);
     }
-    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes };
+    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false };
     let relaxed = Whole { columns: false, nodes: false };
     match master::solve(prepared, case, (relaxed, Goal::Cost, stops), None) {
         Err(NoDraft::Infeasible) => return Some(false),
@@ -75,7 +75,7 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
 fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOut> {
     let mut case = Case::of(prepared);
     case.limits[limit] = None;
-    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes };
+    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false };
     let lowered = &prepared.limits[limit];
     let (draft, case_then) = if lowered.rows.iter().any(|row| row.base.is_some()) {
         nearest_ratio(prepared, &case, limit, stops)?

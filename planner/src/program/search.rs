@@ -25,7 +25,7 @@ const MAX_CHOICES: usize = 20_000;
 /// The most integer programs that one enumeration may solve for coupled purchases.
 const MAX_JOINT_PURCHASES: usize = 40;
 /// Coupled purchases after which an enumeration of a large problem ends once the gap asked for is reached.
-const FEW_JOINT_PURCHASES: usize = 6;
+const FEW_JOINT_PURCHASES: usize = 3;
 /// The same for one local search: its moves are ordered by costs without limits, so late ones rarely help.
 const MAX_JOINT_MOVES: usize = 12;
 /// Rounds of local search; each must improve, so few are needed.
@@ -109,6 +109,9 @@ fn sort(open: &mut [Open]) {
 /// Costs by pool and what runs there.
 type Known = BTreeMap<(usize, Vec<(usize, usize)>), f64>;
 
+/// What (workload, column) pairs cost on a pool.
+type CostAlone<'a> = dyn Fn(usize, &[(usize, usize)]) -> f64 + 'a;
+
 /// What an enumeration found so far.
 struct Enumeration {
     best: Option<Plan>,
@@ -126,22 +129,21 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn exactly(&self) -> Stops {
-        Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes }
+        Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes, merges_hours: false }
     }
 
     /// For coupled purchases within a large problem, whose gap is far above this one.
     fn nearly(&self) -> Stops {
-        Stops { rel_gap: 1e-4, max_nodes: self.options.max_nodes.min(500) }
+        Stops { rel_gap: 1e-4, max_nodes: self.options.max_nodes.min(500), merges_hours: true }
     }
 
     /// For coupled purchases of an enumeration.
     fn closely(&self) -> Stops {
-        let gap = self.options.rel_gap / 10.0;
         if self.is_small() {
-            self.exactly()
-        } else {
-            Stops { rel_gap: gap, max_nodes: self.options.max_nodes }
+            return self.exactly();
         }
+        let (rel_gap, max_nodes) = (self.options.rel_gap / 3.0, self.options.max_nodes.min(500));
+        Stops { rel_gap, max_nodes, merges_hours: true }
     }
 
     /// Whether everything is to be solved exactly.
@@ -190,10 +192,10 @@ impl Search<'_> {
                     }
                     break;
                 }
-                bought = self.buyer.buy(&choice.columns, Some(self.closely()));
+                bought = self.buy_closely(choice);
             }
             match bought {
-                Ok(plan) if !plan.is_exact => return None,
+                Ok(plan) if !plan.is_exact && self.is_small() => return None,
                 Ok(plan) => {
                     if !self.is_small() {
                         found.bound = found.bound.min(choice.bound.max(plan.bound));
@@ -212,6 +214,22 @@ impl Search<'_> {
         let next = open.last().map_or(f64::INFINITY, |choice| choice.bound);
         let best_bound = plan.cost.min(found.bound).min(next);
         Some(Ok(Proven { plan, method: Method::Enumerated, best_bound, mixing_bound: None, n_nodes: 0 }))
+    }
+
+    /// Buys with equal hours alike, and with every hour on its own where that leaves too large a gap.
+    fn buy_closely(&self, choice: &Open) -> Result<Plan, NoDraft> {
+        let stops = self.closely();
+        let merged = self.buyer.buy(&choice.columns, Some(stops));
+        let is_close = |plan: &Plan| plan.cost - choice.bound <= self.options.rel_gap * plan.cost;
+        if !stops.merges_hours || merged.as_ref().is_ok_and(is_close) {
+            return merged;
+        }
+        let apart = self.buyer.buy(&choice.columns, Some(Stops { merges_hours: false, ..stops }));
+        match (merged, apart) {
+            (Ok(merged), Ok(apart)) => Ok(if apart.cost < merged.cost { apart } else { merged }),
+            (Ok(plan), Err(_)) => Ok(plan),
+            (Err(_), apart) => apart,
+        }
     }
 
     /// Whether no choice that is left can be better, or, in large problems, none by more than the gap asked for.
@@ -274,12 +292,7 @@ impl Search<'_> {
         choices
     }
 
-    fn sum_over_pools(
-        &self,
-        columns: &[usize],
-        known: &mut Known,
-        cost: &dyn Fn(usize, &[(usize, usize)]) -> f64,
-    ) -> f64 {
+    fn sum_over_pools(&self, columns: &[usize], known: &mut Known, cost: &CostAlone<'_>) -> f64 {
         let by_pool = self.by_pool(columns).into_iter();
         by_pool.map(|key| *known.entry(key).or_insert_with_key(|(pool, pairs)| cost(*pool, pairs))).sum()
     }
@@ -341,7 +354,11 @@ impl Search<'_> {
                 break;
             }
             let whole = Whole { columns: true, nodes: false };
-            let stops = Stops { rel_gap: self.options.rel_gap, max_nodes: self.options.max_nodes };
+            let stops = Stops {
+                rel_gap: self.options.rel_gap,
+                max_nodes: self.options.max_nodes,
+                merges_hours: false,
+            };
             let draft = match master::solve(self.prepared, case, (whole, Goal::Cost, stops), None) {
                 Ok(draft) => draft,
                 // Fewer columns than all may be too few; of all, it is the answer.
@@ -375,7 +392,13 @@ impl Search<'_> {
         }
     }
 
-    fn proven(&self, plan: Plan, bound: f64, mixed: &Draft, n_nodes: u64) -> Proven {
+    /// Buys every hour on its own where buying equal hours alike leaves too large a gap.
+    fn proven(&self, mut plan: Plan, bound: f64, mixed: &Draft, n_nodes: u64) -> Proven {
+        if plan.cost - bound > self.options.good_gap * plan.cost {
+            let stops = Stops { merges_hours: false, ..self.nearly() };
+            let apart = self.buyer.buy(&plan.columns, Some(stops));
+            plan = apart.ok().filter(|apart| apart.cost < plan.cost).unwrap_or(plan);
+        }
         let mixing_bound = Some(mixed.found.bound.min(plan.cost));
         let best_bound = bound.min(plan.cost);
         Proven { plan, method: Method::Columns, best_bound, mixing_bound, n_nodes }

@@ -17,6 +17,8 @@ const RANDOM_SEED: i32 = 1;
 pub(super) struct Stops {
     pub rel_gap: f64,
     pub max_nodes: i32,
+    /// Whether hours that need the same may be bought alike, which makes programs small and plans slightly dearer.
+    pub merges_hours: bool,
 }
 
 /// A variable of a [`Program`].
@@ -215,7 +217,7 @@ fn read(solved: &SolvedModel, has_integers: bool) -> Answer {
 mod tests {
     use super::*;
 
-    const EXACT: Stops = Stops { rel_gap: 0.0, max_nodes: 1000 };
+    const EXACT: Stops = Stops { rel_gap: 0.0, max_nodes: 1000, merges_hours: false };
 
     #[test]
     fn an_integer_program_reports_objective_bound_and_no_gap() {

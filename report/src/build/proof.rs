@@ -63,6 +63,24 @@ pub(super) fn rules(blueprint: &Blueprint) -> Vec<Block> {
     vec![Block::Table(table)]
 }
 
+/// Returns what would be saved if each limit that binds were looser.
+pub(super) fn limit_prices(blueprint: &Blueprint) -> Vec<Block> {
+    let currency = blueprint.cost.currency;
+    let saves = format!(">Saves, {}", currency.code());
+    let mut table = Table::new(&["Limit", ">Now", ">Instead", "Unit", &saves, ">Per unit"]);
+    for price in &blueprint.limit_prices {
+        table.rows.push(vec![
+            price.what.as_str().into(),
+            figure::short(price.value).into(),
+            figure::short(price.relaxed_to).into(),
+            price.unit.as_str().into(),
+            figure::amount(price.saving, currency).into(),
+            figure::amount(price.saving_per_unit, currency).into(),
+        ]);
+    }
+    vec![Block::Table(table)]
+}
+
 /// Returns the next best plans and what they cost more.
 pub(super) fn runners_up(blueprint: &Blueprint) -> Vec<Block> {
     let currency = blueprint.cost.currency;

@@ -29,10 +29,21 @@ impl Agenda {
         Agenda { keys: Tournament::new((0..n_sources).map(|_| ABSENT), ABSENT), next_sequence: 0 }
     }
 
+    /// Returns how often an event has been scheduled: what the run cost, whatever the clock says.
+    pub fn n_scheduled(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// Returns the time of the earliest event.
     pub fn next_time(&self) -> Option<Time> {
         let key = self.keys.least();
         (key != ABSENT).then(|| time_of(key))
+    }
+
+    /// Returns the source of the earliest event.
+    pub fn next_source(&self) -> Option<u32> {
+        let key = self.keys.least();
+        (key != ABSENT).then(|| source_of(key))
     }
 
     /// Sets the next event of `source`, replacing the one it had.
@@ -53,10 +64,14 @@ impl Agenda {
         if key == ABSENT {
             return None;
         }
-        let source = key as u32 & (Agenda::MAX_SOURCES as u32 - 1);
+        let source = source_of(key);
         self.cancel(source);
         Some((time_of(key), source))
     }
+}
+
+fn source_of(key: u128) -> u32 {
+    key as u32 & (Agenda::MAX_SOURCES as u32 - 1)
 }
 
 fn time_of(key: u128) -> Time {
@@ -102,7 +117,9 @@ mod tests {
                         list.push((time, sequence as u64, source));
                     }
                 }
-                prop_assert_eq!(agenda.next_time(), list.iter().min().map(|entry| Time::from_ns(entry.0)));
+                let first = list.iter().min();
+                prop_assert_eq!(agenda.next_time(), first.map(|entry| Time::from_ns(entry.0)));
+                prop_assert_eq!(agenda.next_source(), first.map(|entry| entry.2));
             }
         }
     }

@@ -179,6 +179,11 @@ impl Arrivals<'_> {
         }
     }
 
+    /// Says whether an answer can bring a request.
+    pub fn are_answers_to_answers(&self) -> bool {
+        self.closed.is_some()
+    }
+
     /// Takes the next request.
     pub fn take(&mut self) -> Option<Request> {
         let arrival = self.next_time()?;

@@ -147,6 +147,15 @@ impl ServingConfig {
         }
     }
 
+    /// Returns one replica that serves a batch at a time, with room for the whole outputs.
+    pub fn static_batching(batch: u32, queue_delay_ns: u64, kv: KvCache) -> ServingConfig {
+        ServingConfig {
+            scheduler: Scheduler::Static { queue_delay_ns },
+            reserved_output_per_mille: WHOLE_OUTPUT_PER_MILLE,
+            ..ServingConfig::chunked(u32::MAX, batch, kv)
+        }
+    }
+
     /// Says what is wrong with it, if anything is.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let counts = [
@@ -184,6 +193,7 @@ impl ServingConfig {
             Scheduler::Chunked { .. } => return Err(ConfigError::ChunkedPipeline { n_stages }),
             Scheduler::PrefillFirst { .. } => "SGLang's scheduler",
             Scheduler::InFlight { .. } => "TensorRT-LLM's scheduler",
+            Scheduler::Static { .. } => "static batching",
             _ if self.visibility_steps > 0 => "a request that is seen late",
             _ if self.reserved_output_per_mille > 0 => "reserved output",
             Scheduler::Sarathi { .. } | Scheduler::WholePrompts { .. } => return Ok(()),

@@ -34,6 +34,7 @@ mod kv;
 mod lengths;
 mod operators;
 mod pipeline;
+mod prefix;
 mod rate;
 mod replica;
 mod replicate;
@@ -51,6 +52,7 @@ pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
 pub use kv::KvCache;
 pub use lengths::{Length, Lengths};
 pub use operators::{Layers, OperatorTables, TableError, TableTexts};
+pub use prefix::PrefixCache;
 pub use rate::{Rate, RateError};
 pub use replica::Work;
 pub use replicate::{

@@ -119,6 +119,8 @@ pub(crate) struct Replica {
     pub running: Vec<u32>,
     /// The running request whose prompt is not read to its end.
     pub unfinished_prompt: Option<u32>,
+    /// When to look again, if nothing runs and nothing comes; `NEVER` if there is nothing to look for.
+    pub wakes: Time,
     /// Requests that the scheduler does not see yet: from which step on it will, and which.
     unseen: VecDeque<(u64, u32)>,
     /// The step being formed or running.
@@ -150,6 +152,7 @@ impl Replica {
             waiting: VecDeque::with_capacity(COMMON_CHUNKS),
             running: Vec::with_capacity(n_common),
             unfinished_prompt: None,
+            wakes: Time::NEVER,
             unseen: VecDeque::new(),
             batch: Batch::default(),
             max_leap: max_leap.min(MAX_LEAP),
@@ -160,6 +163,11 @@ impl Replica {
     /// Says whether one more request may hold blocks.
     pub fn has_place(&self) -> bool {
         (self.running.len() as u64) < u64::from(self.max_sequences)
+    }
+
+    /// Says whether as many requests wait as may hold blocks.
+    pub fn fills_a_batch(&self) -> bool {
+        self.waiting.len() as u64 >= u64::from(self.max_sequences)
     }
 
     /// Takes `taken` blocks for a waiting request if `counted` are free and it can be promised what is reserved.
@@ -428,6 +436,7 @@ impl Server for Replica {
             return;
         }
         self.batch = Batch::default();
+        self.wakes = Time::NEVER;
         let scheduler = self.scheduler;
         self.see(false);
         scheduler.form(self, jobs, now);
@@ -446,7 +455,8 @@ impl Server for Replica {
     }
 
     fn next_end(&self) -> Option<Time> {
-        (self.steps.n > 0).then(|| self.steps.end.floor())
+        let end = if self.steps.n > 0 { self.steps.end.floor() } else { self.wakes };
+        (end != Time::NEVER).then_some(end)
     }
 
     fn may_start(&self) -> bool {

@@ -3,6 +3,7 @@
 //! The routers that compare replicas keep a tournament tree over them: O(log n) when a count changes, O(1) to ask.
 
 use crate::engine::Tournament;
+use crate::random::Stream;
 
 /// How requests are spread over replicas. Equal replicas: the lowest number wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,21 @@ pub enum Router {
     LeastOutstanding,
     /// The fewest requests not yet scheduled. What Vidur calls "least outstanding"; it overfills low numbers.
     LeastWaiting,
+    /// The fewest prompt tokens of requests not yet complete. How long an output will be no router knows.
+    LeastTokens,
+    /// Of two drawn at random the one with fewer requests not yet complete: nearly as good, and it asks only two.
+    RandomOfTwo,
+}
+
+/// What a router may know of a replica.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// Requests not yet complete.
+    pub outstanding: u32,
+    /// Requests not yet scheduled.
+    pub waiting: u32,
+    /// Prompt tokens of the requests not yet complete.
+    pub prompt_tokens: u64,
 }
 
 /// A router at work.
@@ -21,14 +37,15 @@ pub(crate) struct Routing {
     router: Router,
     n_replicas: u32,
     next: u32,
+    draws: Stream,
     counts: Tournament<u64>,
 }
 
 impl Routing {
-    pub fn new(router: Router, n_replicas: u32) -> Routing {
+    pub fn new(router: Router, n_replicas: u32, draws: Stream) -> Routing {
         let counts =
             Tournament::new((0..n_replicas as usize).map(|replica| key(0, replica as u32)), u64::MAX);
-        Routing { router, n_replicas, next: 0, counts }
+        Routing { router, n_replicas, next: 0, draws, counts }
     }
 
     /// Returns the replica for a request that arrives now.
@@ -39,46 +56,96 @@ impl Routing {
                 self.next = (replica + 1) % self.n_replicas;
                 replica
             }
-            Router::LeastOutstanding | Router::LeastWaiting => self.counts.least() as u32,
+            Router::LeastOutstanding | Router::LeastWaiting | Router::LeastTokens => {
+                replica_of(self.counts.least())
+            }
+            Router::RandomOfTwo => {
+                let first = self.draws.below(u64::from(self.n_replicas)) as usize;
+                let other = self.draws.below(u64::from(self.n_replicas).saturating_sub(1)) as usize;
+                // The second is drawn from the others.
+                let second = (other + usize::from(other >= first)).min(self.n_replicas as usize - 1);
+                replica_of(self.counts.get(first).min(self.counts.get(second)))
+            }
         }
     }
 
-    /// Tells how many requests `replica` has, in all and waiting.
-    pub fn observe(&mut self, replica: u32, outstanding: u32, waiting: u32) {
-        let key = match self.router {
+    /// Tells what `replica` has.
+    pub fn observe(&mut self, replica: u32, load: Load) {
+        let count = match self.router {
             Router::RoundRobin => return,
-            Router::LeastOutstanding => key(outstanding, replica),
-            Router::LeastWaiting => key(waiting, replica),
+            Router::LeastOutstanding | Router::RandomOfTwo => u64::from(load.outstanding),
+            Router::LeastWaiting => u64::from(load.waiting),
+            Router::LeastTokens => load.prompt_tokens,
         };
+        let key = key(count, replica);
         if self.counts.get(replica as usize) != key {
             self.counts.set(replica as usize, key);
         }
     }
 }
 
+/// Bits of a key that name the replica.
+const REPLICA_BITS: u32 = 20;
+
 /// Orders replicas by count, then number.
-fn key(count: u32, replica: u32) -> u64 {
-    u64::from(count) << u32::BITS | u64::from(replica)
+fn key(count: u64, replica: u32) -> u64 {
+    count.min(u64::MAX >> REPLICA_BITS) << REPLICA_BITS | u64::from(replica)
+}
+
+fn replica_of(key: u64) -> u32 {
+    key as u32 & ((1 << REPLICA_BITS) - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Streams;
+
+    fn routing(router: Router, n_replicas: u32) -> Routing {
+        Routing::new(router, n_replicas, Streams::new(1).stream("router"))
+    }
+
+    fn load(outstanding: u32, waiting: u32, prompt_tokens: u64) -> Load {
+        Load { outstanding, waiting, prompt_tokens }
+    }
+
+    #[test]
+    fn the_fewest_tokens_are_not_the_fewest_requests() {
+        let mut routing = routing(Router::LeastTokens, 2);
+        routing.observe(0, load(1, 0, 9_000));
+        routing.observe(1, load(3, 0, 600));
+        assert_eq!(routing.pick(), 1);
+    }
+
+    /// Of two different replicas the one with the most never wins; of n, it would win if drawn twice.
+    #[test]
+    fn two_are_drawn_and_the_fuller_is_spared() {
+        let mut routing = routing(Router::RandomOfTwo, 4);
+        routing.observe(2, load(5, 0, 0));
+        let mut seen = [0; 4];
+        (0..3_000).for_each(|_| seen[routing.pick() as usize] += 1);
+        assert_eq!(seen[2], 0);
+        // Of the equal ones the lower number wins: of six pairs, 0 wins three, 1 two, 3 one.
+        for (replica, share) in [(0, 0.5), (1, 1.0 / 3.0), (3, 1.0 / 6.0)] {
+            assert!((f64::from(seen[replica]) / 3_000.0 - share).abs() < 0.04, "{seen:?}");
+        }
+        assert_eq!(super::tests::routing(Router::RandomOfTwo, 1).pick(), 0);
+    }
 
     #[test]
     fn the_fewest_win_and_of_equals_the_lowest_number() {
-        let mut routing = Routing::new(Router::LeastOutstanding, 3);
+        let mut routing = routing(Router::LeastOutstanding, 3);
         assert_eq!(routing.pick(), 0);
-        routing.observe(0, 2, 0);
+        routing.observe(0, load(2, 0, 0));
         assert_eq!(routing.pick(), 1);
-        routing.observe(1, 2, 1);
-        routing.observe(2, 2, 0);
+        routing.observe(1, load(2, 1, 0));
+        routing.observe(2, load(2, 0, 0));
         assert_eq!(routing.pick(), 0);
     }
 
     #[test]
     fn round_robin_goes_round() {
-        let mut routing = Routing::new(Router::RoundRobin, 3);
+        let mut routing = routing(Router::RoundRobin, 3);
         let picks: Vec<u32> = (0..5).map(|_| routing.pick()).collect();
         assert_eq!(picks, [0, 1, 2, 0, 1]);
     }

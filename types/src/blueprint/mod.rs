@@ -69,6 +69,8 @@ pub struct Blueprint {
     pub solver: Solver,
     /// The next best plans.
     pub runners_up: Vec<RunnerUp>,
+    /// What the limits that bind cost; not asked where the program is large.
+    pub limit_prices: Vec<LimitPrice>,
     /// What was rejected, counted by workload, shape and reason.
     pub rejections: Vec<RejectionCount>,
     /// Offerings that were passed over since nobody knows their price.

@@ -150,6 +150,27 @@ pub struct RunnerUp {
     pub simulated: bool,
 }
 
+/// What a limit costs: the saving of the best plan with the limit relaxed, found by planning again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitPrice {
+    /// What is limited, such as `power at hz1`.
+    pub what: String,
+    /// Unit of the value.
+    pub unit: String,
+    /// The limit.
+    pub value: f64,
+    /// What was tried instead.
+    pub relaxed_to: f64,
+    /// What it saves, by the objective.
+    #[schemars(with = "f64")]
+    pub saving: Decimal,
+    /// The same per unit.
+    #[schemars(with = "f64")]
+    pub saving_per_unit: Decimal,
+    /// Where the limit stands.
+    pub place: Option<Place>,
+}
+
 /// Candidates turned down for one reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RejectionCount {

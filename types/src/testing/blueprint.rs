@@ -9,8 +9,8 @@ mod machines;
 mod money;
 
 use crate::blueprint::{
-    AuditCheck, Blueprint, FORMAT, RejectionCount, Round, RuleOutcome, RunnerUp, Solver, SolverStatus,
-    Status, Unpriced, Verdict, VerdictStatus,
+    AuditCheck, Blueprint, FORMAT, LimitPrice, RejectionCount, Round, RuleOutcome, RunnerUp, Solver,
+    SolverStatus, Status, Unpriced, Verdict, VerdictStatus,
 };
 use crate::finding::{Finding, Severity};
 use crate::offering::PurchaseOption;
@@ -71,6 +71,7 @@ pub fn chat_blueprint() -> Blueprint {
         rules,
         solver: solver(&cost),
         runners_up: runners_up(),
+        limit_prices: limit_prices(),
         rejections: rejections(),
         unpriced: vec![Unpriced {
             site: CLOUD.0.to_owned(),
@@ -110,6 +111,7 @@ pub fn infeasible_blueprint() -> Blueprint {
     blueprint.verdicts.clear();
     blueprint.rules.clear();
     blueprint.runners_up.clear();
+    blueprint.limit_prices.clear();
     blueprint.audit.clear();
     blueprint.cost = money::nothing(36);
     blueprint.solver = Solver {
@@ -216,6 +218,18 @@ fn runners_up() -> Vec<RunnerUp> {
         runner("chat", "aws.p5_48xlarge at use1, tp 8, bf16", "312450.18", 0.062),
         runner("pretrain", "aws.p5_48xlarge at use1, 24 nodes, tp 8, pp 2", "2204118.40", 0.437),
     ]
+}
+
+fn limit_prices() -> Vec<LimitPrice> {
+    vec![LimitPrice {
+        what: "power at hz1".to_owned(),
+        unit: "kW".to_owned(),
+        value: 1200.0,
+        relaxed_to: 1260.0,
+        saving: decimal("24118.20"),
+        saving_per_unit: decimal("401.97"),
+        place: Some(place(145, 165)),
+    }]
 }
 
 fn rejections() -> Vec<RejectionCount> {

@@ -6,6 +6,7 @@
 mod in_flight;
 mod mixed;
 mod prefill_first;
+mod static_batch;
 mod whole_prompts;
 
 use super::replica::Replica;
@@ -45,6 +46,12 @@ pub enum Scheduler {
         /// Tokens in a step (TensorRT-LLM: `max_num_tokens`).
         token_budget: u32,
     },
+    /// A batch at a time, from its prompts to its longest output: Triton's dynamic batcher before an engine that does not
+    /// batch by itself. Begins when `max_sequences` requests wait, or the first has waited long enough.
+    Static {
+        /// Nanoseconds that a request waits for others at most (Triton: `max_queue_delay_microseconds`).
+        queue_delay_ns: u64,
+    },
 }
 
 /// What must be free before a request is admitted to a step; blocks are taken as the prompt is read.
@@ -65,6 +72,7 @@ impl Scheduler {
             | Scheduler::WholePrompts { padded_tokens: tokens }
             | Scheduler::PrefillFirst { token_budget: tokens }
             | Scheduler::InFlight { token_budget: tokens } => tokens,
+            Scheduler::Static { .. } => u32::MAX,
         }
     }
 
@@ -87,6 +95,7 @@ impl Scheduler {
                 whole_prompts::form(padded_tokens, replica, jobs, now);
             }
             Scheduler::PrefillFirst { token_budget } => prefill_first::form(token_budget, replica, jobs, now),
+            Scheduler::Static { queue_delay_ns } => static_batch::form(queue_delay_ns, replica, jobs, now),
             Scheduler::InFlight { token_budget } => in_flight::form(token_budget, replica, jobs, now),
         }
     }

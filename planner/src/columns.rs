@@ -1,0 +1,171 @@
+//! The choices that the program has for each workload: one way at one place is a column.
+
+use crate::candidates::Way;
+use crate::fleet::{Asking, Base};
+use crate::market::{Market, Stand};
+use crate::program::charged_accelerators;
+use crate::spares;
+use capstan_types::blueprint::{DemandCurve, TrainingRun};
+use capstan_types::spec::{Redundancy, Serve, Site, Train};
+use std::ops::Range;
+
+/// A serving workload with its columns.
+#[derive(Debug, Clone)]
+pub struct ServeColumns<'a> {
+    /// The workload.
+    pub serve: &'a Serve,
+    /// Its demand.
+    pub demand: DemandCurve,
+    /// Its ways.
+    pub ways: &'a [Way],
+    /// The part on machines that stand there already, where that is not all of it.
+    pub base: Option<Base>,
+    /// Its columns, for what the base does not carry.
+    pub columns: Vec<ServeColumn>,
+}
+
+impl ServeColumns<'_> {
+    /// Returns the demand that the columns carry, headroom included, by period and hour.
+    pub fn rest(&self) -> Vec<Vec<f64>> {
+        let headroom = 1.0 + self.serve.headroom;
+        let rest = |period: usize, rate: f64| match &self.base {
+            Some(base) => base.rest(rate * headroom, period),
+            None => rate * headroom,
+        };
+        let periods = self.demand.rates.iter().enumerate();
+        periods.map(|(period, hours)| hours.iter().map(|&rate| rest(period, rate)).collect()).collect()
+    }
+}
+
+/// One way at one place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServeColumn {
+    /// Index into the market.
+    pub stand: usize,
+    /// Index into the ways.
+    pub way: usize,
+    /// Rate of one replica after derating.
+    pub rate: f64,
+    /// Replicas beyond demand that availability asks for.
+    pub spares: u32,
+    /// Replicas' worth of spare machines that the site's redundancy asks for.
+    pub redundancy: u32,
+    /// Fewest replicas.
+    pub fewest: u32,
+}
+
+/// A training workload with its columns.
+#[derive(Debug, Clone)]
+pub struct TrainColumns<'a> {
+    /// The workload.
+    pub train: &'a Train,
+    /// Its columns.
+    pub columns: Vec<TrainColumn>,
+}
+
+/// One way to train at one place in one stretch of time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainColumn {
+    /// Index into the market.
+    pub stand: usize,
+    /// Nodes held, spares included.
+    pub nodes: u32,
+    /// Periods in which they are held.
+    pub periods: Range<usize>,
+    /// What the blueprint says of it.
+    pub run: TrainingRun,
+}
+
+/// Returns the columns of a serving workload: each way at each place where its shape can be had.
+///
+/// `derating` gives the factor of a way. Of two columns of one pool the one with a lower rate and no fewer
+/// accelerators is left out: whatever it serves the other serves with no more nodes.
+///
+/// With a `base` the columns carry what it does not, away from its machines, and may have no replica at all.
+pub fn serve_columns(
+    asking: &Asking<'_>,
+    base: Option<&Base>,
+    market: &Market<'_>,
+    derating: impl Fn(&Way) -> f64,
+) -> Vec<ServeColumn> {
+    let Asking { serve, demand, ways } = *asking;
+    let peak = highest_rest(serve, demand, base);
+    let mut columns = Vec::new();
+    for (stand_index, stand) in market.stands.iter().enumerate() {
+        if !is_allowed(serve.sites.as_ref(), stand.site) || base.is_some_and(|base| base.stand == stand_index)
+        {
+            continue;
+        }
+        let mut here: Vec<ServeColumn> = Vec::new();
+        for (way_index, way) in
+            ways.iter().enumerate().filter(|(_, way)| way.candidate.shape == stand.shape.id)
+        {
+            let rate = way.estimate.rate.get() * derating(way);
+            let Some((spares, redundancy)) =
+                (rate > 0.0).then(|| spare_replicas(serve, peak, way, stand, rate)).flatten()
+            else {
+                continue;
+            };
+            let fewest = if base.is_some() { 0 } else { serve.min_replicas.max(1) };
+            here.push(ServeColumn { stand: stand_index, way: way_index, rate, spares, redundancy, fewest });
+        }
+        let charged = |column: &ServeColumn| charge(&ways[column.way], stand);
+        let dominated = |column: &ServeColumn, index: usize| {
+            here.iter().enumerate().any(|(other_index, other)| {
+                let no_worse = other.rate >= column.rate
+                    && charged(other) <= charged(column)
+                    && other.spares <= column.spares
+                    && other.redundancy * charged(other) <= column.redundancy * charged(column);
+                let better = other.rate > column.rate || charged(other) < charged(column);
+                no_worse && (better || other_index < index)
+            })
+        };
+        let kept = here.iter().enumerate().filter(|(index, column)| !dominated(column, *index));
+        columns.extend(kept.map(|(_, column)| *column));
+    }
+    columns
+}
+
+/// Returns whether a workload may stand at a site.
+pub fn is_allowed(sites: Option<&Vec<String>>, site: &Site) -> bool {
+    sites.is_none_or(|names| names.contains(&site.name))
+}
+
+/// Returns the accelerators that one replica is charged.
+pub fn charge(way: &Way, stand: &Stand<'_>) -> u32 {
+    charged_accelerators(way.candidate.accelerators, stand.shape.accelerators)
+}
+
+/// Returns the replicas beyond demand that availability asks for, and the replicas' worth of machines that the site's
+/// redundancy asks for; `None` where the availability cannot be reached.
+fn spare_replicas(serve: &Serve, peak: f64, way: &Way, stand: &Stand<'_>, rate: f64) -> Option<(u32, u32)> {
+    let needed = ((peak / rate).ceil() as u32).max(serve.min_replicas).max(1);
+    let nodes = f64::from(way.candidate.nodes_per_replica.max(1));
+    let each = libm::pow(spares::node_availability(stand.site.is_own()), nodes);
+    let for_availability = match &serve.availability {
+        Some(limit) => spares::spares(needed, each, limit.value)?,
+        None => 0,
+    };
+    let per_node = way.candidate.replicas_per_node.max(1);
+    let busiest = (needed + for_availability).div_ceil(per_node);
+    Some((for_availability, per_node * spare_nodes(stand.site.redundancy, busiest)))
+}
+
+/// Returns the spare machines that a site keeps beside `busiest` that work.
+pub fn spare_nodes(redundancy: Redundancy, busiest: u32) -> u32 {
+    match redundancy {
+        Redundancy::None => 0,
+        Redundancy::NPlus1 => 1,
+        Redundancy::NPlus2 => 2,
+        Redundancy::TwoN => busiest,
+    }
+}
+
+/// Returns the highest demand that is left for the columns, headroom included.
+fn highest_rest(serve: &Serve, demand: &DemandCurve, base: Option<&Base>) -> f64 {
+    let headroom = 1.0 + serve.headroom;
+    let left =
+        |period: usize, rate: f64| base.map_or(rate * headroom, |base| base.rest(rate * headroom, period));
+    let periods = demand.rates.iter().enumerate();
+    periods.flat_map(|(period, hours)| hours.iter().map(move |&rate| left(period, rate))).fold(0.0, f64::max)
+}

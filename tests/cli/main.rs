@@ -1,0 +1,9 @@
+//! What a user sees: commands in, exit codes, output and files out. Fresh folders, an empty environment, fixed columns.
+
+mod answers;
+mod catalogs;
+mod mistakes;
+mod pages;
+mod plans;
+mod replay;
+mod surroundings;

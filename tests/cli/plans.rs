@@ -1,0 +1,69 @@
+//! From a plan file to a blueprint and on.
+
+use crate::surroundings::Place;
+use capstan_types::blueprint::{Blueprint, Status};
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+
+fn place(example: &str) -> Place {
+    let place = Place::new();
+    place.write(example, std::fs::read(format!("{EXAMPLES}/{example}")).expect("an example"));
+    place
+}
+
+fn blueprint(place: &Place, name: &str) -> Blueprint {
+    serde_json::from_str(&place.read(name)).expect("a blueprint")
+}
+
+#[test]
+fn a_first_plan_becomes_a_blueprint_that_every_command_reads() {
+    let place = place("first.plan");
+    let seen = place.run(&["plan", "first.plan", "-o", "b.json", "--output", "json"]).exits(0);
+    assert!(serde_json::from_str::<serde_json::Value>(&seen.out).is_ok(), "{}", seen.told());
+    let answer = blueprint(&place, "b.json");
+    assert_eq!(answer.status, Status::Feasible);
+    assert_eq!(answer.tool, env!("CARGO_PKG_VERSION"));
+    let roles: Vec<&str> = answer.inputs.files.iter().map(|file| file.role.as_str()).collect();
+    assert_eq!(roles, ["plan", "catalog"]);
+    assert!(place.read("b.json").ends_with("}\n"));
+    place.run(&["report", "b.json"]).exits(0);
+    place.run(&["explain", "b.json", "chat"]).exits(0);
+    place.run(&["diff", "b.json", "b.json", "--detailed-exitcode"]).exits(0);
+    assert_eq!(place.names(), ["b.json", "first.plan"]);
+}
+
+#[test]
+fn planning_twice_gives_the_same_bytes() {
+    let place = place("first.plan");
+    place.run(&["plan", "first.plan", "-o", "a.json"]).exits(0);
+    place.run(&["plan", "first.plan", "-o", "b.json"]).exits(0);
+    assert_eq!(place.read("a.json"), place.read("b.json"));
+}
+
+#[test]
+fn changes_are_recorded_with_where_they_come_from() {
+    let place = place("first.plan");
+    let set = ["plan", "first.plan", "-o", "b.json", "--seed", "7", "--set", "chat.load.rate=6 req/s"];
+    place.run(&set).exits(0);
+    let inputs = blueprint(&place, "b.json").inputs;
+    assert_eq!(inputs.spec.frame.seed, 7);
+    let changes: Vec<_> =
+        inputs.overrides.iter().map(|change| (change.path.as_str(), change.from.as_str())).collect();
+    assert_eq!(changes, [("chat.load.rate", "--set"), ("plan.seed", "--seed")]);
+}
+
+#[test]
+fn a_plan_that_cannot_be_met_ends_with_3_and_says_why() {
+    let place = place("budget-too-small.plan");
+    let seen = place.run(&["plan", "budget-too-small.plan", "-o", "b.json"]).exits(3);
+    assert!(seen.err.contains("error[E03"), "{}", seen.told());
+    assert_eq!(blueprint(&place, "b.json").status, Status::Infeasible);
+}
+
+#[test]
+fn a_blueprint_that_cannot_be_written_is_named() {
+    let place = place("first.plan");
+    let seen = place.run(&["plan", "first.plan", "-o", "nowhere/b.json"]).exits(1);
+    assert!(seen.err.contains("cannot write `nowhere/b.json`"), "{}", seen.told());
+    assert_eq!(place.names(), ["first.plan"]);
+}

@@ -1,0 +1,104 @@
+//! A folder of its own for each test, and the program in it.
+
+use assert_cmd::Command;
+use capstan_types::blueprint::Blueprint;
+use std::fs;
+use std::path::PathBuf;
+
+/// 2026-07-01, the day on which every test runs.
+const TODAY: &str = "1782864000";
+
+/// A fresh folder.
+pub struct Place {
+    dir: tempfile::TempDir,
+}
+
+/// What a run showed.
+pub struct Seen {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Seen {
+    /// Returns all of it, for goldens, without the version of the program.
+    pub fn told(&self) -> String {
+        let text = format!("exit {}\n--- out\n{}--- err\n{}", self.code, self.out, self.err);
+        text.replace(env!("CARGO_PKG_VERSION"), "[version]")
+    }
+
+    /// Expects an exit code, and never a panic.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Seen {
+        assert_eq!(self.code, code, "{}", self.told());
+        assert!(!self.err.contains("panicked") && !self.err.contains("bug"), "{}", self.told());
+        self
+    }
+}
+
+impl Place {
+    /// Makes it.
+    pub fn new() -> Self {
+        Place { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// Returns a path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("it is in the folder")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    }
+
+    /// Writes a blueprint as the program does.
+    pub fn write_blueprint(&self, name: &str, blueprint: &Blueprint) {
+        let mut text = serde_json::to_string_pretty(blueprint).expect("plain data");
+        text.push('\n');
+        self.write(name, text);
+    }
+
+    /// Reads a file.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Returns the names of everything in it.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path()).expect("a folder");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Returns the program, ready to run here.
+    pub fn program(&self) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_capstan"));
+        program.current_dir(self.dir.path()).env_clear();
+        program.env("COLUMNS", "100").env("SOURCE_DATE_EPOCH", TODAY);
+        program
+    }
+
+    /// Runs the program.
+    pub fn run(&self, arguments: &[&str]) -> Seen {
+        self.run_with(arguments, "")
+    }
+
+    /// Runs the program with something on standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Seen {
+        let output = self.program().args(arguments).write_stdin(input).output().expect("the program runs");
+        Seen {
+            code: output.status.code().expect("no signal ended it"),
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
