@@ -44,6 +44,7 @@ fn every_kind_of_mistake_has_its_words() {
         ("llama3.1-8b,h100_sxm,vllm,bf16,3,3,100,10,1,fixed", "32 heads do not divide into 3"),
         ("llama3.1-8b,h100_sxm,vllm,bf16,1,1,900000,10,1,fixed", "is longer than the context of"),
         ("llama3.1-70b,h100_sxm,vllm,bf16,1,1,100,10,1,fixed", "GiB per accelerator where"),
+        ("llama3.1-8b,h100_sxm,vllm,bf16,32,32,100,10,1,fixed", "32 ranks are more than the 8 accelerators"),
         ("llama3.1-8b,h100_sxm,vllm,bf16,1,1,100,10,1e30,fixed", "concurrency is `1e30`"),
         ("llama3.1-8b,h100_sxm,vllm", "has 3 cells where the header has 10"),
         (",,,,,,,,,", "model is empty"),

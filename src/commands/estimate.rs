@@ -14,8 +14,8 @@ use std::io::BufWriter;
 /// Measured columns are never read. A row that cannot be priced says why in the column `rejection`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What the table holds: serving_latency, serving_throughput, training_throughput, mlperf_training,
-    /// training_papers or training_memory
+    /// What the table holds: serving_latency, serving_throughput, mlperf_inference, training_throughput,
+    /// mlperf_training, training_papers or training_memory
     #[arg(long, value_name = "KIND", value_parser = kind)]
     table: Kind,
     /// The table, CSV; `-` is standard input

@@ -54,7 +54,16 @@ pub fn cache(
             _ => Err(RowError::Unknown { what: "cache precision", name: word.to_owned() }),
         };
     }
-    let stored = weights(row, model)?;
+    Ok(usual_cache(weights(row, model)?, engine, accelerator, model))
+}
+
+/// Returns the precision of the cache that a run with weights stored as `stored` usually has; `None` is 16 bits.
+pub fn usual_cache(
+    stored: Weights,
+    engine: &Engine,
+    accelerator: &Accelerator,
+    model: &Model,
+) -> Option<Precision> {
     let dense = model.experts.is_none();
     let eight = match stored.experts {
         Precision::Nvfp4 => true,
@@ -66,7 +75,7 @@ pub fn cache(
         },
         _ => false,
     };
-    Ok(eight.then_some(Precision::Fp8))
+    eight.then_some(Precision::Fp8)
 }
 
 /// Model families whose published fp8 checkpoints have one scale per block.
@@ -75,9 +84,13 @@ const BLOCK_SCALED: [&str; 7] = ["deepseek", "glm_4_5", "glm_5", "kimi", "minima
 /// Returns how the weights of a row are stored. `gemm_dtype` names an engine's kernels, not the checkpoint:
 /// 4-bit checkpoints of mixtures hold experts in 4 bits and attention in 16.
 pub fn weights(row: &Row<'_>, model: &Model) -> Result<Weights, RowError> {
-    let cell = |column| row.text(column);
-    let linear = cell("gemm_dtype").or(cell("precision"));
-    let experts = cell("moe_dtype").or(linear);
+    let linear = row.text("gemm_dtype").or(row.text("precision"));
+    stored(linear, row.text("moe_dtype"), model)
+}
+
+/// The same for words of the linear layers and of the experts; without the latter both are the same.
+pub fn stored(linear: Option<&str>, experts: Option<&str>, model: &Model) -> Result<Weights, RowError> {
+    let experts = experts.or(linear);
     let of = |name: Option<&str>| precision(name, model);
     let (linear, experts) = (of(linear)?, of(experts)?);
     let four_bit = |p: Precision| matches!(p, Precision::Nvfp4 | Precision::Mxfp4 | Precision::Int4);

@@ -9,6 +9,7 @@
 
 mod launch;
 mod layout;
+mod mlperf_inference;
 mod names;
 mod row;
 mod score;
@@ -33,6 +34,8 @@ pub enum Kind {
     ServingLatency,
     /// Best output rate at an unlimited request rate.
     ServingThroughput,
+    /// Offline throughput and tail latencies of MLPerf Inference.
+    MlperfInference,
     /// Throughput of pre-training and fine-tuning with every parallel degree.
     TrainingThroughput,
     /// Step times of MLPerf Training.
@@ -76,9 +79,10 @@ const GROUP: usize = 1024;
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ServingLatency,
         Self::ServingThroughput,
+        Self::MlperfInference,
         Self::TrainingThroughput,
         Self::MlperfTraining,
         Self::TrainingPapers,
@@ -90,6 +94,7 @@ impl Kind {
         match self {
             Self::ServingLatency => "serving_latency",
             Self::ServingThroughput => "serving_throughput",
+            Self::MlperfInference => "mlperf_inference",
             Self::TrainingThroughput => "training_throughput",
             Self::MlperfTraining => "mlperf_training",
             Self::TrainingPapers => "training_papers",
@@ -107,6 +112,7 @@ impl Kind {
         match self {
             Self::ServingLatency => serving_latency::COLUMNS,
             Self::ServingThroughput => serving_throughput::COLUMNS,
+            Self::MlperfInference => mlperf_inference::COLUMNS,
             Self::TrainingThroughput => training::THROUGHPUT_COLUMNS,
             Self::MlperfTraining => training::MLPERF_COLUMNS,
             Self::TrainingPapers => training::PAPERS_COLUMNS,
@@ -119,6 +125,7 @@ impl Kind {
         match self {
             Self::ServingLatency => serving_latency::ADDED,
             Self::ServingThroughput => serving_throughput::ADDED,
+            Self::MlperfInference => mlperf_inference::ADDED,
             Self::TrainingThroughput | Self::MlperfTraining | Self::TrainingPapers => training::ADDED,
             Self::TrainingMemory => training_memory::ADDED,
         }
@@ -129,6 +136,7 @@ impl Kind {
         match self {
             Self::ServingLatency => serving_latency::price(row, names).map(|priced| priced.cells()),
             Self::ServingThroughput => serving_throughput::price(row, names).map(|priced| priced.cells()),
+            Self::MlperfInference => mlperf_inference::price(row, names),
             Self::TrainingThroughput => training::throughput(row, names).map(|priced| priced.cells()),
             Self::MlperfTraining => training::mlperf(row, names).map(|priced| priced.cells()),
             Self::TrainingPapers => training::papers(row, names).map(|priced| priced.cells()),

@@ -25,7 +25,8 @@ const ENDINGS: [&str; 10] =
 
 /// Models that share the text tower of another: (bare name, bare name of the other).
 /// Kimi K2.5 adds a vision tower to Kimi K2; DeepSeek R1 is DeepSeek V3 trained further.
-const SAME: [(&str, &str); 4] = [
+const SAME: [(&str, &str); 5] = [
+    ("gptj", "gptj6b"),
     ("mistral7b", "mistral7bv01"),
     ("kimik25", "kimik2"),
     ("deepseekr1", "deepseekv3"),
@@ -33,10 +34,10 @@ const SAME: [(&str, &str); 4] = [
 ];
 
 /// Who makes chips, as names begin.
-const MAKERS: [&str; 3] = ["nvidia", "amdinstinct", "amd"];
+const MAKERS: [&str; 4] = ["virtualizednvidia", "nvidia", "amdinstinct", "amd"];
 
 /// Chips that tables name without their form factor; the common one is meant.
-const FORM: [(&str, &str); 7] = [
+const FORM: [(&str, &str); 8] = [
     ("h100", "h100sxm"),
     ("h200", "h200sxm"),
     ("b200", "b200sxm"),
@@ -45,6 +46,7 @@ const FORM: [(&str, &str); 7] = [
     ("a100pcie", "a100pcie80gb"),
     // The bridge card: same chip and memory, less power.
     ("h200nvl", "h200sxm"),
+    ("gh200gracehoppersuperchip96gb", "gh20096gb"),
 ];
 
 impl<'a> Names<'a> {
@@ -91,6 +93,8 @@ impl<'a> Names<'a> {
     fn chip(&self, name: String) -> Option<&'a Accelerator> {
         let own = MAKERS.iter().find_map(|maker| name.strip_prefix(maker)).unwrap_or(&name);
         let own = own.split("hbm").next().unwrap_or(own);
+        let own = own.split("nps1").next().unwrap_or(own);
+        let own = own.strip_suffix("cts").unwrap_or(own);
         let digits = own.strip_suffix("gb").map(|rest| rest.trim_end_matches(|c: char| c.is_ascii_digit()));
         // `h200sxm5141gb`: the digits hold the socket's generation and the memory; both go.
         let candidates = [Some(name.as_str()), Some(own), digits];

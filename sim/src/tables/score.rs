@@ -57,6 +57,11 @@ fn quantities(kind: Kind) -> Vec<Quantity> {
             Some(("low", "high")),
             &["accelerator", "gpus", "input_tokens", "output_tokens"],
         )],
+        Kind::MlperfInference => vec![
+            quantity("result", "predicted_tokens_s", None, &["scenario", "accelerator", "n_accel"]),
+            quantity("ttft_p99_ms", "predicted_ttft_p99_ms", None, &[]),
+            quantity("tpot_p99_ms", "predicted_tpot_p99_ms", None, &[]),
+        ],
         Kind::TrainingThroughput => vec![
             quantity("tokens_s_gpu", "predicted_tokens_s_gpu", None, &[]),
             quantity("step_time_s", "predicted_step_time_s", Some(("step_low_s", "step_high_s")), &[]),
@@ -82,6 +87,7 @@ fn strata(kind: Kind) -> &'static [&'static str] {
         Kind::ServingLatency => &["engine", "accelerator", "precision", "model"],
         Kind::ServingThroughput => &["engine_version", "accelerator", "precision", "model", "kv_starved"],
         Kind::TrainingThroughput => &["gpu", "precision", "task", "model_base"],
+        Kind::MlperfInference => &["scenario", "model", "accel_family", "weight_dtype"],
         Kind::MlperfTraining => &["benchmark", "accel_family"],
         Kind::TrainingPapers | Kind::TrainingMemory => &["source"],
     }

@@ -9,7 +9,7 @@ use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
 use crate::perf::memory::default_limits;
-use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, StepShape};
+use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
 use crate::serving::{
     Batch, ClosedLoop, KvCache, Length, Lengths, Outcome, Record, ServingConfig, StepTime, Workload, simulate,
 };
@@ -108,6 +108,10 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let pipeline = row.count("pp")?.unwrap_or(1);
     if pipeline > 1 {
         return Err(RowError::NotPriced("pipeline stages are not simulated in a closed loop".to_owned()));
+    }
+    let (needed, available) = (split.ranks(), accelerator.scale_up.domain);
+    if needed > available {
+        return Err(Reason::TooFewAccelerators { needed, available }.into());
     }
     let setup = Setup {
         model,

@@ -94,6 +94,22 @@ fn device_factor(id: &str) -> f64 {
     factors.iter().find(|(prefix, _)| id.starts_with(prefix)).map_or(1.0, |(_, factor)| *factor)
 }
 
+/// Returns an engine as it ran in the maximum-throughput measurements.
+pub fn published(engine: &Engine) -> Engine {
+    Engine {
+        layer_us: LAYER_US,
+        host_sequence_us: SEQUENCE_US,
+        reserved_bytes: RESERVED,
+        reserved_parallel_bytes: 0.0,
+        ..engine.clone()
+    }
+}
+
+/// Returns how many sequences of `length` tokens run at once over a cache of `kv_tokens`.
+pub fn running(kv_tokens: f64, length: f64) -> f64 {
+    (kv_tokens / length).min(MOST_SEQUENCES)
+}
+
 fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
     let tensor = row.needed("tp")?;
     let expert = row.number("ep")?.map_or(1, |ranks| ranks as u32).max(1);
@@ -108,12 +124,17 @@ fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
 }
 
 /// A replica at work.
-struct Replica {
-    step: PreparedStep,
-    groups: f64,
-    stages: f64,
-    prompt: f64,
-    output: f64,
+pub struct Replica {
+    /// One step.
+    pub step: PreparedStep,
+    /// Attention-parallel groups.
+    pub groups: f64,
+    /// Pipeline stages.
+    pub stages: f64,
+    /// Tokens of a prompt.
+    pub prompt: f64,
+    /// Tokens of an output.
+    pub output: f64,
 }
 
 impl Replica {
@@ -143,6 +164,11 @@ impl Replica {
         sequences * self.output / life * 1e9
     }
 
+    /// Returns the better rate of as many sequences as fit and of half as many.
+    pub fn best_rate(&self, most: f64) -> f64 {
+        if most < 1.0 { self.rate(most) } else { self.rate(most).max(self.rate(most / 2.0)) }
+    }
+
     /// Returns output tokens per second of a batch that is read first and then decodes to its end.
     fn static_rate(&self, sequences: f64) -> f64 {
         let life = self.output * self.step.step_ns(&self.decode(sequences)) + sequences * self.prompt_ns(0.0);
@@ -159,13 +185,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let pipeline = row.count("pp")?.unwrap_or(1);
     let split = split(row, model)?;
     let weights: Weights = layout::weights(row, model)?;
-    let published = Engine {
-        layer_us: LAYER_US,
-        host_sequence_us: SEQUENCE_US,
-        reserved_bytes: RESERVED,
-        reserved_parallel_bytes: 0.0,
-        ..engine.clone()
-    };
+    let published = published(engine);
     let setup = Setup {
         model,
         accelerator,
@@ -191,7 +211,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         return Ok(Prediction { tokens_per_s, interval: interval(batch, origin), origin });
     }
     let tokens = memory.kv_tokens_at(prompt + output) * groups;
-    let most = (tokens / (prompt + output)).min(MOST_SEQUENCES);
-    let rate = if most < 1.0 { replica.rate(most) } else { replica.rate(most).max(replica.rate(most / 2.0)) };
+    let most = running(tokens, prompt + output);
+    let rate = replica.best_rate(most);
     Ok(Prediction { tokens_per_s: rate / time, interval: interval(most, origin), origin })
 }
