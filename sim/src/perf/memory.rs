@@ -98,7 +98,7 @@ impl ServingMemory {
         let weights = split_weight_bytes(model, stored, split, pipeline);
         let (device, origin) = setup.accelerator.programmable_memory();
         let reserve = reserve_bytes(setup.engine, split.ranks().saturating_mul(pipeline), device);
-        let budget = budget_bytes(setup.engine, device, weights);
+        let budget = budget_bytes(setup.engine, device, weights + reserve);
         let cache = budget - weights - reserve;
         let share = stage_share(model, pipeline);
         let of_layers = |count: f64| Bytes(operators.attention.cached * setup.cache_bytes() * count * share);
@@ -208,11 +208,11 @@ fn reserve_bytes(engine: &Engine, accelerators: u32, device: Bytes) -> Bytes {
 
 /// Returns what the engine takes of a device.
 ///
-/// vLLM and SGLang take a share of the whole device; TensorRT-LLM gives the cache a share of what the weights
-/// leave, less its reserve, so that a tenth of the weights comes on top of its budget.
-fn budget_bytes(engine: &Engine, device: Bytes, weights: Bytes) -> Bytes {
+/// vLLM and SGLang take a share of the whole device; TensorRT-LLM gives the cache a share of what weights and
+/// reserve leave, so that a tenth of both comes on top of its budget.
+fn budget_bytes(engine: &Engine, device: Bytes, held: Bytes) -> Bytes {
     let share = engine.memory_utilization;
-    let outside = if engine.id == "trtllm" { weights * (1.0 - share) } else { Bytes::ZERO };
+    let outside = if engine.id == "trtllm" { held * (1.0 - share) } else { Bytes::ZERO };
     device * share + outside
 }
 
