@@ -88,10 +88,10 @@ fn chip(gpu: &str) -> Option<Accelerator> {
     match gpu {
         "H100" => base("h100_sxm"),
         "H200" => base("h200_sxm"),
-        "B200" => base("b200"),
+        "B200" => base("b200_sxm"),
         "A100" => base("a100_sxm_80gb"),
         "GB200" | "GB300" => {
-            let mut chip = base("b200")?;
+            let mut chip = base("b200_sxm")?;
             chip.id = gpu.to_lowercase();
             let fp4 = if gpu == "GB300" { 15_000e12 } else { 10_000e12 };
             chip.peaks.insert(Precision::Bf16, FlopPerSecond(2500e12));
