@@ -24,6 +24,8 @@ pub enum FileError {
     Missing,
     /// A folder has that name.
     IsFolder,
+    /// It is a pipe or a device, which might never end.
+    NotPlain,
     /// The system does not allow it.
     Denied,
     /// It is longer than anything of its kind.
@@ -42,6 +44,7 @@ impl fmt::Display for FileError {
         match self {
             FileError::Missing => f.write_str("there is no such file"),
             FileError::IsFolder => f.write_str("it is a folder"),
+            FileError::NotPlain => f.write_str("it is no plain file"),
             FileError::Denied => f.write_str("permission is denied"),
             FileError::TooLarge { most } => write!(f, "it is longer than {} MiB", most >> 20),
             FileError::Outside => f.write_str("it lies outside the folder of the plan file"),
@@ -108,6 +111,10 @@ impl Files for Folder {
         if !real.starts_with(root) {
             return Err(FileError::Outside);
         }
+        let known = fs::metadata(&real)?;
+        if !known.is_file() && !known.is_dir() {
+            return Err(FileError::NotPlain);
+        }
         limited(open(&real)?, most)
     }
 }
@@ -144,6 +151,12 @@ pub fn sha256(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Returns whether two paths name the same file, also where it does not exist yet.
+pub fn same(a: &str, b: &str) -> bool {
+    let real = |path: &str| fs::canonicalize(path).unwrap_or_else(|_| Path::new(path).to_owned());
+    real(a) == real(b)
 }
 
 /// Writes a file so that it is there whole or as it was before. What is no regular file is written through.

@@ -53,6 +53,9 @@ fn unservable_finding(
     let serve = serves.get(workload).map(|columns| columns.serve);
     let train = workload.checked_sub(serves.len()).and_then(|index| frame.trains.get(index));
     match (why, serve, train) {
+        (Unservable::NoColumns { .. }, Some(serve), _) if frame.market.stands.is_empty() => {
+            not_to_be_had(frame, &serve.name, &serve.place, why)
+        }
         (Unservable::NoColumns { .. }, Some(serve), _) => no_way_to_serve(frame, workload, serve, deratings),
         (Unservable::NoColumns { .. }, None, Some(train)) => no_way_to_train(frame, train.train),
         (_, Some(serve), _) => not_to_be_had(frame, &serve.name, &serve.place, why),
@@ -151,7 +154,26 @@ fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservab
         "allow more ways to `buy`, or more sites".to_owned(),
         "give prices: `use prices \"prices.toml\"`".to_owned(),
     ];
+    let refused = frame.market.refused.iter().take(4);
+    finding.because.extend(refused.map(|(shape, _, words)| format!("{shape}: {words}")));
+    if let Some((from, to)) = missing_rate(frame) {
+        finding.because.insert(0, format!("prices are in {from}, the plan is in {to}, and no rate is known"));
+        finding
+            .ways_out
+            .insert(0, format!("plan in {from}, or give a dated rate of {from} in {to} with `use prices`"));
+    }
     finding
+}
+
+/// Returns the currency of a price that is known but cannot be converted to the plan's, and the plan's.
+fn missing_rate(frame: &Frame<'_>) -> Option<(Currency, Currency)> {
+    let to = frame.spec.frame.currency;
+    let priced = frame.market.unpriced.iter().find_map(|row| {
+        frame.catalog.offerings.iter().find(|offering| {
+            offering.shape == row.shape && offering.option == row.option && offering.price.is_some()
+        })
+    });
+    priced.map(|offering| (offering.currency, to))
 }
 
 /// Returns the nearest miss of each reason, the most frequent reasons first.

@@ -35,6 +35,8 @@ pub struct Market<'a> {
     pub stands: Vec<Stand<'a>>,
     /// Offerings passed over since nobody knows their price.
     pub unpriced: Vec<Unpriced>,
+    /// Machines that a site cannot take: shape, name of the reason, words.
+    pub refused: Vec<(String, &'static str, String)>,
 }
 
 /// Returns what can be had for the workloads of `spec`.
@@ -46,6 +48,10 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
             let fleet = fleet_by_period(spec, site, shape, periods);
             let sold_here = shape.provider == site.provider;
             if shape.accelerators == 0 || !(sold_here || fleet.iter().any(|&nodes| nodes > 0)) {
+                continue;
+            }
+            if let Some((reason, words)) = refusal(site, shape) {
+                market.refused.push((shape.id.clone(), reason, words));
                 continue;
             }
             let stand = Stand {
@@ -62,6 +68,30 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
     }
     drop_dearer_twins(&mut market.stands);
     market
+}
+
+/// Returns why a site cannot take a machine: an unknown power or height is not zero, so no limit can be kept with it.
+fn refusal(site: &Site, shape: &NodeShape) -> Option<(&'static str, String)> {
+    if site.power.is_some() && shape.power.is_none() {
+        let words = format!("its power is unknown, and {} has a limit on power", site.name);
+        return Some(("power_unknown", words));
+    }
+    let rack = site.rack.as_ref()?;
+    let (Some(height), Some(power)) = (shape.height_u, shape.power) else {
+        let needed = site.racks.is_some() || rack.power.is_some();
+        let words = format!("its height or power is unknown, and {} states what a rack takes", site.name);
+        return needed.then_some(("rack_unknown", words));
+    };
+    if height > rack.height_u {
+        return Some((
+            "rack_too_low",
+            format!("it is {height} U high, a rack of {} holds {} U", site.name, rack.height_u),
+        ));
+    }
+    let limit = rack.power.as_ref().filter(|limit| power.get() > limit.value.get())?;
+    let words =
+        format!("it draws {:.1} kW, a rack of {} gives {:.1} kW", power.kw(), site.name, limit.value.kw());
+    Some(("rack_too_weak", words))
 }
 
 /// Returns every option that some workload may use at a site, in the order of the enum.

@@ -20,6 +20,10 @@ const LEVEL: &str = "E0340";
 const RULE: &str = "E0350";
 /// A wish that does not hold.
 const WISH: &str = "W0351";
+/// A plan that is not proven to be near the cheapest.
+const NOT_PROVEN: &str = "W0361";
+/// Gap beyond which that is said.
+pub(crate) const WIDE_GAP: f64 = 0.02;
 /// A plan that did not settle.
 const UNSETTLED: &str = "W0360";
 
@@ -190,6 +194,7 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec
             }
         })
         .collect();
+    findings.extend(wide_gap(turn));
     if !settled {
         findings.push(Finding {
             code: UNSETTLED.to_owned(),
@@ -201,6 +206,24 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec
         });
     }
     findings
+}
+
+/// Returns a warning where the plan may be far from the cheapest one.
+fn wide_gap(turn: &Turn<'_>) -> Option<Finding> {
+    let (objective, bound, gap) = (turn.solution.objective, turn.solution.best_bound, turn.solution.gap);
+    (gap > WIDE_GAP).then(|| Finding {
+        code: NOT_PROVEN.to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "this plan may cost up to {:.0} % more than the cheapest one",
+            gap / (1.0 - gap) * 100.0
+        ),
+        places: Vec::new(),
+        because: vec![format!(
+            "it costs {objective:.0}; that no plan costs less than {bound:.0} is all that was proven"
+        )],
+        ways_out: vec!["fewer workloads, sites or ways to buy at once".to_owned()],
+    })
 }
 
 fn seen_words(verdict: &capstan_types::blueprint::Verdict) -> String {

@@ -162,6 +162,7 @@ impl<'a> Frame<'a> {
             frame.engines.push(engine);
             frame.rejections.extend(found.rejections);
         }
+        frame.rejections.extend(refused_machines(spec, &frame.market));
         for train in &spec.trains {
             let found =
                 jobs::enumerate(spec, catalog, &frame.market, &frame.periods, train, model(&train.model)?);
@@ -248,6 +249,22 @@ enum Unsolved {
     Failed(NoPlan),
 }
 
+/// Returns a rejection for each machine that a site cannot take, by workload that may stand there.
+fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
+    let names =
+        spec.serves.iter().map(|serve| &serve.name).chain(spec.trains.iter().map(|train| &train.name));
+    let rows = names.flat_map(|workload| {
+        market.refused.iter().map(move |(shape, reason, words)| RejectionCount {
+            workload: workload.clone(),
+            shape: shape.clone(),
+            reason: (*reason).to_owned(),
+            count: 1,
+            nearest: words.clone(),
+        })
+    });
+    rows.collect()
+}
+
 /// Returns what machines that stand there already cost per month, by period: fixed, so outside the program.
 fn standing_per_month(market: &Market<'_>, periods: &[Period]) -> Vec<f64> {
     (0..periods.len())
@@ -274,7 +291,9 @@ fn finish(
     let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft);
     let solver = Solver {
         status: match turn.solution.status {
-            ProgramStatus::Optimal | ProgramStatus::WithinGap => SolverStatus::Optimal,
+            ProgramStatus::Optimal => SolverStatus::Optimal,
+            ProgramStatus::WithinGap if turn.solution.gap <= outcome::WIDE_GAP => SolverStatus::Optimal,
+            ProgramStatus::WithinGap => SolverStatus::NodeLimit,
         },
         objective: turn.solution.objective,
         bound: Some(turn.solution.best_bound),

@@ -27,6 +27,11 @@ const SHORTEST_S: f64 = 600.0;
 /// replications and more.
 const ENOUGH_REQUESTS: f64 = 24_000.0;
 
+/// Requests that a replication holds at least, if it takes longer than the hour, and the lowest rate that is simulated: a
+/// replica that sees less is no worse off.
+const FEWEST_REQUESTS: f64 = 200.0;
+const SLOWEST: f64 = 1e-4;
+
 /// Most replicas that are simulated; more are simulated on a split.
 const MOST_REPLICAS: u32 = 4;
 
@@ -114,7 +119,7 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
         return Ok(Vec::new());
     }
     let split = split(trial);
-    let rate = trial.rate * f64::from(split) / f64::from(trial.replicas.max(1));
+    let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
     let config = config(trial, split);
     let (workload, window) = workload(trial, rate)?;
     let overheads: Vec<f64> = serve.slos.iter().map(|slo| overhead_ns(trial, slo)).collect();
@@ -165,7 +170,7 @@ fn workload(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), VerifyEr
     let lengths = |lengths| {
         length(lengths).map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })
     };
-    let until = WARM_UP_S + (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S);
+    let until = WARM_UP_S + (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S.max(FEWEST_REQUESTS / rate));
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::constant(rate),

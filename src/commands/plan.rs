@@ -5,6 +5,7 @@ use super::report;
 use crate::blueprint_file;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
 use crate::output::{Output, write_file};
 use crate::plan_file::{Beside, Checked};
 use crate::render;
@@ -47,6 +48,7 @@ pub struct Args {
 
 /// Plans.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
+    each_output_has_its_file(args)?;
     let mut checked = Checked::read(&args.file, &args.beside);
     check::tell(&checked.diagnostics, &checked.sources, Style::Human, session)?;
     let Some(mut spec) = checked.spec.take() else { return Ok(Exit::Failed) };
@@ -61,6 +63,7 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let checked_sources = std::mem::take(&mut checked.sources);
     let warned = check::exit_of(&checked.diagnostics, args.fail_on);
     let blueprint = solve(spec, checked, session)?;
+    broken_rules(&blueprint)?;
     let old = blueprint_file::warn_of_old_prices(&blueprint, args.max_price_age, session);
     if let Some(file) = &args.blueprint {
         write_file(file, blueprint_file::text(&blueprint).as_bytes())?;
@@ -75,7 +78,6 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     if args.detailed_exitcode && blueprint.changes {
         exit = exit.and(Exit::Changes);
     }
-    broken_rules(&blueprint)?;
     Ok(exit)
 }
 
@@ -103,6 +105,20 @@ fn told_where(args: &Args, session: &Session) {
     if let Some(file) = &args.blueprint {
         session.say(&format!("{file} is written. Why this plan: capstan explain {file}\n"));
     }
+}
+
+/// No output may replace the plan file or another output.
+fn each_output_has_its_file(args: &Args) -> Result<(), Failure> {
+    let reports = args.output.iter().filter_map(|output| output.file.as_deref());
+    let written: Vec<&str> = args.blueprint.as_deref().into_iter().chain(reports).collect();
+    for (index, file) in written.iter().enumerate() {
+        let taken = std::iter::once(args.file.as_str()).chain(written[..index].iter().copied());
+        if taken.into_iter().any(|other| files::same(file, other)) {
+            let failure = Failure::new(format!("`{file}` would be overwritten")).exit(Exit::Usage);
+            return Err(failure.hint("give every output a file of its own"));
+        }
+    }
+    Ok(())
 }
 
 /// A blueprint that its own audit refuses is a bug of ours, not of the plan.

@@ -21,12 +21,14 @@ pub const RULE_BROKEN: Code = Code::error(350);
 pub const WISH_UNMET: Code = Code::warning(351);
 /// A plan did not settle.
 pub const UNSETTLED: Code = Code::warning(360);
+/// A plan that is not proven to be near the cheapest.
+pub const NOT_PROVEN: Code = Code::warning(361);
 /// A file that cannot be read.
 pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 11] = [
+pub(super) const ENTRIES: [Entry; 12] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -89,6 +91,14 @@ pub(super) const ENTRIES: [Entry; 11] = [
         code: UNSETTLED,
         title: "a plan that did not settle",
         explanation: "Solving and simulating were repeated a bounded number of times, and the last simulation still asked for a change. The finding says which service levels were missed.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: NOT_PROVEN,
+        title: "a plan that is not proven to be near the cheapest",
+        explanation: "The search ended at its limit. The plan keeps every limit and was simulated, but the lower bound \
+            that was proven is far below what it costs: a cheaper plan may exist.",
         wrong: None,
         right: None,
     },

@@ -81,7 +81,7 @@ pub enum Reason {
     },
     /// A service level is missed even when one request runs alone.
     #[error(
-        "{} p{} is {:.0} ms at best where {:.0} ms are asked",
+        "{} p{} is {:.0} ms at best where {:.0} ms are asked, of which an estimate may use 95 %",
         metric.word(),
         f64::from(*per_mille) / 10.0,
         best.millis(),

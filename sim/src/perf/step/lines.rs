@@ -136,7 +136,7 @@ impl Lines<'_> {
             let active = grouped.active / grouped.ranks;
             let weights = grouped.count * active * grouped.matrices * grouped.hidden * grouped.width;
             math += 2.0 * tokens * weights / curve.peak;
-            read += weights * curve.weight_bytes / curve.memory.max(1.0);
+            read += weights * curve.weight_bytes / curve.memory.max(1.0) * tokens.min(1.0);
         }
         let seen = shape.decode_kv.min(shape.decodes * self.window());
         let cached = self.layers_of_kind(false) * shape.decode_kv + self.layers_of_kind(true) * seen;

@@ -301,16 +301,20 @@ impl PreparedStep {
         f64::from(steps) * self.decode_ns(sequences, kv_tokens + grown)
     }
 
-    /// Returns what one of the p groups of a step of the replica holds: 1/p of the decodes, (2p − 1)/p² of prompts.
+    /// Returns what one of the p groups of a step of the replica holds: 1/p of the decodes, at least one; (2p − 1)/p² of
+    /// prompts.
     fn group(&self, shape: &StepShape) -> StepShape {
         let p = self.stages;
         let prompt = (2.0 * p - 1.0) / (p * p);
         let first_tokens = (shape.sampled - shape.decodes).max(0.0);
+        // A group that runs holds one sequence at least: fewer sequences than stages leave stages idle.
+        let decodes = (shape.decodes / p).max(shape.decodes.min(1.0));
+        let share = if shape.decodes > 0.0 { decodes / shape.decodes } else { 0.0 };
         StepShape {
-            decodes: shape.decodes / p,
-            decode_kv: shape.decode_kv / p,
+            decodes,
+            decode_kv: shape.decode_kv * share,
             prefill_tokens: shape.prefill_tokens * prompt,
-            sampled: shape.decodes / p + first_tokens * prompt,
+            sampled: decodes + first_tokens * prompt,
             pairs_twice: shape.pairs_twice * prompt,
             pairs_over_context: shape.pairs_over_context * prompt,
         }
