@@ -375,12 +375,43 @@ impl Search<'_> {
             }
             best = self.buy_and_improve(&draft.columns(case), best);
         }
-        match best {
+        match best.map(|plan| self.elsewhere(plan, bound)) {
             Ok(plan) => Ok(self.proven(plan, bound, &mixed, n_nodes)),
             // Rounding up nodes broke a limit: only the integer program can tell whether another choice fits.
             Err(NoDraft::Infeasible) => self.integer(),
             Err(other) => Err(other),
         }
+    }
+
+    /// Returns the best plan that starts from what each workload costs alone, on all pools and on all but one of those
+    /// that the plan uses.
+    ///
+    /// Parts of nodes make large nodes look cheap, and no workload leaves such a pool alone, since its nodes stay for the
+    /// others. So all leave it at once.
+    fn elsewhere(&self, plan: Plan, bound: f64) -> Plan {
+        let used: BTreeSet<usize> =
+            plan.columns.iter().enumerate().map(|(w, &c)| self.pool_of(w, c)).collect();
+        let without = std::iter::once(None).chain(used.into_iter().map(Some));
+        let mut best = plan;
+        for pool in without {
+            if best.cost - bound <= self.options.good_gap * best.cost {
+                break;
+            }
+            if let Some(columns) = self.cheapest_alone(pool) {
+                best = self.buy_and_improve(&columns, Ok(best.clone())).unwrap_or(best);
+            }
+        }
+        best
+    }
+
+    /// Returns the column of each workload that costs least alone, away from a pool; `None` where a workload has none.
+    fn cheapest_alone(&self, without: Option<usize>) -> Option<Vec<usize>> {
+        let columns = self.case.columns.iter().enumerate().map(|(w, allowed)| {
+            let elsewhere = allowed.iter().copied().filter(|&c| Some(self.pool_of(w, c)) != without);
+            let priced = elsewhere.map(|c| (self.buyer.cost_alone(self.pool_of(w, c), &[(w, c)]), c));
+            priced.filter(|(cost, _)| cost.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, c)| c)
+        });
+        columns.collect()
     }
 
     /// Returns the better of `best` and the plan that a local search reaches from these columns.
