@@ -103,7 +103,7 @@ pub(crate) fn check(checker: &Checker<'_>, fields: &Fields, name: &str) -> Optio
         output: output?,
         burstiness,
         peak: RequestsPerSecond(peak?),
-        growth_per_month: fields.quantity("grows").map_or(0.0, |rate| over(rate, MONTH_S)),
+        growth_per_month: growth(checker, fields, peak?),
         daily: match fields.get("daily").map(|given| &given.value) {
             Some(Stated::Daily(daily)) => *daily,
             _ => Daily::Flat,
@@ -118,6 +118,26 @@ pub(crate) fn check(checker: &Checker<'_>, fields: &Fields, name: &str) -> Optio
         }),
         place,
     })
+}
+
+/// Demand at the end of the horizon, over the peak now, that no plan is made for, and the most requests per second.
+const LEAST_LEFT: f64 = 1e-3;
+const MOST_REQUESTS: f64 = 1e6;
+
+/// Returns the growth per month; reports one that takes demand beyond anything that can be planned.
+fn growth(checker: &Checker<'_>, fields: &Fields, peak: f64) -> f64 {
+    let growth = fields.quantity("grows").map_or(0.0, |rate| over(rate, MONTH_S));
+    let factor = libm::pow(1.0 + growth, f64::from(checker.frame.months));
+    let message = if growth > 0.0 && peak * factor > MOST_REQUESTS {
+        format!("`grows` takes the demand to {:.1e} req/s by the end of the horizon", peak * factor)
+    } else if factor < LEAST_LEFT {
+        format!("`grows` leaves {:.1e} of the demand by the end of the horizon", factor)
+    } else {
+        return growth;
+    };
+    let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("grows").span(), message);
+    checker.values.report(found.help("write a growth that lasts, or a shorter horizon"));
+    growth
 }
 
 /// Reports two fields that say the same thing.
