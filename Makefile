@@ -12,7 +12,7 @@ test: setup
 
 test-long: setup
 	cargo test --workspace --locked --no-fail-fast -- --ignored long_
-	scripts/fuzz 60
+	scripts/fuzz 20
 
 bench: setup
 	cargo bench --locked
