@@ -176,7 +176,7 @@ pub fn standing(site: &Site, shape: &NodeShape) -> (Vec<Component>, Vec<String>)
     (components, unknown)
 }
 
-/// Returns the months between two dates' worth of value: converts by a dated rate, `None` where there is none.
+/// Returns an amount in the plan's currency by a dated rate, `None` where there is none.
 pub fn converted(catalog: &Catalog, frame: &Frame, from: Currency, amount: Decimal) -> Option<Decimal> {
     if from == frame.currency {
         return Some(amount);
