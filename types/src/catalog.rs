@@ -178,6 +178,60 @@ pub struct Region {
     pub provenance: Provenance,
 }
 
+/// A user's own measurements of one configuration as factors on what is predicted of it.
+///
+/// A prediction p at c requests in flight becomes p · factor · 2^(slope · (log₂ c − centre)).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Calibration {
+    /// The model.
+    pub model: String,
+    /// The accelerator.
+    pub accelerator: String,
+    /// The engine.
+    pub engine: String,
+    /// Precision of the weights.
+    pub precision: Precision,
+    /// Ranks that split every layer.
+    pub tensor: u32,
+    /// Stages that split the layers.
+    pub pipeline: u32,
+    /// Measurements that it rests on.
+    pub points: u32,
+    /// Middle of the measured log₂ of requests in flight.
+    pub centre: f64,
+    /// Factor on the time per output token.
+    pub tpot: f64,
+    /// How its logarithm (base 2) grows with each doubling of requests in flight.
+    pub tpot_slope: f64,
+    /// 90 % of further measurements lie within this factor of the prediction.
+    pub tpot_width: f64,
+    /// Factor on the time to first token; `None` where nobody measured it.
+    pub ttft: Option<f64>,
+    /// How its logarithm (base 2) grows with each doubling of requests in flight.
+    pub ttft_slope: f64,
+    /// 90 % of further measurements lie within this factor of the prediction.
+    pub ttft_width: f64,
+    /// Source and date: the measured file with its digest.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+impl Calibration {
+    /// Returns the factor on the time per output token at a number of requests in flight.
+    pub fn tpot_at(&self, concurrency: f64) -> f64 {
+        self.tpot * self.grown(self.tpot_slope, concurrency)
+    }
+
+    /// Returns the factor on the time to first token, where it was measured.
+    pub fn ttft_at(&self, concurrency: f64) -> Option<f64> {
+        self.ttft.map(|factor| factor * self.grown(self.ttft_slope, concurrency))
+    }
+
+    fn grown(&self, slope: f64, concurrency: f64) -> f64 {
+        libm::exp2(slope * (libm::log2(concurrency.max(1.0)) - self.centre))
+    }
+}
+
 /// All facts, prices and coefficients, each list in order of names.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Catalog {
@@ -209,6 +263,9 @@ pub struct Catalog {
     pub experts: Vec<ExpertEfficiency>,
     /// All-reduce.
     pub collectives: Vec<CollectiveEfficiency>,
+    /// The user's own measurements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<Calibration>,
 }
 
 /// What one row of a list answers to: its identifier or a name that people know.

@@ -26,4 +26,4 @@ pub use device::Device;
 pub use memory::{Fit, Limits, ServingMemory, default_limits};
 pub use rejection::Reason;
 pub use split::Split;
-pub use step::{PreparedStep, Ranks, Setup, StepShape};
+pub use step::{Floors, PreparedStep, Ranks, Setup, StepShape};

@@ -7,6 +7,7 @@
 //! A row that cannot be priced keeps its place and says why in `rejection`. Only a table whose header lacks a column
 //! is refused as a whole.
 
+mod ask;
 mod launch;
 mod layout;
 mod mlperf_inference;
@@ -18,6 +19,8 @@ mod serving_throughput;
 mod training;
 mod training_memory;
 
+pub use ask::{Priced as PricedRow, ask};
+pub use layout::stored as stored_weights;
 pub use names::Names;
 pub use row::{Row, RowError};
 pub use score::{Score, score};

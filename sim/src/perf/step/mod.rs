@@ -148,6 +148,17 @@ impl PrefillSlopes {
     }
 }
 
+/// The shortest times that physics allows for a pass, one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Floors {
+    /// FLOPs at the peak.
+    pub compute_ns: f64,
+    /// Bytes at the full memory bandwidth.
+    pub memory_ns: f64,
+    /// Bytes over the link.
+    pub link_ns: f64,
+}
+
 /// What to prepare a step for.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
@@ -373,7 +384,13 @@ impl PreparedStep {
     ///
     /// Of routed experts only those that a single token visits count as read.
     pub fn floor_ns(&self, shape: &StepShape) -> f64 {
-        Lines { operators: &self.operators, context: &self.context }.floor(shape) * 1e3
+        let Floors { compute_ns, memory_ns, link_ns } = self.floors(shape);
+        compute_ns.max(memory_ns).max(link_ns)
+    }
+
+    /// Returns the three limits whose largest is [`PreparedStep::floor_ns`].
+    pub fn floors(&self, shape: &StepShape) -> Floors {
+        Lines { operators: &self.operators, context: &self.context }.floors(shape)
     }
 
     /// Returns where the time of a step of the replica goes, in nanoseconds per part; the parts sum to
