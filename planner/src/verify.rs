@@ -133,10 +133,7 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
 ///
 /// # Errors
 /// See [`VerifyError`].
-pub fn watch(
-    trial: &Trial<'_>,
-    objectives: &[Objective],
-) -> Result<(Replicated, u32, f64), VerifyError> {
+pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated, u32, f64), VerifyError> {
     let split = split(trial);
     let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
     let config = config(trial, split);

@@ -2,7 +2,7 @@
 
 mod form;
 mod model;
-mod names;
+pub(super) mod names;
 mod open;
 mod table;
 
@@ -85,7 +85,8 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     match args.table {
         Some(kind) => table::run(kind, &args.subject, &args.catalogs, session),
         None if args.subject.ends_with(".csv") => {
-            let failure = Failure::usage(format!("`{}` is a table, and no `--table KIND` is given", args.subject));
+            let failure =
+                Failure::usage(format!("`{}` is a table, and no `--table KIND` is given", args.subject));
             Err(failure.hint("say what it holds: --table serving_latency").into())
         }
         None => model::run(&args.subject, &args.catalogs, &args.asked, session),

@@ -178,9 +178,22 @@ pub struct Region {
     pub provenance: Provenance,
 }
 
-/// A user's own measurements of one configuration as factors on what is predicted of it.
-///
-/// A prediction p at c requests in flight becomes p · factor · 2^(slope · (log₂ c − centre)).
+/// One measurement beside what was predicted of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CalibrationPoint {
+    /// Requests in flight.
+    pub concurrency: u32,
+    /// Prompt tokens of a request.
+    pub input_tokens: u32,
+    /// Output tokens of a request.
+    pub output_tokens: u32,
+    /// Time per output token, measured over predicted; unknown where nobody measured it.
+    pub tpot_ratio: Option<f64>,
+    /// Time to first token, measured over predicted; unknown where nobody measured it.
+    pub ttft_ratio: Option<f64>,
+}
+
+/// A user's own measurements of one configuration: predictions near them are corrected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibration {
     /// The model.
@@ -189,47 +202,19 @@ pub struct Calibration {
     pub accelerator: String,
     /// The engine.
     pub engine: String,
+    /// Its version.
+    pub engine_version: String,
     /// Precision of the weights.
     pub precision: Precision,
     /// Ranks that split every layer.
     pub tensor: u32,
     /// Stages that split the layers.
     pub pipeline: u32,
-    /// Measurements that it rests on.
-    pub points: u32,
-    /// Middle of the measured log₂ of requests in flight.
-    pub centre: f64,
-    /// Factor on the time per output token.
-    pub tpot: f64,
-    /// How its logarithm (base 2) grows with each doubling of requests in flight.
-    pub tpot_slope: f64,
-    /// 90 % of further measurements lie within this factor of the prediction.
-    pub tpot_width: f64,
-    /// Factor on the time to first token; `None` where nobody measured it.
-    pub ttft: Option<f64>,
-    /// How its logarithm (base 2) grows with each doubling of requests in flight.
-    pub ttft_slope: f64,
-    /// 90 % of further measurements lie within this factor of the prediction.
-    pub ttft_width: f64,
+    /// Measurements.
+    pub points: Vec<CalibrationPoint>,
     /// Source and date: the measured file with its digest.
     #[serde(flatten)]
     pub provenance: Provenance,
-}
-
-impl Calibration {
-    /// Returns the factor on the time per output token at a number of requests in flight.
-    pub fn tpot_at(&self, concurrency: f64) -> f64 {
-        self.tpot * self.grown(self.tpot_slope, concurrency)
-    }
-
-    /// Returns the factor on the time to first token, where it was measured.
-    pub fn ttft_at(&self, concurrency: f64) -> Option<f64> {
-        self.ttft.map(|factor| factor * self.grown(self.ttft_slope, concurrency))
-    }
-
-    fn grown(&self, slope: f64, concurrency: f64) -> f64 {
-        libm::exp2(slope * (libm::log2(concurrency.max(1.0)) - self.centre))
-    }
 }
 
 /// All facts, prices and coefficients, each list in order of names.
@@ -317,6 +302,22 @@ impl Catalog {
     /// Returns the traffic of a name.
     pub fn traffic(&self, name: &str) -> Option<&Traffic> {
         find(&self.traffic, name)
+    }
+
+    /// Returns the user's own measurements of a configuration, those of the version before others.
+    pub fn calibration(
+        &self,
+        (model, accelerator, engine, version): (&str, &str, &str, &str),
+        precision: Precision,
+        (tensor, pipeline): (u32, u32),
+    ) -> Option<&Calibration> {
+        let same = |row: &&Calibration| {
+            (row.model.as_str(), row.accelerator.as_str(), row.engine.as_str())
+                == (model, accelerator, engine)
+                && (row.precision, row.tensor, row.pipeline) == (precision, tensor, pipeline)
+        };
+        let mut rows = self.calibrations.iter().filter(same);
+        rows.clone().find(|row| row.engine_version == version).or_else(|| rows.next())
     }
 
     /// Returns the engine of a name.

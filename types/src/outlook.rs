@@ -69,6 +69,17 @@ impl Limit {
             Self::KvCapacity => "KV capacity",
         }
     }
+
+    /// Returns the word that tables use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::MemoryBandwidth => "memory",
+            Self::Compute => "compute",
+            Self::Link => "links",
+            Self::Host => "host",
+            Self::KvCapacity => "cache",
+        }
+    }
 }
 
 /// How requests come.
@@ -308,7 +319,8 @@ pub struct Outlook {
     pub format: u32,
     /// What was asked.
     pub question: Question,
-    /// What runs, the cheapest first, then without price the fastest per accelerator.
+    /// What runs: what anybody can rent by the hour first, then what needs a term or may be reclaimed, then what has no
+    /// price; within each the cheapest first, then the fastest per accelerator.
     pub answers: Vec<Answer>,
     /// What does not.
     pub refused: Vec<Refused>,

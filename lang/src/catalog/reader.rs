@@ -206,6 +206,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         catalog.attention.sort_by(|a, b| a.accelerator.cmp(&b.accelerator));
         catalog.experts.sort_by(|a, b| (&a.accelerator, a.precision).cmp(&(&b.accelerator, b.precision)));
         catalog.collectives.sort_by(|a, b| a.accelerator.cmp(&b.accelerator));
+        catalog.calibrations.sort_by_key(Row::key);
         (self.catalog, self.diagnostics)
     }
 }

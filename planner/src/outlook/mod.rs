@@ -20,6 +20,7 @@ use capstan_types::outlook::{
 use capstan_types::spec::Serve;
 use rayon::prelude::*;
 use run::Run;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Loads of a sweep at most.
@@ -294,8 +295,9 @@ fn at(ask: &Ask<'_>, stand: &Stand<'_>, mut answer: Answer) -> Answer {
         (Some(given), _) => Some(given.clone()),
         (None, Some(shape)) => price::of_machine(ask.catalog, shape, Currency::USD),
         (None, None) => {
+            let ranks = answer.tensor * answer.pipeline;
             let with = |shape: &&NodeShape| {
-                shape.accelerator.as_deref() == Some(&stand.accelerator.id) && shape.accelerators > 0
+                shape.accelerator.as_deref() == Some(&stand.accelerator.id) && shape.accelerators >= ranks
             };
             price::cheapest(ask.catalog, ask.catalog.shapes.iter().filter(with), Currency::USD)
         }
@@ -307,14 +309,17 @@ fn at(ask: &Ask<'_>, stand: &Stand<'_>, mut answer: Answer) -> Answer {
     answer
 }
 
-/// The cheapest first; what has no price follows, the highest yield first; names decide between equals.
-fn by_cost(a: &Answer, b: &Answer) -> std::cmp::Ordering {
+/// On demand before terms and spot, then what has no price; within each the cheapest first, then the highest yield; names
+/// decide between equals.
+fn by_cost(a: &Answer, b: &Answer) -> Ordering {
+    let rank = |answer: &Answer| answer.price.as_ref().map_or(u32::MAX, |price| price::rank(price.option));
     let cost = |answer: &Answer| {
-        let point = answer.points.last()?;
-        point.cost_per_million_output.map(|cost| cost.value)
+        let cost = answer.points.last().and_then(|point| point.cost_per_million_output);
+        cost.map_or(f64::INFINITY, |cost| cost.value)
     };
-    let (mine, other) = (cost(a).unwrap_or(f64::INFINITY), cost(b).unwrap_or(f64::INFINITY));
-    mine.total_cmp(&other)
+    rank(a)
+        .cmp(&rank(b))
+        .then(cost(a).total_cmp(&cost(b)))
         .then(yielded(b).total_cmp(&yielded(a)))
         .then(a.machine.cmp(&b.machine))
         .then(a.tensor.cmp(&b.tensor))
@@ -322,13 +327,121 @@ fn by_cost(a: &Answer, b: &Answer) -> std::cmp::Ordering {
 
 /// Marks the points that no other beats in speed for a user and yield per accelerator at once.
 fn mark_front(answers: &mut [Answer]) {
-    let value = |point: &Point| {
-        (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value)
-    };
+    let value =
+        |point: &Point| (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value);
     let all: Vec<(f64, f64)> = answers.iter().flat_map(|answer| &answer.points).map(value).collect();
     for point in answers.iter_mut().flat_map(|answer| &mut answer.points) {
         let (speed, each) = value(point);
         let beaten = all.iter().any(|&(s, y)| s >= speed && y >= each && (s > speed || y > each));
         point.on_front = !beaten;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capstan_types::outlook::Limit;
+    use capstan_types::testing;
+
+    fn ask<'a>(catalog: &'a Catalog, model: &str, on: On<'a>, from: u32, to: u32) -> Ask<'a> {
+        let model = catalog.model(model).unwrap();
+        let engine = catalog.engine("vllm").unwrap();
+        Ask {
+            catalog,
+            model,
+            engine,
+            engine_version: &engine.version,
+            on,
+            tensor: None,
+            pipeline: 1,
+            precision: Precision::Bf16,
+            kv_precision: None,
+            input: 1024,
+            output: 256,
+            load: Load::Closed { from, to },
+            price: None,
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn a_sweep_rises_in_yield_and_falls_in_speed() {
+        let catalog = testing::catalog();
+        let on = On::Accelerator(catalog.accelerator("h100_sxm").unwrap());
+        let outlook = outlook(&ask(&catalog, "llama3_1_8b", on, 1, 100));
+        assert!(outlook.answers.len() > 1 && outlook.refused.is_empty());
+        for answer in &outlook.answers {
+            let loads: Vec<_> = answer.points.iter().filter_map(|point| point.concurrency).collect();
+            assert_eq!(loads, [1, 2, 4, 8, 16, 32, 64, 100]);
+            for pair in answer.points.windows(2) {
+                let each = |point: &Point| point.output_tokens_per_s_per_accelerator.value;
+                assert!(each(&pair[1]) > each(&pair[0]));
+                assert!(pair[1].tokens_per_s_per_user.value < pair[0].tokens_per_s_per_user.value);
+            }
+            let all: f64 = answer.decode.iter().map(|slice| slice.share).sum();
+            assert!((all - 1.0).abs() < 1e-9);
+        }
+        let front = outlook.answers.iter().flat_map(|answer| &answer.points).filter(|point| point.on_front);
+        assert!(front.count() > 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_both_numbers_and_more_requests_wait_for_room() {
+        let catalog = testing::catalog();
+        let on = On::Accelerator(catalog.accelerator("h100_sxm").unwrap());
+        let asked = Ask { tensor: Some(1), ..ask(&catalog, "llama3_1_70b", on, 4, 4) };
+        let refused = outlook(&asked).refused;
+        assert_eq!(refused[0].code, "does_not_fit");
+        assert!(refused[0].reason.contains("GiB are free"), "{}", refused[0].reason);
+        let asked = Ask { tensor: Some(2), ..ask(&catalog, "llama3_1_70b", on, 512, 512) };
+        let answer = &outlook(&asked).answers[0];
+        assert_eq!(answer.points[0].limit, Limit::KvCapacity);
+        assert!(answer.points[0].writing < 512.0);
+    }
+
+    #[test]
+    fn every_accelerator_answers_to_its_own_identifier() {
+        let catalog = testing::catalog();
+        let names = Names::new(&catalog);
+        for accelerator in &catalog.accelerators {
+            assert_eq!(names.accelerator(&accelerator.id).unwrap().id, accelerator.id);
+        }
+        for model in &catalog.models {
+            assert_eq!(names.model(&model.id).unwrap().id, model.id);
+        }
+    }
+
+    #[test]
+    fn own_measurements_of_a_configuration_correct_it_and_no_other() {
+        use capstan_types::catalog::{Calibration, CalibrationPoint};
+        let mut catalog = testing::catalog();
+        let answer = |catalog: &Catalog, tensor: u32| {
+            let on = On::Accelerator(catalog.accelerator("h100_sxm").unwrap());
+            let asked = Ask { tensor: Some(tensor), ..ask(catalog, "llama3_1_8b", on, 16, 16) };
+            outlook(&asked).answers[0].points[0].tpot_s
+        };
+        let (one, two) = (answer(&catalog, 1), answer(&catalog, 2));
+        let point = CalibrationPoint {
+            concurrency: 16,
+            input_tokens: 1024,
+            output_tokens: 256,
+            tpot_ratio: Some(1.3),
+            ttft_ratio: None,
+        };
+        catalog.calibrations = vec![Calibration {
+            model: "llama3_1_8b".to_owned(),
+            accelerator: "h100_sxm".to_owned(),
+            engine: "vllm".to_owned(),
+            engine_version: "any".to_owned(),
+            precision: Precision::Bf16,
+            tensor: 1,
+            pipeline: 1,
+            points: vec![point],
+            provenance: catalog.models[0].provenance.clone(),
+        }];
+        let corrected = answer(&catalog, 1);
+        assert!((1.2..1.3).contains(&(corrected.value / one.value)), "{corrected:?} {one:?}");
+        assert!(corrected.high / corrected.low <= one.high / one.low);
+        assert_eq!(answer(&catalog, 2), two);
     }
 }

@@ -54,7 +54,6 @@ pub(super) fn point(
         ttft: at(ttft.p99.mean + waiting(990), spread.times.ttft),
         tpot: at(tpot_ns(|e| e.p99.mean), spread.times.tpot),
     };
-    let (times, tails) = (run.calibrated(times, spread.running), run.calibrated(tails, spread.running));
     let mut point = run.point(spread.running, times);
     let fixed = Ranged { value: rate, low: rate, high: rate, origin: Origin::Simulated };
     point.concurrency = None;
@@ -103,7 +102,7 @@ struct Spread {
 impl Spread {
     fn of(run: &Run<'_>, names: &Names<'_>, in_flight: f64) -> Result<Self, RowError> {
         let running = in_flight.round().clamp(1.0, 4096.0) as u32;
-        Ok(Self { times: run.raw_times(running, names)?, running })
+        Ok(Self { times: run.times(running, names)?, running })
     }
 
     fn around(&self, value: f64, like: Ranged) -> Ranged {

@@ -25,7 +25,7 @@ pub(super) fn cheapest<'a>(
 }
 
 /// On demand can be had by anybody at any time; a term binds, and spot may be reclaimed.
-fn rank(option: Option<PurchaseOption>) -> u32 {
+pub(super) fn rank(option: Option<PurchaseOption>) -> u32 {
     match option {
         Some(PurchaseOption::OnDemand) | None => 0,
         Some(PurchaseOption::Reserved { term_months }) => 1 + term_months,
@@ -77,7 +77,8 @@ mod tests {
         let price = of_machine(&catalog, shape, Currency::USD).unwrap();
         assert_eq!(price.option, Some(PurchaseOption::OnDemand));
         let node = price.per_accelerator_hour * Decimal::from(shape.accelerators);
-        let rows = catalog.offerings.iter().filter(|o| o.shape == shape.id && o.grade == price.grade.unwrap());
+        let rows =
+            catalog.offerings.iter().filter(|o| o.shape == shape.id && o.grade == price.grade.unwrap());
         let least = rows.filter(|o| o.option == PurchaseOption::OnDemand).filter_map(|o| o.price).min();
         assert!((node - least.unwrap()).abs() < Decimal::new(1, 4));
         assert_eq!(cheapest(&catalog, std::iter::once(shape), Currency::USD), Some(price));

@@ -4,10 +4,11 @@
 //! with no pause between requests, those in flight = requests per second × time from arrival to the last token.
 
 use super::Ask;
+use capstan_sim::calibrate::{self, Factor};
+use capstan_sim::perf::operators::Part;
 use capstan_sim::perf::{
     Device, Fit, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape, default_limits,
 };
-use capstan_sim::perf::operators::Part;
 use capstan_sim::tables::{Kind, Names, RowError, ask, stored_weights};
 use capstan_types::catalog::Calibration;
 use capstan_types::hardware::{Accelerator, Precision};
@@ -54,14 +55,8 @@ impl<'a> Run<'a> {
         let memory = ServingMemory::divided(&setup, &split, weights, longest)?;
         let device = Device::resolve(ask.catalog, accelerator)?;
         let step = PreparedStep::divided(&device, &setup, &split, weights)?;
-        let same = |row: &&Calibration| {
-            row.model == ask.model.id
-                && row.accelerator == accelerator.id
-                && row.engine == ask.engine.id
-                && row.precision == ask.precision
-                && (row.tensor, row.pipeline) == (ranks.tensor, ranks.pipeline)
-        };
-        let own = ask.catalog.calibrations.iter().find(same);
+        let key = (&*ask.model.id, &*accelerator.id, &*ask.engine.id, ask.engine_version);
+        let own = ask.catalog.calibration(key, ask.precision, (ranks.tensor, ranks.pipeline));
         Ok(Self { ask, accelerator, ranks, memory, step, own })
     }
 
@@ -104,11 +99,6 @@ impl<'a> Run<'a> {
 
     /// Returns what `clients` clients see.
     pub(super) fn times(&self, clients: u32, names: &Names<'_>) -> Result<Times, RowError> {
-        Ok(self.calibrated(self.raw_times(clients, names)?, clients))
-    }
-
-    /// The same before the user's own measurements count.
-    pub(super) fn raw_times(&self, clients: u32, names: &Names<'_>) -> Result<Times, RowError> {
         let count = |count: u32| count.to_string();
         let cells = [
             ("model", self.ask.model.id.clone()),
@@ -136,20 +126,29 @@ impl<'a> Run<'a> {
         let (Some(ttft), Some(tpot)) = (ttft, tpot) else {
             return Err(RowError::NotPriced("nothing is predicted of this load".to_owned()));
         };
-        Ok(Times { ttft, tpot })
+        Ok(self.calibrated(Times { ttft, tpot }, clients))
     }
 
     /// Returns what is predicted with the user's own measurements of the configuration.
-    pub(super) fn calibrated(&self, times: Times, clients: u32) -> Times {
+    fn calibrated(&self, times: Times, clients: u32) -> Times {
         let Some(own) = self.own else { return times };
-        let clients = f64::from(clients);
-        let scaled = |ranged: Ranged, factor: f64, width: f64| {
-            let value = ranged.value * factor;
-            Ranged { value, low: value / width, high: value * width, origin: Origin::Measured }
+        let at = (f64::from(clients), f64::from(self.ask.input), f64::from(self.ask.output));
+        let scaled = |ranged: Ranged, factor: Option<Factor>| {
+            let Some(Factor { value, width }) = factor else { return ranged };
+            // Own measurements never make less sure than none.
+            let (low, high) = (ranged.value / ranged.low, ranged.high / ranged.value);
+            let value = value * ranged.value;
+            Ranged {
+                value,
+                low: value / width.min(low),
+                high: value * width.min(high),
+                origin: Origin::Measured,
+            }
         };
-        let tpot = scaled(times.tpot, own.tpot_at(clients), own.tpot_width);
-        let ttft = own.ttft_at(clients).map(|factor| scaled(times.ttft, factor, own.ttft_width));
-        Times { tpot, ttft: ttft.unwrap_or(times.ttft) }
+        Times {
+            ttft: scaled(times.ttft, calibrate::ttft(own, at)),
+            tpot: scaled(times.tpot, calibrate::tpot(own, at)),
+        }
     }
 
     /// Returns everything that follows from both times at a load.
@@ -245,12 +244,8 @@ impl<'a> Run<'a> {
             let floors = self.step.floors(&shape);
             let host = |part: Part| matches!(part, Part::Host | Part::Launch | Part::Pipeline);
             let hosted = self.step.waterfall(&shape).into_iter().filter(|(part, _)| host(*part));
-            let of_step = [
-                floors.memory_ns,
-                floors.compute_ns,
-                floors.link_ns,
-                hosted.map(|(_, ns)| ns).sum::<f64>(),
-            ];
+            let of_step =
+                [floors.memory_ns, floors.compute_ns, floors.link_ns, hosted.map(|(_, ns)| ns).sum::<f64>()];
             spent.iter_mut().zip(of_step).for_each(|(sum, ns)| *sum += times * ns);
         }
         let limits = [Limit::MemoryBandwidth, Limit::Compute, Limit::Link, Limit::Host];
@@ -264,8 +259,8 @@ impl<'a> Run<'a> {
         if let Some(own) = self.own {
             why.push(format!(
                 "calibrated with {} own measurement{} of this configuration ({}, {})",
-                own.points,
-                if own.points == 1 { "" } else { "s" },
+                own.points.len(),
+                if own.points.len() == 1 { "" } else { "s" },
                 own.provenance.source,
                 own.provenance.as_of
             ));
@@ -320,8 +315,10 @@ impl<'a> Run<'a> {
             }
         }
         if let Some(grouped) = operators.experts {
-            let curve =
-                catalog.experts.iter().find(|row| row.accelerator == *id && row.precision == grouped.precision);
+            let curve = catalog
+                .experts
+                .iter()
+                .find(|row| row.accelerator == *id && row.precision == grouped.precision);
             if curve.is_none_or(|row| row.origin == Origin::Assumed) {
                 missing.push(format!("{} experts", grouped.precision.word()));
             }

@@ -3,12 +3,40 @@
 use capstan_types::outlook::{Answer, Outlook, Point, Ranged, Refused};
 
 const HEADER: [&str; 34] = [
-    "machine", "accelerator", "tensor", "pipeline", "fit", "needed_gib", "free_gib", "concurrency", "replicas",
-    "ttft_ms", "ttft_low_ms", "ttft_high_ms", "tpot_ms", "tpot_low_ms", "tpot_high_ms", "e2e_ms", "e2e_low_ms",
-    "e2e_high_ms", "ttft_p99_ms", "tpot_p99_ms", "tokens_s_user", "output_tokens_s", "output_tokens_s_low",
-    "output_tokens_s_high", "output_tokens_s_accelerator", "cost_per_million_output",
-    "cost_per_million_output_low", "cost_per_million_output_high", "currency", "price_as_of", "limit", "on_front",
-    "origin", "reason",
+    "machine",
+    "accelerator",
+    "tensor",
+    "pipeline",
+    "fit",
+    "needed_gib",
+    "free_gib",
+    "concurrency",
+    "replicas",
+    "ttft_ms",
+    "ttft_low_ms",
+    "ttft_high_ms",
+    "tpot_ms",
+    "tpot_low_ms",
+    "tpot_high_ms",
+    "e2e_ms",
+    "e2e_low_ms",
+    "e2e_high_ms",
+    "ttft_p99_ms",
+    "tpot_p99_ms",
+    "tokens_s_user",
+    "output_tokens_s",
+    "output_tokens_s_low",
+    "output_tokens_s_high",
+    "output_tokens_s_accelerator",
+    "cost_per_million_output",
+    "cost_per_million_output_low",
+    "cost_per_million_output_high",
+    "currency",
+    "price_as_of",
+    "limit",
+    "on_front",
+    "origin",
+    "reason",
 ];
 
 /// Returns the answer as CSV, times in milliseconds.
@@ -27,7 +55,11 @@ pub fn outlook_csv(outlook: &Outlook) -> String {
 
 /// Returns a cell as RFC 4180 wants it.
 fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
 }
 
 fn number(value: f64) -> String {
@@ -56,7 +88,9 @@ fn cells(answer: &Answer, point: &Point) -> Vec<String> {
         point.replicas.to_string(),
     ];
     cells.extend([point.ttft_s, point.tpot_s, point.e2e_s].into_iter().flat_map(|time| ends(time, 1e3)));
-    cells.extend([point.ttft_p99_s, point.tpot_p99_s].map(|time| optional(time, |time| number(time.value * 1e3))));
+    cells.extend(
+        [point.ttft_p99_s, point.tpot_p99_s].map(|time| optional(time, |time| number(time.value * 1e3))),
+    );
     cells.push(number(point.tokens_per_s_per_user.value));
     cells.extend(ends(point.output_tokens_per_s, 1.0));
     cells.push(number(point.output_tokens_per_s_per_accelerator.value));

@@ -16,7 +16,10 @@ pub(super) fn sections(document: &mut Document, question: &Question, answer: &An
     document.section("What is seen", [Block::Table(seen(answer, point)), said(question, answer, point)]);
     document.section("Does it fit", fits(question, &answer.memory));
     document.section(
-        &format!("Where the time goes: one prompt of {} tokens", question.input_tokens),
+        &format!(
+            "Where the time goes: one prompt of {} tokens",
+            figure::count(u64::from(question.input_tokens))
+        ),
         [Block::Table(waterfall(&answer.prefill))],
     );
     document.section(
@@ -152,7 +155,11 @@ fn waterfall(slices: &[TimeSlice]) -> Table {
 /// Returns a price with where it is from.
 pub(super) fn priced(price: &HourPrice) -> String {
     let currency = price.currency;
-    let mut text = format!("{} {} per accelerator and hour", figure::price(price.per_accelerator_hour, currency), currency.code());
+    let mut text = format!(
+        "{} {} per accelerator and hour",
+        figure::price(price.per_accelerator_hour, currency),
+        currency.code()
+    );
     let place = [price.machine.clone(), price.option.map(|option| option.words()), price.region.clone()];
     let place: Vec<String> = place.into_iter().flatten().collect();
     if !place.is_empty() {

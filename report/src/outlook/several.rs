@@ -18,7 +18,7 @@ pub(super) fn sections(document: &mut Document, outlook: &Outlook) {
     let table = table(outlook, all, swept);
     let heading = match (all, swept) {
         (true, true) => "The front: nothing else is faster for a user and yields more per accelerator",
-        (true, false) => "Machines, the cheapest first",
+        (true, false) => "Machines, the cheapest on demand first",
         (false, _) => "By requests in flight",
     };
     document.section(heading, [Block::Table(table), Block::Paragraph(Cell::from(legend(outlook, swept)))]);
@@ -50,8 +50,10 @@ fn own_why(outlook: &Outlook) -> Vec<Cell> {
 
 /// Says how many rows rest on what, instead of every reason of every row.
 fn general_why(outlook: &Outlook) -> Vec<Cell> {
-    let unmeasured =
-        outlook.answers.iter().filter(|answer| answer.why.iter().any(|text| text.starts_with("nobody measured")));
+    let unmeasured = outlook
+        .answers
+        .iter()
+        .filter(|answer| answer.why.iter().any(|text| text.starts_with("nobody measured")));
     let mut names: Vec<&str> = unmeasured.map(|answer| answer.accelerator.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -122,7 +124,8 @@ fn table(outlook: &Outlook, all: bool, swept: bool) -> Table {
 fn machine(answer: &Answer) -> Cell {
     let mut name = answer.machine.clone().unwrap_or_else(|| answer.accelerator.clone());
     let option = answer.price.as_ref().and_then(|price| price.option);
-    if let Some(option) = option.filter(|option| *option != capstan_types::offering::PurchaseOption::OnDemand) {
+    if let Some(option) = option.filter(|option| *option != capstan_types::offering::PurchaseOption::OnDemand)
+    {
         name.push_str(&format!(" ({})", option.words()));
     }
     name.into()
@@ -135,33 +138,34 @@ fn numbers(answer: &Answer, point: &Point) -> Vec<Cell> {
     let tone = if fit == FitWord::Tight { Tone::Warn } else { Tone::Good };
     vec![
         figure::span(Seconds(point.ttft_s.value)).into(),
-        format!("{} ({}–{})", figure::short(tpot.value), figure::short(tpot.low), figure::short(tpot.high)).into(),
+        format!("{} ({}–{})", figure::short(tpot.value), figure::short(tpot.low), figure::short(tpot.high))
+            .into(),
         short(point.tokens_per_s_per_user),
         short(point.output_tokens_per_s_per_accelerator),
         point.cost_per_million_output.map_or_else(|| Cell::toned("unknown", Tone::Faint), short),
         Cell::toned(fit.word(), tone),
-        point.limit.words().into(),
+        point.limit.word().into(),
     ]
 }
 
 /// Returns the points of each split or machine, the beaten ones first so that the front is drawn over them.
 fn plot(outlook: &Outlook) -> Plot {
-    let place = |point: &Point| {
-        (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value)
-    };
+    let place =
+        |point: &Point| (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value);
     let beaten = outlook.answers.iter().flat_map(|answer| &answer.points).filter(|point| !point.on_front);
-    let mut series =
-        vec![Series { name: "beaten by a point on the front".to_owned(), mark: '·', points: beaten.map(place).collect() }];
+    let mut series = vec![Series {
+        name: "beaten by a point on the front".to_owned(),
+        mark: '·',
+        points: beaten.map(place).collect(),
+    }];
     let on_front = |answer: &&Answer| answer.points.iter().any(|point| point.on_front);
-    for (answer, mark) in outlook.answers.iter().filter(on_front).zip(MARKS.into_iter().chain(std::iter::repeat('+'))) {
+    for (answer, mark) in
+        outlook.answers.iter().filter(on_front).zip(MARKS.into_iter().chain(std::iter::repeat('+')))
+    {
         let front = answer.points.iter().filter(|point| point.on_front);
         series.push(Series { name: name(answer), mark, points: front.map(place).collect() });
     }
-    Plot {
-        across: "tok/s for one user".to_owned(),
-        up: "output tok/s per accelerator".to_owned(),
-        series,
-    }
+    Plot { across: "tok/s for one user".to_owned(), up: "output tok/s per accelerator".to_owned(), series }
 }
 
 /// Returns the name of a series.

@@ -97,16 +97,18 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), 
     let shown = outlook.answers.iter().take(SERIES.len());
     for (answer, (colour, _)) in shown.zip(SERIES) {
         let line = LineSeries::new(answer.points.iter().map(place), colour.stroke_width(2));
-        chart.draw_series(line)?.label(name(answer)).legend(move |(x, y)| {
-            PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(3))
-        });
+        chart
+            .draw_series(line)?
+            .label(name(answer))
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(3)));
         chart.draw_series(answer.points.iter().map(|point| Circle::new(place(point), 3, colour.filled())))?;
         let front = answer.points.iter().filter(|point| point.on_front);
         chart.draw_series(front.clone().map(|point| Circle::new(place(point), 6, colour.stroke_width(2))))?;
         let labelled = front.filter_map(|point| Some((place(point), point.concurrency?)));
-        chart.draw_series(labelled.map(|(at, count)| {
-            EmptyElement::at(at) + Text::new(count.to_string(), (9, -6), font(12))
-        }))?;
+        chart.draw_series(
+            labelled
+                .map(|(at, count)| EmptyElement::at(at) + Text::new(count.to_string(), (9, -6), font(12))),
+        )?;
     }
     chart
         .configure_series_labels()

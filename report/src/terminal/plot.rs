@@ -52,7 +52,11 @@ pub(crate) fn lines(plot: &Plot, width: usize, unicode: bool) -> Vec<String> {
     let across = shown(&plot.across, unicode);
     lines.push(format!("{blanks}{across:>columns$}"));
     for series in plot.series.iter().filter(|series| !series.points.is_empty()) {
-        lines.push(format!("  {}  {}", shown(&series.mark.to_string(), unicode), shown(&series.name, unicode)));
+        lines.push(format!(
+            "  {}  {}",
+            shown(&series.mark.to_string(), unicode),
+            shown(&series.name, unicode)
+        ));
     }
     lines
 }

@@ -9,10 +9,10 @@
 
 mod ask;
 mod launch;
-mod layout;
+pub(crate) mod layout;
 mod mlperf_inference;
 mod names;
-mod row;
+pub(crate) mod row;
 mod score;
 mod serving_latency;
 mod serving_throughput;

@@ -38,7 +38,9 @@ impl FromStr for Form {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             let tokens = text.parse().ok().filter(|tokens| (1..=MOST_TOKENS).contains(tokens));
-            return tokens.map(Form::Tokens).ok_or_else(|| format!("`{text}` is no number of tokens from 1 on"));
+            return tokens
+                .map(Form::Tokens)
+                .ok_or_else(|| format!("`{text}` is no number of tokens from 1 on"));
         }
         let (word, file) = text.split_once(':').map_or((text, None), |(word, file)| (word, Some(file)));
         let kind = match word {
@@ -47,7 +49,11 @@ impl FromStr for Form {
             "json" => Kind::Json,
             "csv" => Kind::Csv,
             "svg" => Kind::Svg,
-            _ => return Err(format!("`{word}` is none of human, markdown, json, csv, svg, and no number of tokens")),
+            _ => {
+                return Err(format!(
+                    "`{word}` is none of human, markdown, json, csv, svg, and no number of tokens"
+                ));
+            }
         };
         match file {
             Some("") => Err("a file name is missing after `:`".to_owned()),
@@ -72,7 +78,8 @@ pub(super) fn sweep(text: &str) -> Result<(u32, u32), String> {
 /// Reads requests per second: `2/s`, `2 req/s`, `120/min`.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     let bare = text.trim().split_once('/').filter(|(number, _)| !number.contains(char::is_alphabetic));
-    let spelled = bare.map_or_else(|| text.to_owned(), |(number, unit)| format!("{} req/{unit}", number.trim()));
+    let spelled =
+        bare.map_or_else(|| text.to_owned(), |(number, unit)| format!("{} req/{unit}", number.trim()));
     let quantity = parse_quantity(&spelled).map_err(|error| error.to_string())?;
     match quantity.in_unit("req/s") {
         Some(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),

@@ -10,10 +10,10 @@ use capstan_types::model::Model;
 
 /// Precision of the cache; none is 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cache(pub(super) Option<Precision>);
+pub(in crate::commands) struct Cache(pub(in crate::commands) Option<Precision>);
 
 /// Reads a precision.
-pub(super) fn precision(word: &str) -> Result<Precision, String> {
+pub(in crate::commands) fn precision(word: &str) -> Result<Precision, String> {
     let known = || Precision::ALL.into_iter().map(Precision::word);
     let small = word.to_ascii_lowercase();
     Precision::from_word(&small).ok_or_else(|| match nearest(&small, known()) {
@@ -23,7 +23,7 @@ pub(super) fn precision(word: &str) -> Result<Precision, String> {
 }
 
 /// Reads the precision of the cache.
-pub(super) fn cache(word: &str) -> Result<Cache, String> {
+pub(in crate::commands) fn cache(word: &str) -> Result<Cache, String> {
     match word.to_ascii_lowercase().as_str() {
         "auto" | "bf16" | "fp16" => Ok(Cache(None)),
         "fp8" | "fp8_e4m3" | "fp8_e5m2" => Ok(Cache(Some(Precision::Fp8))),
@@ -49,21 +49,34 @@ fn unknown(what: &str, name: &str, known: &[&str], list: &str) -> Failure {
 }
 
 /// Returns the model of a name, spelled as the catalog or as people do.
-pub(super) fn model<'a>(catalog: &'a Catalog, names: &Names<'a>, name: &str) -> Result<&'a Model, Failure> {
+pub(in crate::commands) fn model<'a>(
+    catalog: &'a Catalog,
+    names: &Names<'a>,
+    name: &str,
+) -> Result<&'a Model, Failure> {
     let found = catalog.model(name).or_else(|| names.model(name).ok());
     found.ok_or_else(|| unknown("model", name, &known(&catalog.models), "models"))
 }
 
 /// Returns the engine and its version.
-pub(super) fn engine<'a>(catalog: &'a Catalog, names: &Names<'a>, asked: &'a str) -> Result<(&'a Engine, &'a str), Failure> {
-    let (name, version) = asked.split_once('@').map_or((asked, None), |(name, version)| (name, Some(version)));
+pub(in crate::commands) fn engine<'a>(
+    catalog: &'a Catalog,
+    names: &Names<'a>,
+    asked: &'a str,
+) -> Result<(&'a Engine, &'a str), Failure> {
+    let (name, version) =
+        asked.split_once('@').map_or((asked, None), |(name, version)| (name, Some(version)));
     let found = catalog.engine(name).or_else(|| names.engine(name).ok());
     let engine = found.ok_or_else(|| unknown("engine", name, &known(&catalog.engines), "engines"))?;
     Ok((engine, version.filter(|version| !version.is_empty()).unwrap_or(&engine.version)))
 }
 
 /// Returns what to run on.
-pub(super) fn on<'a>(catalog: &'a Catalog, names: &Names<'a>, name: &str) -> Result<On<'a>, Failure> {
+pub(in crate::commands) fn on<'a>(
+    catalog: &'a Catalog,
+    names: &Names<'a>,
+    name: &str,
+) -> Result<On<'a>, Failure> {
     if name == "all" {
         return Ok(On::All);
     }
