@@ -21,7 +21,7 @@ fn one_model_on_one_accelerator_is_told_in_full() {
         "time per output token",
         "90 % interval",
         "per million output tokens",
-        "memory bandwidth binds",
+        "bound by memory bandwidth",
         "It fits: each accelerator needs",
         "Where the time goes",
         "feed-forward",

@@ -189,6 +189,8 @@ pub struct Point {
     pub concurrency: Option<u32>,
     /// Replicas.
     pub replicas: u32,
+    /// Fewest and most replicas, where steps are as short or as long as the 90 % interval says.
+    pub replicas_between: (u32, u32),
     /// Mean time to first token, in seconds.
     pub ttft_s: Ranged,
     /// 99th percentile of it, where arrivals are random.

@@ -17,7 +17,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Tables that a file may have beside `sources`.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "accelerator",
     "shape",
     "fabric",
@@ -31,6 +31,7 @@ const KINDS: [&str; 14] = [
     "attention",
     "experts",
     "collective",
+    "calibration",
     "offering",
 ];
 

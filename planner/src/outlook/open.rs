@@ -25,7 +25,8 @@ pub(super) fn point(
     let serve = &Serve { parallelism, ..serve.clone() };
     let way = way(ask, serve, accelerator, most)?;
     let rate = serve.load.peak.get();
-    let replicas = (rate / way.estimate.rate.get()).ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
+    let needed = |rate: f64| (rate / way.estimate.rate.get()).ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
+    let replicas = needed(rate);
     let trial = Trial {
         serve,
         way: &way,
@@ -58,6 +59,9 @@ pub(super) fn point(
     let fixed = Ranged { value: rate, low: rate, high: rate, origin: Origin::Simulated };
     point.concurrency = None;
     point.replicas = replicas;
+    // A replica bears as much less as its steps take longer.
+    let end = |tpot: f64| needed(rate * if times.tpot.value > 0.0 { tpot / times.tpot.value } else { 1.0 });
+    point.replicas_between = (end(times.tpot.low), end(times.tpot.high));
     point.ttft_p99_s = Some(tails.ttft);
     point.tpot_p99_s = Some(tails.tpot);
     point.requests_per_s = fixed;

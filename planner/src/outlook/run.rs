@@ -160,6 +160,7 @@ impl<'a> Run<'a> {
         Point {
             concurrency: Some(clients),
             replicas: 1,
+            replicas_between: (1, 1),
             ttft_s: times.ttft,
             ttft_p99_s: None,
             tpot_s: times.tpot,
@@ -342,8 +343,15 @@ pub(super) fn set_price(
     (input, output): (u32, u32),
     price: Option<&HourPrice>,
 ) {
-    let accelerators = f64::from(point.replicas) * f64::from(accelerators.max(1));
-    let each = point.output_tokens_per_s.times(1.0 / accelerators);
+    let accelerators = f64::from(accelerators.max(1));
+    let over = |tokens: f64, replicas: u32| tokens / (f64::from(replicas.max(1)) * accelerators);
+    let all = point.output_tokens_per_s;
+    let each = Ranged {
+        value: over(all.value, point.replicas),
+        low: over(all.low, point.replicas_between.1),
+        high: over(all.high, point.replicas_between.0),
+        origin: all.origin,
+    };
     let (input, output) = (f64::from(input), f64::from(output));
     point.output_tokens_per_s_per_accelerator = each;
     let hour = price.and_then(|price| price.per_accelerator_hour.to_f64());

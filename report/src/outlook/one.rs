@@ -67,16 +67,15 @@ fn seen(answer: &Answer, point: &Point) -> Table {
 
 fn said(question: &Question, answer: &Answer, point: &Point) -> Block {
     let accelerators = answer.tensor * answer.pipeline;
-    let mut text = format!(
-        "{} on {} × {}: {} binds.",
-        match point.replicas {
-            1 => "one replica".to_owned(),
-            replicas => format!("{} replicas, each", figure::count(u64::from(replicas))),
-        },
-        accelerators,
-        answer.accelerator,
-        point.limit.words()
-    );
+    let (fewest, most) = point.replicas_between;
+    let replicas = match point.replicas {
+        1 if most == 1 => "One replica".to_owned(),
+        1 => format!("1 replica ({fewest} to {most}), each"),
+        replicas if fewest == most => format!("{} replicas, each", figure::count(u64::from(replicas))),
+        replicas => format!("{} replicas ({fewest} to {most}), each", figure::count(u64::from(replicas))),
+    };
+    let on = format!("{accelerators} × {}", answer.accelerator);
+    let mut text = format!("{replicas} on {on}, bound by {}.", point.limit.words());
     if let Arrivals::Open { .. } = question.arrivals {
         let all = u64::from(point.replicas) * u64::from(accelerators);
         text.push_str(&format!(" {} accelerators in all.", figure::count(all)));

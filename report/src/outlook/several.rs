@@ -70,8 +70,8 @@ fn general_why(outlook: &Outlook) -> Vec<Cell> {
 
 fn legend(outlook: &Outlook, swept: bool) -> String {
     let mut text = "tok/s/user: while the answer is written; tok/s/acc: output tokens per accelerator; Mtok: million \
-                    output tokens, prompts included, on demand in the cheapest region unless a term is named. In \
-                    brackets 90 %"
+                    output tokens, prompts included, on demand in the cheapest region unless a term is named; 90 %: \
+                    as many measured times per output token lie within that factor, either way"
         .to_owned();
     if swept {
         text.push_str("; ● stands on the front");
@@ -92,7 +92,7 @@ fn table(outlook: &Outlook, all: bool, swept: bool) -> Table {
     if swept {
         titles.push(">in flight");
     }
-    titles.extend([">TTFT", ">TPOT ms", ">tok/s /user", ">tok/s /acc", ">USD /Mtok", "fit", "binds"]);
+    titles.extend([">TTFT", ">TPOT", ">90 %", ">tok/s /user", ">tok/s /acc", ">USD /Mtok", "fit", "binds"]);
     if swept && !all {
         titles.push("");
     }
@@ -133,19 +133,23 @@ fn machine(answer: &Answer) -> Cell {
 
 fn numbers(answer: &Answer, point: &Point) -> Vec<Cell> {
     let short = |ranged: Ranged| Cell::from(figure::short(ranged.value));
-    let tpot = point.tpot_s.times(1e3);
     let fit = answer.memory.fit;
     let tone = if fit == FitWord::Tight { Tone::Warn } else { Tone::Good };
     vec![
         figure::span(Seconds(point.ttft_s.value)).into(),
-        format!("{} ({}–{})", figure::short(tpot.value), figure::short(tpot.low), figure::short(tpot.high))
-            .into(),
+        figure::span(Seconds(point.tpot_s.value)).into(),
+        within(point.tpot_s).into(),
         short(point.tokens_per_s_per_user),
         short(point.output_tokens_per_s_per_accelerator),
         point.cost_per_million_output.map_or_else(|| Cell::toned("unknown", Tone::Faint), short),
         Cell::toned(fit.word(), tone),
         point.limit.word().into(),
     ]
+}
+
+/// Returns the larger of the factors to both ends of an interval.
+fn within(ranged: Ranged) -> String {
+    format!("×{:.1}", (ranged.high / ranged.value).max(ranged.value / ranged.low))
 }
 
 /// Returns the points of each split or machine, the beaten ones first so that the front is drawn over them.

@@ -77,7 +77,7 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), 
     );
     area.fill(&PAPER.0)?;
     let mut chart = ChartBuilder::on(area)
-        .caption(title, font(17))
+        .caption(title, font(20))
         .margin(18)
         .x_label_area_size(48)
         .y_label_area_size(74)
@@ -87,10 +87,11 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), 
         .x_desc("output tokens per second for one user")
         .y_desc("output tokens per second and accelerator")
         .axis_style(INK.0)
-        .light_line_style(PAPER.0)
+        .max_light_lines(1)
+        .light_line_style(GRID.0)
         .bold_line_style(GRID.0)
-        .label_style(font(13))
-        .axis_desc_style(font(14))
+        .label_style(font(15))
+        .axis_desc_style(font(16))
         .x_label_formatter(&|value| figure::short(*value))
         .y_label_formatter(&|value| figure::short(*value))
         .draw()?;
@@ -107,7 +108,7 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), 
         let labelled = front.filter_map(|point| Some((place(point), point.concurrency?)));
         chart.draw_series(
             labelled
-                .map(|(at, count)| EmptyElement::at(at) + Text::new(count.to_string(), (9, -6), font(12))),
+                .map(|(at, count)| EmptyElement::at(at) + Text::new(count.to_string(), (9, -6), font(14))),
         )?;
     }
     chart
@@ -115,7 +116,7 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), 
         .position(SeriesLabelPosition::UpperRight)
         .background_style(PAPER.0.filled())
         .border_style(GRID.0)
-        .label_font(font(13))
+        .label_font(font(15))
         .draw()?;
     Ok(())
 }

@@ -4,9 +4,9 @@
 //! The logarithm of measured / predicted is taken for a smooth random function of (log₂ requests in flight, log₂ prompt,
 //! log₂ output) around an unknown offset, and is interpolated by kriging (Cressie, *Statistics for Spatial Data*, 1993,
 //! section 3.2): near a measurement its error counts, far from all of them what they have in common. Held out of the
-//! published serving measurements (131 configurations; `tests/calibration.rs`), the median error falls from 6.5 % to
-//! 5.7, 4.5 and 2.7 % (time per output token) and from 18.5 % to 14.9, 12.2 and 7.9 % (time to first token) with 1, 3
-//! and 10 points; a median with a slope in log₂ concurrency reaches 6.1, 5.3, 4.4 and 15.7, 14.3, 12.8 %.
+//! published serving measurements (`tests/calibration.rs`), the median error falls from 5.6 % to 5.3, 4.4 and 2.6 % (time
+//! per output token) and from 18.6 % to 14.7, 12.1 and 8.2 % (time to first token) with 1, 3 and 10 points; a median with
+//! a slope in log₂ concurrency reaches 6.1, 5.3, 4.4 and 15.7, 14.3, 12.8 %.
 //!
 //! It knows no other configuration: one point of another makes predictions worse.
 
@@ -43,8 +43,8 @@ const FARTHEST: f64 = 1.0;
 
 /// Half-widths of 90 % in standard deviations of the kriging, after 1, 3 and 10 points: errors have heavier tails than a
 /// normal distribution where little is known. From the same held-out rows, each configuration with equal weight.
-const TPOT_WIDTHS: [f64; 3] = [1.55, 0.85, 0.65];
-const TTFT_WIDTHS: [f64; 3] = [1.65, 1.1, 0.75];
+const TPOT_WIDTHS: [f64; 3] = [1.35, 0.8, 0.55];
+const TTFT_WIDTHS: [f64; 3] = [1.35, 1.0, 0.75];
 
 /// A correction: the factor on a prediction, and the factor to both ends of 90 % around it.
 #[derive(Debug, Clone, Copy, PartialEq)]
