@@ -325,15 +325,18 @@ fn by_cost(a: &Answer, b: &Answer) -> Ordering {
         .then(a.tensor.cmp(&b.tensor))
 }
 
-/// Marks the points that no other beats in speed for a user and yield per accelerator at once.
+/// Marks the points that no other beats in speed for a user and yield per accelerator at once; of equal points the first,
+/// which is the cheaper one.
 fn mark_front(answers: &mut [Answer]) {
     let value =
         |point: &Point| (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value);
     let all: Vec<(f64, f64)> = answers.iter().flat_map(|answer| &answer.points).map(value).collect();
-    for point in answers.iter_mut().flat_map(|answer| &mut answer.points) {
-        let (speed, each) = value(point);
-        let beaten = all.iter().any(|&(s, y)| s >= speed && y >= each && (s > speed || y > each));
-        point.on_front = !beaten;
+    for (place, point) in answers.iter_mut().flat_map(|answer| &mut answer.points).enumerate() {
+        let (speed, each) = all[place];
+        let beats = |(other, &(s, y)): (usize, &(f64, f64))| {
+            s >= speed && y >= each && (s > speed || y > each || other < place)
+        };
+        point.on_front = !all.iter().enumerate().any(beats);
     }
 }
 
