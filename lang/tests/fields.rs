@@ -100,6 +100,7 @@ fn frames() -> Vec<Frame> {
         frame("train", "train job {", TRAIN_BASE),
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
+        frame("fabric", "fabric f {", &[("site", "= hall")]),
         frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
         frame("deploy", "deploy kubernetes {", &[]),

@@ -3,6 +3,7 @@
 mod answers;
 mod catalogs;
 mod mistakes;
+mod networks;
 mod pages;
 mod plans;
 mod replay;
