@@ -158,29 +158,19 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
     let hidden = fields.small("hidden")?;
     let stated = Model {
         id: name.to_owned(),
-        names: Vec::new(),
         layers: fields.small("layers")?,
         hidden,
         heads,
         kv_heads: heads,
         head_dim: (hidden / heads).max(1),
         ffn: fields.small("ffn")?,
-        gated: true,
         vocab: fields.small("vocab")?,
-        tied: false,
-        experts: None,
-        latent: None,
-        window: None,
-        linear: None,
         context: tokens(fields, "context")?,
-        params_total_b: 0.0,
-        params_active_b: 0.0,
-        published: Precision::Bf16,
-        provenance: Provenance {
+        ..Model::blank(Provenance {
             source: "stated in the plan".to_owned(),
             as_of: checker.frame.as_of,
             grade: Grade::DataSheet,
-        },
+        })
     };
     if !fields.has("precision") {
         checker.assume(&fields.place, format!("the weights of `{name}` are published in bf16"));
@@ -227,9 +217,8 @@ fn changed(checker: &Checker<'_>, fields: &Fields, mut model: Model) -> Option<M
 fn count(fields: &Fields, model: &mut Model, before: &Model) {
     let resized = *model != Model { published: model.published, context: model.context, ..before.clone() };
     if resized || before.params_total_b == 0.0 {
-        let (total, active) = parameters(model);
-        model.params_total_b = total / 1e9;
-        model.params_active_b = active / 1e9;
+        model.params_total_b = model.computed_params_b();
+        model.params_active_b = model.computed_active_params_b();
     }
     if let Some(stated) = fields.number("parameters") {
         model.params_total_b = stated / 1e9;
@@ -243,46 +232,6 @@ fn count(fields: &Fields, model: &mut Model, before: &Model) {
     }
 }
 
-/// Returns all and the active parameters of a transformer: embeddings, attention, feed-forward layers and
-/// experts; norms and biases, far below one in a thousand, are left out.
-///
-/// Attention: h·q + 2·h·kv + q·h with q, kv the widths of all (key-value) heads. Latent attention: DeepSeek-V2,
-/// arXiv 2405.04434, section 2.1. Feed-forward: two matrices, three with a gate.
-fn parameters(model: &Model) -> (f64, f64) {
-    let f = f64::from;
-    let hidden = f(model.hidden);
-    let (heads, layers) = (f(model.heads), f(model.layers));
-    let attention = match model.latent {
-        None => {
-            let query = heads * f(model.head_dim);
-            2.0 * hidden * query + 2.0 * hidden * f(model.kv_heads) * f(model.head_dim)
-        }
-        Some(latent) => {
-            let query = heads * f(latent.nope + latent.rope);
-            let rank = f(latent.query_rank);
-            let queries = if rank > 0.0 { hidden * rank + rank * query } else { hidden * query };
-            let compressed = hidden * f(latent.kv_rank + latent.rope);
-            queries
-                + compressed
-                + f(latent.kv_rank) * heads * f(latent.nope + latent.value)
-                + heads * f(latent.value) * hidden
-        }
-    };
-    let matrices = if model.gated { 3.0 } else { 2.0 };
-    let feed = |width: f64| matrices * hidden * width;
-    let sparse = model.experts.map_or(0.0, |experts| f(experts.layers).min(layers));
-    let shared = model.experts.map_or(0.0, |e| f(e.shared) * feed(f(e.shared_width)));
-    let router = model.experts.map_or(0.0, |e| hidden * f(e.routed));
-    let of_experts = |n: f64| model.experts.map_or(0.0, |e| n * feed(f(e.width)) + shared + router);
-    let embeddings = hidden * f(model.vocab) * if model.tied { 1.0 } else { 2.0 };
-    let common = embeddings + layers * attention + (layers - sparse) * feed(f(model.ffn));
-    let routed = |n: fn(&Experts) -> u32| model.experts.map_or(0.0, |experts| f(n(&experts)));
-    (
-        common + sparse * of_experts(routed(|experts| experts.routed)),
-        common + sparse * of_experts(routed(|experts| experts.active)),
-    )
-}
-
 fn experts(checker: &Checker<'_>, fields: &Fields, layers: u32) -> Option<Experts> {
     let complete = fields.complete(checker);
     let width = fields.small("width");
@@ -294,6 +243,7 @@ fn experts(checker: &Checker<'_>, fields: &Fields, layers: u32) -> Option<Expert
         shared: fields.small("shared").unwrap_or(0),
         shared_width: fields.small("shared_width").or(width)?,
         layers: fields.small("layers").unwrap_or(layers),
+        latent: 0,
     })
 }
 

@@ -260,22 +260,15 @@ fn model() -> Model {
         kv_heads: 8,
         head_dim: 128,
         ffn: 28_672,
-        gated: true,
         vocab: 128_256,
-        tied: false,
-        experts: None,
-        latent: None,
-        window: None,
-        linear: None,
         context: 131_072,
         params_total_b: 70.5537,
         params_active_b: 70.5537,
-        published: Precision::Bf16,
-        provenance: provenance(
+        ..Model::blank(provenance(
             "config.json of meta-llama/Llama-3.1-70B",
             date(2024, 7, 23),
             Grade::DataSheet,
-        ),
+        ))
     }
 }
 
