@@ -246,6 +246,12 @@ pub(super) const HARMLESS: &[&str] = &[
     "use_cache",
     "model_parallel",
     "attention_softmax_in_fp32",
+    "use_moe_router_bias",
+    "parallel_attn",
+    "multi_query_attention",
+    "expert_dtype",
+    "encoder_no_repeat_ngram_size",
+    "no_repeat_ngram_size",
     "add_cross_attention",
     "num_key_value_groups",
     "no_rope_layer_interval",
@@ -270,14 +276,18 @@ pub(super) const HARMLESS: &[&str] = &[
     "activation_function",
 ];
 
-/// Parts of names that speak of sizes.
+/// Words of names that speak of sizes.
 const STRUCTURAL: &[&str] = &[
     "layer",
+    "layers",
     "head",
+    "heads",
     "dim",
     "size",
+    "width",
     "rank",
     "expert",
+    "experts",
     "attn",
     "attention",
     "window",
@@ -288,19 +298,26 @@ const STRUCTURAL: &[&str] = &[
     "ffn",
     "mlp",
     "block",
+    "blocks",
     "state",
     "latent",
     "lora",
     "groups",
     "hybrid",
     "compress",
-    "index_",
-    "num_",
-    "n_",
+    "compressed",
+    "index",
+    "indexer",
+    "num",
+    "n",
     "vocab",
+    "memory",
+    "recurrent",
+    "kv",
+    "altup",
 ];
 
 /// Says whether a field that nobody asked for may change the size of the model.
 pub(super) fn is_structural(name: &str) -> bool {
-    !HARMLESS.contains(&name) && STRUCTURAL.iter().any(|part| name.contains(part))
+    !HARMLESS.contains(&name) && name.split('_').any(|word| STRUCTURAL.contains(&word))
 }

@@ -116,7 +116,10 @@ fn read(
     let speculation = small::speculation(config, &model);
     model.tower_b = small::tower(config) / 1e9;
     model.speculation_b = speculation / 1e9;
-    name_what_is_not_understood(config);
+    // After a mistake not everything was asked for.
+    if small.is_some() {
+        name_what_is_not_understood(config);
+    }
     let (all, active) = small?;
     model.params_total_b = model.computed_params_b() + all / 1e9;
     model.params_active_b = model.computed_active_params_b() + active / 1e9;

@@ -32,6 +32,9 @@ pub(super) fn fill(config: &Config<'_>, family: &Family, model: &mut Model) -> O
     let heads = config.needed(HEADS);
     (model.hidden, model.vocab) = (hidden?, vocab?);
     model.heads = heads?;
+    if let Some(other) = config.size(&["word_embed_proj_dim"]).filter(|&width| width != model.hidden) {
+        unknown(config, "word_embed_proj_dim", &other.to_string(), &["the hidden width"]);
+    }
     // Models without learned positions (alibi) may print no longest context; theirs is the one they were trained with.
     model.context = context.unwrap_or(2048);
     let tied = config.outer("tie_word_embeddings").is_some() || config.has("tie_word_embeddings");
@@ -297,9 +300,8 @@ fn kinds<'a>(config: &Config<'a>) -> Option<Vec<&'a str>> {
 
 /// Which layers have a window.
 fn windows(config: &Config<'_>, family: &Family, model: &mut Model) {
-    let chunk = config.size(&["attention_chunk_size"]);
+    let (chunk, first_full) = (config.size(&["attention_chunk_size"]), config.size(&["max_window_layers"]));
     let Some(tokens) = chunk.or(config.size(&["sliding_window"])) else { return };
-    let first_full = config.size(&["max_window_layers"]);
     let used = config.flag("use_sliding_window", family.windows != Windows::Late);
     let pattern = config.size(&["sliding_window_pattern", "_sliding_window_pattern"]).unwrap_or(6);
     let rope = config.numbers("no_rope_layers");

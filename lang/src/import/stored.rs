@@ -76,15 +76,15 @@ pub(super) fn storage(
         }
     }
     let kept = |part: &[&str], precision: Precision| {
-        if patterns.cover(part, model.layers) { plain } else { precision }
+        if !named.each && patterns.cover(part, model.layers) { plain } else { precision }
     };
     let dense = if model.experts.is_some_and(|experts| experts.shared > 0) { SHARED } else { DENSE };
-    let Named { rest, experts } = named;
+    let Named { rest, experts, .. } = named;
     let stored = Stored {
         attention: kept(ATTENTION, rest),
         output: kept(OUTPUT, rest),
         dense: kept(dense, rest),
-        experts: if named.rest == experts { kept(EXPERTS, experts) } else { experts },
+        experts: kept(EXPERTS, experts),
         cache: cache(node).or_else(|| cache(also?)),
     };
     let experts = expert_type(config, layout).unwrap_or(stored.experts);
@@ -127,10 +127,12 @@ fn expert_type(config: &Config<'_>, layout: Layout) -> Option<Precision> {
 struct Named {
     rest: Precision,
     experts: Precision,
+    /// Whether each layer names its own, so that lists of what is left out speak of another step.
+    each: bool,
 }
 
 fn method(config: &Config<'_>, node: &Node<'_>) -> Option<Named> {
-    let all = |precision| Some(Named { rest: precision, experts: precision });
+    let all = |precision| Some(Named { rest: precision, experts: precision, each: false });
     let algorithm = node.get("quant_algo").and_then(Node::text);
     let method = node.get("quant_method").and_then(Node::text);
     if let Some(word) = algorithm {
@@ -191,7 +193,7 @@ fn mixed(config: &Config<'_>, node: &Node<'_>, method: Option<&str>) -> Option<N
         let named = layers.iter().find(|(name, _)| name.contains("experts") == experts);
         named.and_then(|(_, node)| algorithm_precision(node.get("quant_algo")?.text()?))
     };
-    Some(Named { rest: of(false).unwrap_or(rest), experts: of(true).unwrap_or(rest) })
+    Some(Named { rest: of(false).unwrap_or(rest), experts: of(true).unwrap_or(rest), each: true })
 }
 
 fn unknown(config: &Config<'_>, node: &Node<'_>, name: &str, word: &str) -> Option<Named> {
