@@ -6,14 +6,16 @@
 use capstan_types::hardware::Precision;
 use capstan_types::model::{Experts, Latent, Model, Window};
 use capstan_types::origin::{Grade, Provenance};
-use capstan_types::quantity::Dimension;
+use capstan_types::quantity::{Dimension, nearest};
 
 use super::checker::Checker;
 use super::fields::Fields;
+use super::load::excludes;
 use super::serve::PRECISIONS;
 use super::table::{Bounds, FACT, FieldRow, FieldType, Referent, Table};
 use crate::ast::Block;
 use crate::codes;
+use crate::references::{is_config, stays_inside};
 
 /// Sizes are counts that fit into 32 bits; no published model has a size above a few million.
 const SIZE: Bounds = Bounds::Within(1.0, 1e8);
@@ -30,6 +32,14 @@ static FIELDS: &[FieldRow] = &[
         .default("all facts are stated here")
         .means("The row of the catalog; facts that are stated beside it replace those of the row.")
         .shown("= \"meta-llama/Llama-3.1-8B-Instruct\"", "= llama3_1_70b"),
+    FieldRow::new("huggingface", FieldType::Path, FACT)
+        .default("all facts are stated here")
+        .means(
+            "A `config.json` beside the plan, with the `hf_quant_config.json` beside it; or the name of a model on the \
+             hub that the catalog knows, because planning never goes online. Facts that are stated beside it \
+             replace its own.",
+        )
+        .shown("= \"llama/config.json\"", "= \"meta-llama/Llama-3.1-70B-Instruct\""),
     size("layers").means("Layers.").shown("= 32", "= 30"),
     size("hidden").means("Hidden width.").shown("= 4096", "= 4608"),
     size("heads").means("Query heads.").shown("= 32", "= 64"),
@@ -78,7 +88,6 @@ static FIELDS: &[FieldRow] = &[
         .default("none")
         .means("Sliding-window attention.")
         .shown("= { tokens = 4096 tok, layers = 16 }", "= { tokens = 4096 tok, layers = 8 }"),
-    FieldRow::not_yet("huggingface", "A `config.json` beside the plan."),
 ];
 
 /// Mixture of experts.
@@ -143,6 +152,7 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) {
 }
 
 fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
+    excludes(checker, fields, "catalog", "huggingface");
     if fields.has("catalog") {
         // A model of the file cannot be the row of another, or names would go in circles.
         let row = checker.catalog.model(fields.text("catalog")?);
@@ -152,6 +162,9 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
             checker.values.report(found.help("`capstan catalog list model` shows what is known"));
         }
         return changed(checker, fields, Model { id: name.to_owned(), ..row?.clone() });
+    }
+    if fields.has("huggingface") {
+        return changed(checker, fields, Model { id: name.to_owned(), ..configured(checker, fields)? });
     }
     NEEDED.iter().for_each(|needed| fields.need(checker, needed));
     let heads = fields.small("heads")?;
@@ -176,6 +189,35 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
         checker.assume(&fields.place, format!("the weights of `{name}` are published in bf16"));
     }
     changed(checker, fields, stated)
+}
+
+/// Returns the model of a `config.json`, or the row of a name on the hub.
+fn configured(checker: &Checker<'_>, fields: &Fields) -> Option<Model> {
+    let path = fields.text("huggingface")?;
+    let span = fields.place_of("huggingface").span();
+    if is_config(path) {
+        let read = checker.context.models.get(path);
+        if read.is_none() && stays_inside(path) {
+            let message = format!("`{path}` could not be read");
+            let found = checker.values.error(codes::UNREADABLE_FILE, span, message);
+            checker.values.report(found.help("put it beside the plan file"));
+        }
+        let mut model = read?.clone()?;
+        model.provenance.as_of = checker.frame.as_of;
+        return Some(model);
+    }
+    let row = checker.catalog.model(path);
+    if row.is_none() {
+        let message = format!("the catalog knows no model `{path}`, and planning never goes online");
+        let found = checker.values.error(codes::UNKNOWN_NAME, span, message);
+        let names = checker.catalog.models.iter().flat_map(|model| &model.names);
+        let help = match nearest(path, names.map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "put its `config.json` beside the plan and name that file".to_owned(),
+        };
+        checker.values.report(found.help(help));
+    }
+    row.cloned()
 }
 
 /// Returns the model with the facts that are stated in place of its own.

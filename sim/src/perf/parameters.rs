@@ -200,12 +200,17 @@ impl Parameters {
             + experts * (self.routed + self.shared + self.router)
     }
 
+    /// Returns the bytes of the feed-forward part of a layer with experts.
+    pub fn expert_layer_bytes(&self, weights: Weights) -> f64 {
+        let (dense, experts) = (weights.dense.weight_bytes(), weights.experts.weight_bytes());
+        self.routed * experts + self.shared * dense + self.router * 2.0
+    }
+
     /// Returns the bytes of all layers.
     pub fn layer_bytes(&self, model: &Model, weights: Weights) -> f64 {
         let (linear, dense) = (weights.linear.weight_bytes(), weights.dense.weight_bytes());
         let expert_layers = model.experts.map_or(0.0, |e| f64::from(e.layers));
-        let expert_layer =
-            self.routed * weights.experts.weight_bytes() + self.shared * dense + self.router * 2.0;
+        let expert_layer = self.expert_layer_bytes(weights);
         f64::from(model.caching_layers()) * self.attention_16bit * 2.0
             + f64::from(model.layers) * self.norms * 2.0
             + self.all_attention(model) * linear

@@ -6,6 +6,7 @@
 mod count;
 mod parts;
 
+pub use count::STATE_BYTES;
 pub use parts::{
     Compression, Experts, Indexer, Latent, LinearAttention, Recurrent, StateSpace, Stored, Window,
 };

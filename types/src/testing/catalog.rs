@@ -170,6 +170,8 @@ fn engine(id: &str, memory: [f64; 3], host: [f64; 7], factor: f64, delivery_step
         memory_utilization,
         reserved_bytes: reserved * 1e9,
         reserved_parallel_bytes: parallel * 1e9,
+        activation_factor: 0.0,
+        sampler_bytes: 0.0,
         block_tokens: 16,
         max_sequences: 1024,
         step_tokens: step_tokens as u32,

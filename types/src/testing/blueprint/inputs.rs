@@ -388,6 +388,8 @@ fn engine() -> Engine {
         memory_utilization: 0.9,
         reserved_bytes: 2e9,
         reserved_parallel_bytes: 1e9,
+        activation_factor: 0.0,
+        sampler_bytes: 0.0,
         block_tokens: 16,
         max_sequences: 256,
         step_tokens: 8192,
