@@ -1,7 +1,7 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    catalog, check, completions, diff, emit, estimate, explain, fmt, init, man, plan, replay, report,
+    catalog, check, completions, diff, emit, estimate, explain, fmt, import, init, man, plan, replay, report,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -43,6 +43,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Look up and check what is known: machines, prices, models
     Catalog(catalog::Args),
+    /// Read what others wrote: the `config.json` of a model
+    Import(import::Args),
     /// Run the serving simulator on foreign operator tables and requests
     Replay(replay::Args),
     /// Write completions for a shell
@@ -65,6 +67,7 @@ impl Command {
             Command::Estimate(args) => estimate::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),
+            Command::Import(args) => import::run(&args, session),
             Command::Replay(args) => replay::run(&args, session),
             Command::Completions(args) => completions::run(&args, session),
             Command::Man(args) => man::run(&args, session),

@@ -15,7 +15,7 @@ use std::io::BufWriter;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What the table holds: serving_latency, serving_throughput, mlperf_inference, training_throughput,
-    /// mlperf_training, training_papers or training_memory
+    /// mlperf_training, training_papers, training_memory or kv_sizes
     #[arg(long, value_name = "KIND", value_parser = kind)]
     table: Kind,
     /// The table, CSV; `-` is standard input

@@ -135,6 +135,13 @@ pub struct Engine {
     pub reserved_bytes: f64,
     /// The same in addition when a replica spans several devices.
     pub reserved_parallel_bytes: f64,
+    /// Peak of activations over what one token has in flight inside one layer; 0 where the engine keeps them outside
+    /// of its share of the device, or the reserve holds them.
+    #[serde(default)]
+    pub activation_factor: f64,
+    /// Bytes that the sampler holds per sequence and entry of the vocabulary; 0 as above.
+    #[serde(default)]
+    pub sampler_bytes: f64,
     /// Tokens of one cache block.
     pub block_tokens: u32,
     /// Sequences that run at once, at most.

@@ -261,22 +261,15 @@ fn model() -> Model {
         kv_heads: 8,
         head_dim: 128,
         ffn: 28_672,
-        gated: true,
         vocab: 128_256,
-        tied: false,
-        experts: None,
-        latent: None,
-        window: None,
-        linear: None,
         context: 131_072,
         params_total_b: 70.5537,
         params_active_b: 70.5537,
-        published: Precision::Bf16,
-        provenance: provenance(
+        ..Model::blank(provenance(
             "config.json of meta-llama/Llama-3.1-70B",
             date(2024, 7, 23),
             Grade::DataSheet,
-        ),
+        ))
     }
 }
 
@@ -405,6 +398,8 @@ fn engine() -> Engine {
         memory_utilization: 0.9,
         reserved_bytes: 2e9,
         reserved_parallel_bytes: 1e9,
+        activation_factor: 0.0,
+        sampler_bytes: 0.0,
         block_tokens: 16,
         max_sequences: 256,
         step_tokens: 8192,
