@@ -46,6 +46,7 @@ mod stats;
 mod step;
 mod student;
 mod tally;
+mod work;
 
 pub use arrivals::{ClosedLoop, MAX_REQUESTS, OpenLoop, Workload};
 pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
@@ -54,7 +55,6 @@ pub use lengths::{Length, Lengths};
 pub use operators::{Layers, OperatorTables, TableError, TableTexts};
 pub use prefix::PrefixCache;
 pub use rate::{Rate, RateError};
-pub use replica::Work;
 pub use replicate::{
     BATCH, CONFIDENCE, Estimates, Interval, Judged, MAX_BATCHES, Replicated, Verdict, replicate,
 };
@@ -65,3 +65,4 @@ pub use scheduler::{Admission, Scheduler};
 pub use stats::{Attained, Distribution, Metric, Objective, Summary, Window};
 pub use step::{Batch, StepTable, StepTime};
 pub use tally::Tally;
+pub use work::Work;

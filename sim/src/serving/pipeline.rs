@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 
 use super::kv::{Blocks, KvCache};
-use super::replica::{Server, Work};
+use super::replica::Server;
 use super::request::Job;
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
+use super::work::Work;
 use crate::engine::{Fine, Time};
 
 /// A step on its way through the stages.
@@ -249,12 +250,12 @@ fn read_prompt(id: u32, tokens: u32, flight: &mut Flight, jobs: &mut [Job], now:
 }
 
 impl Server for Pipeline {
-    fn enqueue(&mut self, id: u32, _now: Time) -> bool {
+    fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, _now: Time, _step: &S) -> bool {
         self.waiting.push_back(id);
         false
     }
 
-    fn settle(&mut self, _now: Time) -> (u64, Time) {
+    fn settle<S: StepTime + ?Sized>(&mut self, _now: Time, _step: &S) -> (u64, Time) {
         (0, Time::ZERO)
     }
 

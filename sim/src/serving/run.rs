@@ -6,10 +6,11 @@
 use super::arrivals::{Arrivals, Workload};
 use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
-use super::replica::{MAX_LEAP, Replica, Server, Work};
+use super::replica::{MAX_LEAP, Replica, Server};
 use super::request::{Job, Jobs, Outcome, Record};
 use super::router::{Load, Routing};
 use super::step::StepTime;
+use super::work::Work;
 use crate::engine::{Agenda, Time};
 use crate::random::{Stream, Streams};
 
@@ -244,7 +245,7 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
             let replica = self.routing.pick();
             let id = self.jobs.enter(Job::new(number, request, replica));
             let server = &mut self.servers[replica as usize];
-            if server.enqueue(id, self.now) || server.may_start() {
+            if server.enqueue(id, self.now, self.step) || server.may_start() {
                 self.touched.push(replica);
             }
             let load = &mut self.loads[replica as usize];
@@ -284,7 +285,7 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
     fn conclude(mut self, stop: Stop) -> RunTotals {
         let limit = if stop == Stop::Until { self.config.until.min(Time::LATEST) } else { self.now };
         for server in &mut self.servers {
-            let (n_steps, end) = server.settle(limit);
+            let (n_steps, end) = server.settle(limit, self.step);
             self.events += n_steps;
             self.outstanding_ns += u128::from(self.n_outstanding) * u128::from(end.since(self.now));
             self.now = self.now.max(end);
@@ -414,7 +415,7 @@ mod tests {
     fn with_leaps(
         config: &ServingConfig,
         trace: &Workload,
-        max_leap: usize,
+        max_leap: u32,
     ) -> (BTreeMap<u64, Record>, RunTotals) {
         serve(config, trace, || Replica::new(config, max_leap))
     }

@@ -1,10 +1,10 @@
 //! What did users wait for, and how busy were the replicas? Exact order statistics of one run.
 
 use super::config::ServingConfig;
-use super::replica::Work;
 use super::request::Record;
 use super::run::{RunResult, Stop};
 use super::tally::Tally;
+use super::work::Work;
 use crate::engine::Time;
 
 /// What is measured of a request.

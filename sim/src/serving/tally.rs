@@ -1,10 +1,10 @@
 //! How was it, summed up while it happens? What a summary needs of each request: three numbers, not its record.
 
 use super::config::ServingConfig;
-use super::replica::Work;
 use super::request::{Outcome, Record};
 use super::run::Stop;
 use super::stats::{Attained, Distribution, Metric, Objective, Summary, Window, quantile_of};
+use super::work::Work;
 use crate::engine::Time;
 
 /// The sums of a run so far. Percentiles are exact: of each request in the window its times are kept, 24 bytes at most.
