@@ -325,4 +325,25 @@ impl Server for Pipeline {
     fn work(&self) -> Work {
         self.work
     }
+
+    fn running(&self) -> Option<(Time, Time, Batch)> {
+        None
+    }
+
+    fn requests(&self) -> Vec<u32> {
+        let flying = self.flights.iter().flat_map(|flight| flight.members.iter().map(|&(id, _)| id));
+        self.waiting.iter().chain(&self.eligible).copied().chain(flying).collect()
+    }
+
+    fn clear(&mut self, now: Time) -> Vec<u32> {
+        let requests = self.requests();
+        let n_stages = self.stages.len() as u32;
+        let mut work = self.work;
+        if self.unused_flights.len() < self.flights.len() {
+            work.busy_ns += now.since(self.busy_since);
+        }
+        let empty = Pipeline::new(self.scheduler, n_stages, self.max_sequences, self.blocks.cache());
+        *self = Pipeline { work, clock: self.clock, ..empty };
+        requests
+    }
 }

@@ -37,6 +37,12 @@ pub(crate) trait Server {
     fn progress(&self, job: &Job) -> (u64, u64);
     /// Returns what has been done in steps that have ended.
     fn work(&self) -> Work;
+    /// Returns when the one step that runs began and ends, and what is in it.
+    fn running(&self) -> Option<(Time, Time, Batch)>;
+    /// Returns every request that is here.
+    fn requests(&self) -> Vec<u32>;
+    /// Forgets all requests, which are returned, and the step that runs at `now`.
+    fn clear(&mut self, now: Time) -> Vec<u32>;
 }
 
 /// A piece of a prompt in the running step.
@@ -481,5 +487,26 @@ impl Server for Replica<'_> {
 
     fn work(&self) -> Work {
         self.sums.work(&self.rare, self.kv_peak_blocks)
+    }
+
+    fn running(&self) -> Option<(Time, Time, Batch)> {
+        let Running { end, clock, n, .. } = self.steps;
+        (n == 1).then(|| (clock.floor(), end.floor(), self.batch))
+    }
+
+    fn requests(&self) -> Vec<u32> {
+        let unseen = self.unseen.iter().flat_map(|unseen| unseen.iter().map(|&(_, id)| id));
+        self.running.iter().chain(&self.waiting).copied().chain(unseen).collect()
+    }
+
+    fn clear(&mut self, _now: Time) -> Vec<u32> {
+        let requests = self.requests();
+        let mut empty = Replica::new(self.config, self.max_leap);
+        empty.steps.clock = self.steps.clock;
+        std::mem::swap(&mut empty.sums, &mut self.sums);
+        std::mem::swap(&mut empty.rare, &mut self.rare);
+        empty.kv_peak_blocks = self.kv_peak_blocks;
+        *self = empty;
+        requests
     }
 }
