@@ -139,7 +139,7 @@ fn context() -> CheckContext {
         burstiness: 1.0,
     };
     let traces = [("requests.csv".to_owned(), facts("a")), ("other.csv".to_owned(), facts("b"))];
-    CheckContext { traces: traces.into_iter().collect() }
+    CheckContext { traces: traces.into_iter().collect(), ..CheckContext::default() }
 }
 
 fn plan_of(frame: &Frame, field: &str, row: &FieldRow) -> String {

@@ -309,6 +309,7 @@ pub(crate) fn rows_used(frame: &Frame<'_>) -> Catalog {
         fabrics: Vec::new(),
         regions: kept(&all.regions, |row| sold_at(&row.provider, &row.id)),
         offerings: kept(&all.offerings, |row| has_shape(&row.shape) && sold_at(&row.provider, &row.region)),
+        market_prices: Vec::new(),
         ownership: all.ownership.clone(),
         models: spec.models.clone(),
         traffic: kept(&all.traffic, |row| wanted_traffic(&row.id)),

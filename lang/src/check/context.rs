@@ -1,6 +1,6 @@
 //! What does the checker get beside the tree and the catalog?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_types::traffic::Lengths;
 
@@ -20,6 +20,8 @@ pub struct Source<'a> {
 pub struct CheckContext {
     /// Traces by their path in the plan. A trace that is named and not here could not be read.
     pub traces: BTreeMap<String, TraceFacts>,
+    /// Paths of files that are wrong or cannot be read, as whoever read them has told already.
+    pub told: BTreeSet<String>,
 }
 
 /// What a plan needs to know of a request trace.
