@@ -236,7 +236,8 @@ fn collect(
     for trial in trials {
         let Some((replicas_per_node, nodes_per_replica)) = layout(trial.ranks, shape) else { continue };
         let Ranks { tensor, pipeline } = trial.ranks;
-        let words = format!("{tensor} × {pipeline} ranks, {}", trial.precision.word());
+        let stages = if pipeline > 1 { format!(", pp {pipeline}") } else { String::new() };
+        let words = format!("tp {tensor}{stages}, {}", trial.precision.word());
         match &trial.outcome {
             Err(reason) => {
                 tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}"))
@@ -320,12 +321,13 @@ impl Tally {
     pub(crate) fn counts(self) -> Vec<RejectionCount> {
         let Self { workload, rows } = self;
         rows.into_iter()
-            .map(|((shape, reason), (count, _, nearest))| RejectionCount {
+            .map(|((shape, reason), (count, excess, nearest))| RejectionCount {
                 workload: workload.clone(),
                 shape,
                 reason,
                 count,
                 nearest,
+                excess: excess.is_finite().then_some(excess),
             })
             .collect()
     }

@@ -260,6 +260,7 @@ fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
             reason: (*reason).to_owned(),
             count: 1,
             nearest: words.clone(),
+            excess: None,
         })
     });
     rows.collect()
