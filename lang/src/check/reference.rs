@@ -18,6 +18,9 @@ impl Checker<'_> {
     pub(crate) fn resolve(&self, field: &str, expr: &Expr, referent: Referent) -> Option<String> {
         let name = self.name_in(field, expr, referent)?;
         if let Some(id) = self.lookup(referent, &name) {
+            if referent == Referent::Model && name.contains('/') {
+                self.written.borrow_mut().insert(expr.span.start, name);
+            }
             return Some(id);
         }
         let noun = referent.noun();
