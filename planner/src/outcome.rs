@@ -310,6 +310,7 @@ pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
         fabrics: kept(&all.fabrics, |row| networks.iter().any(|network| network.switch == row.id)),
         regions: kept(&all.regions, |row| sold_at(&row.provider, &row.id)),
         offerings: kept(&all.offerings, |row| has_shape(&row.shape) && sold_at(&row.provider, &row.region)),
+        market_prices: Vec::new(),
         ownership: all.ownership.clone(),
         models: spec.models.clone(),
         traffic: kept(&all.traffic, |row| wanted_traffic(&row.id)),

@@ -1,6 +1,7 @@
 //! Everything that is known before a plan is read: facts, prices and fitted coefficients, each with source and date.
 
 use crate::hardware::{Accelerator, Fabric, NodeShape, Precision};
+use crate::market::MarketPrice;
 use crate::model::Model;
 use crate::money::ExchangeRate;
 use crate::offering::{Offering, Ownership};
@@ -198,6 +199,9 @@ pub struct Catalog {
     pub regions: Vec<Region>,
     /// Prices.
     pub offerings: Vec<Offering>,
+    /// Prices of single goods, which no plan buys by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub market_prices: Vec<MarketPrice>,
     /// Terms of owning.
     pub ownership: Vec<Ownership>,
     /// Neural networks.
@@ -239,7 +243,7 @@ macro_rules! named {
     };
 }
 
-named!(Accelerator, NodeShape, Fabric, Model, Traffic, Engine);
+named!(Accelerator, NodeShape, Fabric, MarketPrice, Model, Traffic, Engine);
 
 /// Returns the row that answers to `name`, as identifier or as a name people know.
 pub fn find<'a, T: Named>(rows: &'a [T], name: &str) -> Option<&'a T> {

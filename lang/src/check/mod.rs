@@ -8,6 +8,7 @@
 mod budget;
 mod buy;
 mod checker;
+mod consequences;
 mod context;
 mod daily;
 mod deploy;
@@ -43,8 +44,8 @@ pub use context::{CheckContext, Source, TraceFacts};
 pub use kinds::KINDS;
 
 /// Checks a plan. The spec is there where no diagnostic is an error; the diagnostics of the text itself
-/// come from [`crate::parse`] and are not repeated, so that a tree with holes may be checked as well. Paths
-/// that lead outside are reported here, whoever else asked [`references`].
+/// come from [`crate::parse`] and are not repeated; what only follows from them is left out, so that a tree with
+/// holes may be checked as well. Paths that lead outside are reported here, whoever else asked [`references`].
 pub fn check(
     source: Source<'_>,
     catalog: &Catalog,
@@ -90,7 +91,9 @@ pub fn check(
         deploy,
         assumptions: assumptions.into_inner(),
     };
-    (planned.then_some(spec), values.finish())
+    let mut found = values.finish();
+    consequences::leave_out(&mut found, source);
+    (planned.then_some(spec), found)
 }
 
 /// Returns the blocks of a file whose kind is planned, and reports everything else that stands there.

@@ -334,6 +334,9 @@ pub struct Serve {
     pub place: Place,
     /// Identifier of the model in [`Spec::models`].
     pub model: String,
+    /// The checkpoint that is served, where the plan names the model as the model hub does: `owner/model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
     /// Requests.
     pub load: Load,
     /// Service levels.

@@ -161,6 +161,7 @@ fn serve() -> Serve {
         name: "chat".to_owned(),
         place: place(560, 900),
         model: MODEL.to_owned(),
+        checkpoint: None,
         load: Load {
             traffic: Some("azure_2023_conversation".to_owned()),
             prompt: prompt(),
