@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod limit_unit;
 pub mod market;
 mod outcome;
+pub mod outlook;
 pub mod periods;
 pub mod plan;
 pub mod pricing;

@@ -320,6 +320,7 @@ pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
         attention: kept(&all.attention, |row| has_chip(&row.accelerator)),
         experts: kept(&all.experts, |row| has_chip(&row.accelerator)),
         collectives: kept(&all.collectives, |row| has_chip(&row.accelerator)),
+        calibrations: kept(&all.calibrations, |row| has_chip(&row.accelerator)),
     }
 }
 

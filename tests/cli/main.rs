@@ -2,6 +2,7 @@
 
 mod answers;
 mod catalogs;
+mod estimate;
 mod mistakes;
 mod networks;
 mod pages;
