@@ -143,7 +143,11 @@ fn context() -> CheckContext {
     let traces = [("requests.csv".to_owned(), facts("a")), ("other.csv".to_owned(), facts("b"))];
     let llama = CATALOG.model("llama3_1_8b").cloned();
     let models = [("llama/config.json".to_owned(), llama)];
-    CheckContext { traces: traces.into_iter().collect(), models: models.into_iter().collect(), ..CheckContext::default() }
+    CheckContext {
+        traces: traces.into_iter().collect(),
+        models: models.into_iter().collect(),
+        ..CheckContext::default()
+    }
 }
 
 fn plan_of(frame: &Frame, field: &str, row: &FieldRow) -> String {

@@ -55,7 +55,7 @@ fn oversubscription_costs_bisection_and_saves_switches() {
     let full = only(&pod("own.dgx_h100_8", 128, "", "fabric f { kind = fat_tree }"));
     let thin = only(&pod("own.dgx_h100_8", 128, "", "fabric f { kind = fat_tree, oversubscription = 3 }"));
     assert!(thin.leaves + thin.spines < full.leaves + full.spines);
-    assert!(thin.bisection.get() < 0.4 * full.bisection.get(), "{} {}", thin.bisection, full.bisection);
+    assert!(thin.bisection.get() < 0.4 * full.bisection.get(), "{thin:?} {full:?}");
 }
 
 /// 127 nodes draw 1.30 MW; the 48 switches 36 kW more.
@@ -74,5 +74,9 @@ fn two_tiers_that_are_too_few_are_said() {
     let fabric = "fabric f { kind = leaf_spine, switch = ndr_infiniband }";
     let answer = planned(&pod("own.dgx_h100_8", 300, "", fabric), 3);
     let found = answer.findings.iter().find(|found| found.code == "E0370").expect("a finding");
-    assert!(found.message.contains("two tiers of ndr_infiniband are too few for 2400 ports"), "{}", found.message);
+    assert!(
+        found.message.contains("two tiers of ndr_infiniband are too few for 2400 ports"),
+        "{}",
+        found.message
+    );
 }
