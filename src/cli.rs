@@ -1,8 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    calibrate, catalog, check, completions, diff, emit, estimate, explain, fmt, init, man, plan, replay,
-    report,
+    calibrate, catalog, check, completions, diff, emit, estimate, explain, fmt, import, init, man, plan,
+    replay, report,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -46,6 +46,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Look up and check what is known: machines, prices, models
     Catalog(catalog::Args),
+    /// Read what others wrote: the `config.json` of a model
+    Import(import::Args),
     /// Run the serving simulator on foreign operator tables and requests
     Replay(replay::Args),
     /// Write completions for a shell
@@ -69,6 +71,7 @@ impl Command {
             Command::Calibrate(args) => calibrate::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),
+            Command::Import(args) => import::run(&args, session),
             Command::Replay(args) => replay::run(&args, session),
             Command::Completions(args) => completions::run(&args, session),
             Command::Man(args) => man::run(&args, session),

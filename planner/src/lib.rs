@@ -10,6 +10,7 @@ pub mod cost;
 pub mod demand;
 pub mod diff;
 pub mod explain;
+pub mod fabric;
 pub mod fleet;
 pub mod formulate;
 mod infeasible;

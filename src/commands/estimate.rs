@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(value_name = "MODEL|FILE.csv")]
     subject: String,
     /// Price a table; what it holds: serving_latency, serving_throughput, mlperf_inference, training_throughput,
-    /// mlperf_training, training_papers or training_memory
+    /// mlperf_training, training_papers, training_memory or kv_sizes
     #[arg(long, value_name = "KIND", value_parser = table::kind, conflicts_with_all = ["on", "tensor", "pipeline",
         "engine", "precision", "kv_dtype", "input", "output", "concurrency", "sweep", "rate", "price", "calibration"])]
     table: Option<Kind>,

@@ -9,6 +9,7 @@ pub mod emit;
 pub mod estimate;
 pub mod explain;
 pub mod fmt;
+pub mod import;
 pub mod init;
 pub mod man;
 pub mod plan;

@@ -4,6 +4,7 @@ mod answers;
 mod catalogs;
 mod estimate;
 mod mistakes;
+mod networks;
 mod pages;
 mod plans;
 mod replay;

@@ -1,6 +1,7 @@
 //! Everything that is known before a plan is read: facts, prices and fitted coefficients, each with source and date.
 
 use crate::hardware::{Accelerator, Fabric, NodeShape, Precision};
+use crate::market::MarketPrice;
 use crate::model::Model;
 use crate::money::ExchangeRate;
 use crate::offering::{Offering, Ownership};
@@ -135,6 +136,13 @@ pub struct Engine {
     pub reserved_bytes: f64,
     /// The same in addition when a replica spans several devices.
     pub reserved_parallel_bytes: f64,
+    /// Peak of activations over what one token has in flight inside one layer; 0 where the engine keeps them outside
+    /// of its share of the device, or the reserve holds them.
+    #[serde(default)]
+    pub activation_factor: f64,
+    /// Bytes that the sampler holds per sequence and entry of the vocabulary; 0 as above.
+    #[serde(default)]
+    pub sampler_bytes: f64,
     /// Tokens of one cache block.
     pub block_tokens: u32,
     /// Sequences that run at once, at most.
@@ -230,6 +238,9 @@ pub struct Catalog {
     pub regions: Vec<Region>,
     /// Prices.
     pub offerings: Vec<Offering>,
+    /// Prices of single goods, which no plan buys by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub market_prices: Vec<MarketPrice>,
     /// Terms of owning.
     pub ownership: Vec<Ownership>,
     /// Neural networks.
@@ -274,7 +285,7 @@ macro_rules! named {
     };
 }
 
-named!(Accelerator, NodeShape, Fabric, Model, Traffic, Engine);
+named!(Accelerator, NodeShape, Fabric, MarketPrice, Model, Traffic, Engine);
 
 /// Returns the row that answers to `name`, as identifier or as a name people know.
 pub fn find<'a, T: Named>(rows: &'a [T], name: &str) -> Option<&'a T> {

@@ -9,6 +9,7 @@ pub mod explanation;
 pub mod figure;
 pub mod finding;
 pub mod hardware;
+pub mod market;
 pub mod model;
 pub mod money;
 pub mod offering;

@@ -88,8 +88,8 @@ impl Row for Calibration {
         format!("{model} {accelerator} {engine} {engine_version} {} {tensor}x{pipeline}", precision.word())
     }
 
-    fn refers_to(&self) -> Option<&str> {
-        Some(&self.accelerator)
+    fn refers_to(&self) -> Option<(&'static str, &str)> {
+        Some(("accelerator", &self.accelerator))
     }
 
     fn provenance(&mut self) -> &mut Provenance {

@@ -4,6 +4,7 @@ pub(super) mod calibration;
 pub(super) mod efficiency;
 pub(super) mod engine;
 pub(super) mod hardware;
+pub(super) mod market;
 pub(super) mod model;
 pub(super) mod place;
 pub(super) mod traffic;

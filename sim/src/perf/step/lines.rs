@@ -37,9 +37,7 @@ impl Lines<'_> {
         lines.push((Part::AllReduce, self.operators.reduces * each));
         let moved = tokens * self.operators.elementwise_bytes;
         lines.push((Part::Elementwise, roofline::elementwise(device.bandwidth, moved, factor)));
-        let attention_t0 = fit::DECODE_CALL
-            * device.attention.decode_t0_us
-            * (self.operators.layers - self.operators.attention.linear_layers);
+        let attention_t0 = fit::DECODE_CALL * device.attention.decode_t0_us * self.operators.attention.calls;
         lines.push((Part::DecodeAttention, factor * attention_t0));
         lines.push((Part::Launch, factor * (fit::CALL_US * calls + self.context.layer_us)));
         lines

@@ -174,14 +174,15 @@ pub struct Setup<'a> {
     pub ranks: Ranks,
     /// Precision of the weights.
     pub precision: Precision,
-    /// Precision of the cache; `None` is 16 bits.
+    /// Precision of the cache; `None` is what the checkpoint asks for, 16 bits where it asks for nothing.
     pub kv_precision: Option<Precision>,
 }
 
 impl Setup<'_> {
     /// Returns the bytes of one cached value.
     pub fn cache_bytes(&self) -> f64 {
-        self.kv_precision.map_or(2.0, Precision::weight_bytes)
+        let stored = self.model.stored.filter(|_| self.precision == self.model.published);
+        self.kv_precision.or_else(|| stored?.cache).map_or(2.0, Precision::weight_bytes)
     }
 
     /// Returns how the parts of the model are stored.
