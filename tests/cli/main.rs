@@ -4,6 +4,7 @@ mod answers;
 mod catalogs;
 mod mistakes;
 mod pages;
+mod imports;
 mod plans;
 mod replay;
 mod surroundings;
