@@ -109,8 +109,9 @@ fn training_throughput_stays_near_the_measurements() {
     check(
         Kind::TrainingThroughput,
         &[
-            Bar { quantity: "tokens_s_gpu", median: 0.050, p90: 0.233, priced: 156 },
-            Bar { quantity: "step_time_s", median: 0.051, p90: 0.274, priced: 156 },
+            // 34 of the rows are of hybrid, latent and compressed models, whose kernels nobody has measured.
+            Bar { quantity: "tokens_s_gpu", median: 0.070, p90: 0.335, priced: 190 },
+            Bar { quantity: "step_time_s", median: 0.071, p90: 0.325, priced: 190 },
         ],
     );
 }
@@ -155,7 +156,8 @@ fn start_up_logs_are_reproduced() {
             println!("{id}: {}", row["rejection"]);
             continue;
         }
-        let (cache, predicted) = (number("predicted_cache_gib").unwrap(), number("predicted_kv_tokens").unwrap());
+        let (cache, predicted) =
+            (number("predicted_cache_gib").unwrap(), number("predicted_kv_tokens").unwrap());
         let each = number("predicted_kv_bytes_per_token").unwrap() / 1_073_741_824.0;
         let concurrency = (number("reported_max_concurrency"), number("predicted_max_concurrency").unwrap());
         let verdict = row["predicted_verdict"].as_str();
@@ -233,8 +235,10 @@ fn every_column_of_every_kind_is_documented() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tables.md")).unwrap();
     for kind in Kind::ALL {
         let row = text.lines().find(|line| line.starts_with(&format!("| `{}` |", kind.word())));
-        let cells: Vec<&str> = row.unwrap_or_else(|| panic!("no row of {}", kind.word())).split('|').collect();
-        let written = |columns: &[&str]| columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let cells: Vec<&str> =
+            row.unwrap_or_else(|| panic!("no row of {}", kind.word())).split('|').collect();
+        let written =
+            |columns: &[&str]| columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         assert_eq!(cells[2].trim(), written(kind.columns()), "{}", kind.word());
         assert_eq!(cells[3].trim(), written(kind.added()), "{}", kind.word());
     }

@@ -51,10 +51,19 @@ fn rows_that_are_written_are_a_catalog() {
 fn files_that_are_no_configuration_of_a_model_end_with_1() {
     let place = Place::new();
     place.write("cut.json", &LLAMA[..200]);
-    place.write("adapter_config.json", r#"{ "peft_type": "LORA", "base_model_name_or_path": "meta-llama/Llama-3.1-8B", "r": 16 }"#);
+    place.write(
+        "adapter_config.json",
+        r#"{ "peft_type": "LORA", "base_model_name_or_path": "meta-llama/Llama-3.1-8B", "r": 16 }"#,
+    );
     place.write("binary.json", b"\xff\xfe\x00");
     place.write("large.json", format!("{{ \"a\": \"{}\" }}", "x".repeat(17 << 20)));
-    for (file, code) in [("cut.json", "E0520"), ("adapter_config.json", "E0525"), ("binary.json", "E0501"), ("large.json", "E0501"), ("none.json", "E0501")] {
+    for (file, code) in [
+        ("cut.json", "E0520"),
+        ("adapter_config.json", "E0525"),
+        ("binary.json", "E0501"),
+        ("large.json", "E0501"),
+        ("none.json", "E0501"),
+    ] {
         let seen = place.run(&["import", "huggingface", file]).exits(1);
         assert!(seen.err.contains(code), "{file}: {}", seen.told());
     }

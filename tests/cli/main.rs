@@ -2,9 +2,9 @@
 
 mod answers;
 mod catalogs;
+mod imports;
 mod mistakes;
 mod pages;
-mod imports;
 mod plans;
 mod replay;
 mod surroundings;

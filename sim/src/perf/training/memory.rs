@@ -203,8 +203,8 @@ impl States {
             }
         };
         let working = two_layers * frozen;
-        let whole = matches!(method.sharding, Sharding::Everything | Sharding::EverythingOf2021);
-        let (weights, own) = if whole { (frozen / ranks + working, own / ranks) } else { (frozen, own) };
+        let (weights, own) =
+            if method.shards_weights() { (frozen / ranks + working, own / ranks) } else { (frozen, own) };
         // Weights, gradients and Adam's two averages of adapters are kept in 32 bits.
         Self { weights: weights + 4.0 * own, gradients: 4.0 * own, optimizer: 8.0 * own, working }
     }
@@ -324,7 +324,11 @@ pub fn layer_bytes_per_token(model: &Model, precision: Precision) -> f64 {
         let shared = f64::from(e.shared) * f64::from(e.shared_width) * per_width;
         f64::from(e.layers) / layers * (k * ((beta + 2.0) * h + width * per_width) + shared)
     });
-    4.0 * h + 2.0 * beta * h + inputs + output + dense + sparse
+    let attention = (inputs + output) * f64::from(model.caching_layers()) / layers;
+    // A recurrent layer keeps 16 bytes per channel of its scan.
+    let recurrent = model.recurrent().map_or(0.0, |r| 16.0 * r.output_width * f64::from(r.layers) / layers);
+    let norms = (2.0 + beta) * h * model.halves() / layers;
+    norms + attention + recurrent + dense + sparse
 }
 
 /// Returns the activation bytes of a layer without fused attention, 16 bits (Korthikanti et al. 2022, equations 2–6):

@@ -100,6 +100,11 @@ const TREND: f64 = 0.022;
 const REFERENCE: f64 = 1.5;
 
 impl Method {
+    /// Says whether no rank holds all weights, so that layers are gathered.
+    pub fn shards_weights(&self) -> bool {
+        matches!(self.sharding, Sharding::Everything | Sharding::EverythingOf2021)
+    }
+
     /// Returns the factor that the release has on the time of a micro-batch.
     pub fn release(&self, accelerator: &str, mixture: bool) -> f64 {
         let Some(years) = self.years.filter(|_| !mixture) else { return 1.0 };
