@@ -1,7 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    catalog, check, completions, diff, emit, estimate, explain, fmt, import, init, man, plan, replay, report,
+    calibrate, catalog, check, completions, diff, emit, estimate, explain, fmt, import, init, man, plan,
+    replay, report,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -37,8 +38,10 @@ pub enum Command {
     Diff(diff::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
-    /// Price every row of a table of measurements
+    /// Say what a model achieves on a machine, and what that costs; or price a table of measurements
     Estimate(estimate::Args),
+    /// Turn your own measurements into corrections of predictions
+    Calibrate(calibrate::Args),
     /// Explain a code of a message, or a plan in sentences
     Explain(explain::Args),
     /// Look up and check what is known: machines, prices, models
@@ -65,6 +68,7 @@ impl Command {
             Command::Diff(args) => diff::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
             Command::Estimate(args) => estimate::run(&args, session),
+            Command::Calibrate(args) => calibrate::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),
             Command::Import(args) => import::run(&args, session),

@@ -151,7 +151,9 @@ impl Checked {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     let mistake = unreadable(reference.place.clone(), path, &error.to_string());
-                    self.diagnostics.push(mistake);
+                    let help = format!("paths start from the folder of the plan file: this is `{shown}`");
+                    self.diagnostics.push(mistake.help(help));
+                    context.told.insert(path.clone());
                     if reference.kind == ReferenceKind::HuggingFace {
                         context.models.insert(path.clone(), None);
                     }
@@ -195,6 +197,7 @@ impl Checked {
             Ok(text) => text,
             Err(why) => {
                 let mistake = unreadable(reference.place.clone(), &reference.path, &why);
+                context.told.insert(reference.path.clone());
                 return self.diagnostics.push(mistake);
             }
         };
@@ -212,6 +215,7 @@ impl Checked {
             Err(mistakes) => {
                 self.sources.insert(shown.to_owned(), text);
                 self.diagnostics.extend(mistakes);
+                context.told.insert(reference.path.clone());
             }
         }
     }

@@ -101,6 +101,7 @@ fn frames() -> Vec<Frame> {
         frame("train", "train job {", TRAIN_BASE),
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
+        frame("fabric", "fabric f {", &[("site", "= hall")]),
         frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
         frame("deploy", "deploy kubernetes {", &[]),
@@ -142,7 +143,11 @@ fn context() -> CheckContext {
     let traces = [("requests.csv".to_owned(), facts("a")), ("other.csv".to_owned(), facts("b"))];
     let llama = CATALOG.model("llama3_1_8b").cloned();
     let models = [("llama/config.json".to_owned(), llama)];
-    CheckContext { traces: traces.into_iter().collect(), models: models.into_iter().collect() }
+    CheckContext {
+        traces: traces.into_iter().collect(),
+        models: models.into_iter().collect(),
+        ..CheckContext::default()
+    }
 }
 
 fn plan_of(frame: &Frame, field: &str, row: &FieldRow) -> String {

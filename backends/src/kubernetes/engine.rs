@@ -221,9 +221,12 @@ fn cache(server: &Server<'_>, family: Family) -> Result<Option<Precision>, EmitE
     }
 }
 
-/// Returns the name under which the model hub knows the model: one that follows instructions where there is one,
-/// since a base model has no chat template, else the first with an owner.
+/// Returns the name under which the model hub knows the model: the plan's own, else one that follows instructions
+/// where there is one, since a base model has no chat template, else the first with an owner.
 fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
+    if let Some(written) = &server.serve.checkpoint {
+        return written.clone();
+    }
     let hub: Vec<&String> = server.model.names.iter().filter(|name| name.contains('/')).collect();
     let answers = |name: &str| {
         let name = name.to_ascii_lowercase();

@@ -1,6 +1,6 @@
 //! What does the checker get beside the tree and the catalog?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_types::model::Model;
 use capstan_types::traffic::Lengths;
@@ -23,6 +23,8 @@ pub struct CheckContext {
     pub traces: BTreeMap<String, TraceFacts>,
     /// Models of each `config.json` by its path in the plan; nothing where what is wrong with it has been said.
     pub models: BTreeMap<String, Option<Model>>,
+    /// Paths of files that are wrong or cannot be read, as whoever read them has told already.
+    pub told: BTreeSet<String>,
 }
 
 /// What a plan needs to know of a request trace.

@@ -146,6 +146,9 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) {
         let fields = checker.contents(&MODEL, block).fields;
         let model = model(checker, &fields, name.as_deref().unwrap_or_default());
         if let (Some(name), Some(model)) = (name, model) {
+            if let Some(written) = checker.checkpoint(fields.place_of("catalog").span(), &name) {
+                checker.checkpoints.insert(name.clone(), written);
+            }
             checker.models.insert(name, model);
         }
     }

@@ -7,18 +7,21 @@
 //! A row that cannot be priced keeps its place and says why in `rejection`. Only a table whose header lacks a column
 //! is refused as a whole.
 
+mod ask;
 pub mod kv_sizes;
 mod launch;
-mod layout;
+pub(crate) mod layout;
 mod mlperf_inference;
 mod names;
-mod row;
+pub(crate) mod row;
 mod score;
 mod serving_latency;
 mod serving_throughput;
 mod training;
 mod training_memory;
 
+pub use ask::{Priced as PricedRow, ask};
+pub use layout::stored as stored_weights;
 pub use names::Names;
 pub use row::{Row, RowError};
 pub use score::{Score, score};
