@@ -20,8 +20,8 @@ use form::Form;
 /// measured columns are never read, and a row that cannot be priced says why in the column `rejection`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A model of the catalog; with `--table` a CSV file, `-` is standard input
-    #[arg(value_name = "MODEL|FILE.csv")]
+    /// A model of the catalog, or a `config.json` of Hugging Face; with `--table` a CSV file, `-` is standard input
+    #[arg(value_name = "MODEL|config.json|FILE.csv")]
     subject: String,
     /// Price a table; what it holds: serving_latency, serving_throughput, mlperf_inference, training_throughput,
     /// mlperf_training, training_papers, training_memory or kv_sizes

@@ -93,7 +93,8 @@ fn paths(path: &str) -> anyhow::Result<Vec<String>> {
     Ok(configs)
 }
 
-fn read(path: &str, as_of: Date) -> Found {
+/// Reads one configuration, with what lies beside it.
+pub(in crate::commands) fn read(path: &str, as_of: Date) -> Found {
     let name = model_file::name(path);
     let bytes = match Here.read(path, TEXT_LIMIT) {
         Ok(bytes) => bytes,
