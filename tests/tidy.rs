@@ -128,6 +128,7 @@ const ROOMS_OF: &[(&str, &[&str])] = &[
     ("good_lp", &["planner/src/program/"]),
     ("highs::", &["planner/src/program/"]),
     ("nom::", &["lang/src/"]),
+    ("plotters::", &["report/src/outlook/"]),
     (
         "std::fs",
         &[

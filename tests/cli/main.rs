@@ -2,7 +2,9 @@
 
 mod answers;
 mod catalogs;
+mod estimate;
 mod mistakes;
+mod networks;
 mod pages;
 mod plans;
 mod replay;

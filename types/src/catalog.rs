@@ -136,6 +136,13 @@ pub struct Engine {
     pub reserved_bytes: f64,
     /// The same in addition when a replica spans several devices.
     pub reserved_parallel_bytes: f64,
+    /// Peak of activations over what one token has in flight inside one layer; 0 where the engine keeps them outside
+    /// of its share of the device, or the reserve holds them.
+    #[serde(default)]
+    pub activation_factor: f64,
+    /// Bytes that the sampler holds per sequence and entry of the vocabulary; 0 as above.
+    #[serde(default)]
+    pub sampler_bytes: f64,
     /// Tokens of one cache block.
     pub block_tokens: u32,
     /// Sequences that run at once, at most.
@@ -179,6 +186,45 @@ pub struct Region {
     pub provenance: Provenance,
 }
 
+/// One measurement beside what was predicted of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CalibrationPoint {
+    /// Requests in flight.
+    pub concurrency: u32,
+    /// Prompt tokens of a request.
+    pub input_tokens: u32,
+    /// Output tokens of a request.
+    pub output_tokens: u32,
+    /// Time per output token, measured over predicted; unknown where nobody measured it.
+    pub tpot_ratio: Option<f64>,
+    /// Time to first token, measured over predicted; unknown where nobody measured it.
+    pub ttft_ratio: Option<f64>,
+}
+
+/// A user's own measurements of one configuration: predictions near them are corrected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Calibration {
+    /// The model.
+    pub model: String,
+    /// The accelerator.
+    pub accelerator: String,
+    /// The engine.
+    pub engine: String,
+    /// Its version.
+    pub engine_version: String,
+    /// Precision of the weights.
+    pub precision: Precision,
+    /// Ranks that split every layer.
+    pub tensor: u32,
+    /// Stages that split the layers.
+    pub pipeline: u32,
+    /// Measurements.
+    pub points: Vec<CalibrationPoint>,
+    /// Source and date: the measured file with its digest.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
 /// All facts, prices and coefficients, each list in order of names.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Catalog {
@@ -213,6 +259,9 @@ pub struct Catalog {
     pub experts: Vec<ExpertEfficiency>,
     /// All-reduce.
     pub collectives: Vec<CollectiveEfficiency>,
+    /// The user's own measurements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<Calibration>,
 }
 
 /// What one row of a list answers to: its identifier or a name that people know.
@@ -264,6 +313,22 @@ impl Catalog {
     /// Returns the traffic of a name.
     pub fn traffic(&self, name: &str) -> Option<&Traffic> {
         find(&self.traffic, name)
+    }
+
+    /// Returns the user's own measurements of a configuration, those of the version before others.
+    pub fn calibration(
+        &self,
+        (model, accelerator, engine, version): (&str, &str, &str, &str),
+        precision: Precision,
+        (tensor, pipeline): (u32, u32),
+    ) -> Option<&Calibration> {
+        let same = |row: &&Calibration| {
+            (row.model.as_str(), row.accelerator.as_str(), row.engine.as_str())
+                == (model, accelerator, engine)
+                && (row.precision, row.tensor, row.pipeline) == (precision, tensor, pipeline)
+        };
+        let mut rows = self.calibrations.iter().filter(same);
+        rows.clone().find(|row| row.engine_version == version).or_else(|| rows.next())
     }
 
     /// Returns the engine of a name.

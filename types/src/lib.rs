@@ -14,6 +14,7 @@ pub mod model;
 pub mod money;
 pub mod offering;
 pub mod origin;
+pub mod outlook;
 pub mod place;
 pub mod quantity;
 pub mod spec;

@@ -163,5 +163,8 @@ pub fn assumed_facts(catalog: &Catalog) -> Vec<AssumedFact> {
         .iter()
         .for_each(|row| add("experts", fitted(&row.accelerator, row.precision.word()), &row.provenance));
     catalog.collectives.iter().for_each(|row| add("collective", row.accelerator.clone(), &row.provenance));
+    catalog.calibrations.iter().for_each(|row| {
+        add("calibration", format!("{} {}", row.model, row.accelerator), &row.provenance);
+    });
     facts
 }

@@ -18,7 +18,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Tables that a file may have beside `sources`.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "accelerator",
     "shape",
     "fabric",
@@ -33,6 +33,7 @@ const KINDS: [&str; 15] = [
     "experts",
     "collective",
     "market_price",
+    "calibration",
     "offering",
 ];
 
@@ -233,6 +234,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         catalog.attention.sort_by(|a, b| a.accelerator.cmp(&b.accelerator));
         catalog.experts.sort_by(|a, b| (&a.accelerator, a.precision).cmp(&(&b.accelerator, b.precision)));
         catalog.collectives.sort_by(|a, b| a.accelerator.cmp(&b.accelerator));
+        catalog.calibrations.sort_by_key(Row::key);
         (self.catalog, self.diagnostics)
     }
 }

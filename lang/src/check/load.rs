@@ -141,7 +141,7 @@ fn growth(checker: &Checker<'_>, fields: &Fields, peak: f64) -> f64 {
 }
 
 /// Reports two fields that say the same thing.
-fn excludes(checker: &Checker<'_>, fields: &Fields, one: &str, other: &str) {
+pub(super) fn excludes(checker: &Checker<'_>, fields: &Fields, one: &str, other: &str) {
     let (Some(first), Some(second)) = (fields.get(one), fields.get(other)) else { return };
     let message = format!("`{one}` and `{other}` say the same thing");
     let found = checker.values.error(codes::CONTRADICTION, second.place.span(), message);

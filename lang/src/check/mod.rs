@@ -12,6 +12,7 @@ mod consequences;
 mod context;
 mod daily;
 mod deploy;
+mod fabric;
 mod fields;
 mod fleet;
 mod kinds;
@@ -61,6 +62,7 @@ pub fn check(
     site::check(&mut checker, &of("site"));
     model::check(&mut checker, &of("model"));
     let fleets = fleet::check(&checker, &of("fleet"));
+    let fabrics = fabric::check(&checker, &of("fabric"));
     let serves = serve::check(&checker, &of("serve"));
     let trains = train::check(&checker, &of("train"));
     checker.metrics_of(&serves, &trains);
@@ -80,6 +82,7 @@ pub fn check(
         frame,
         sites,
         fleets,
+        fabrics,
         models: used,
         serves,
         trains,

@@ -36,7 +36,7 @@ impl Checker<'_> {
                 found.help(format!("did you mean one of {}?", longer.join(", ")))
             }
             (Some(similar), _) => found.help(format!("did you mean {}?", as_written(similar))),
-            (None, Referent::Site | Referent::Provider | Referent::Engine)
+            (None, Referent::Site | Referent::Provider | Referent::Engine | Referent::Switch)
                 if (1..=12).contains(&known.len()) =>
             {
                 let known: Vec<String> = known.iter().map(|name| as_written(name)).collect();
@@ -97,6 +97,7 @@ impl Checker<'_> {
             Referent::Shape => id_of(&catalog.shapes, name),
             Referent::Traffic => id_of(&catalog.traffic, name),
             Referent::Engine => id_of(&catalog.engines, name),
+            Referent::Switch => id_of(&catalog.fabrics, name),
             Referent::Provider => {
                 let known = name == "own" || catalog.offerings.iter().any(|row| row.provider == name);
                 known.then(|| name.to_owned())
@@ -120,6 +121,7 @@ impl Checker<'_> {
             Referent::Shape => words(&catalog.shapes).collect(),
             Referent::Traffic => words(&catalog.traffic).collect(),
             Referent::Engine => words(&catalog.engines).collect(),
+            Referent::Switch => words(&catalog.fabrics).collect(),
             Referent::Provider => {
                 let mut known: Vec<String> =
                     catalog.offerings.iter().map(|row| row.provider.clone()).collect();

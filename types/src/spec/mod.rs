@@ -1,8 +1,10 @@
 //! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
 
 mod budget;
+mod fabric;
 
 pub use budget::*;
+pub use fabric::*;
 
 use crate::hardware::Precision;
 use crate::model::Model;
@@ -37,6 +39,8 @@ pub struct Spec {
     pub sites: Vec<Site>,
     /// What stands there already.
     pub fleets: Vec<Fleet>,
+    /// How own sites are to be wired.
+    pub fabrics: Vec<FabricWish>,
     /// The models that workloads use.
     pub models: Vec<Model>,
     /// Online inference.

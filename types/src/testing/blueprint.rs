@@ -67,6 +67,7 @@ pub fn chat_blueprint() -> Blueprint {
         changes: true,
         inputs: inputs::inputs(),
         sites: machines::sites(&pools),
+        networks: machines::networks(&pools),
         verdicts: verdicts(services[0].placements[0].peak_replicas()),
         rules,
         solver: solver(&cost),
@@ -108,6 +109,7 @@ pub fn infeasible_blueprint() -> Blueprint {
     blueprint.trainings.clear();
     blueprint.pools.clear();
     blueprint.sites.clear();
+    blueprint.networks.clear();
     blueprint.verdicts.clear();
     blueprint.rules.clear();
     blueprint.runners_up.clear();

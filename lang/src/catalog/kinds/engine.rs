@@ -5,7 +5,7 @@ use capstan_types::origin::{Origin, Provenance};
 use capstan_types::quantity::Dimension;
 
 use super::super::cell::{Cell, Read};
-use super::super::row::{Field, Row, identifier, need};
+use super::super::row::{Field, Row, identifier, may, need};
 use super::{ORIGINS, nowhere};
 
 /// Reads a time in microseconds.
@@ -43,6 +43,8 @@ impl Row for Engine {
         need("reserved_parallel", |row, cell| {
             cell.amount(Dimension::DATA).map(|size| row.reserved_parallel_bytes = size)
         }),
+        may("activation", |row, cell| cell.number().map(|number| row.activation_factor = number)),
+        may("sampler", |row, cell| cell.amount(Dimension::DATA).map(|size| row.sampler_bytes = size)),
         need("block", |row, cell| tokens(cell).map(|n| row.block_tokens = n)),
         need("max_sequences", |row, cell| cell.some().map(|n| row.max_sequences = n)),
         need("step_tokens", |row, cell| tokens(cell).map(|n| row.step_tokens = n)),
@@ -67,6 +69,8 @@ impl Row for Engine {
             memory_utilization: 0.0,
             reserved_bytes: 0.0,
             reserved_parallel_bytes: 0.0,
+            activation_factor: 0.0,
+            sampler_bytes: 0.0,
             block_tokens: 0,
             max_sequences: 0,
             step_tokens: 0,

@@ -1,5 +1,6 @@
 //! The kinds of rows, each one table of fields.
 
+pub(super) mod calibration;
 pub(super) mod efficiency;
 pub(super) mod engine;
 pub(super) mod hardware;
