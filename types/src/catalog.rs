@@ -117,6 +117,22 @@ pub struct CollectiveEfficiency {
     pub provenance: Provenance,
 }
 
+/// Whose habits an engine has: its command line, its metrics, how it counts memory. A row of one's own, such as another
+/// version or a fork, says here whose it shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineFamily {
+    /// vLLM.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// TensorRT-LLM.
+    TensorRtLlm,
+    /// None of these: it takes a share of the whole device, and no command line is known.
+    #[default]
+    Other,
+}
+
 /// A serving engine at a version: image, defaults and host time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Engine {
@@ -124,6 +140,9 @@ pub struct Engine {
     pub id: String,
     /// The names people know.
     pub names: Vec<String>,
+    /// Whose habits it has.
+    #[serde(default)]
+    pub family: EngineFamily,
     /// Version that the numbers hold for.
     pub version: String,
     /// Container image without tag.

@@ -13,7 +13,7 @@
 use super::memory::Limits;
 use super::parameters::kv_heads_per_rank;
 use super::split::Split;
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::ScaleUpKind;
 use capstan_types::model::Model;
 use capstan_types::units::Bytes;
@@ -106,15 +106,15 @@ pub fn version(text: &str) -> Option<(u32, u32)> {
 pub fn as_of_version(engine: &Engine, limits: Limits, printed: &str, context: u32) -> (Engine, Limits) {
     let (mut engine, mut limits) = (engine.clone(), limits);
     let Some(version) = version(printed) else { return (engine, limits) };
-    match &*engine.id {
-        "vllm" if version < (0, 8) => {
+    match engine.family {
+        EngineFamily::Vllm if version < (0, 8) => {
             engine.activation_factor *= 1.5;
             limits.max_sequences = limits.max_sequences.min(256);
             // From 0.6 on prompts of long-context models are cut into pieces.
             let whole = version < (0, 6) || context <= 32_768;
             limits.step_tokens = if whole { context.max(2048) } else { 2048 };
         }
-        "trtllm" if version < (0, 20) => {
+        EngineFamily::TensorRtLlm if version < (0, 20) => {
             engine.reserved_bytes = engine.reserved_bytes.min(1e9);
             engine.reserved_parallel_bytes = engine.reserved_parallel_bytes.min(1e9);
         }

@@ -10,7 +10,7 @@ use super::parameters::{self, Parameters, Weights};
 use super::rejection::Reason;
 use super::split::Split;
 use super::step::Setup;
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Accelerator;
 use capstan_types::model::{Model, STATE_BYTES};
 use capstan_types::origin::Origin;
@@ -403,7 +403,7 @@ const LARGE_DEVICE: f64 = 70.0 * 1_073_741_824.0;
 /// reserve leave, so that a tenth of both comes on top of its budget.
 fn budget_bytes(engine: &Engine, device: Bytes, held: Bytes) -> Bytes {
     let share = engine.memory_utilization;
-    let outside = if engine.id == "trtllm" { held * (1.0 - share) } else { Bytes::ZERO };
+    let outside = if engine.family == EngineFamily::TensorRtLlm { held * (1.0 - share) } else { Bytes::ZERO };
     device * share + outside
 }
 
@@ -424,7 +424,7 @@ pub fn default_limits(engine: &Engine, accelerator: &Accelerator) -> Limits {
     let Engine { max_sequences, step_tokens, .. } = *engine;
     let small =
         accelerator.programmable_memory().0.get() < LARGE_DEVICE || accelerator.id.starts_with("a100");
-    if engine.id == "vllm" && small {
+    if engine.family == EngineFamily::Vllm && small {
         Limits { max_sequences: max_sequences.min(256), step_tokens: step_tokens.min(2048) }
     } else {
         Limits { max_sequences, step_tokens }
