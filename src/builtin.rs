@@ -17,6 +17,7 @@ const TEXTS: &[(&str, &str)] = texts![
     "efficiencies.toml",
     "engines.toml",
     "fabrics.toml",
+    "market.toml",
     "models.toml",
     "offerings/aws.toml",
     "offerings/azure.toml",

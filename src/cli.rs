@@ -1,7 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    catalog, check, completions, diff, emit, estimate, explain, fmt, init, man, plan, replay, report,
+    calibrate, catalog, check, completions, diff, emit, estimate, explain, fmt, import, init, man, plan,
+    replay, report,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -37,12 +38,16 @@ pub enum Command {
     Diff(diff::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
-    /// Price every row of a table of measurements
+    /// Say what a model achieves on a machine, and what that costs; or price a table of measurements
     Estimate(estimate::Args),
+    /// Turn your own measurements into corrections of predictions
+    Calibrate(calibrate::Args),
     /// Explain a code of a message, or a plan in sentences
     Explain(explain::Args),
     /// Look up and check what is known: machines, prices, models
     Catalog(catalog::Args),
+    /// Read what others wrote: the `config.json` of a model
+    Import(import::Args),
     /// Run the serving simulator on foreign operator tables and requests
     Replay(replay::Args),
     /// Write completions for a shell
@@ -63,8 +68,10 @@ impl Command {
             Command::Diff(args) => diff::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
             Command::Estimate(args) => estimate::run(&args, session),
+            Command::Calibrate(args) => calibrate::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),
+            Command::Import(args) => import::run(&args, session),
             Command::Replay(args) => replay::run(&args, session),
             Command::Completions(args) => completions::run(&args, session),
             Command::Man(args) => man::run(&args, session),

@@ -4,6 +4,7 @@ use crate::assemble::{Draft, draft, summaries};
 use crate::candidates::{self, Unreached, Way};
 use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
 use crate::cost::{self, PricedPool, Usage};
+use crate::fabric;
 use crate::fleet::{self, Asking, Base};
 use crate::formulate::{Formulation, formulate};
 use crate::infeasible;
@@ -316,6 +317,7 @@ fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
             reason: (*reason).to_owned(),
             count: 1,
             nearest: words.clone(),
+            excess: None,
         })
     });
     rows.collect()
@@ -345,6 +347,8 @@ pub(crate) fn finish(
 ) -> Blueprint {
     let bill = bill(frame, &turn);
     let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft);
+    let (networks, mut findings) = fabric::networks(frame.spec, frame.catalog, &turn.draft);
+    findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     let solver = Solver {
         status: match turn.solution.status {
             ProgramStatus::Optimal => SolverStatus::Optimal,
@@ -359,7 +363,7 @@ pub(crate) fn finish(
         settled,
         ties: TIES.to_owned(),
     };
-    let mut findings = outcome::findings(frame, &turn, settled);
+    findings.extend(outcome::findings(frame, &turn, settled));
     let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
@@ -372,7 +376,7 @@ pub(crate) fn finish(
             files: provenance.files,
             overrides: provenance.overrides,
             spec: frame.spec.clone(),
-            catalog: outcome::rows_used(frame),
+            catalog: outcome::rows_used(frame, &networks),
             oldest_price_days: outcome::oldest_price_days(frame.spec, &pools),
         },
         periods: frame.periods.clone(),
@@ -381,6 +385,7 @@ pub(crate) fn finish(
         trainings: turn.draft.trainings,
         pools,
         sites,
+        networks,
         cost: bill,
         verdicts: turn.proof.verdicts,
         rules: Vec::new(),

@@ -5,7 +5,7 @@
 
 use crate::perf::memory::Limits;
 use crate::serving::{Admission, Scheduler};
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Accelerator;
 
 /// Behaviour of an engine beside its step time.
@@ -43,9 +43,9 @@ impl Launch {
     /// Returns how `engine` runs `load` on `accelerator`.
     pub fn of(engine: &Engine, accelerator: &Accelerator, limits: Limits, load: &Load) -> Self {
         let blackwell = is_blackwell(accelerator);
-        let (reserved_per_mille, visible_steps) = match &*engine.id {
-            "sglang" => (600, 0),
-            "trtllm" => (1000, 2),
+        let (reserved_per_mille, visible_steps) = match engine.family {
+            EngineFamily::Sglang => (600, 0),
+            EngineFamily::TensorRtLlm => (1000, 2),
             _ => (0, 1),
         };
         let max_sequences = limits.max_sequences.saturating_mul(load.groups).min(load.clients).max(1);
@@ -61,13 +61,13 @@ impl Launch {
 
 fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most: u32) -> Scheduler {
     let all = |tokens: u32| tokens.saturating_mul(load.groups).max(most).max(1);
-    match &*engine.id {
-        "sglang" => {
+    match engine.family {
+        EngineFamily::Sglang => {
             let tokens = if blackwell { 32_768 } else { limits.step_tokens };
             Scheduler::PrefillFirst { token_budget: all(tokens) }
         }
         // Prompts are not cut: the step is as long as the longest of them needs.
-        "trtllm" => {
+        EngineFamily::TensorRtLlm => {
             let tokens = load.prompt.saturating_add(load.clients).saturating_add(64);
             Scheduler::InFlight { token_budget: all(limits.step_tokens.max(tokens)) }
         }
@@ -81,10 +81,10 @@ fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most
 /// Returns the steps after which a token reaches the client. The catalog has those of Hopper; the stream or poll
 /// interval was another on Blackwell (one cell each for SGLang and TensorRT-LLM, where it is really 0, 9 or 19).
 fn delivery_steps(engine: &Engine, blackwell: bool) -> f64 {
-    match (&*engine.id, blackwell) {
-        ("vllm", true) => 1.7,
-        ("sglang", true) => 30.5,
-        ("trtllm", true) => 8.5,
+    match (engine.family, blackwell) {
+        (EngineFamily::Vllm, true) => 1.7,
+        (EngineFamily::Sglang, true) => 30.5,
+        (EngineFamily::TensorRtLlm, true) => 8.5,
         _ => engine.delivery_steps,
     }
 }

@@ -16,7 +16,7 @@ use crate::serving::{
     Batch, KvCache, Length, Lengths, OpenLoop, Outcome, Rate, Scheduler, ServingConfig, StepTime, Workload,
     simulate,
 };
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
@@ -159,7 +159,7 @@ impl Choice {
             prompt: set.prompt,
             output: set.output,
         };
-        let pace = if setup.engine.id == "trtllm" { TUNED } else { 1.0 };
+        let pace = if setup.engine.family == EngineFamily::TensorRtLlm { TUNED } else { 1.0 };
         let tokens_s = replica.best_rate(running(kv_tokens, length)) / pace * replicas;
         Ok(Self { step, pace, kv_tokens, replicas, tokens_s, origin })
     }

@@ -74,6 +74,10 @@ fn quantities(kind: Kind) -> Vec<Quantity> {
             quantity("tflops_gpu", "predicted_tflops_gpu", None, &["system", "precision"]),
             quantity("step_s", "predicted_step_time_s", Some(("step_low_s", "step_high_s")), &[]),
         ],
+        Kind::KvSizes => vec![
+            quantity("reported_kv_tokens", "predicted_kv_tokens", None, &[]),
+            quantity("reported_max_concurrency", "predicted_max_concurrency", None, &[]),
+        ],
         Kind::TrainingMemory => vec![
             quantity("params_opt_gib", "predicted_params_opt_gib", None, &[]),
             quantity("act_gib_none", "predicted_act_gib_none", None, &[]),
@@ -89,6 +93,7 @@ fn strata(kind: Kind) -> &'static [&'static str] {
         Kind::TrainingThroughput => &["gpu", "precision", "task", "model_base"],
         Kind::MlperfInference => &["scenario", "model", "accel_family", "weight_dtype"],
         Kind::MlperfTraining => &["benchmark", "accel_family"],
+        Kind::KvSizes => &["engine"],
         Kind::TrainingPapers | Kind::TrainingMemory => &["source"],
     }
 }

@@ -1,8 +1,10 @@
 //! The kinds of rows, each one table of fields.
 
+pub(super) mod calibration;
 pub(super) mod efficiency;
 pub(super) mod engine;
 pub(super) mod hardware;
+pub(super) mod market;
 pub(super) mod model;
 pub(super) mod place;
 pub(super) mod traffic;
