@@ -23,5 +23,6 @@ pub mod pricing;
 pub mod program;
 pub mod rules;
 pub mod settle;
+pub mod simulate;
 pub mod spares;
 pub mod verify;

@@ -6,4 +6,5 @@ mod mistakes;
 mod pages;
 mod plans;
 mod replay;
+mod simulate;
 mod surroundings;

@@ -15,6 +15,7 @@ pub mod offering;
 pub mod origin;
 pub mod place;
 pub mod quantity;
+pub mod simulation;
 pub mod spec;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
