@@ -2,7 +2,7 @@
 
 use crate::commands::{
     calibrate, catalog, check, completions, diff, emit, estimate, explain, fmt, import, init, man, plan,
-    replay, report,
+    replay, report, simulate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -32,6 +32,8 @@ pub enum Command {
     Check(check::Args),
     /// Solve, simulate and audit: from a plan file to a blueprint
     Plan(plan::Args),
+    /// Simulate a plan again: more replications, more requests, a machine that fails
+    Simulate(simulate::Args),
     /// Show a blueprint again, on the terminal or for others
     Report(report::Args),
     /// Say what changes between two blueprints, and what it costs
@@ -64,6 +66,7 @@ impl Command {
             Command::Fmt(args) => fmt::run(&args, session),
             Command::Check(args) => check::run(&args, session),
             Command::Plan(args) => plan::run(&args, session),
+            Command::Simulate(args) => simulate::run(&args, session),
             Command::Report(args) => report::run(&args, session),
             Command::Diff(args) => diff::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),

@@ -26,6 +26,7 @@ pub mod pricing;
 pub mod program;
 pub mod rules;
 pub mod settle;
+pub mod simulate;
 pub mod spares;
 pub mod verify;
 mod ways_out;

@@ -15,3 +15,4 @@ pub mod man;
 pub mod plan;
 pub mod replay;
 pub mod report;
+pub mod simulate;

@@ -9,4 +9,5 @@ mod networks;
 mod pages;
 mod plans;
 mod replay;
+mod simulate;
 mod surroundings;
