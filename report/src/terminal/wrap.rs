@@ -24,7 +24,6 @@ pub(super) fn shown(text: &str, unicode: bool) -> String {
             '▂' | '▃' => plain.push('.'),
             '▄' | '▅' => plain.push('+'),
             '▆' | '▇' => plain.push('*'),
-            '█' => plain.push('#'),
             c if c.is_ascii() && !c.is_control() => plain.push(c),
             c if c.is_control() => plain.push(' '),
             _ => plain.push('?'),
