@@ -5,6 +5,7 @@
 pub mod bridge;
 pub mod engine;
 pub mod estimate;
+pub mod fit;
 pub mod perf;
 pub mod random;
 pub mod serving;

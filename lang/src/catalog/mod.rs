@@ -12,7 +12,7 @@
 //! grade = "list"                      # facts: data_sheet, measured, disputed, recalled; prices: quoted, list, estimate
 //!
 //! [[accelerator]]                     # also shape, fabric, region, ownership, model, traffic, engine, rate,
-//! id = "h100_sxm"                     # gemm, attention, experts, collective
+//! id = "h100_sxm"                     # gemm, attention, experts, collective, coefficient, residual
 //! power = "600 W"                     # a row that is there already is changed field by field
 //! source = "measured in our hall"
 //! as_of = "2026-10-01"
@@ -35,7 +35,8 @@ mod reader;
 mod row;
 
 use capstan_types::catalog::{
-    AttentionEfficiency, Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency, Region,
+    AttentionEfficiency, Catalog, Coefficient, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency,
+    Region, Residual,
 };
 use capstan_types::hardware::{Accelerator, Fabric, NodeShape};
 use capstan_types::model::Model;
@@ -74,6 +75,8 @@ pub fn load_over(base: &Catalog, files: &[(&str, &str)]) -> (Catalog, Vec<Diagno
     reader.rows::<AttentionEfficiency>();
     reader.rows::<ExpertEfficiency>();
     reader.rows::<CollectiveEfficiency>();
+    reader.rows::<Coefficient>();
+    reader.rows::<Residual>();
     offerings::read(&mut reader);
     let (catalog, mut diagnostics) = reader.finish();
     sort(&mut diagnostics);

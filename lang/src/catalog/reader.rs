@@ -17,7 +17,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Tables that a file may have beside `sources`.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 16] = [
     "accelerator",
     "shape",
     "fabric",
@@ -31,6 +31,8 @@ const KINDS: [&str; 14] = [
     "attention",
     "experts",
     "collective",
+    "coefficient",
+    "residual",
     "offering",
 ];
 

@@ -1,8 +1,8 @@
 //! How the ranks of a published run divided the model, and how its weights were stored: what tables leave unsaid.
 
-use super::launch;
 use super::row::{Row, RowError};
 use crate::perf::Split;
+use crate::perf::coefficients::is_blackwell;
 use crate::perf::parameters::Weights;
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::{Accelerator, Precision};
@@ -70,7 +70,7 @@ pub fn usual_cache(
         Precision::Fp8 | Precision::Fp8Block => match &*engine.id {
             "trtllm" => true,
             // The public benchmark that runs mixtures on vLLM asks for an 8-bit cache on Blackwell only.
-            "vllm" => dense || launch::is_blackwell(accelerator),
+            "vllm" => dense || is_blackwell(&accelerator.id),
             _ => dense,
         },
         _ => false,

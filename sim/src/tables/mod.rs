@@ -7,20 +7,23 @@
 //! A row that cannot be priced keeps its place and says why in `rejection`. Only a table whose header lacks a column
 //! is refused as a whole.
 
+mod closed_loop;
 mod launch;
 mod layout;
 mod mlperf_inference;
 mod names;
+mod quantity;
 mod row;
-mod score;
 mod serving_latency;
 mod serving_throughput;
+mod table;
 mod training;
 mod training_memory;
 
 pub use names::Names;
+pub use quantity::{Identity, Quantity};
 pub use row::{Row, RowError};
-pub use score::{Score, score};
+pub use table::Table;
 
 use capstan_types::catalog::Catalog;
 use rayon::prelude::*;
@@ -131,6 +134,14 @@ impl Kind {
         }
     }
 
+    /// Returns the columns of a header that has all that a prediction reads.
+    fn check(self, header: &csv::StringRecord) -> Result<Columns, TableError> {
+        let columns = Columns::new(header);
+        let missing = self.columns().iter().filter(|name| !columns.has(name));
+        let missing: Vec<String> = missing.map(|name| (*name).to_owned()).collect();
+        if missing.is_empty() { Ok(columns) } else { Err(TableError::MissingColumns { kind: self.word(), missing }) }
+    }
+
     /// Prices one row: the added cells but the last.
     fn price(self, row: &Row<'_>, names: &Names<'_>) -> Result<Vec<String>, RowError> {
         match self {
@@ -153,12 +164,7 @@ pub fn price(kind: Kind, table: impl Read, catalog: &Catalog, out: impl Write) -
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
     let mut writer = csv::Writer::from_writer(out);
     let header = reader.headers()?.clone();
-    let columns = Columns::new(&header);
-    let missing: Vec<String> =
-        kind.columns().iter().filter(|name| !columns.has(name)).map(|name| (*name).to_owned()).collect();
-    if !missing.is_empty() {
-        return Err(TableError::MissingColumns { kind: kind.word(), missing });
-    }
+    let columns = kind.check(&header)?;
     writer.write_record(header.iter().chain(kind.added().iter().copied()))?;
     let names = Names::new(catalog);
     let mut priced = Priced::default();

@@ -4,15 +4,14 @@
 //! was published are means over all requests, the burst at the start included, so that is what is returned.
 //! Unknown here: the batch cap, stream interval and cache precision that a run was started with.
 
+use super::closed_loop::Loop;
 use super::launch::{Launch, Load};
 use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
 use crate::perf::memory::default_limits;
 use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
-use crate::serving::{
-    Batch, ClosedLoop, KvCache, Length, Lengths, Outcome, Record, ServingConfig, StepTime, Workload, simulate,
-};
+use crate::serving::{Batch, KvCache, Length, Lengths, ServingConfig, StepTime};
 use capstan_types::origin::Origin;
 
 /// Columns that a prediction reads.
@@ -131,67 +130,26 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let kv_tokens = memory.kv_tokens_at(mean.0 + mean.1) * f64::from(split.data);
     let load = Load { clients, prompt: prompt.high, groups: split.data };
     let launch = Launch::of(engine, accelerator, default_limits(engine, accelerator), &load);
-    let run = Run { step: &step, groups: split.data, launch, kv_tokens, block_tokens: engine.block_tokens };
-    let (ttft_ms, tpot_ms) = run.means_ms(prompt, output, clients)?;
-    let held = launch.delivery_steps;
+    let blocks = (kv_tokens / f64::from(engine.block_tokens.max(1))).min(f64::from(u32::MAX)) as u32;
+    let kv = KvCache { blocks, block_tokens: engine.block_tokens, watermark_blocks: 0 };
+    let config = ServingConfig {
+        scheduler: launch.scheduler,
+        visibility_steps: launch.visible_steps,
+        reserved_output_per_mille: launch.reserved_per_mille,
+        ..ServingConfig::chunked(1, launch.max_sequences, kv)
+    };
+    let lengths = Lengths::Independent { prompt: prompt.length(), output: output.length() };
+    let trace = row
+        .trace(Loop { config, clients, lengths })
+        .map_err(|error| RowError::NotPriced(format!("the closed loop cannot run: {error}")))?;
+    let time = Groups { step: &step, groups: f64::from(split.data) };
+    let (ttft_ms, tpot_ms) = trace
+        .means_ms(&time)
+        .ok_or_else(|| RowError::NotPriced("no request fits into the cache".to_owned()))?;
+    let held = device.coefficients.delivery_steps(engine, &accelerator.id);
     let before = (engine.request_us + engine.prompt_token_us * mean.0) / 1e3;
     let origin = step.origin().weaker(memory.origin);
     Ok(Prediction { ttft_ms: ttft_ms + before + held * tpot_ms, tpot_ms, origin })
-}
-
-/// A closed loop on one replica.
-struct Run<'a> {
-    step: &'a PreparedStep,
-    groups: u32,
-    launch: Launch,
-    kv_tokens: f64,
-    block_tokens: u32,
-}
-
-/// Requests per client.
-const ROUNDS: u64 = 10;
-
-impl Run<'_> {
-    /// Returns the means of both times over all requests, in milliseconds.
-    fn means_ms(&self, prompt: Span, output: Span, clients: u32) -> Result<(f64, f64), RowError> {
-        let blocks = (self.kv_tokens / f64::from(self.block_tokens.max(1))).min(f64::from(u32::MAX)) as u32;
-        let kv = KvCache { blocks, block_tokens: self.block_tokens, watermark_blocks: 0 };
-        let config = ServingConfig {
-            scheduler: self.launch.scheduler,
-            visibility_steps: self.launch.visible_steps,
-            reserved_output_per_mille: self.launch.reserved_per_mille,
-            ..ServingConfig::chunked(1, self.launch.max_sequences, kv)
-        };
-        let workload = Workload::Closed(ClosedLoop {
-            name: "closed".to_owned(),
-            clients,
-            think_ns: 0,
-            lengths: Lengths::Independent { prompt: prompt.length(), output: output.length() },
-            max_tokens: u32::MAX,
-            max_requests: ROUNDS * u64::from(clients),
-        });
-        let time = Groups { step: self.step, groups: f64::from(self.groups) };
-        let result = simulate(&config, &time, &workload, 1, 0)
-            .map_err(|error| RowError::NotPriced(format!("the closed loop cannot run: {error}")))?;
-        means_ms(&result.records)
-    }
-}
-
-fn means_ms(records: &[Record]) -> Result<(f64, f64), RowError> {
-    let done = records.iter().filter(|record| record.outcome == Outcome::Completed);
-    let (mut n, mut ttft, mut decoding, mut tpot) = (0.0, 0.0, 0.0, 0.0);
-    for record in done {
-        n += 1.0;
-        ttft += record.first_token.since(record.arrival) as f64;
-        if record.output > 1 {
-            decoding += 1.0;
-            tpot += record.completed.since(record.first_token) as f64 / f64::from(record.output - 1);
-        }
-    }
-    if n == 0.0 {
-        return Err(RowError::NotPriced("no request fits into the cache".to_owned()));
-    }
-    Ok((ttft / n / 1e6, if decoding > 0.0 { tpot / decoding / 1e6 } else { 0.0 }))
 }
 
 /// Attention-parallel groups as one replica: a step lasts as long as that of the group with the largest piece of

@@ -7,6 +7,7 @@
 use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
+use crate::perf::coefficients::Coefficients;
 use crate::perf::parameters::Weights;
 use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape};
 use capstan_types::catalog::Engine;
@@ -20,15 +21,6 @@ pub const COLUMNS: &[&str] =
 /// Columns that are added.
 pub const ADDED: &[&str] = &["predicted_output_tokens_per_s", "low", "high", "origin", "rejection"];
 
-/// Sequences that run at once, at most.
-const MOST_SEQUENCES: f64 = 2780.0;
-/// Held back per device for activations and the runtime, in bytes.
-const RESERVED: f64 = 7.2e9;
-/// Time per layer and per sequence that no kernel accounts for, in microseconds.
-const LAYER_US: f64 = 9.6;
-const SEQUENCE_US: f64 = 5.5;
-/// Factor on the time of prompts: they share steps with decodes.
-const PREFILL: f64 = 0.88;
 /// Tokens of one step.
 const STEP_TOKENS: f64 = 8192.0;
 
@@ -70,44 +62,20 @@ impl Prediction {
     }
 }
 
-/// Returns the factor on time of a release.
-fn release(version: &str) -> f64 {
-    match version {
-        "0.9" => 1.06,
-        "0.20" => 0.98,
-        "1.0" => 1.02,
-        version if version.starts_with("1.1") => 1.07,
-        _ => 1.00,
-    }
-}
-
-/// Returns the factor on time of an accelerator.
-fn device_factor(id: &str) -> f64 {
-    let factors = [
-        ("a100_sxm", 0.80),
-        ("a100_pcie", 1.10),
-        ("h200", 0.92),
-        ("gb200", 1.10),
-        ("b200", 1.22),
-        ("l40s", 0.95),
-    ];
-    factors.iter().find(|(prefix, _)| id.starts_with(prefix)).map_or(1.0, |(_, factor)| *factor)
-}
-
 /// Returns an engine as it ran in the maximum-throughput measurements.
-pub fn published(engine: &Engine) -> Engine {
+pub fn published(engine: &Engine, known: &Coefficients) -> Engine {
     Engine {
-        layer_us: LAYER_US,
-        host_sequence_us: SEQUENCE_US,
-        reserved_bytes: RESERVED,
+        layer_us: known.throughput_layer_us,
+        host_sequence_us: known.throughput_sequence_us,
+        reserved_bytes: known.throughput_reserved,
         reserved_parallel_bytes: 0.0,
         ..engine.clone()
     }
 }
 
 /// Returns how many sequences of `length` tokens run at once over a cache of `kv_tokens`.
-pub fn running(kv_tokens: f64, length: f64) -> f64 {
-    (kv_tokens / length).min(MOST_SEQUENCES)
+pub fn running(kv_tokens: f64, length: f64, known: &Coefficients) -> f64 {
+    (kv_tokens / length).min(known.throughput_sequences)
 }
 
 fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
@@ -135,6 +103,8 @@ pub struct Replica {
     pub prompt: f64,
     /// Tokens of an output.
     pub output: f64,
+    /// Factor on the time of prompts.
+    pub prefill: f64,
 }
 
 impl Replica {
@@ -153,7 +123,7 @@ impl Replica {
             mixed = mixed.with_chunk(self.prompt, 0.0, true);
         }
         let added = self.step.pass_ns(&mixed) - self.step.pass_ns(&own);
-        PREFILL * added / prompts / self.stages / self.groups
+        self.prefill * added / prompts / self.stages / self.groups
     }
 
     /// Returns output tokens per second with `sequences` sequences.
@@ -185,7 +155,9 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let pipeline = row.count("pp")?.unwrap_or(1);
     let split = split(row, model)?;
     let weights: Weights = layout::weights(row, model)?;
-    let published = published(engine);
+    let device = Device::resolve(names.catalog, accelerator)?;
+    let known = &device.coefficients;
+    let published = published(engine, known);
     let setup = Setup {
         model,
         accelerator,
@@ -199,19 +171,18 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         let needed = memory.weights + memory.reserve;
         return Err(crate::perf::Reason::DoesNotFit { needed, free: memory.budget }.into());
     }
-    let device = Device::resolve(names.catalog, accelerator)?;
     let step = PreparedStep::divided(&device, &setup, &split, weights)?;
     let origin = step.origin().weaker(memory.origin);
     let (groups, stages) = (f64::from(split.data), f64::from(pipeline));
     let (prompt, output) = (f64::from(prompt), f64::from(output));
-    let replica = Replica { step, groups, stages, prompt, output };
-    let time = release(row.text("engine_version").unwrap_or_default()) * device_factor(&accelerator.id);
+    let replica = Replica { step, groups, stages, prompt, output, prefill: known.throughput_prefill };
+    let time = known.throughput(&accelerator.id, row.text("engine_version").unwrap_or_default());
     if let Some(batch) = row.number("batch")? {
         let tokens_per_s = replica.static_rate(batch) / time;
         return Ok(Prediction { tokens_per_s, interval: interval(batch, origin), origin });
     }
     let tokens = memory.kv_tokens_at(prompt + output) * groups;
-    let most = running(tokens, prompt + output);
+    let most = running(tokens, prompt + output, known);
     let rate = replica.best_rate(most);
     Ok(Prediction { tokens_per_s: rate / time, interval: interval(most, origin), origin })
 }

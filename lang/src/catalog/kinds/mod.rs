@@ -2,6 +2,7 @@
 
 pub(super) mod efficiency;
 pub(super) mod engine;
+pub(super) mod fit;
 pub(super) mod hardware;
 pub(super) mod model;
 pub(super) mod place;

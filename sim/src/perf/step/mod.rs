@@ -221,10 +221,11 @@ impl PreparedStep {
         if !factors.iter().all(|value| value.is_finite() && *value > 0.0) {
             return Err(Reason::NotPositive { what: "a coefficient of the engine" });
         }
-        let latent = if operators.attention.latent { fit::LATENT_LAYER_US } else { 0.0 };
+        let known = &device.coefficients;
+        let latent = if operators.attention.latent { known.latent_layer_us } else { 0.0 };
         let layer_us = operators.layers * (engine.layer_us + latent)
-            + operators.expert_layers * fit::EXPERT_LAYER_US
-            + operators.attention.linear_layers * fit::LINEAR_LAYER_US;
+            + operators.expert_layers * known.expert_layer_us
+            + operators.attention.linear_layers * known.linear_layer_us;
         let context = Context {
             device: device.clone(),
             factor: engine.factor * device.factor,
