@@ -1,7 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    catalog, check, completions, diff, emit, estimate, explain, fmt, init, man, plan, replay, report,
+    catalog, check, completions, diff, emit, estimate, explain, fit, fmt, init, man, plan, replay, report,
+    validate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -39,6 +40,10 @@ pub enum Command {
     Emit(emit::Args),
     /// Price every row of a table of measurements
     Estimate(estimate::Args),
+    /// Hold predictions against published measurements
+    Validate(validate::Args),
+    /// Fit the numbers of the built-in catalog to measurements again
+    Fit(fit::Args),
     /// Explain a code of a message, or a plan in sentences
     Explain(explain::Args),
     /// Look up and check what is known: machines, prices, models
@@ -63,6 +68,8 @@ impl Command {
             Command::Diff(args) => diff::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
             Command::Estimate(args) => estimate::run(&args, session),
+            Command::Validate(args) => validate::run(&args, session),
+            Command::Fit(args) => fit::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),
             Command::Replay(args) => replay::run(&args, session),

@@ -21,6 +21,9 @@ pub struct Args {
     /// The table, CSV; `-` is standard input
     #[arg(value_name = "FILE.csv")]
     file: String,
+    /// Add a column `wide_because`: what makes the intervals of a row wider than usual
+    #[arg(long)]
+    causes: bool,
     /// A catalog of your own, read over the built-in one; may be given several times
     #[arg(long = "catalog", value_name = "FILE")]
     catalogs: Vec<String>,
@@ -41,7 +44,8 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     };
     let table = files::stream(&args.file).with_context(|| format!("cannot read `{}`", args.file))?;
     let out = BufWriter::new(std::io::stdout().lock());
-    let priced = tables::price(args.table, table, &catalog, out).map_err(|error| told(&args.file, error))?;
+    let price = if args.causes { tables::price_with_causes } else { tables::price };
+    let priced = price(args.table, table, &catalog, out).map_err(|error| told(&args.file, error))?;
     if priced.rejected > 0 {
         let (rows, rejected) = (priced.rows, priced.rejected);
         session.say(&format!("note: {rejected} of {rows} rows have no prediction; `rejection` says why\n"));

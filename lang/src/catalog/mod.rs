@@ -35,8 +35,8 @@ mod reader;
 mod row;
 
 use capstan_types::catalog::{
-    AttentionEfficiency, Catalog, Coefficient, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency,
-    Region, Residual,
+    AttentionEfficiency, Catalog, Coefficient, CollectiveEfficiency, Engine, ExpertEfficiency,
+    GemmEfficiency, Region, Residual,
 };
 use capstan_types::hardware::{Accelerator, Fabric, NodeShape};
 use capstan_types::model::Model;

@@ -110,8 +110,7 @@ fn fitted(
     let cost = |point: &[f64]| {
         let values = inside(point);
         // A step beyond a bound costs a little, so that the simplex comes back.
-        let beyond: f64 =
-            point.iter().zip(&values).map(|(log, value)| (log - libm::log(*value)).abs()).sum();
+        let beyond: f64 = point.iter().zip(&values).map(|(log, value)| (log - libm::log(*value)).abs()).sum();
         let soft = |r: f64| (1.0 + (r / SOFT) * (r / SOFT)).sqrt() - 1.0;
         rows.iter().map(|row| soft(ratio(&values, row))).sum::<f64>() / rows.len() as f64 + 0.01 * beyond
     };

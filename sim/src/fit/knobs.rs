@@ -152,7 +152,7 @@ impl Knob {
         match self.name {
             "device_blackwell" => row.blackwell,
             "device_h200" => row.accelerator.starts_with("h200"),
-            "expert_layer_us" => mixture,
+            "expert_layer_us" | "trtllm_delivery_mixture" => mixture,
             name if name.starts_with("experts_") => mixture,
             name => match name.strip_suffix("_delivery_blackwell") {
                 Some(engine) => row.blackwell && row.engine == engine,

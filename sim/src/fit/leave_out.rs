@@ -58,6 +58,8 @@ fn scale(quantity: &Quantity) -> f64 {
         "ttft_ms" => 0.25,
         "tpot_ms" => 0.10,
         "output_tokens_per_s" | "result" => 0.15,
+        // Tails near saturation say little about how fast a step is.
+        "ttft_p99_ms" | "tpot_p99_ms" => 1.0,
         _ => 0.05,
     }
 }

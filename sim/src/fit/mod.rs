@@ -11,11 +11,13 @@ pub mod kernels;
 pub mod knobs;
 pub mod leave_out;
 pub mod observations;
+pub mod refit;
 pub mod residuals;
 pub mod score;
 pub mod simplex;
 pub mod solve;
 pub mod text;
+pub mod validation;
 
 pub use knobs::{Knob, knobs};
 pub use leave_out::Left;

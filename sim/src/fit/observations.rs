@@ -49,13 +49,13 @@ impl Observations {
     /// Predicts every row with the facts of `catalog`.
     pub fn of(table: &Table, catalog: &Catalog) -> Self {
         let names = Names::new(catalog);
-        let identities = (0..table.len()).map(|row| table.identity(row, &names)).collect();
+        let identities = table.identities(&names);
         let mut rejections = BTreeMap::new();
         let cells: Cells = table
             .price(catalog, |_| true)
             .into_iter()
             .map(|priced| match priced? {
-                Ok(cells) => Some(cells),
+                Ok(answer) => Some(answer.cells),
                 Err(reason) => {
                     *rejections.entry(without_numbers(&reason.to_string())).or_insert(0) += 1;
                     None
@@ -67,7 +67,8 @@ impl Observations {
         for (place, quantity) in quantities.iter().enumerate() {
             let at = |row: usize, column: &str| number(cells[row].as_ref()?, table.place(column)?);
             points.extend((0..table.len()).filter_map(|row| {
-                let interval = quantity.interval.and_then(|(low, high)| Some((at(row, low)?, at(row, high)?)));
+                let interval =
+                    quantity.interval.and_then(|(low, high)| Some((at(row, low)?, at(row, high)?)));
                 Some(Point {
                     row,
                     quantity: place,
@@ -93,8 +94,8 @@ impl Observations {
             knob.set(&mut moved, knob.value(catalog) * libm::exp(STEP));
             let priced = table.price(&moved, |row| knob.matters(&self.identities[row]));
             for point in &mut self.points {
-                let cells = priced[point.row].as_ref().and_then(|cells| cells.as_ref().ok());
-                let after = cells.and_then(|cells| number(cells, places[point.quantity]?));
+                let answer = priced[point.row].as_ref().and_then(|answer| answer.as_ref().ok());
+                let after = answer.and_then(|answer| number(&answer.cells, places[point.quantity]?));
                 if let (Some(before), Some(after)) = (point.predicted, after) {
                     point.gradient[number_of_knob] = libm::log(after / before) / STEP;
                 }

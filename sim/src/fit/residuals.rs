@@ -4,9 +4,9 @@
 //! quantiles where it has at least [`ENOUGH`] cells; smaller ones are listed so that a prediction knows what was seen.
 //! What extrapolates is held against what leaving out the whole accelerator, precision, model or engine left.
 
+use super::knobs::Knob;
 use super::leave_out::{Left, without};
 use super::observations::Observations;
-use super::knobs::Knob;
 use crate::tables::Kind;
 use capstan_types::catalog::Catalog;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +75,8 @@ fn strata_of(left: Left, observations: &Observations, row: usize) -> Vec<String>
     if observations.identities[row].strata.iter().any(|stratum| stratum == "attention-DP") {
         strata.push("attention-DP".to_owned());
     }
-    strata.extend(observations.identities[row].mixture.map(|yes| if yes { "MoE" } else { "dense" }.to_owned()));
+    strata
+        .extend(observations.identities[row].mixture.map(|yes| if yes { "MoE" } else { "dense" }.to_owned()));
     strata
 }
 

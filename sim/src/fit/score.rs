@@ -6,10 +6,11 @@
 
 use super::observations::{Observations, Point};
 use crate::tables::{Quantity, Table};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Errors of one quantity over one stratum.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Score {
     /// What is predicted, the name of the measured column.
     pub quantity: &'static str,
@@ -168,7 +169,7 @@ pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
 }
 
 /// How often the tensor-parallel degree that is predicted to be best is nearly so.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BestDegree {
     /// Groups of rows that differ in the degree alone.
     pub groups: usize,

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn a_bent_valley_is_followed_to_its_end() {
-        let cost = |x: &[f64]| (1.0 - x[0]) * (1.0 - x[0]) + 100.0 * (x[1] - x[0] * x[0]) * (x[1] - x[0] * x[0]);
+        let cost =
+            |x: &[f64]| (1.0 - x[0]) * (1.0 - x[0]) + 100.0 * (x[1] - x[0] * x[0]) * (x[1] - x[0] * x[0]);
         let found = lowest(&[-1.2, 1.0], &[0.5, 0.5], cost);
         assert!((found[0] - 1.0).abs() < 1e-2 && (found[1] - 1.0).abs() < 1e-2, "{found:?}");
     }

@@ -60,8 +60,11 @@ fn cholesky(mut matrix: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
         for column in 0..=row {
             let done: f64 = (0..column).map(|k| matrix[row * n + k] * matrix[column * n + k]).sum();
             let left = matrix[row * n + column] - done;
-            matrix[row * n + column] =
-                if row == column { left.max(f64::MIN_POSITIVE).sqrt() } else { left / matrix[column * n + column] };
+            matrix[row * n + column] = if row == column {
+                left.max(f64::MIN_POSITIVE).sqrt()
+            } else {
+                left / matrix[column * n + column]
+            };
         }
     }
     for row in 0..n {

@@ -12,7 +12,8 @@ const HEAD: &str = "# Written by `capstan fit`; changes by hand are lost when it
 const AS_OF: &str = "2026-11-01";
 
 fn source(text: &mut String, id: &str, words: &str, grade: &str) {
-    let _ = write!(text, "[sources.{id}]\nsource = \"{words}\"\nas_of = \"{AS_OF}\"\ngrade = \"{grade}\"\n\n");
+    let _ =
+        write!(text, "[sources.{id}]\nsource = \"{words}\"\nas_of = \"{AS_OF}\"\ngrade = \"{grade}\"\n\n");
 }
 
 /// Returns a number with four significant digits.
@@ -29,8 +30,7 @@ pub fn short(value: f64) -> String {
 /// Returns the catalog file of kernel curves.
 pub fn kernels(gemm: &[Curve], experts: &[Curve]) -> String {
     const GEMM: [&str; 6] = ["t0", "compute", "memory", "p", "half_m", "half_nk"];
-    const EXPERTS: [&str; 8] =
-        ["t0", "per_expert", "compute", "memory", "p", "tile", "activation", "skew"];
+    const EXPERTS: [&str; 8] = ["t0", "per_expert", "compute", "memory", "p", "tile", "activation", "skew"];
     let mut text = HEAD.to_owned();
     source(&mut text, "tables", "fitted to published kernel tables, see docs/validation.md", "measured");
     source(&mut text, "copied", "copied from the nearest measured chip; no table exists", "recalled");
@@ -117,9 +117,13 @@ mod tests {
 
     #[test]
     fn numbers_keep_four_digits() {
-        for (value, wanted) in
-            [(0.0, "0"), (7.2e9, "7200000000"), (0.012_345, "0.01235"), (660.04, "660.0"), (12_345.6, "12350")]
-        {
+        for (value, wanted) in [
+            (0.0, "0"),
+            (7.2e9, "7200000000"),
+            (0.012_345, "0.01235"),
+            (660.04, "660.0"),
+            (12_345.6, "12350"),
+        ] {
             assert_eq!(short(value), wanted);
         }
     }

@@ -19,8 +19,9 @@ pub const PREFILL_MEMORY: f64 = 0.45;
 pub const LATENT_MEMORY: f64 = 0.8;
 /// Share of the 16-bit peak of latent decode attention (set by judgement).
 pub const LATENT_COMPUTE: f64 = 0.45;
-/// Throughput that a pipeline of stages keeps of the ideal (fitted on published maximum throughput).
-pub const PIPELINE: f64 = 0.90;
+/// Time that each stage beyond the first adds to a pipeline, as a share of the ideal: 0.90 of the rate with two stages,
+/// 0.75 with four, 0.56 with eight (published maximum throughput of one model on one to eight cards).
+pub const STAGE: f64 = 0.11;
 /// Latency of handing activations to the next stage, in microseconds (NCCL send and receive, by judgement).
 pub const STAGE_HANDOVER_US: f64 = 10.0;
 /// Steps that imbalance between ranks costs grouped experts: q = 1 + this · skew · (1 − 1/e).
@@ -76,6 +77,8 @@ coefficients! {
     decode_call: 0.80 within 0.1,
     /// Factor on the time that reading the cache takes.
     kv_slope: 0.97 within 0.08,
+    /// The same with a cache in 8 bits, of which kernel tables and engines use different kernels.
+    kv_slope_8bit: 0.97 within 0.12,
     /// The same for latent attention.
     latent_slope: 1.03 within 0.1,
     /// Factor on prefill attention.
@@ -108,8 +111,8 @@ coefficients! {
     vllm_delivery_blackwell: 1.7 within 1.0,
     /// The same of SGLang.
     sglang_delivery_blackwell: 30.5 within 1.0,
-    /// The same of TensorRT-LLM.
-    trtllm_delivery_blackwell: 8.5 within 1.0,
+    /// The same of TensorRT-LLM with a mixture of experts, on any chip: its launch scripts hand tokens on ten at a time.
+    trtllm_delivery_mixture: 9.0 within 0.7,
     /// At an unlimited rate: factor on the time of prompts, which share steps with decodes.
     throughput_prefill: 0.88 within 0.1,
     /// Time per layer that no kernel accounts for there, in microseconds.
@@ -128,8 +131,12 @@ coefficients! {
     throughput_h200: 0.97 within 0.06,
     /// The same of Blackwell.
     throughput_blackwell: 1.1 within 0.1,
-    /// The same of cards without a fast link.
-    throughput_pcie: 1.0 within 0.1,
+    /// The same of L40S.
+    throughput_l40s: 1.0 within 0.1,
+    /// The same of RTX PRO 6000, for which no kernel table exists: its memory is faster than is assumed of any chip.
+    throughput_workstation: 0.77 within 0.08,
+    /// Factor there on reading a cache in 8 bits: the engine has kernels of its own.
+    throughput_kv_8bit: 0.85 within 0.12,
     /// Time there with release 0.9, against 0.14.
     release_0_9: 1.0 within 0.06,
     /// The same with release 0.20.
@@ -186,17 +193,23 @@ impl Coefficients {
     }
 
     /// Returns the steps after which a token reaches the client: the stream or poll interval.
-    pub fn delivery_steps(&self, engine: &Engine, accelerator: &str) -> f64 {
-        match (&*engine.id, is_blackwell(accelerator)) {
-            ("vllm", true) => self.vllm_delivery_blackwell,
-            ("sglang", true) => self.sglang_delivery_blackwell,
-            ("trtllm", true) => self.trtllm_delivery_blackwell,
+    pub fn delivery_steps(&self, engine: &Engine, accelerator: &str, mixture: bool) -> f64 {
+        match &*engine.id {
+            "vllm" if is_blackwell(accelerator) => self.vllm_delivery_blackwell,
+            "sglang" if is_blackwell(accelerator) => self.sglang_delivery_blackwell,
+            "trtllm" if mixture => self.trtllm_delivery_mixture,
             _ => engine.delivery_steps,
         }
     }
 }
 
 impl Coefficients {
+    /// Returns the factors of steps at an unlimited request rate.
+    #[must_use]
+    pub fn flat_out(&self) -> Self {
+        Self { kv_slope_8bit: self.kv_slope_8bit * self.throughput_kv_8bit, ..*self }
+    }
+
     /// Returns the factor on time at an unlimited request rate: of the accelerator, times that of the release.
     pub fn throughput(&self, accelerator: &str, release: &str) -> f64 {
         let device = match accelerator {
@@ -204,7 +217,8 @@ impl Coefficients {
             id if id.starts_with("a100_pcie") => self.throughput_a100_pcie,
             id if id.starts_with("h200") => self.throughput_h200,
             id if is_blackwell(id) => self.throughput_blackwell,
-            id if id.starts_with("l40s") || id.starts_with("rtx") => self.throughput_pcie,
+            id if id.starts_with("l40s") => self.throughput_l40s,
+            id if id.starts_with("rtx_pro") => self.throughput_workstation,
             _ => 1.0,
         };
         let version = match release {

@@ -369,7 +369,8 @@ fn collective_curve(catalog: &Catalog, accelerator: &Accelerator) -> CollectiveC
     let found = row(&accelerator.id).or_else(|| if bus { row("pcie") } else { None });
     // A bridge joins pairs only, so a wider group is as slow as the host bus: PCIe 4 x16, 31 GB/s, at most.
     let rate = accelerator.scale_up.bandwidth.get();
-    let link = if bus { rate.min(31e9) } else { rate } * PER_MICROSECOND;
+    let bridge = accelerator.scale_up.kind == ScaleUpKind::Bridge;
+    let link = if bridge { rate.min(31e9) } else { rate } * PER_MICROSECOND;
     match found {
         Some(row) => CollectiveCurve {
             latency_us: row.latency_us,

@@ -3,7 +3,7 @@
 //! A cell is one (model, accelerator, engine, precision); two rows of one cell say nearly the same about a model, so
 //! cells, not rows, are what is left out and what has a weight.
 
-use super::{Kind, Names, Table};
+use super::{Kind, Names, Row};
 use crate::perf::coefficients::is_blackwell;
 
 /// A quantity of a kind of table.
@@ -24,8 +24,9 @@ pub struct Quantity {
 }
 
 const LOADS: &[&str] = &["accelerator", "engine", "gpus", "input_tokens", "output_tokens", "concurrency"];
-const SERVED: &[&str] = &["model", "engine", "input_tokens", "output_tokens", "concurrency"];
-const FLAT_OUT: &[&str] = &["model", "engine_version", "input_tokens", "output_tokens"];
+const SERVED: &[&str] =
+    &["model", "engine", "engine_version", "precision", "input_tokens", "output_tokens", "concurrency"];
+const FLAT_OUT: &[&str] = &["model", "engine_version", "precision", "input_tokens", "output_tokens"];
 
 const fn quantity(measured: &'static str, predicted: &'static str) -> Quantity {
     Quantity { measured, predicted, interval: None, neighbours: &[], ranked: &[], noise: 0.033 }
@@ -40,70 +41,82 @@ impl Kind {
     /// Returns what is predicted in tables of this kind.
     pub fn quantities(self) -> &'static [Quantity] {
         match self {
-            Self::ServingLatency => &const {
-                [
-                    Quantity {
-                        interval: Some(("ttft_low_ms", "ttft_high_ms")),
-                        neighbours: LOADS,
-                        ranked: SERVED,
-                        noise: 0.072,
-                        ..quantity("ttft_ms", "predicted_ttft_ms")
-                    },
-                    Quantity {
-                        interval: Some(("tpot_low_ms", "tpot_high_ms")),
-                        neighbours: LOADS,
-                        ranked: SERVED,
-                        ..quantity("tpot_ms", "predicted_tpot_ms")
-                    },
-                ]
-            },
-            Self::ServingThroughput => &const {
-                [Quantity {
-                    interval: Some(("low", "high")),
-                    neighbours: &["accelerator", "gpus", "input_tokens", "output_tokens"],
-                    ranked: FLAT_OUT,
-                    ..quantity("output_tokens_per_s", "predicted_output_tokens_per_s")
-                }]
-            },
-            Self::MlperfInference => &const {
-                [
-                    Quantity {
-                        neighbours: &["scenario", "accelerator", "n_accel"],
-                        ranked: &["model", "scenario", "n_accel", "round"],
-                        ..quantity("result", "predicted_tokens_s")
-                    },
-                    quantity("ttft_p99_ms", "predicted_ttft_p99_ms"),
-                    quantity("tpot_p99_ms", "predicted_tpot_p99_ms"),
-                ]
-            },
-            Self::TrainingThroughput => &const {
-                [
-                    step("step_time_s"),
-                    quantity("tokens_s_gpu", "predicted_tokens_s_gpu"),
-                    Quantity {
-                        neighbours: &["gpu", "precision", "task"],
-                        ..quantity("tflops_gpu", "predicted_tflops_gpu")
-                    },
-                ]
-            },
+            Self::ServingLatency => {
+                &const {
+                    [
+                        Quantity {
+                            interval: Some(("ttft_low_ms", "ttft_high_ms")),
+                            neighbours: LOADS,
+                            ranked: SERVED,
+                            noise: 0.072,
+                            ..quantity("ttft_ms", "predicted_ttft_ms")
+                        },
+                        Quantity {
+                            interval: Some(("tpot_low_ms", "tpot_high_ms")),
+                            neighbours: LOADS,
+                            ranked: SERVED,
+                            ..quantity("tpot_ms", "predicted_tpot_ms")
+                        },
+                    ]
+                }
+            }
+            Self::ServingThroughput => {
+                &const {
+                    [Quantity {
+                        interval: Some(("low", "high")),
+                        neighbours: &["accelerator", "gpus", "input_tokens", "output_tokens"],
+                        ranked: FLAT_OUT,
+                        ..quantity("output_tokens_per_s", "predicted_output_tokens_per_s")
+                    }]
+                }
+            }
+            Self::MlperfInference => {
+                &const {
+                    [
+                        Quantity {
+                            neighbours: &["scenario", "accelerator", "n_accel"],
+                            ranked: &["model", "scenario", "n_accel", "round"],
+                            ..quantity("result", "predicted_tokens_s")
+                        },
+                        quantity("ttft_p99_ms", "predicted_ttft_p99_ms"),
+                        quantity("tpot_p99_ms", "predicted_tpot_p99_ms"),
+                    ]
+                }
+            }
+            Self::TrainingThroughput => {
+                &const {
+                    [
+                        step("step_time_s"),
+                        quantity("tokens_s_gpu", "predicted_tokens_s_gpu"),
+                        Quantity {
+                            neighbours: &["gpu", "precision", "task"],
+                            ..quantity("tflops_gpu", "predicted_tflops_gpu")
+                        },
+                    ]
+                }
+            }
             Self::MlperfTraining => &const { [step("step_time_s")] },
-            Self::TrainingPapers => &const {
-                [
-                    step("step_s"),
-                    Quantity {
-                        neighbours: &["system", "precision"],
-                        ranked: &["source", "params_b"],
-                        ..quantity("tflops_gpu", "predicted_tflops_gpu")
-                    },
-                ]
-            },
-            Self::TrainingMemory => &const {
-                [
-                    quantity("params_opt_gib", "predicted_params_opt_gib"),
-                    quantity("act_gib_none", "predicted_act_gib_none"),
-                    quantity("act_gib_seqsel", "predicted_act_gib_seqsel"),
-                ]
-            },
+            Self::TrainingPapers => {
+                &const {
+                    [
+                        step("step_s"),
+                        Quantity {
+                            neighbours: &["system", "precision"],
+                            ranked: &["source", "params_b"],
+                            ..quantity("tflops_gpu", "predicted_tflops_gpu")
+                        },
+                    ]
+                }
+            }
+            Self::TrainingMemory => {
+                &const {
+                    [
+                        quantity("params_opt_gib", "predicted_params_opt_gib"),
+                        quantity("act_gib_none", "predicted_act_gib_none"),
+                        quantity("act_gib_seqsel", "predicted_act_gib_seqsel"),
+                    ]
+                }
+            }
         }
     }
 
@@ -153,14 +166,13 @@ pub struct Identity {
     pub strata: Vec<String>,
 }
 
-impl Table {
-    /// Returns what a row is.
-    pub fn identity(&self, row: usize, names: &Names<'_>) -> Identity {
-        let text = |column: &str| self.text(row, column).unwrap_or_default();
+impl Identity {
+    /// Returns what a row of a kind is.
+    pub fn of(kind: Kind, row: &Row<'_>, names: &Names<'_>) -> Self {
+        let text = |column: &str| row.text(column).unwrap_or_default();
         let first = |columns: &[&str]| {
-            columns.iter().find_map(|column| self.text(row, column)).unwrap_or_default().to_owned()
+            columns.iter().find_map(|column| row.text(column)).unwrap_or_default().to_owned()
         };
-        let kind = self.kind();
         let named = first(&["model_base", "model", "benchmark"]);
         let model = names.model(&named).or_else(|_| names.model(text("model"))).ok();
         let chip = first(&["accelerator", "gpu", "system"]);
@@ -170,17 +182,17 @@ impl Table {
         let mut strata: Vec<String> =
             kind.strata().iter().map(|column| format!("{column} {}", text(column))).collect();
         strata.extend(mixture.map(|mixture| if mixture { "MoE" } else { "dense" }.to_owned()));
-        let degree = |column| self.text(row, column).and_then(|text| text.parse::<f64>().ok());
+        let degree = |column| row.text(column).and_then(|text| text.parse::<f64>().ok());
         if degree("attention_dp").is_some_and(|degree| degree > 1.0) && degree("tp") == Some(1.0) {
             strata.push("attention-DP".to_owned());
         }
-        Identity {
+        Self {
             cell: kind.cell().iter().map(|column| text(column)).collect::<Vec<_>>().join(" "),
             model: model.map_or(named, |model| model.id.clone()),
             blackwell: is_blackwell(&accelerator),
             accelerator,
             engine: names.engine(engine).map_or(engine.to_owned(), |row| row.id.clone()),
-            precision: first(&["precision", "weight_dtype"]),
+            precision: first(&["precision", "weight_dtype"]).to_ascii_lowercase(),
             mixture,
             strata,
         }

@@ -5,13 +5,16 @@
 //! Unknown here: the batch cap, stream interval and cache precision that a run was started with.
 
 use super::closed_loop::Loop;
+use super::interval::{Interval, Widening};
 use super::launch::{Launch, Load};
 use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
+use super::{Answer, Identity, Kind};
 use crate::perf::memory::default_limits;
 use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
 use crate::serving::{Batch, KvCache, Length, Lengths, ServingConfig, StepTime};
+use capstan_types::hardware::Precision;
 use capstan_types::origin::Origin;
 
 /// Columns that a prediction reads.
@@ -31,7 +34,7 @@ pub const ADDED: &[&str] = &[
 ];
 
 /// What a row is predicted to have measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Mean time to first token, in milliseconds.
     pub ttft_ms: f64,
@@ -39,25 +42,37 @@ pub struct Prediction {
     pub tpot_ms: f64,
     /// How the worst number in it came to be.
     pub origin: Origin,
+    /// 90 % of the first.
+    pub ttft: Interval,
+    /// 90 % of the second.
+    pub tpot: Interval,
 }
 
-/// Half-widths of 90 % of both times, as factors: quantiles of residuals of cells that were left out.
-const TTFT_WIDTH: f64 = 2.2;
-const TPOT_WIDTH: f64 = 1.7;
+/// Ranks of a replica at most: published runs on more of them read prompts and write on different ranks, whose numbers
+/// they do not print.
+const NODE: u32 = 8;
+
+/// Longest prompt and most clients of the measurements behind the residuals.
+const MEASURED: (u32, u32) = (8192, 512);
 
 impl Prediction {
-    /// Returns the added cells but the last.
-    pub fn cells(&self) -> Vec<String> {
+    /// Returns the added cells, and what makes them uncertain.
+    pub fn answer(self) -> Answer {
         let ms = |value: f64| format!("{value:.4}");
-        vec![
+        let cells = vec![
             ms(self.ttft_ms),
-            ms(self.ttft_ms / TTFT_WIDTH),
-            ms(self.ttft_ms * TTFT_WIDTH),
+            ms(self.ttft_ms * self.ttft.low),
+            ms(self.ttft_ms * self.ttft.high),
             ms(self.tpot_ms),
-            ms(self.tpot_ms / TPOT_WIDTH),
-            ms(self.tpot_ms * TPOT_WIDTH),
+            ms(self.tpot_ms * self.tpot.low),
+            ms(self.tpot_ms * self.tpot.high),
             self.origin.word().to_owned(),
-        ]
+        ];
+        let mut because = self.ttft.because;
+        because.extend(self.tpot.because);
+        because.sort();
+        because.dedup();
+        Answer { cells, because }
     }
 }
 
@@ -109,6 +124,11 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         return Err(RowError::NotPriced("pipeline stages are not simulated in a closed loop".to_owned()));
     }
     let (needed, available) = (split.ranks(), accelerator.scale_up.domain);
+    if available > NODE && needed > NODE {
+        return Err(RowError::NotPriced(
+            "a rack's row counts accelerators that read prompts and those that write together".to_owned(),
+        ));
+    }
     if needed > available {
         return Err(Reason::TooFewAccelerators { needed, available }.into());
     }
@@ -146,10 +166,26 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let (ttft_ms, tpot_ms) = trace
         .means_ms(&time)
         .ok_or_else(|| RowError::NotPriced("no request fits into the cache".to_owned()))?;
-    let held = device.coefficients.delivery_steps(engine, &accelerator.id);
+    let held = device.coefficients.delivery_steps(engine, &accelerator.id, model.experts.is_some());
     let before = (engine.request_us + engine.prompt_token_us * mean.0) / 1e3;
     let origin = step.origin().weaker(memory.origin);
-    Ok(Prediction { ttft_ms: ttft_ms + before + held * tpot_ms, tpot_ms, origin })
+    let identity = Identity::of(Kind::ServingLatency, row, names);
+    let interval = |quantity| {
+        let mut found = Widening::of(names.catalog, Kind::ServingLatency, quantity, &identity);
+        if weights.experts == Precision::Int4 && model.experts.is_some() {
+            found.thin(names.catalog, "experts_int4", "experts in 4-bit integers");
+        }
+        found.beyond(prompt.high, MEASURED.0, "tokens of prompt");
+        found.beyond(clients, MEASURED.1, "requests at once");
+        found.done()
+    };
+    Ok(Prediction {
+        ttft_ms: ttft_ms + before + held * tpot_ms,
+        tpot_ms,
+        origin,
+        ttft: interval("ttft_ms"),
+        tpot: interval("tpot_ms"),
+    })
 }
 
 /// Attention-parallel groups as one replica: a step lasts as long as that of the group with the largest piece of

@@ -2,7 +2,7 @@
 
 use super::closed_loop::Memo;
 use super::row::{Columns, Row};
-use super::{Kind, Names, RowError, TableError};
+use super::{Answer, Identity, Kind, Names, RowError, TableError};
 use capstan_types::catalog::Catalog;
 use csv::StringRecord;
 use rayon::prelude::*;
@@ -55,12 +55,18 @@ impl Table {
         self.text(row, column)?.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0)
     }
 
+    /// Returns what every row is.
+    pub fn identities(&self, names: &Names<'_>) -> Vec<Identity> {
+        let of = |record| Identity::of(self.kind, &Row::new(&self.columns, record), names);
+        self.records.iter().map(of).collect()
+    }
+
     /// Prices the rows for which `wanted` holds with the facts of `catalog`: the added cells but the last.
     pub fn price(
         &self,
         catalog: &Catalog,
         wanted: impl Fn(usize) -> bool + Sync,
-    ) -> Vec<Option<Result<Vec<String>, RowError>>> {
+    ) -> Vec<Option<Result<Answer, RowError>>> {
         let names = Names::new(catalog);
         let priced = self.records.par_iter().zip(&self.memos).enumerate();
         let price = |record, memo| {

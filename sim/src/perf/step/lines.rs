@@ -39,10 +39,14 @@ impl Lines<'_> {
             lines.extend(self.experts(tokens));
         }
         let reduce = tokens * self.operators.reduce_bytes;
-        let each = roofline::all_reduce(&device.collective, reduce, self.operators.tensor, factor * fit.all_reduce);
+        let each =
+            roofline::all_reduce(&device.collective, reduce, self.operators.tensor, factor * fit.all_reduce);
         lines.push((Part::AllReduce, self.operators.reduces * each));
         let moved = tokens * self.operators.elementwise_bytes;
-        lines.push((Part::Elementwise, roofline::elementwise(device.bandwidth, moved, factor * fit.elementwise)));
+        lines.push((
+            Part::Elementwise,
+            roofline::elementwise(device.bandwidth, moved, factor * fit.elementwise),
+        ));
         let attention_t0 = fit.decode_call
             * device.attention.decode_t0_us
             * (self.operators.layers - self.operators.attention.linear_layers);
@@ -69,7 +73,12 @@ impl Lines<'_> {
         }
         let (device, factor, fit) = self.rates();
         let bytes = tokens * self.operators.reduce_bytes;
-        let each = roofline::all_reduce(&device.collective, bytes, self.operators.split.ranks(), factor * fit.all_reduce);
+        let each = roofline::all_reduce(
+            &device.collective,
+            bytes,
+            self.operators.split.ranks(),
+            factor * fit.all_reduce,
+        );
         let exchange = (Part::AllReduce, self.operators.expert_layers * each);
         self.experts(tokens).into_iter().chain([exchange]).collect()
     }
@@ -98,9 +107,13 @@ impl Lines<'_> {
         let Context { device, factor, cache_bytes, .. } = self.context;
         let (rates, attention) = ((device.bandwidth, device.peak_16bit), &self.operators.attention);
         let fit = &device.coefficients;
-        let slope = factor * if attention.latent { fit.latent_slope } else { fit.kv_slope };
-        let token_ns =
-            roofline::decode_token(&device.attention, rates, attention, *cache_bytes, slope) * 1e3;
+        let slope = match (attention.latent, *cache_bytes < 2.0) {
+            (true, _) => fit.latent_slope,
+            (false, true) => fit.kv_slope_8bit,
+            (false, false) => fit.kv_slope,
+        };
+        let slope = factor * slope;
+        let token_ns = roofline::decode_token(&device.attention, rates, attention, *cache_bytes, slope) * 1e3;
         CacheSlopes {
             full_ns: token_ns * self.layers_of_kind(false),
             windowed_ns: token_ns * self.layers_of_kind(true),
