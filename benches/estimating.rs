@@ -1,11 +1,16 @@
-//! How fast are candidates found? Every way to run one chat service on every machine of the built-in catalog.
+//! How fast are candidates found? Every way to run one chat service on every machine of the built-in catalog; one serving
+//! step; the layouts of one training job.
 
 mod common;
 
 use capstan_planner::candidates::enumerate;
+use capstan_sim::perf::training::{Cluster, Job, best};
+use capstan_sim::perf::{PreparedStep, Ranks, Setup, StepShape};
+use capstan_types::catalog::Catalog;
 use capstan_types::hardware::{NodeShape, Precision};
-use capstan_types::spec::Serve;
+use capstan_types::spec::{Parallelism, Serve};
 use capstan_types::testing::blueprint::chat_blueprint;
+use capstan_types::units::{BytesPerSecond, Tokens};
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
@@ -40,5 +45,43 @@ fn main() {
         bench.iter(|| enumerate(&catalog, black_box(&serve), model, engine, &shapes))
     });
     group.finish();
+    steps(&mut criterion, &catalog);
+    training(&mut criterion, &catalog);
     criterion.final_summary();
+}
+
+/// One serving step, prepared and then asked for. The figures to keep: below 5 ms and below 100 ns.
+fn steps(criterion: &mut Criterion, catalog: &Catalog) {
+    let setup = Setup {
+        model: catalog.model("llama3_1_70b").expect("a model that the catalog has"),
+        accelerator: catalog.accelerator("h100_sxm").expect("an accelerator that the catalog has"),
+        engine: catalog.engine("vllm").expect("an engine that the catalog has"),
+        ranks: Ranks { tensor: 4, pipeline: 1 },
+        precision: Precision::Bf16,
+        kv_precision: None,
+    };
+    let mut group = criterion.benchmark_group("steps");
+    group.bench_function("prepare one", |bench| {
+        bench.iter(|| PreparedStep::prepare(catalog, black_box(&setup)).expect("a step"))
+    });
+    let step = PreparedStep::prepare(catalog, &setup).expect("a step");
+    let mixed = StepShape::decode(63.0, 80_000.0).with_chunk(512.0, 1024.0, true);
+    group.bench_function("ask for one", |bench| bench.iter(|| step.step_ns(black_box(&mixed))));
+    group.finish();
+}
+
+/// Layouts of a training job, memory check included.
+fn training(criterion: &mut Criterion, catalog: &Catalog) {
+    let accelerator = catalog.accelerator("h100_sxm").expect("an accelerator that the catalog has");
+    let model = catalog.model("llama3_1_70b").expect("a model that the catalog has");
+    let cluster = Cluster { accelerator, per_node: 8, nodes: 64, scale_out: Some(BytesPerSecond(400e9)) };
+    let job = Job { model, batch: Tokens(4.0 * 1024.0 * 1024.0), sequence: 8192, precision: Precision::Bf16 };
+    let fixed = Parallelism { tensor: None, pipeline: None };
+    let found = best(&cluster, &job, &fixed).expect("a layout that fits");
+    let mut group = criterion.benchmark_group("training");
+    group.throughput(Throughput::Elements(u64::from(found.priced + found.rejected)));
+    group.bench_function("layouts of Llama 3.1 70B on 512 H100", |bench| {
+        bench.iter(|| best(&cluster, black_box(&job), &fixed).expect("a layout that fits"))
+    });
+    group.finish();
 }

@@ -19,6 +19,7 @@ pub const TEXTS: &[(&str, &str)] = texts![
     "efficiencies_kernels.toml",
     "engines.toml",
     "fabrics.toml",
+    "market.toml",
     "models.toml",
     "offerings/aws.toml",
     "offerings/azure.toml",

@@ -1,8 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    catalog, check, completions, diff, emit, estimate, explain, fit, fmt, init, man, plan, replay, report,
-    validate,
+    calibrate, catalog, check, completions, diff, emit, estimate, explain, fit, fmt, import, init, man, plan,
+    replay, report, validate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -38,16 +38,20 @@ pub enum Command {
     Diff(diff::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
-    /// Price every row of a table of measurements
+    /// Say what a model achieves on a machine, and what that costs; or price a table of measurements
     Estimate(estimate::Args),
     /// Hold predictions against published measurements
     Validate(validate::Args),
     /// Fit the numbers of the built-in catalog to measurements again
     Fit(fit::Args),
+    /// Turn your own measurements into corrections of predictions
+    Calibrate(calibrate::Args),
     /// Explain a code of a message, or a plan in sentences
     Explain(explain::Args),
     /// Look up and check what is known: machines, prices, models
     Catalog(catalog::Args),
+    /// Read what others wrote: the `config.json` of a model
+    Import(import::Args),
     /// Run the serving simulator on foreign operator tables and requests
     Replay(replay::Args),
     /// Write completions for a shell
@@ -70,8 +74,10 @@ impl Command {
             Command::Estimate(args) => estimate::run(&args, session),
             Command::Validate(args) => validate::run(&args, session),
             Command::Fit(args) => fit::run(&args, session),
+            Command::Calibrate(args) => calibrate::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),
+            Command::Import(args) => import::run(&args, session),
             Command::Replay(args) => replay::run(&args, session),
             Command::Completions(args) => completions::run(&args, session),
             Command::Man(args) => man::run(&args, session),

@@ -212,6 +212,24 @@ pub fn write_new(path: &str, bytes: &[u8]) -> Result<bool, FileError> {
     }
 }
 
+/// Returns the paths of all files in and below a folder, in order; links are not followed.
+pub fn listed(folder: &str) -> Result<Vec<String>, FileError> {
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::from(folder)];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            } else {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Returns every file in and below a folder by its path within it; none where there is no such folder.
 pub fn folder(path: &str) -> Result<Vec<(String, Vec<u8>)>, FileError> {
     let root = Path::new(path);

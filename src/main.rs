@@ -11,6 +11,7 @@ mod commands;
 mod exit;
 mod failure;
 mod files;
+mod model_file;
 mod output;
 mod plan_file;
 #[cfg(test)]

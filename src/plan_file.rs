@@ -5,6 +5,7 @@
 use crate::builtin;
 use crate::catalogs::{start, text, unreadable};
 use crate::files::{self, DATA_LIMIT, FileError, Files, Folder, Here, TEXT_LIMIT};
+use crate::model_file;
 use crate::render::Sources;
 use capstan_lang::catalog::load_over;
 use capstan_lang::diagnostic::sort;
@@ -150,7 +151,12 @@ impl Checked {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     let mistake = unreadable(reference.place.clone(), path, &error.to_string());
-                    self.diagnostics.push(mistake);
+                    let help = format!("paths start from the folder of the plan file: this is `{shown}`");
+                    self.diagnostics.push(mistake.help(help));
+                    context.told.insert(path.clone());
+                    if reference.kind == ReferenceKind::HuggingFace {
+                        context.models.insert(path.clone(), None);
+                    }
                     continue;
                 }
             };
@@ -168,8 +174,9 @@ impl Checked {
                     Err(why) => self.diagnostics.push(unreadable(reference.place.clone(), path, &why)),
                 },
                 ReferenceKind::Trace => self.read_trace(reference, &shown, bytes, &digest, &mut context),
-                // The checker refuses the field itself (E0900) until an issue plans it.
-                ReferenceKind::HuggingFace => {}
+                ReferenceKind::HuggingFace => {
+                    self.read_model(reference, &folder, bytes, &mut context);
+                }
             }
         }
         self.read_over(&tables);
@@ -190,6 +197,7 @@ impl Checked {
             Ok(text) => text,
             Err(why) => {
                 let mistake = unreadable(reference.place.clone(), &reference.path, &why);
+                context.told.insert(reference.path.clone());
                 return self.diagnostics.push(mistake);
             }
         };
@@ -207,8 +215,30 @@ impl Checked {
             Err(mistakes) => {
                 self.sources.insert(shown.to_owned(), text);
                 self.diagnostics.extend(mistakes);
+                context.told.insert(reference.path.clone());
             }
         }
+    }
+
+    /// Reads a `config.json`, and how its weights are stored where a file beside it says so.
+    fn read_model(
+        &mut self,
+        reference: &Reference,
+        folder: &Folder,
+        bytes: Vec<u8>,
+        context: &mut CheckContext,
+    ) {
+        let path = &reference.path;
+        let beside = model_file::beside(path);
+        let quantisation =
+            beside.and_then(|name| Some((folder.shown(&name), folder.read(&name, TEXT_LIMIT).ok()?)));
+        if let Some((shown, bytes)) = &quantisation {
+            self.add_input("model", shown, files::sha256(bytes));
+        }
+        let found = model_file::read(&folder.shown(path), bytes, quantisation, "");
+        context.models.insert(path.clone(), found.imported.model);
+        self.diagnostics.extend(found.imported.diagnostics);
+        self.sources.extend(found.sources);
     }
 
     /// Reads catalogs over those that are there.

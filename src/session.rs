@@ -29,7 +29,7 @@ pub struct Session {
     pub out: Look,
     /// How standard error looks.
     pub err: Look,
-    /// The day on which it runs; used for warnings about old prices and for nothing else.
+    /// The day on which it runs: for warnings about old prices, and the date of what is imported.
     pub today: Date,
 }
 

@@ -30,3 +30,8 @@ fn the_schema_of_reports_is_current() {
 fn the_schema_of_differences_is_current() {
     is_current("diff.schema.json", &capstan_report::diff_schema());
 }
+
+#[test]
+fn the_schema_of_estimates_is_current() {
+    is_current("estimate.schema.json", &capstan_report::outlook_schema());
+}

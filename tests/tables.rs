@@ -7,6 +7,7 @@ use capstan_lang::catalog::load;
 use capstan_sim::fit::{Observations, Score, score};
 use capstan_sim::tables::{Kind, Table, price};
 use capstan_types::catalog::Catalog;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,8 +111,9 @@ fn training_throughput_stays_near_the_measurements() {
     check(
         Kind::TrainingThroughput,
         &[
-            Bar { quantity: "tokens_s_gpu", median: 0.050, p90: 0.233, priced: 156 },
-            Bar { quantity: "step_time_s", median: 0.051, p90: 0.274, priced: 156 },
+            // 34 of the rows are of hybrid, latent and compressed models, whose kernels nobody has measured.
+            Bar { quantity: "tokens_s_gpu", median: 0.070, p90: 0.335, priced: 190 },
+            Bar { quantity: "step_time_s", median: 0.071, p90: 0.325, priced: 190 },
         ],
     );
 }
@@ -137,6 +139,48 @@ fn training_memory_is_reproduced_to_every_printed_digit() {
     let Some(folder) = data() else { return };
     let scores = scored(Kind::TrainingMemory, &folder);
     assert!(scores.iter().all(|one| one.p90 < 1e-9), "{scores:?}");
+}
+
+/// What engines print when they start. Tolerances: tokens within 8 % of the cache or 1 GiB a card, and the verdict right
+/// unless the truth lies within that of the edge, where it is tight. Two logs are outside, and both on the safe side or
+/// with a card whose memory is not known: vLLM 0.2.5 on four cards counts what loading left in its allocator; a card
+/// of "288 GB class" held 51 GiB of something else.
+#[test]
+fn start_up_logs_are_reproduced() {
+    let Some(folder) = data() else { return };
+    let (priced, _) = scored(Kind::KvSizes, &folder);
+    let mut reader = csv::Reader::from_reader(priced.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    let mut within = 0;
+    for row in &rows {
+        let (id, number) = (row["id"].as_str(), |column: &str| row[column].parse::<f64>().ok());
+        if !row["rejection"].is_empty() {
+            println!("{id}: {}", row["rejection"]);
+            continue;
+        }
+        let (cache, predicted) =
+            (number("predicted_cache_gib").unwrap(), number("predicted_kv_tokens").unwrap());
+        let each = number("predicted_kv_bytes_per_token").unwrap() / 1_073_741_824.0;
+        let concurrency = (number("reported_max_concurrency"), number("predicted_max_concurrency").unwrap());
+        let verdict = row["predicted_verdict"].as_str();
+        println!(
+            "{id}: {} against {predicted} tokens, {:?} against {} at once, {cache} GiB, {verdict}",
+            row["reported_kv_tokens"], concurrency.0, concurrency.1
+        );
+        let refused = row["notes"].contains("REFUSED");
+        assert!(!refused || verdict != "fits", "{id} is refused and must not be said to fit");
+        assert!(refused || verdict != "refused", "{id} starts and must not be said to be refused");
+        let near = match (number("reported_kv_tokens"), concurrency) {
+            (_, (Some(printed), predicted)) => (predicted / printed - 1.0).abs() <= 0.1,
+            (Some(printed), _) => {
+                let (off, band) = ((predicted - printed).abs() * each, (0.08 * printed * each).max(1.0));
+                off <= band
+            }
+            _ => true,
+        };
+        within += usize::from(near);
+    }
+    assert!(within >= 9, "only {within} of {} logs are within their tolerance", rows.len());
 }
 
 /// A prediction that looks at the answer would change when the answer is gone.
@@ -186,4 +230,18 @@ fn blanked(text: &str, columns: &[&str]) -> String {
         writer.write_record(cells).unwrap();
     }
     String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
+#[test]
+fn every_column_of_every_kind_is_documented() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tables.md")).unwrap();
+    for kind in Kind::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{}` |", kind.word())));
+        let cells: Vec<&str> =
+            row.unwrap_or_else(|| panic!("no row of {}", kind.word())).split('|').collect();
+        let written =
+            |columns: &[&str]| columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        assert_eq!(cells[2].trim(), written(kind.columns()), "{}", kind.word());
+        assert_eq!(cells[3].trim(), written(kind.added()), "{}", kind.word());
+    }
 }

@@ -128,6 +128,7 @@ const ROOMS_OF: &[(&str, &[&str])] = &[
     ("good_lp", &["planner/src/program/"]),
     ("highs::", &["planner/src/program/"]),
     ("nom::", &["lang/src/"]),
+    ("plotters::", &["report/src/outlook/"]),
     (
         "std::fs",
         &[
@@ -144,7 +145,6 @@ const ROOMS_OF: &[(&str, &[&str])] = &[
     ),
     ("std::time::Instant", &["src/", "tests/", "benches/", "sim/tests/", "planner/tests/", "lang/tests/"]),
     ("SystemTime", &["src/files.rs"]),
-    ("codespan_reporting", &["src/render/", "lang/src/diagnostic/", "lang/tests/"]),
     ("HashMap", &["sim/src/serving/prefix.rs"]),
     ("HashSet", &[]),
 ];

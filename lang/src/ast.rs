@@ -18,6 +18,24 @@ pub struct File {
     pub entries: Vec<Entry>,
     /// Comments, in order, each from its `#` to the end of the line.
     pub comments: Vec<Span>,
+    /// What of the text is not in the tree, or not as it was meant.
+    pub holes: Holes,
+}
+
+/// Where reading went wrong, so that what seems to be missing or strange there is no second mistake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holes {
+    /// Text that was left out, or that stands in the tree for want of something better.
+    pub lost: Vec<Span>,
+    /// Where braces do not pair, so that a block may hold what was meant to stand behind it.
+    pub braces: Vec<Span>,
+}
+
+impl Holes {
+    /// Was everything read as it was written?
+    pub fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.braces.is_empty()
+    }
 }
 
 /// Something at the top of a file.

@@ -159,9 +159,12 @@ impl Diagnostic {
     }
 }
 
-/// Puts diagnostics in the order of their places, as people read them.
-pub fn sort(diagnostics: &mut [Diagnostic]) {
+/// Puts diagnostics in the order of their places, as people read them, and says nothing twice at one place.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| (&a.place, a.code).cmp(&(&b.place, b.code)));
+    let same =
+        |a: &Diagnostic, b: &Diagnostic| (a.code, &a.place, &a.message) == (b.code, &b.place, &b.message);
+    diagnostics.dedup_by(|later, earlier| same(later, earlier));
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod diagnostic;
 mod evaluate;
 pub mod format;
 pub mod grammar;
+pub mod import;
 pub mod mismatch;
 pub mod overrides;
 mod reference_page;

@@ -4,7 +4,7 @@
 //! not compared here, since a dated rate may stand between them.
 
 use capstan_types::place::Place;
-use capstan_types::quantity::{Base, Currency, Dimension, Quantity, in_base_units};
+use capstan_types::quantity::{Base, Currency, Dimension, Quantity, in_base_units, parse_quantity};
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -18,6 +18,8 @@ pub struct Wanted<'a> {
     pub dimension: Dimension,
     /// The plan's currency, for suggestions.
     pub currency: Option<Currency>,
+    /// How it is usually written, such as `<= 500 ms`; may be empty.
+    pub example: &'a str,
 }
 
 /// Returns the mistake of writing `found` (as `written`, at `place`) where `wanted` belongs; none where
@@ -66,6 +68,9 @@ fn way_out(wanted: Wanted<'_>, found: &Quantity) -> Option<String> {
     if dimension.is_none() {
         return Some(format!("write the number alone: `{number}`"));
     }
+    if let Some(unit) = usual_unit(wanted).filter(|_| found.dimension.is_none() && found.unit.is_empty()) {
+        return Some(format!("write `{number} {unit}`, if that is what is meant"));
+    }
     if let Some(better) = found.rewritten_as(dimension, currency) {
         let prefix = found.unit.strip_suffix('B').unwrap_or("");
         return Some(match scale(prefix) {
@@ -75,13 +80,28 @@ fn way_out(wanted: Wanted<'_>, found: &Quantity) -> Option<String> {
     }
     let unit = &found.unit;
     if dimension.times(Dimension::TIME) == found.dimension {
-        return Some(format!("it is a rate: `{number} {unit}/s`, or per `h`, `d`, `mo`, `y`"));
+        let usual = dimension.customary_unit(currency);
+        let per = usual.as_deref().and_then(|usual| usual.rsplit_once('/')).map_or("s", |(_, per)| per);
+        let others: Vec<String> = ["s", "h", "d", "mo", "y"]
+            .iter()
+            .filter(|other| **other != per)
+            .map(|other| format!("`{other}`"))
+            .collect();
+        return Some(format!("it is a rate: `{number} {unit}/{per}`, or per {}", others.join(", ")));
     }
     if dimension == found.dimension.times(Dimension::TIME) {
         let amount = unit.rsplit_once('/').map_or(unit.as_str(), |(amount, _)| amount);
         return Some(format!("it is an amount and no rate: `{number} {amount}`"));
     }
     dimension.customary_unit(currency).map(|unit| format!("it is written with a unit such as `{unit}`"))
+}
+
+/// Returns the unit of the example, where that is an amount of what is wanted.
+fn usual_unit(wanted: Wanted<'_>) -> Option<String> {
+    let amount = wanted.example.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let shown = parse_quantity(amount).ok()?;
+    // A plan in another currency is better served by the customary unit.
+    (shown.dimension == wanted.dimension && shown.currency.is_none()).then_some(shown.unit)
 }
 
 fn scale(prefix: &str) -> Option<&'static str> {
@@ -97,16 +117,14 @@ fn scale(prefix: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use capstan_types::place::{FileId, Span};
-    use capstan_types::quantity::parse_quantity;
-
     use super::*;
     use crate::render_plain;
+    use capstan_types::place::{FileId, Span};
 
     fn said(field: &str, dimension: Dimension, written: &str) -> String {
         let quantity = parse_quantity(written).expect(written);
         let place = Span::new(0, written.len() as u32).in_file(&FileId::new("x.plan"));
-        let wanted = Wanted { field, dimension, currency: Some(Currency::EUR) };
+        let wanted = Wanted { field, dimension, currency: Some(Currency::EUR), example: "<= 500 ms" };
         mismatch(wanted, &quantity, written, place)
             .map_or(String::new(), |found| render_plain(&[found], |_| None))
     }
@@ -127,11 +145,13 @@ mod tests {
             "error[E0103]: `power` is power, and `40` has no unit\n  = help: write `40 kW`, if that is what is meant\n"
         );
         assert!(said("capex", Dimension::MONEY, "12").contains("`12 EUR`"));
+        assert!(said("p99", Dimension::TIME, "300").contains("`300 ms`"));
     }
 
     #[test]
     fn rates_and_amounts_are_told_apart() {
         assert!(said("peak", Dimension::REQUEST_RATE, "40 req").contains("it is a rate: `40 req/s`"));
+        assert!(said("opex", Dimension::MONEY_RATE, "40 kEUR").contains("it is a rate: `40 kEUR/mo`"));
         assert!(said("size", Dimension::DATA, "40 GB/s").contains("it is an amount and no rate: `40 GB`"));
         assert!(said("power", Dimension::POWER, "40%").contains("`40%` is a share"));
         assert!(said("replicas", Dimension::NONE, "4 GPU").contains("write the number alone: `4`"));

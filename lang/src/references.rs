@@ -62,6 +62,11 @@ pub(crate) fn stays_inside(path: &str) -> bool {
     !path.contains(['\\', ':', '\0']) && path.split('/').all(plain)
 }
 
+/// Says whether what `huggingface` names is a file, and not the name of a model.
+pub(crate) fn is_config(path: &str) -> bool {
+    path.ends_with(".json")
+}
+
 struct Found<'a> {
     file: &'a File,
     references: Vec<Reference>,
@@ -70,6 +75,9 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn add(&mut self, kind: ReferenceKind, path: &str, span: Span) {
+        if kind == ReferenceKind::HuggingFace && !is_config(path) {
+            return;
+        }
         let place = span.in_file(&self.file.file);
         if stays_inside(path) {
             self.references.push(Reference { kind, path: path.to_owned(), place });
@@ -147,7 +155,8 @@ mod tests {
     fn every_file_is_listed_with_what_it_holds() {
         let text = "use catalog \"own.toml\" as own\nuse prices \"p.toml\"\nlet log = \"b.csv\"\n\
                     serve a { load = { trace = \"a.csv\" } }\nserve b { load = { trace = log } }\n\
-                    model m { huggingface = \"../config.json\" }\n";
+                    model m { huggingface = \"../config.json\" }\n\
+                    model n { huggingface = \"org/name\" }\nmodel o { huggingface = \"o/config.json\" }\n";
         let parsed = crate::parse(&FileId::new("x.plan"), text);
         let (references, diagnostics) = references(&parsed.file);
         let listed: Vec<_> = references.iter().map(|one| (one.kind, one.path.as_str())).collect();
@@ -158,7 +167,8 @@ mod tests {
                 (Kind::Catalog, "own.toml"),
                 (Kind::Prices, "p.toml"),
                 (Kind::Trace, "a.csv"),
-                (Kind::Trace, "b.csv")
+                (Kind::Trace, "b.csv"),
+                (Kind::HuggingFace, "o/config.json")
             ]
         );
         let codes: Vec<_> = diagnostics.iter().map(|one| one.code).collect();

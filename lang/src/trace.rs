@@ -5,6 +5,8 @@
 //! Azure traces (`TIMESTAMP,ContextTokens,GeneratedTokens`) are understood as well. Not known here: where
 //! the text comes from, and what a plan makes of it.
 
+use std::collections::BTreeMap;
+
 use capstan_types::place::{FileId, Span};
 use capstan_types::traffic::Lengths;
 use jiff::civil::DateTime;
@@ -13,8 +15,8 @@ use crate::check::TraceFacts;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 
-/// Most mistakes that are reported for one trace.
-const MOST_MISTAKES: usize = 20;
+/// Most mistakes of one kind that are shown with their lines; the others are counted.
+const MOST_OF_A_KIND: usize = 3;
 
 /// Window of the busiest rate: LANGUAGE.md speaks of the busiest hour, and published traces last one hour,
 /// so that a window of ten minutes is the longest that still finds a peak in them.
@@ -30,12 +32,21 @@ const BURST_ARRIVALS: usize = 20;
 /// Most tokens of a request; longer is a mistake in the file.
 const MOST_TOKENS: u32 = 100_000_000;
 
+/// Longest trace: simulated time counts nanoseconds in 64 bits, and no log lasts a century.
+const MOST_SPAN_S: f64 = 100.0 * 365.25 * 86_400.0;
+
+/// Most requests per second that a plan is made for, as in the language.
+const MOST_RATE: f64 = 1e6;
+
 /// Names of a column that are understood, the language's own first.
 const COLUMNS: [(&str, [&str; 2]); 3] = [
     ("arrival_s", ["arrival_s", "TIMESTAMP"]),
     ("input_tokens", ["input_tokens", "ContextTokens"]),
     ("output_tokens", ["output_tokens", "GeneratedTokens"]),
 ];
+
+/// The kind of a mistake in the order, of which one says all.
+const ORDER: &str = "order";
 
 /// A trace that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +63,7 @@ pub struct Trace {
 
 /// Reads a trace. `digest` is the SHA-256 of the file, which whoever read it knows.
 pub fn read(file: &FileId, text: &str, digest: &str) -> Result<Trace, Vec<Diagnostic>> {
-    let mut reader = Reader { file, diagnostics: Vec::new(), more: false };
+    let mut reader = Reader { file, diagnostics: Vec::new(), kinds: BTreeMap::new() };
     let mut lines = Lines { text, at: 0 };
     let header = lines.next().unwrap_or((Span::default(), ""));
     let columns = reader.columns(header);
@@ -62,32 +73,25 @@ pub fn read(file: &FileId, text: &str, digest: &str) -> Result<Trace, Vec<Diagno
             if line.trim().is_empty() {
                 continue;
             }
-            if reader.diagnostics.len() >= MOST_MISTAKES {
-                reader.more = true;
-                break;
-            }
             reader.row(&columns, span, line, &mut trace);
         }
         if reader.diagnostics.is_empty() {
             reader.is_a_stream(&trace);
         }
     }
-    if reader.more {
-        let message = format!("more than {MOST_MISTAKES} mistakes; the rest is not shown");
-        let place = Span::default().in_file(file);
-        reader.diagnostics.push(Diagnostic::error(codes::TOO_MANY, place, message));
-    }
     if !reader.diagnostics.is_empty() {
-        return Err(reader.diagnostics);
+        return Err(reader.counted());
     }
     let first = trace.arrivals.first().copied().unwrap_or(0.0);
     trace.arrivals.iter_mut().for_each(|arrival| *arrival -= first);
-    Ok(Trace {
-        facts: facts(&trace, digest),
-        arrivals_s: trace.arrivals,
-        prompt: trace.prompt,
-        output: trace.output,
-    })
+    let facts = facts(&trace, digest);
+    if facts.busiest_requests_per_s > MOST_RATE {
+        let message = format!("the trace has {:.1e} requests per second", facts.busiest_requests_per_s);
+        let help = "arrivals are seconds: are these another unit, or is their last digit lost?";
+        reader.report(codes::TRACE_VALUE, Span::default(), message, help);
+        return Err(reader.diagnostics);
+    }
+    Ok(Trace { facts, arrivals_s: trace.arrivals, prompt: trace.prompt, output: trace.output })
 }
 
 #[derive(Default)]
@@ -124,7 +128,8 @@ fn at(byte: usize) -> u32 {
 struct Reader<'a> {
     file: &'a FileId,
     diagnostics: Vec<Diagnostic>,
-    more: bool,
+    /// For each kind of mistake of a row: how many there are, and where the last one stands that is shown.
+    kinds: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl Reader<'_> {
@@ -133,24 +138,57 @@ impl Reader<'_> {
         self.diagnostics.push(found.help(help));
     }
 
+    /// Reports a mistake of a row, where it is among the first of its kind.
+    fn report_row(
+        &mut self,
+        kind: &'static str,
+        most: usize,
+        code: crate::Code,
+        span: Span,
+        said: (String, &str),
+    ) {
+        let (n, last) = self.kinds.entry(kind).or_default();
+        *n += 1;
+        if *n <= most {
+            *last = self.diagnostics.len();
+            self.report(code, span, said.0, said.1);
+        }
+    }
+
+    /// Returns the mistakes; the last that is shown of a kind says how many there are beside those shown.
+    fn counted(mut self) -> Vec<Diagnostic> {
+        for (kind, (n, last)) in self.kinds {
+            let shown = if kind == ORDER { 1 } else { MOST_OF_A_KIND };
+            if let (Some(found), Some(more @ 1..)) = (self.diagnostics.get_mut(last), n.checked_sub(shown)) {
+                found.because.push(format!("{more} more rows are wrong in the same way"));
+            }
+        }
+        self.diagnostics
+    }
+
     /// Returns where the three columns stand.
     fn columns(&mut self, (span, header): (Span, &str)) -> Option<[usize; 3]> {
         let header = header.trim_start_matches('\u{feff}');
         let names: Vec<&str> = header.split(',').map(unquoted).collect();
         let mut found = [0; 3];
-        let mut complete = true;
+        let mut missing = Vec::new();
         for (slot, (name, known)) in found.iter_mut().zip(COLUMNS) {
             match names.iter().position(|column| known.contains(column)) {
                 Some(position) => *slot = position,
-                None => {
-                    complete = false;
-                    let message = format!("the trace has no column `{name}`");
-                    let help = "the first line names the columns: `arrival_s,input_tokens,output_tokens`";
-                    self.report(codes::TRACE_COLUMNS, span, message, help);
-                }
+                None => missing.push(format!("`{name}`")),
             }
         }
-        complete.then_some(found)
+        if missing.is_empty() {
+            return Some(found);
+        }
+        let message = match missing.split_last() {
+            Some((last, [])) => format!("the trace has no column {last}"),
+            Some((last, others)) => format!("the trace has no columns {} and {last}", others.join(", ")),
+            None => String::new(),
+        };
+        let help = "the first line names the columns: `arrival_s,input_tokens,output_tokens`";
+        self.report(codes::TRACE_COLUMNS, span, message, help);
+        None
     }
 
     fn row(&mut self, columns: &[usize; 3], span: Span, line: &str, rows: &mut Rows) {
@@ -162,7 +200,8 @@ impl Reader<'_> {
         let (Some(arrival), Some(prompt), Some(output)) = (arrival, prompt, output) else { return };
         if let Some(before) = rows.arrivals.last().filter(|before| arrival < **before) {
             let message = format!("a request arrives at {arrival} s, after one at {before} s");
-            self.report(codes::TRACE_ORDER, span, message, "sort the rows by their arrival");
+            let said = (message, "sort the rows by their arrival");
+            self.report_row(ORDER, 1, codes::TRACE_ORDER, span, said);
             return;
         }
         rows.arrivals.push(arrival);
@@ -175,16 +214,18 @@ impl Reader<'_> {
         let fine = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
         if fine.is_none() {
             let message = format!("`{cell}` is no arrival");
-            self.report(codes::TRACE_VALUE, span, message, "arrivals are seconds from 0 on, such as `12.5`");
+            let said = (message, "arrivals are seconds from 0 on, such as `12.5`");
+            self.report_row("arrival_s", MOST_OF_A_KIND, codes::TRACE_VALUE, span, said);
         }
         fine
     }
 
-    fn tokens(&mut self, cell: &str, name: &str, span: Span) -> Option<u32> {
+    fn tokens(&mut self, cell: &str, name: &'static str, span: Span) -> Option<u32> {
         let tokens = cell.parse::<u32>().ok().filter(|tokens| (1..=MOST_TOKENS).contains(tokens));
         if tokens.is_none() {
             let message = format!("`{cell}` is no count of `{name}`");
-            self.report(codes::TRACE_VALUE, span, message, "tokens are whole numbers from 1 on");
+            let said = (message, "tokens are whole numbers from 1 on");
+            self.report_row(name, MOST_OF_A_KIND, codes::TRACE_VALUE, span, said);
         }
         tokens
     }
@@ -196,6 +237,10 @@ impl Reader<'_> {
             let message = format!("the trace has {} requests within {span} s", rows.arrivals.len());
             let help = "rates and lengths are taken from it: it needs requests at different times";
             self.report(codes::TRACE_EMPTY, Span::default(), message, help);
+        } else if span > MOST_SPAN_S {
+            let message = format!("the trace lasts {span:.1e} s, which is more than a century");
+            let help = "arrivals are seconds: are these another unit?";
+            self.report(codes::TRACE_VALUE, Span::default(), message, help);
         }
     }
 }
@@ -329,12 +374,9 @@ mod tests {
         let head = "arrival_s,input_tokens,output_tokens\n";
         assert_eq!(
             read_text("arrival_s,tokens\n1,2\n").expect_err("columns"),
-            [
-                "E0503: the trace has no column `input_tokens`",
-                "E0503: the trace has no column `output_tokens`"
-            ]
+            ["E0503: the trace has no columns `input_tokens` and `output_tokens`"]
         );
-        assert_eq!(read_text("").expect_err("nothing").len(), 3);
+        assert_eq!(read_text("").expect_err("nothing").len(), 1);
         assert_eq!(read_text(head).expect_err("no rows"), ["E0506: the trace has 0 requests within 0 s"]);
         let rows = format!("{head}-1,5,5\n2,0,5\n3,5,x\n4,5,5\n3.5,5,5\nNaN,1,1\n");
         assert_eq!(
@@ -348,7 +390,28 @@ mod tests {
             ]
         );
         let many = format!("{head}{}", "x,1,1\n".repeat(100));
-        assert_eq!(read_text(&many).expect_err("many").len(), MOST_MISTAKES + 1);
+        let found = read(&FileId::new("log.csv"), &many, "d1").expect_err("many");
+        assert_eq!(found.len(), MOST_OF_A_KIND);
+        assert_eq!(found[2].because, ["97 more rows are wrong in the same way"]);
+        let unsorted: String = (0..50).rev().map(|second| format!("{second},1,1\n")).collect();
+        let found = read(&FileId::new("log.csv"), &format!("{head}{unsorted}"), "d1").expect_err("order");
+        assert_eq!(
+            (found.len(), &found[0].because[..]),
+            (1, &["48 more rows are wrong in the same way".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn a_rate_or_a_length_that_no_log_has_is_another_unit() {
+        let head = "arrival_s,input_tokens,output_tokens\n";
+        for (rows, code) in [
+            ("0,1,1\n1e-300,1,1\n", "E0504"),
+            ("0,1,1\n1e12,1,1\n", "E0504"),
+            ("0,1,1\n1e400,1,1\n", "E0504"),
+        ] {
+            let found = read_text(&format!("{head}{rows}")).expect_err("another unit");
+            assert_eq!((found.len(), &found[0][..5]), (1, code), "{found:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use capstan_lang::catalog::{coverage, load};
 use capstan_types::catalog::{Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency};
+use capstan_types::market::{Good, MarketPrice};
 use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::{Grade, PriceGrade};
@@ -52,6 +53,7 @@ fn every_row_loads() {
         + catalog.shapes.len()
         + catalog.fabrics.len()
         + catalog.regions.len()
+        + catalog.market_prices.len()
         + catalog.ownership.len()
         + catalog.models.len()
         + catalog.traffic.len()
@@ -309,4 +311,78 @@ fn every_model_of_the_reference_is_in_the_catalog() {
         assert!((model.params_total_b - number("params_total_b")).abs() < 1e-9, "{}", model.id);
         assert_eq!(f64::from(model.dense_layers()), number("layers") - number("moe_layers"), "{}", model.id);
     }
+}
+
+/// Where the rows of hardware-prices.csv stand that are no market price: a purchase is an offering, and the two ratios
+/// are ranges around the terms of owning.
+#[test]
+fn every_hardware_price_of_the_reference_is_in_the_catalog() {
+    let Some(folder) = data() else { return };
+    let catalog = builtin();
+    let text = std::fs::read_to_string(folder.join("cloud-prices/hardware-prices.csv")).expect("readable");
+    let header = columns(text.lines().next().expect("a header"));
+    let at = |name: &str| header.iter().position(|column| column == name).expect("a column");
+    let mut n_market = 0;
+    for line in text.lines().skip(1) {
+        let row = columns(line);
+        let [item, category, price, currency, unit] =
+            ["item", "category", "price", "currency", "unit"].map(|name| row[at(name)].as_str());
+        let day = first_day(&row[at("price_as_of")]);
+        if category == "ratio" {
+            let (low, high) = price.split_once('-').expect("a range");
+            let (low, high): (f64, f64) = (low.parse().expect("low"), high.parse().expect("high"));
+            let terms = catalog.ownership.iter().find(|row| row.id == "default").expect("the terms");
+            // Value falls in a straight line to the residual.
+            let after_36 = 1.0 - (1.0 - terms.residual) * 36.0 / f64::from(terms.life_months);
+            let ours = if item.starts_with("Network") { terms.network_share } else { after_36 };
+            assert!((low..=high).contains(&ours), "{item}: {ours}");
+            continue;
+        }
+        let amount: rust_decimal::Decimal = price.parse().expect("a price");
+        if category == "cloud-instance" {
+            let same = |row: &&capstan_types::offering::Offering| {
+                row.price == Some(amount)
+                    && row.currency.code() == currency
+                    && row.option == PurchaseOption::OnDemand
+            };
+            assert!(catalog.offerings.iter().any(|row| same(&row)), "{item}");
+            continue;
+        }
+        let good = match (category, unit) {
+            ("gpu-server", _) => Good::Server,
+            ("gpu", _) => Good::Accelerator,
+            ("network-switch", _) => Good::Switch,
+            ("network-cabling", _) => Good::Cabling,
+            ("storage-drive", _) => Good::Drive,
+            ("facility", "kW-month") => Good::Colocation,
+            ("cloud-reservation", "hour") => Good::CapacityBlock,
+            other => panic!("no noun for {other:?}"),
+        };
+        let same = |row: &&MarketPrice| {
+            (row.good, row.price, row.currency.code()) == (good, Some(amount), currency)
+                && row.provenance.as_of.to_string() == day
+        };
+        let found: Vec<&MarketPrice> = catalog.market_prices.iter().filter(same).collect();
+        assert_eq!(found.len(), 1, "{item}");
+        let assumed = found[0].origin() == capstan_types::origin::Origin::Assumed;
+        assert_eq!(
+            assumed,
+            row[at("confidence")] == "low"
+                || category == "storage-drive"
+                || day < "2024-01-01".to_owned() && currency == "USD",
+            "{item}"
+        );
+        n_market += 1;
+    }
+    assert_eq!(n_market, catalog.market_prices.len());
+}
+
+/// Returns the first day of a month, quarter or year as the reference writes them.
+fn first_day(written: &str) -> String {
+    let (year, rest) = written.split_once('-').unwrap_or((written, ""));
+    let month = match rest.strip_prefix('Q') {
+        Some(quarter) => 3 * quarter.parse::<u32>().expect("a quarter") - 2,
+        None => rest.parse().unwrap_or(1),
+    };
+    format!("{year}-{month:02}-01")
 }

@@ -129,6 +129,49 @@ fn new_rows_that_lack_a_fact() {
 }
 
 #[test]
+fn an_offering_without_a_price_or_without_a_source_does_not_load() {
+    let head = "[[offering]]\nshape = \"aws.p5_48xlarge\"\n";
+    mistake(&format!("{head}{DATED}"), codes::CATALOG_FACT_MISSING, "[[offering]]", "prices");
+    mistake(head, codes::CATALOG_FACT_MISSING, "[[offering]]", "prices");
+    mistake(&format!("{head}prices = []\n{DATED}"), codes::CATALOG_VALUE, "[]", "without a price");
+    let bare = "{ region = \"us-east-1\" }";
+    let row = format!("{head}grade = \"list\"\nprices = [{bare}]\n{DATED}");
+    mistake(&row, codes::CATALOG_FACT_MISSING, bare, "unknown");
+    let priced = "{ region = \"us-east-1\", spot = \"1 USD/h\" }";
+    let row = format!("{head}grade = \"list\"\nprices = [{priced}]\n");
+    mistake(&row, codes::CATALOG_SOURCE, priced, "source");
+    mistake(&format!("{row}source = \"x\"\n"), codes::CATALOG_SOURCE, priced, "as_of");
+}
+
+#[test]
+fn a_date_that_nobody_can_know_yet() {
+    let (known, found) = over(&price("spot = \"1 USD/h\""));
+    assert_eq!(found, []);
+    let text = price("spot = \"2 USD/h\"").replace("2026-01-01", "2062-01-01");
+    let (catalog, found) = load_over(&known, &[("own.toml", &text)]);
+    assert!(matches!(&found[..], [one] if one.code == codes::CATALOG_SOURCE && one.message.contains("2062")));
+    assert_eq!(catalog, known);
+    let text = price("spot = \"2 USD/h\"").replace("2026-01-01", "2027-01-01");
+    assert_eq!(load_over(&known, &[("own.toml", &text)]).1, []);
+}
+
+#[test]
+fn prices_of_single_goods() {
+    let row = |fields: &str| {
+        format!("[[market_price]]\nid = \"a\"\nnames = []\n{fields}\ngrade = \"recalled\"\n{DATED}")
+    };
+    let (catalog, found) = over(&row("good = \"colocation\"\nprice = \"200 USD/kW/mo\""));
+    assert_eq!((found, catalog.market_prices[0].price), (Vec::new(), Some(Decimal::from(200))));
+    let (catalog, _) = over(&row("good = \"drive\"\nprice = \"unknown\""));
+    assert_eq!(catalog.market_prices[0].price, None);
+    mistake(&row("good = \"drive\"\nprice = \"0 USD\""), codes::CATALOG_VALUE, "\"0 USD\"", "unknown");
+    mistake(&row("good = \"disk\"\nprice = \"5 USD\""), codes::CATALOG_VALUE, "\"disk\"", "drive");
+    mistake(&row("good = \"drive\""), codes::CATALOG_FACT_MISSING, "[[market_price]]", "price");
+    let of = row("good = \"accelerator\"\nof = \"h100_smx\"\nprice = \"5 USD\"");
+    mistake(&of, codes::CATALOG_NAME, "\"h100_smx\"", "did you mean `h100_sxm`?");
+}
+
+#[test]
 fn two_rows_of_one_name() {
     let twice = format!("{}{}", chip("power = \"600 W\""), chip("power = \"650 W\""));
     let (catalog, found) = over(&twice);

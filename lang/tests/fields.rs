@@ -13,7 +13,7 @@ use capstan_lang::check::table::{FieldRow, FieldType, LabelRule, Status, Table};
 use capstan_lang::{CheckContext, TraceFacts, codes, language_reference, render_plain};
 use capstan_types::spec::Spec;
 use capstan_types::traffic::Lengths;
-use common::checked;
+use common::{CATALOG, checked};
 use serde_json::Value;
 
 /// What must stand beside a field for a plan to be whole: table, the text around its fields, the fields.
@@ -70,6 +70,7 @@ fn frames() -> Vec<Frame> {
         Frame { after: "} }\n", ..frame("site/rack", "site extra { rack = {", &[]) },
         frame("fleet", "fleet f {", &[("shape", "= own.dgx_a100_8"), ("count", "= 1"), ("site", "= hall")]),
         Frame {
+            instead: &[("huggingface", &["catalog"])],
             after: "}\nserve other { model = m, load = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok } }\n",
             ..frame("model", "model m {", LLAMA)
         },
@@ -100,6 +101,7 @@ fn frames() -> Vec<Frame> {
         frame("train", "train job {", TRAIN_BASE),
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
+        frame("fabric", "fabric f {", &[("site", "= hall")]),
         frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
         frame("deploy", "deploy kubernetes {", &[]),
@@ -139,7 +141,13 @@ fn context() -> CheckContext {
         burstiness: 1.0,
     };
     let traces = [("requests.csv".to_owned(), facts("a")), ("other.csv".to_owned(), facts("b"))];
-    CheckContext { traces: traces.into_iter().collect() }
+    let llama = CATALOG.model("llama3_1_8b").cloned();
+    let models = [("llama/config.json".to_owned(), llama)];
+    CheckContext {
+        traces: traces.into_iter().collect(),
+        models: models.into_iter().collect(),
+        ..CheckContext::default()
+    }
 }
 
 fn plan_of(frame: &Frame, field: &str, row: &FieldRow) -> String {

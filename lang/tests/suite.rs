@@ -43,7 +43,8 @@ fn only_utf8_without_a_byte_order_mark_is_read() {
     assert_eq!(parsed.diagnostics[0].code, codes::NOT_UTF8);
     assert_eq!(parsed.diagnostics[0].place.start, 4);
     assert_eq!(found(b"a = 1\r\nb = 2\r\n"), []);
-    assert_eq!(found(b"a = 1\rb = 2"), [codes::BAD_CHARACTER, codes::SEPARATOR]);
+    assert_eq!(found(b"a = 1\rb = 2"), [codes::BAD_CHARACTER]);
+    assert_eq!(found(b"# a comment\rb = 2\rc = 3\r"), [codes::BAD_CHARACTER]);
 }
 
 #[test]

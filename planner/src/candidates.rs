@@ -3,10 +3,11 @@
 //! Physics depends on the accelerator, not on who sells the machine around it, so each way is estimated once per
 //! accelerator and then offered on every shape that holds it.
 
+use capstan_sim::calibrate;
 use capstan_sim::estimate::{Bound, Demand, Estimate, estimate};
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, default_limits};
 use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
-use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::catalog::{Calibration, Catalog, Engine};
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
 use capstan_types::model::Model;
 use capstan_types::spec::{Serve, SloMetric};
@@ -157,20 +158,55 @@ fn try_all(
         .map(|(precision, ranks)| {
             let setup =
                 Setup { model, accelerator, engine, ranks, precision, kv_precision: serve.kv_precision };
-            let outcome = device.clone().and_then(|device| try_one(&device, &setup, serve));
+            let outcome = device.clone().and_then(|device| try_one(catalog, &device, &setup, serve));
             Trial { precision, ranks, outcome }
         })
         .collect()
 }
 
-fn try_one(device: &Device, setup: &Setup<'_>, serve: &Serve) -> Result<Estimated, Reason> {
+/// Estimates with a step as the user's own measurements say that it takes near the load that a replica bears without them.
+fn calibrated(
+    step: PreparedStep,
+    memory: &ServingMemory,
+    setup: &Setup<'_>,
+    demand: &Demand<'_>,
+    own: &Calibration,
+) -> Result<(PreparedStep, Estimate), Reason> {
+    // A service level that seems out of reach may not be; one sequence is the load then.
+    let batch = estimate(&step, memory, setup, demand).map_or(1.0, |estimate| estimate.batch);
+    let factor = calibrate::tpot(own, (batch, demand.prompt.mean, demand.output.mean));
+    let step = factor.map_or(step.clone(), |factor| step.scaled(factor.value));
+    let estimate = estimate(&step, memory, setup, demand)?;
+    Ok((step, estimate))
+}
+
+fn key<'a>(setup: &Setup<'a>) -> (&'a str, &'a str, &'a str, &'a str) {
+    (&setup.model.id, &setup.accelerator.id, &setup.engine.id, &setup.engine.version)
+}
+
+fn ranks(setup: &Setup<'_>) -> (u32, u32) {
+    (setup.ranks.tensor, setup.ranks.pipeline)
+}
+
+fn try_one(
+    catalog: &Catalog,
+    device: &Device,
+    setup: &Setup<'_>,
+    serve: &Serve,
+) -> Result<Estimated, Reason> {
     let demand = demand(serve);
     let memory = ServingMemory::of(setup, demand.longest())?;
     if let Some(refusal) = memory.refusal() {
         return Err(refusal);
     }
     let step = PreparedStep::with_device(device, setup)?;
-    let estimate = estimate(&step, &memory, setup, &demand)?;
+    let (step, estimate) = match catalog.calibration(key(setup), setup.precision, ranks(setup)) {
+        Some(own) => calibrated(step, &memory, setup, &demand, own)?,
+        None => {
+            let estimate = estimate(&step, &memory, setup, &demand)?;
+            (step, estimate)
+        }
+    };
     Ok(Estimated { estimate, step: Arc::new(step), memory })
 }
 
@@ -236,7 +272,8 @@ fn collect(
     for trial in trials {
         let Some((replicas_per_node, nodes_per_replica)) = layout(trial.ranks, shape) else { continue };
         let Ranks { tensor, pipeline } = trial.ranks;
-        let words = format!("{tensor} × {pipeline} ranks, {}", trial.precision.word());
+        let stages = if pipeline > 1 { format!(", pp {pipeline}") } else { String::new() };
+        let words = format!("tp {tensor}{stages}, {}", trial.precision.word());
         match &trial.outcome {
             Err(reason) => {
                 tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}"))
@@ -320,12 +357,13 @@ impl Tally {
     pub(crate) fn counts(self) -> Vec<RejectionCount> {
         let Self { workload, rows } = self;
         rows.into_iter()
-            .map(|((shape, reason), (count, _, nearest))| RejectionCount {
+            .map(|((shape, reason), (count, excess, nearest))| RejectionCount {
                 workload: workload.clone(),
                 shape,
                 reason,
                 count,
                 nearest,
+                excess: excess.is_finite().then_some(excess),
             })
             .collect()
     }

@@ -191,7 +191,7 @@ impl Ask<'_> {
         }
         let hours = self.train.tokens.get() / step.tokens_per_s / good.effective / 3600.0;
         let held = self.held(hours)?;
-        Ok(self.column(stand, trial, &step, &good, checkpoint, hours, held))
+        Ok(self.column(stand, trial, (&step, batch), &good, checkpoint, hours, held))
     }
 
     /// Returns the fewest periods from the start of the window that are long enough.
@@ -212,7 +212,7 @@ impl Ask<'_> {
         &self,
         stand: &Stand<'_>,
         trial: &Trial,
-        step: &TrainingStep,
+        (step, batch): (&TrainingStep, Tokens),
         good: &Goodput,
         checkpoint: Bytes,
         hours: f64,
@@ -250,6 +250,7 @@ impl Ask<'_> {
             end: day(begins, hours),
             hours: f64::from(months) * HOURS_PER_MONTH,
             shares: (0..self.periods.len()).map(|index| f64::from(u8::from(held.contains(&index)))).collect(),
+            batch,
             step: step.step,
             tokens_per_s: step.tokens_per_s,
             goodput: good.effective,

@@ -5,8 +5,8 @@ use crate::plan::{Frame, Provenance, Turn};
 use crate::pricing::MEAN_POWER_SHARE;
 use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
 use capstan_types::blueprint::{
-    Blueprint, Cost, FORMAT, Inputs, LimitPrice, Pool, Round, RunnerUp, Solver, SolverStatus, Status,
-    VerdictStatus,
+    Blueprint, Cost, FORMAT, Inputs, LimitPrice, Network, Pool, Round, RunnerUp, Solver, SolverStatus,
+    Status, VerdictStatus,
 };
 use capstan_types::catalog::Catalog;
 use capstan_types::finding::{Finding, Severity};
@@ -47,7 +47,7 @@ pub(crate) fn infeasible(
             files: provenance.files,
             overrides: provenance.overrides,
             spec: frame.spec.clone(),
-            catalog: rows_used(frame),
+            catalog: rows_used(frame, &[]),
             oldest_price_days: None,
         },
         periods: frame.periods.clone(),
@@ -56,6 +56,7 @@ pub(crate) fn infeasible(
         trainings: Vec::new(),
         pools: Vec::new(),
         sites: Vec::new(),
+        networks: Vec::new(),
         cost: Cost {
             currency: frame.spec.frame.currency,
             lines: Vec::new(),
@@ -289,7 +290,7 @@ pub(crate) fn oldest_price_days(spec: &Spec, pools: &[Pool]) -> Option<i64> {
 }
 
 /// Returns every catalog row that was used or considered.
-pub(crate) fn rows_used(frame: &Frame<'_>) -> Catalog {
+pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
     let all = frame.catalog;
     let shapes: Vec<&str> = frame.market.stands.iter().map(|stand| stand.shape.id.as_str()).collect();
     let has_shape = |id: &str| shapes.contains(&id);
@@ -306,9 +307,10 @@ pub(crate) fn rows_used(frame: &Frame<'_>) -> Catalog {
     Catalog {
         accelerators: kept(&all.accelerators, |row| has_chip(&row.id)),
         shapes: kept(&all.shapes, |row| has_shape(&row.id)),
-        fabrics: Vec::new(),
+        fabrics: kept(&all.fabrics, |row| networks.iter().any(|network| network.switch == row.id)),
         regions: kept(&all.regions, |row| sold_at(&row.provider, &row.id)),
         offerings: kept(&all.offerings, |row| has_shape(&row.shape) && sold_at(&row.provider, &row.region)),
+        market_prices: Vec::new(),
         ownership: all.ownership.clone(),
         models: spec.models.clone(),
         traffic: kept(&all.traffic, |row| wanted_traffic(&row.id)),
@@ -320,6 +322,7 @@ pub(crate) fn rows_used(frame: &Frame<'_>) -> Catalog {
         collectives: kept(&all.collectives, |row| has_chip(&row.accelerator)),
         coefficients: all.coefficients.clone(),
         residuals: Vec::new(),
+        calibrations: kept(&all.calibrations, |row| has_chip(&row.accelerator)),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::assemble::{Draft, draft, summaries};
 use crate::candidates::{self, Unreached, Way};
 use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
 use crate::cost::{self, PricedPool, Usage};
+use crate::fabric;
 use crate::fleet::{self, Asking, Base};
 use crate::formulate::{Formulation, formulate};
 use crate::infeasible;
@@ -260,6 +261,7 @@ fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
             reason: (*reason).to_owned(),
             count: 1,
             nearest: words.clone(),
+            excess: None,
         })
     });
     rows.collect()
@@ -289,6 +291,8 @@ fn finish(
 ) -> Blueprint {
     let bill = bill(frame, &turn);
     let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft);
+    let (networks, mut findings) = fabric::networks(frame.spec, frame.catalog, &turn.draft);
+    findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     let solver = Solver {
         status: match turn.solution.status {
             ProgramStatus::Optimal => SolverStatus::Optimal,
@@ -305,7 +309,7 @@ fn finish(
     };
     let runners_up = outcome::runners_up(frame, &turn);
     let limit_prices = outcome::limit_prices(frame, &turn);
-    let mut findings = outcome::findings(frame, &turn, settled);
+    findings.extend(outcome::findings(frame, &turn, settled));
     let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
@@ -318,7 +322,7 @@ fn finish(
             files: provenance.files,
             overrides: provenance.overrides,
             spec: frame.spec.clone(),
-            catalog: outcome::rows_used(frame),
+            catalog: outcome::rows_used(frame, &networks),
             oldest_price_days: outcome::oldest_price_days(frame.spec, &pools),
         },
         periods: frame.periods.clone(),
@@ -327,6 +331,7 @@ fn finish(
         trainings: turn.draft.trainings,
         pools,
         sites,
+        networks,
         cost: bill,
         verdicts: turn.proof.verdicts,
         rules: Vec::new(),

@@ -118,19 +118,29 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
     if serve.slos.is_empty() || trial.rate <= 0.0 {
         return Ok(Vec::new());
     }
-    let split = split(trial);
-    let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
-    let config = config(trial, split);
-    let (workload, window) = workload(trial, rate)?;
-    let overheads: Vec<f64> = serve.slos.iter().map(|slo| overhead_ns(trial, slo)).collect();
+    let overheads: Vec<f64> =
+        serve.slos.iter().map(|slo| overhead_ns(trial, slo.metric, slo.per_mille)).collect();
     let objectives: Vec<Objective> =
         serve.slos.iter().zip(&overheads).map(|(slo, overhead)| objective(slo, *overhead)).collect();
-    let seen = replicate(&config, &*trial.way.step, &workload, trial.seed, window, &objectives)
-        .map_err(|source| VerifyError::Config { workload: serve.name.clone(), source })?;
+    let (seen, split, rate) = watch(trial, &objectives)?;
     let judged = seen.judged.iter().zip(&serve.slos).zip(&overheads);
     Ok(judged
         .map(|((judged, slo), overhead)| verdict(trial, slo, judged, *overhead, &seen, split, rate))
         .collect())
+}
+
+/// Simulates one placement; returns what was seen, how many replicas were simulated, and their requests per second.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated, u32, f64), VerifyError> {
+    let split = split(trial);
+    let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
+    let config = config(trial, split);
+    let (workload, window) = workload(trial, rate)?;
+    let seen = replicate(&config, &*trial.way.step, &workload, trial.seed, window, objectives)
+        .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })?;
+    Ok((seen, split, rate))
 }
 
 /// Returns how many replicas are simulated.
@@ -190,10 +200,10 @@ fn stream(trial: &Trial<'_>) -> String {
 /// Returns what a request waits outside the scheduler: tokenising and delivery.
 ///
 /// The prompt is taken at the percentile asked, which is at or above what such a request really waits.
-fn overhead_ns(trial: &Trial<'_>, slo: &Slo) -> f64 {
+pub fn overhead_ns(trial: &Trial<'_>, metric: SloMetric, per_mille: u32) -> f64 {
     let engine = trial.engine;
-    let prompt = trial.serve.load.prompt.quantile(f64::from(slo.per_mille) / 1000.0);
-    match slo.metric {
+    let prompt = trial.serve.load.prompt.quantile(f64::from(per_mille) / 1000.0);
+    match metric {
         SloMetric::Tpot => 0.0,
         SloMetric::Ttft | SloMetric::E2e => {
             let waiting = (engine.request_us + engine.prompt_token_us * prompt) * 1e3;

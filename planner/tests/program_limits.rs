@@ -337,7 +337,7 @@ fn of_equally_cheap_plans_the_one_with_fewer_kinds_then_lower_columns_is_taken()
         work(vec![column(0, vec![1]), column(1, vec![1])]),
         work(vec![column(2, vec![1]), column(1, vec![1])]),
     ];
-    for method in [Method::Enumerated, Method::Integer] {
+    for method in [Method::Partition, Method::Integer] {
         let found =
             solve(&problem, &Options { method: Some(method), ..Options::default() }).expect("feasible");
         assert_eq!(found.columns, [1, 1], "{method:?}");

@@ -248,6 +248,12 @@ fn every_instance_with_offerings_together_equals_brute_force() {
 }
 
 #[test]
+fn sharing_out_over_pools_equals_brute_force_on_a_stride() {
+    check_apart(Some(Method::Partition), 31);
+    check_together(Some(Method::Partition), 7);
+}
+
+#[test]
 fn the_integer_program_equals_brute_force_on_a_stride() {
     check_apart(Some(Method::Integer), 997);
     check_together(Some(Method::Integer), 101);

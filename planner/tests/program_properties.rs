@@ -167,10 +167,10 @@ proptest! {
     #[test]
     fn enumeration_in_closed_form_and_the_integer_program_agree(problem in problem()) {
         let integer = cost(&problem, &Options { method: Some(Method::Integer), ..exact() });
-        match solve(&problem, &Options { method: Some(Method::Enumerated), ..exact() }) {
+        match solve(&problem, &Options { method: Some(Method::Partition), ..exact() }) {
             Ok(found) => prop_assert!(same(found.objective, integer), "{} is not {integer}", found.objective),
             Err(NoPlan::Infeasible(_)) => prop_assert!(integer.is_infinite()),
-            Err(NoPlan::Undecided) => {} // commitments overlap
+            Err(NoPlan::Undecided) => {} // too many coupled purchases
             Err(other) => prop_assert!(false, "{other:?}"),
         }
     }
@@ -191,7 +191,7 @@ proptest! {
     fn large_enumerations_end_within_the_gap_that_they_report(problem in problem()) {
         let best = cost(&problem, &exact());
         // No problem is small enough to be solved exactly: what limits are worth and merged hours decide.
-        let large = Options { method: Some(Method::Enumerated), integer_up_to: 0, rel_gap: 0.05, ..Options::default() };
+        let large = Options { method: Some(Method::Partition), integer_up_to: 0, rel_gap: 0.05, ..Options::default() };
         if let Ok(found) = solve(&problem, &large) {
             prop_assert!(found.objective >= best - 1e-6 * best.max(1.0));
             prop_assert!(found.best_bound <= best + 1e-6 * best.max(1.0), "bound {} above {best}", found.best_bound);

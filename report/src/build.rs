@@ -23,6 +23,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("Cost by workload", details::workloads(blueprint));
         document.section("Cost by item", details::lines(blueprint));
         document.section("Sites", details::sites(blueprint));
+        document.section("Networks", details::networks(blueprint));
     }
     document.section("Rules", proof::rules(blueprint));
     document.section("What limits cost", proof::limit_prices(blueprint));

@@ -86,8 +86,30 @@ impl Table {
     }
 }
 
+/// Points of one kind in a plot.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Series {
+    /// What they are.
+    pub name: String,
+    /// One character that stands for them.
+    pub mark: char,
+    /// Places, from left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Points over two axes that begin at zero.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plot {
+    /// Title of the axis to the right.
+    pub across: String,
+    /// Title of the axis upwards.
+    pub up: String,
+    /// Points; later ones are drawn over earlier ones.
+    pub series: Vec<Series>,
+}
+
 /// A part of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Block {
     /// A heading.
     Heading(String),
@@ -99,6 +121,8 @@ pub enum Block {
     Facts(Vec<(String, Cell)>),
     /// Points.
     List(Vec<Cell>),
+    /// A plot.
+    Plot(Plot),
     /// A finding: what is said, why, and ways out.
     Note {
         /// Its code, such as `E0310`.
@@ -113,7 +137,7 @@ pub enum Block {
 }
 
 /// A report, a diff or an explanation.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Document {
     /// What it is about.
     pub title: Cell,
@@ -140,6 +164,7 @@ impl Block {
             Self::Table(table) => !table.rows.is_empty(),
             Self::Facts(facts) => !facts.is_empty(),
             Self::List(points) => !points.is_empty(),
+            Self::Plot(plot) => plot.series.iter().any(|series| !series.points.is_empty()),
             Self::Note { .. } => true,
         }
     }

@@ -1,8 +1,8 @@
 //! Blueprint → the report that programs read: numbers as numbers, units in the names of fields.
 
 use capstan_types::blueprint::{
-    Blueprint, LimitPrice, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, TrainingRun, Unpriced,
-    Verdict, VerdictStatus, WorkloadCost,
+    Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, TrainingRun,
+    Unpriced, Verdict, VerdictStatus, WorkloadCost,
 };
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -187,6 +187,8 @@ pub struct Report {
     pub by_month: Vec<Decimal>,
     /// Power and racks.
     pub sites: Vec<SiteSummary>,
+    /// How machines are wired at own sites.
+    pub networks: Vec<Network>,
     /// Service levels.
     pub service_levels: Vec<Verdict>,
     /// Rules.
@@ -315,6 +317,7 @@ pub fn summary(blueprint: &Blueprint) -> Report {
         workloads: blueprint.cost.workloads.clone(),
         by_month: blueprint.cost.by_month.clone(),
         sites: blueprint.sites.clone(),
+        networks: blueprint.networks.clone(),
         service_levels: blueprint.verdicts.clone(),
         rules: blueprint.rules.clone(),
         runners_up: blueprint.runners_up.clone(),

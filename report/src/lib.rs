@@ -8,14 +8,16 @@ mod document;
 mod explain;
 mod json;
 mod markdown;
+mod outlook;
 mod schema;
 mod terminal;
 
 pub use build::document;
 pub use compare::{diff_document, diff_json};
-pub use document::{Align, Block, Cell, Column, Document, Table, Tone};
+pub use document::{Align, Block, Cell, Column, Document, Plot, Series, Table, Tone};
 pub use explain::explanation_document;
 pub use json::{REPORT_FORMAT, Report, json, summary};
 pub use markdown::markdown;
-pub use schema::{blueprint_schema, diff_schema, report_schema};
+pub use outlook::{outlook_csv, outlook_document, outlook_json, outlook_svg};
+pub use schema::{blueprint_schema, diff_schema, outlook_schema, report_schema};
 pub use terminal::{Style, terminal};

@@ -1,6 +1,10 @@
 //! Document → Markdown (GitHub's): for a pull request, a wiki, a mail.
 
 use crate::document::{Align, Block, Cell, Document, Table, Tone};
+use crate::terminal::plot_lines;
+
+/// Columns of a plot, which stands in a fence: what a review shows without scrolling.
+const PLOT_WIDTH: usize = 80;
 
 /// Returns the document as Markdown.
 pub fn markdown(document: &Document) -> String {
@@ -51,6 +55,10 @@ fn block(block: &Block) -> String {
             lines
         }
         Block::List(points) => points.iter().map(|point| format!("- {}\n", toned(point))).collect(),
+        Block::Plot(plot) => {
+            let lines = plot_lines(plot, PLOT_WIDTH, true);
+            format!("```text\n{}\n```\n", lines.join("\n"))
+        }
         Block::Note { code, message, because, ways_out } => {
             let mut lines = format!("- **{}** {}\n", escaped(code), escaped(&message.text));
             lines.extend(because.iter().map(|reason| format!("  - because {}\n", escaped(reason))));

@@ -3,6 +3,7 @@
 use crate::compare::DiffReport;
 use crate::json::{Report, pretty};
 use capstan_types::blueprint::Blueprint;
+use capstan_types::outlook::Outlook;
 use schemars::schema_for;
 
 /// Returns the schema of a blueprint.
@@ -13,6 +14,11 @@ pub fn blueprint_schema() -> String {
 /// Returns the schema of the report that programs read.
 pub fn report_schema() -> String {
     pretty(&schema_for!(Report))
+}
+
+/// Returns the schema of the answer of `estimate`.
+pub fn outlook_schema() -> String {
+    pretty(&schema_for!(Outlook))
 }
 
 /// Returns the schema of the diff that programs read.
@@ -50,9 +56,12 @@ mod tests {
 
     #[test]
     fn schemas_are_json_and_say_what_they_describe() {
-        for (schema, title) in
-            [(blueprint_schema(), "Blueprint"), (report_schema(), "Report"), (diff_schema(), "DiffReport")]
-        {
+        for (schema, title) in [
+            (blueprint_schema(), "Blueprint"),
+            (report_schema(), "Report"),
+            (diff_schema(), "DiffReport"),
+            (outlook_schema(), "Outlook"),
+        ] {
             let value: Value = serde_json::from_str(&schema).unwrap();
             assert_eq!(value["title"], title);
         }

@@ -2,8 +2,11 @@
 //!
 //! Invariant: no line is wider than the width (from [`NARROWEST`] on). Numbers are never broken; words are.
 
+mod plot;
 mod table;
 mod wrap;
+
+pub(crate) use plot::{lines as plot_lines, round_up};
 
 use crate::document::{Block, Cell, Document, Tone};
 use wrap::{pad, wrap};
@@ -63,6 +66,11 @@ impl Page {
                 for point in points {
                     let bullet = self.plain("  · ");
                     self.hanging(&bullet, 4, point);
+                }
+            }
+            Block::Plot(plot) => {
+                for line in plot::lines(plot, self.width, self.style.unicode) {
+                    self.line(&line);
                 }
             }
             Block::Note { code, message, because, ways_out } => {

@@ -3,6 +3,7 @@
 //! Invariants: the event engine knows no accelerator; `perf` knows no clock; `bridge` alone knows both.
 
 pub mod bridge;
+pub mod calibrate;
 pub mod engine;
 pub mod estimate;
 pub mod fit;

@@ -41,7 +41,7 @@ prop_compose! {
             let layers = model.layers.div_ceil(mixture);
             let active = 1 << (routed / 2);
             model.experts =
-                Some(Experts { routed: 8 << routed, active, width: 1024, shared, shared_width: 1024, layers });
+                Some(Experts { routed: 8 << routed, active, width: 1024, shared, shared_width: 1024, layers, latent: 0 });
         }
         if latent {
             model.window = None;

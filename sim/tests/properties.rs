@@ -2,9 +2,9 @@
 
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    Admission, ClosedLoop, KvCache, Length, Lengths, Metric, Objective, OpenLoop, Outcome, Rate, Record,
-    Reject, Request, Router, RunResult, Scheduler, ServingConfig, StepTable, Stop, Tally, Window, Workload,
-    replicate, simulate, simulate_into,
+    Admission, ClosedLoop, Fault, Interrupted, KvCache, Length, Lengths, Metric, Objective, OpenLoop,
+    Outcome, Rate, Record, Reject, Request, Router, RunResult, Scheduler, ServingConfig, StepTable, Stop,
+    Tally, Trial, Unwatched, Watch, Window, Workload, replicate, simulate, simulate_into, simulate_watched,
 };
 use proptest::prelude::*;
 
@@ -67,6 +67,17 @@ fn traces() -> impl Strategy<Value = Vec<Request>> {
         output,
     });
     prop::collection::vec(request, 0..60)
+}
+
+/// Replicas that fail, some before others are back, some for ever, some that there are not.
+fn faults() -> impl Strategy<Value = Vec<Fault>> {
+    let again = prop_oneof![3 => Just(Interrupted::Retried), 1 => Just(Interrupted::Lost)];
+    let lasts = prop_oneof![5 => (1u64..100_000).prop_map(Some), 1 => Just(None)];
+    let fault = (0u64..300_000, 0u32..5, lasts, again).prop_map(|(at, replica, lasts, requests)| {
+        let at = Time::from_ns(at);
+        Fault { at, replica, back: lasts.map_or(Time::NEVER, |ns| at.plus(ns)), requests }
+    });
+    prop::collection::vec(fault, 0..6)
 }
 
 fn run(config: &ServingConfig, workload: &Workload) -> RunResult {
@@ -140,6 +151,55 @@ proptest! {
         prop_assert_eq!((left, totals.requests), (kept.records.len(), kept.records.len() as u64));
         let summary = tally.summarize(&config, &totals.replicas, totals.stop, totals.end);
         prop_assert_eq!(summary, kept.summarize(&config, window, &[objective]));
+    }
+
+    /// Whatever fails, and whenever: each request is completed, rejected, or lost for a reason; tokens and blocks are checked
+    /// by the run itself. Where all are sent again and somebody lives, none is lost, and Little's law holds.
+    #[test]
+    fn faults_lose_nothing_that_can_be_sent_again(
+        config in configs(), trace in traces(), faults in faults(), stop_ns in 100_000u64..2_000_000,
+    ) {
+        let workload = Workload::Trace(trace.clone());
+        let failing = |config: &ServingConfig| {
+            let mut records = Vec::new();
+            let trial = Trial { config, workload: &workload, seed: 9, replication: 0, faults: &faults };
+            let mut log = |_: u64, record: &Record| records.push(*record);
+            let totals = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
+            (records, totals)
+        };
+        failing(&ServingConfig { until: Time::from_ns(stop_ns), ..config });
+        let (records, totals) = failing(&config);
+        prop_assert_eq!((totals.stop, records.len()), (Stop::Drained, trace.len()));
+        let lost = records.iter().filter(|record| record.outcome == Outcome::Lost).count();
+        let all_again = faults.iter().all(|fault| fault.requests == Interrupted::Retried && fault.back != Time::NEVER);
+        if all_again {
+            prop_assert_eq!(lost, 0);
+            let served = records.iter().filter(|record| record.outcome == Outcome::Completed);
+            let stays: u128 = served.map(|record| u128::from(record.completed.since(record.arrival))).sum();
+            prop_assert_eq!(totals.outstanding_ns, stays);
+        }
+    }
+
+    /// Somebody who watches sees every step of a replica without stages, and changes nothing.
+    #[test]
+    fn watching_changes_nothing(config in configs(), trace in traces(), faults in faults()) {
+        let config = ServingConfig { n_stages: 1, ..config };
+        let workload = Workload::Trace(trace);
+        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults };
+        let (mut seen, mut unseen) = (Vec::new(), Vec::new());
+        let mut watch = Watch::new(config.n_replicas, Window::ALL, Time::from_ns(1_000_000), 10);
+        watch.steps = Some(Vec::new());
+        let totals =
+            simulate_watched(&trial, &step(), &mut |_, record: &Record| seen.push(*record), &mut watch).unwrap();
+        simulate_watched(&trial, &step(), &mut |_, record: &Record| unseen.push(*record), &mut Unwatched).unwrap();
+        // Those that leave at one instant leave in any order.
+        let sorted = |mut records: Vec<Record>| {
+            records.sort_by_key(|record| (record.arrival, record.prompt, record.output, record.completed, record.replica));
+            records
+        };
+        prop_assert_eq!(sorted(seen), sorted(unseen));
+        let iterations: u64 = totals.replicas.iter().map(|work| work.iterations).sum();
+        prop_assert_eq!(watch.steps.map(|steps| steps.len() as u64), Some(iterations));
     }
 
     /// With C clients never more than C requests are there, and all are served.

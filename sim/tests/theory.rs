@@ -82,7 +82,7 @@ fn exponential_service_waits_as_m_m_1() {
 
 #[test]
 #[ignore = "long: 3.4e7 arrivals"]
-fn waits_at_95_percent_load_are_those_of_theory() {
+fn long_waits_at_95_percent_load_are_those_of_theory() {
     waits(0.95, 700_000, CONSTANT, m_d_1(0.95));
     waits(0.95, 700_000, EXPONENTIAL, 2.0 * m_d_1(0.95));
 }

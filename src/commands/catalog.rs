@@ -77,6 +77,8 @@ enum Kind {
     Regions,
     /// Prices
     Offerings,
+    /// Prices of single goods: chips, switches, cabling, drives, floor space, capacity blocks
+    MarketPrices,
     /// Neural networks
     Models,
     /// Traffic statistics

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, then what it does.
 
+pub mod calibrate;
 pub mod catalog;
 pub mod check;
 pub mod completions;
@@ -9,6 +10,7 @@ pub mod estimate;
 pub mod explain;
 pub mod fit;
 pub mod fmt;
+pub mod import;
 pub mod init;
 pub mod man;
 pub mod plan;

@@ -2,7 +2,10 @@
 
 mod answers;
 mod catalogs;
+mod estimate;
+mod imports;
 mod mistakes;
+mod networks;
 mod pages;
 mod plans;
 mod replay;

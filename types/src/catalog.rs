@@ -1,6 +1,7 @@
 //! Everything that is known before a plan is read: facts, prices and fitted coefficients, each with source and date.
 
 use crate::hardware::{Accelerator, Fabric, NodeShape, Precision};
+use crate::market::MarketPrice;
 use crate::model::Model;
 use crate::money::ExchangeRate;
 use crate::offering::{Offering, Ownership};
@@ -158,6 +159,22 @@ pub struct Residual {
     pub provenance: Provenance,
 }
 
+/// Whose habits an engine has: its command line, its metrics, how it counts memory. A row of one's own, such as another
+/// version or a fork, says here whose it shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineFamily {
+    /// vLLM.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// TensorRT-LLM.
+    TensorRtLlm,
+    /// None of these: it takes a share of the whole device, and no command line is known.
+    #[default]
+    Other,
+}
+
 /// A serving engine at a version: image, defaults and host time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Engine {
@@ -165,6 +182,9 @@ pub struct Engine {
     pub id: String,
     /// The names people know.
     pub names: Vec<String>,
+    /// Whose habits it has.
+    #[serde(default)]
+    pub family: EngineFamily,
     /// Version that the numbers hold for.
     pub version: String,
     /// Container image without tag.
@@ -177,6 +197,13 @@ pub struct Engine {
     pub reserved_bytes: f64,
     /// The same in addition when a replica spans several devices.
     pub reserved_parallel_bytes: f64,
+    /// Peak of activations over what one token has in flight inside one layer; 0 where the engine keeps them outside
+    /// of its share of the device, or the reserve holds them.
+    #[serde(default)]
+    pub activation_factor: f64,
+    /// Bytes that the sampler holds per sequence and entry of the vocabulary; 0 as above.
+    #[serde(default)]
+    pub sampler_bytes: f64,
     /// Tokens of one cache block.
     pub block_tokens: u32,
     /// Sequences that run at once, at most.
@@ -220,6 +247,45 @@ pub struct Region {
     pub provenance: Provenance,
 }
 
+/// One measurement beside what was predicted of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CalibrationPoint {
+    /// Requests in flight.
+    pub concurrency: u32,
+    /// Prompt tokens of a request.
+    pub input_tokens: u32,
+    /// Output tokens of a request.
+    pub output_tokens: u32,
+    /// Time per output token, measured over predicted; unknown where nobody measured it.
+    pub tpot_ratio: Option<f64>,
+    /// Time to first token, measured over predicted; unknown where nobody measured it.
+    pub ttft_ratio: Option<f64>,
+}
+
+/// A user's own measurements of one configuration: predictions near them are corrected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Calibration {
+    /// The model.
+    pub model: String,
+    /// The accelerator.
+    pub accelerator: String,
+    /// The engine.
+    pub engine: String,
+    /// Its version.
+    pub engine_version: String,
+    /// Precision of the weights.
+    pub precision: Precision,
+    /// Ranks that split every layer.
+    pub tensor: u32,
+    /// Stages that split the layers.
+    pub pipeline: u32,
+    /// Measurements.
+    pub points: Vec<CalibrationPoint>,
+    /// Source and date: the measured file with its digest.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
 /// All facts, prices and coefficients, each list in order of names.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Catalog {
@@ -233,6 +299,9 @@ pub struct Catalog {
     pub regions: Vec<Region>,
     /// Prices.
     pub offerings: Vec<Offering>,
+    /// Prices of single goods, which no plan buys by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub market_prices: Vec<MarketPrice>,
     /// Terms of owning.
     pub ownership: Vec<Ownership>,
     /// Neural networks.
@@ -257,6 +326,9 @@ pub struct Catalog {
     /// Errors of predictions that were fitted without the rows that they are held against.
     #[serde(default)]
     pub residuals: Vec<Residual>,
+    /// The user's own measurements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<Calibration>,
 }
 
 /// What one row of a list answers to: its identifier or a name that people know.
@@ -280,7 +352,7 @@ macro_rules! named {
     };
 }
 
-named!(Accelerator, NodeShape, Fabric, Model, Traffic, Engine);
+named!(Accelerator, NodeShape, Fabric, MarketPrice, Model, Traffic, Engine);
 
 /// Returns the row that answers to `name`, as identifier or as a name people know.
 pub fn find<'a, T: Named>(rows: &'a [T], name: &str) -> Option<&'a T> {
@@ -308,6 +380,22 @@ impl Catalog {
     /// Returns the traffic of a name.
     pub fn traffic(&self, name: &str) -> Option<&Traffic> {
         find(&self.traffic, name)
+    }
+
+    /// Returns the user's own measurements of a configuration, those of the version before others.
+    pub fn calibration(
+        &self,
+        (model, accelerator, engine, version): (&str, &str, &str, &str),
+        precision: Precision,
+        (tensor, pipeline): (u32, u32),
+    ) -> Option<&Calibration> {
+        let same = |row: &&Calibration| {
+            (row.model.as_str(), row.accelerator.as_str(), row.engine.as_str())
+                == (model, accelerator, engine)
+                && (row.precision, row.tensor, row.pipeline) == (precision, tensor, pipeline)
+        };
+        let mut rows = self.calibrations.iter().filter(same);
+        rows.clone().find(|row| row.engine_version == version).or_else(|| rows.next())
     }
 
     /// Returns the engine of a name.

@@ -24,16 +24,14 @@ pub(super) fn add(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     if server.most() < 2 {
-        let message = format!(
-            "`{}` has one replica, so draining its node stops it; plan min_replicas = 2",
-            server.name
-        );
+        let message =
+            format!("`{}` has one replica, so draining its node stops it; plan `replicas >= 2`", server.name);
         files.warn(&server.serve.name, message);
         return Ok(());
     }
     if server.fewest() < 2 {
         let message = format!(
-            "`{}` has one replica at its quietest hour, when draining its node stops it; plan min_replicas = 2",
+            "`{}` has one replica at its quietest hour, when draining its node stops it; plan `replicas >= 2`",
             server.name
         );
         files.warn(&server.serve.name, message);

@@ -6,7 +6,7 @@
 use super::object::{count, decimal};
 use super::server::Server;
 use super::{EmitError, Warning};
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Precision;
 use capstan_types::spec::SloMetric;
 
@@ -47,13 +47,13 @@ pub(super) struct Launch {
 }
 
 impl Family {
-    /// Returns the family of an engine row by its identifier.
+    /// Returns the family of an engine row, where its command line is known.
     pub(super) fn of(engine: &Engine) -> Option<Self> {
-        match engine.id.as_str() {
-            "vllm" => Some(Self::Vllm),
-            "sglang" => Some(Self::Sglang),
-            "tensorrt_llm" | "trtllm" => Some(Self::TensorRtLlm),
-            _ => None,
+        match engine.family {
+            EngineFamily::Vllm => Some(Self::Vllm),
+            EngineFamily::Sglang => Some(Self::Sglang),
+            EngineFamily::TensorRtLlm => Some(Self::TensorRtLlm),
+            EngineFamily::Other => None,
         }
     }
 
@@ -221,9 +221,12 @@ fn cache(server: &Server<'_>, family: Family) -> Result<Option<Precision>, EmitE
     }
 }
 
-/// Returns the name under which the model hub knows the model: one that follows instructions where there is one,
-/// since a base model has no chat template, else the first with an owner.
+/// Returns the name under which the model hub knows the model: the plan's own, else one that follows instructions
+/// where there is one, since a base model has no chat template, else the first with an owner.
 fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
+    if let Some(written) = &server.serve.checkpoint {
+        return written.clone();
+    }
     let hub: Vec<&String> = server.model.names.iter().filter(|name| name.contains('/')).collect();
     let answers = |name: &str| {
         let name = name.to_ascii_lowercase();

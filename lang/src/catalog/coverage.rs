@@ -1,9 +1,10 @@
 //! How much of the catalog is known, and how well?
 //!
 //! Counts per provider and region: machines with a price per purchase option and without, and prices that are
-//! estimates; and the list of facts that rest on no document. Nothing is judged here.
+//! estimates; the same for single goods; and the list of facts that rest on no document. Nothing is judged here.
 
 use capstan_types::catalog::Catalog;
+use capstan_types::market::{Good, MarketPrice};
 use capstan_types::offering::{Offering, PurchaseOption};
 use capstan_types::origin::{Grade, Origin, Provenance};
 use jiff::civil::Date;
@@ -37,6 +38,41 @@ pub struct RegionCoverage {
     pub oldest: Option<Date>,
     /// Date of the newest price.
     pub newest: Option<Date>,
+}
+
+/// What is known of the prices of one good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoodCoverage {
+    /// The good.
+    pub good: Good,
+    /// Rows with a price.
+    pub priced: usize,
+    /// Rows without one.
+    pub unpriced: usize,
+    /// Prices among them that are estimates.
+    pub estimated: usize,
+    /// Date of the oldest price.
+    pub oldest: Option<Date>,
+    /// Date of the newest price.
+    pub newest: Option<Date>,
+}
+
+/// Returns what is priced of single goods, in their order.
+pub fn goods(catalog: &Catalog) -> Vec<GoodCoverage> {
+    let of = |good: Good| {
+        let rows: Vec<&MarketPrice> = catalog.market_prices.iter().filter(|row| row.good == good).collect();
+        let priced: Vec<&MarketPrice> = rows.iter().copied().filter(|row| row.price.is_some()).collect();
+        let dates = || priced.iter().map(|row| row.provenance.as_of);
+        GoodCoverage {
+            good,
+            priced: priced.len(),
+            unpriced: rows.len() - priced.len(),
+            estimated: priced.iter().filter(|row| row.origin() == Origin::Assumed).count(),
+            oldest: dates().min(),
+            newest: dates().max(),
+        }
+    };
+    Good::ALL.into_iter().map(of).collect()
 }
 
 /// A fact that counts as assumed in every report.
@@ -127,5 +163,8 @@ pub fn assumed_facts(catalog: &Catalog) -> Vec<AssumedFact> {
         .iter()
         .for_each(|row| add("experts", fitted(&row.accelerator, row.precision.word()), &row.provenance));
     catalog.collectives.iter().for_each(|row| add("collective", row.accelerator.clone(), &row.provenance));
+    catalog.calibrations.iter().for_each(|row| {
+        add("calibration", format!("{} {}", row.model, row.accelerator), &row.provenance);
+    });
     facts
 }

@@ -15,7 +15,7 @@ use toml::de::DeTable;
 use super::cell::{Cell, Complaint, Read, span};
 use super::document::{Document, Stamp};
 use super::reader::{Reader, no_grade, unknown_name};
-use super::row::{COMMON, Field, fill, may, need, unknown};
+use super::row::{COMMON, Field, fill, need, unknown};
 use crate::codes;
 
 const PRICE_GRADES: [(&str, PriceGrade); 3] =
@@ -24,6 +24,9 @@ const PRICE_GRADES: [(&str, PriceGrade); 3] =
 /// What `prices` may hold, for suggestions; `reserved_` takes any whole number of years or months.
 const ENTRY_FIELDS: [&str; 7] =
     ["region", "on_demand", "spot", "reserved_1y", "reserved_3y", "owned", "reclaimed_per_month"];
+
+/// What to write where nothing is known.
+const ADD_PRICE: &str = "add for example `{ region = \"all\", on_demand = \"55.04 USD/h\" }`; a price that is not known is \"unknown\"";
 
 /// Months of the longest term that is believed.
 const MAX_TERM_MONTHS: u32 = 240;
@@ -39,7 +42,10 @@ struct Head {
 const HEAD: [Field<Head>; 2] = [
     need("shape", |row, cell| cell.text().map(|shape| row.shape = shape.to_owned())),
     // Read by `prices`, entry by entry.
-    may("prices", |_, cell| cell.items().map(drop)),
+    need("prices", |_, cell| match cell.items()?.is_empty() {
+        true => cell.wrong("an offering without a price", ADD_PRICE),
+        false => Ok(()),
+    }),
 ];
 
 /// One price as it is written.
@@ -127,6 +133,7 @@ impl<'a> Entry<'_, 'a> {
         let stamp = self.document.stamp(&[fields, self.group], self.at, &PRICE_GRADES)?;
         let grade =
             stamp.grade.ok_or_else(|| vec![no_grade(self.at, &PRICE_GRADES.map(|(word, _)| word))])?;
+        reader.in_time(stamp.as_of, self.at)?;
         let reclaimed =
             fields.get("reclaimed_per_month").map(|value| Cell::new(value).share()).transpose()?;
         let mut found = Vec::new();
@@ -162,6 +169,11 @@ impl<'a> Entry<'_, 'a> {
                     found.push((offering, cell.span));
                 }
             }
+        }
+        if complaints.is_empty() && found.is_empty() {
+            let message = "a row of an offering without a price".to_owned();
+            let help = Some(ADD_PRICE.to_owned());
+            complaints.push(Complaint { code: codes::CATALOG_FACT_MISSING, span: self.at, message, help });
         }
         if complaints.is_empty() { Ok(found) } else { Err(complaints) }
     }

@@ -6,6 +6,7 @@
 use capstan_types::catalog::Catalog;
 use capstan_types::place::{Place, Span};
 use capstan_types::quantity::nearest;
+use jiff::civil::Date;
 use std::collections::BTreeMap;
 use toml::de::DeTable;
 
@@ -17,7 +18,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Tables that a file may have beside `sources`.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
     "accelerator",
     "shape",
     "fabric",
@@ -33,6 +34,8 @@ const KINDS: [&str; 16] = [
     "collective",
     "coefficient",
     "residual",
+    "market_price",
+    "calibration",
     "offering",
 ];
 
@@ -43,12 +46,30 @@ pub(super) struct Reader<'d, 'a> {
     diagnostics: Vec<Diagnostic>,
     /// Where each row of these files stands, by kind and key.
     seen: BTreeMap<(&'static str, String), Place>,
+    /// Date of the newest price that is known before these files.
+    newest: Option<Date>,
 }
+
+/// Years by which a row may be newer than every price before it. Nothing here reads a clock; a later date is a slip of
+/// the pen, and would become the planning date.
+const MOST_YEARS_NEWER: i16 = 10;
 
 impl<'d, 'a> Reader<'d, 'a> {
     /// Begins with a catalog that is there.
     pub fn new(catalog: Catalog, documents: &'d [Document<'a>], diagnostics: Vec<Diagnostic>) -> Self {
-        Reader { catalog, documents, diagnostics, seen: BTreeMap::new() }
+        let newest = catalog.offerings.iter().map(|offering| offering.as_of).max();
+        Reader { catalog, documents, diagnostics, seen: BTreeMap::new(), newest }
+    }
+
+    /// Complains about a date that nobody can know yet.
+    pub fn in_time(&self, as_of: Date, at: Span) -> Read<()> {
+        let Some(newest) = self.newest.filter(|newest| as_of.year() > newest.year() + MOST_YEARS_NEWER)
+        else {
+            return Ok(());
+        };
+        let message = format!("`as_of` is {as_of}, and the newest price known otherwise is of {newest}");
+        let help = Some("write the day on which it was read".to_owned());
+        Err(vec![Complaint { code: codes::CATALOG_SOURCE, span: at, message, help }])
     }
 
     /// Reports tables that no catalog has, and sources that are wrong.
@@ -131,6 +152,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         match document.stamp(&[table], at, &GRADES) {
             Err(wrong) => complaints.extend(wrong),
             Ok(stamp) => {
+                complaints.extend(self.in_time(stamp.as_of, at).err().into_iter().flatten());
                 let provenance = row.provenance();
                 provenance.source = stamp.source;
                 provenance.as_of = stamp.as_of;
@@ -157,13 +179,18 @@ impl<'d, 'a> Reader<'d, 'a> {
                 help: Some("mend one of the two".to_owned()),
             });
         }
-        let name = row.refers_to()?;
-        let known: Vec<&str> = self.catalog.accelerators.iter().map(|row| row.id.as_str()).collect();
+        let (field, name) = row.refers_to()?;
+        let mut known: Vec<&str> = self.catalog.accelerators.iter().map(|row| row.id.as_str()).collect();
+        if field == "of" {
+            known.extend(self.catalog.shapes.iter().map(|row| row.id.as_str()));
+            known.extend(self.catalog.fabrics.iter().map(|row| row.id.as_str()));
+        }
         if known.contains(&name) {
             return None;
         }
-        let place = table.get("accelerator").map_or(at, |value| Cell::new(value).span);
-        Some(unknown_name("accelerator", name, &known, place))
+        let place = table.get(field).map_or(at, |value| Cell::new(value).span);
+        let kind = if field == "of" { "accelerator, shape or fabric" } else { field };
+        Some(unknown_name(kind, name, &known, place))
     }
 
     /// Reports names that two rows answer to.
@@ -200,6 +227,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         catalog.fabrics.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.regions.sort_by(|a, b| (&a.provider, &a.id).cmp(&(&b.provider, &b.id)));
         catalog.ownership.sort_by(|a, b| a.id.cmp(&b.id));
+        catalog.market_prices.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.models.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.traffic.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.engines.sort_by(|a, b| a.id.cmp(&b.id));
@@ -208,6 +236,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         catalog.attention.sort_by(|a, b| a.accelerator.cmp(&b.accelerator));
         catalog.experts.sort_by(|a, b| (&a.accelerator, a.precision).cmp(&(&b.accelerator, b.precision)));
         catalog.collectives.sort_by(|a, b| a.accelerator.cmp(&b.accelerator));
+        catalog.calibrations.sort_by_key(Row::key);
         (self.catalog, self.diagnostics)
     }
 }

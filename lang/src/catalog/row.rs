@@ -49,8 +49,8 @@ pub(super) trait Row: Clone + Sized + 'static {
     fn names(&self) -> &[String] {
         &[]
     }
-    /// Returns the accelerator that the row refers to.
-    fn refers_to(&self) -> Option<&str> {
+    /// Returns the row that this one refers to, and the field that does: an accelerator, or any hardware with `of`.
+    fn refers_to(&self) -> Option<(&'static str, &str)> {
         None
     }
     /// Returns where source and date stand.

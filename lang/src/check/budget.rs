@@ -18,7 +18,7 @@ static FIELDS: &[FieldRow] = &[
     FieldRow::new("capex", FieldType::Quantity(Dimension::MONEY), AT_MOST)
         .bounds(Bounds::NotNegative)
         .default("no limit")
-        .means("Most purchases over the horizon.")
+        .means("Most money paid for purchases over the horizon, whatever they may be sold for at its end.")
         .shown("<= 12 MUSD", "<= 9 MUSD"),
     FieldRow::new("opex", FieldType::Quantity(Dimension::MONEY_RATE), AT_MOST)
         .bounds(Bounds::NotNegative)
@@ -28,7 +28,7 @@ static FIELDS: &[FieldRow] = &[
     FieldRow::new("total", FieldType::Quantity(Dimension::MONEY), AT_MOST)
         .bounds(Bounds::NotNegative)
         .default("no limit")
-        .means("Most cost over the horizon, undiscounted.")
+        .means("Most cost over the horizon, undiscounted: purchases and running cost, less the value that is assumed to be left at its end, which the report shows apart.")
         .shown("<= 20 MUSD", "<= 10 MUSD"),
     FieldRow::not_yet("spot", "Largest share of spot capacity; see `buy` of a workload."),
     FieldRow::not_yet("period", "The days for which it holds; it holds over the horizon."),

@@ -179,7 +179,7 @@ impl Checker<'_> {
             self.values.report(found.help("write the term alone: `reserved(3 y)`"));
             return None;
         }
-        let length = self.quantity("term", &term.value, &[Dimension::TIME])?;
+        let length = self.quantity("term", "1 y", &term.value, &[Dimension::TIME])?;
         let months = length.calendar_months().and_then(|months| u32::try_from(months).ok());
         let Some(term_months) = months.filter(|months| *months > 0) else {
             let message = format!("a term is whole months or years, not {length}");

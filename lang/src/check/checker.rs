@@ -41,6 +41,10 @@ pub(crate) struct Checker<'a> {
     pub(crate) sites: Vec<Site>,
     /// The models that the file describes.
     pub(crate) models: BTreeMap<String, Model>,
+    /// The names of the model hub by which they were looked up.
+    pub(crate) checkpoints: BTreeMap<String, String>,
+    /// Where a model is called as the model hub calls it, and how.
+    pub(crate) written: RefCell<BTreeMap<u32, String>>,
     /// What a rule may ask a metric of, beside sites.
     pub(crate) workloads: BTreeSet<String>,
     pub(crate) assumptions: RefCell<Vec<Assumption>>,
@@ -60,6 +64,8 @@ impl<'a> Checker<'a> {
             frame: plan::fallback(catalog),
             sites: Vec::new(),
             models: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            written: RefCell::default(),
             workloads: BTreeSet::new(),
             assumptions: RefCell::new(Vec::new()),
             terms: terms(catalog),
@@ -207,6 +213,13 @@ impl<'a> Checker<'a> {
     /// Returns a model by its identifier: the file's own come first.
     pub(crate) fn model(&self, id: &str) -> Option<&Model> {
         self.models.get(id).or_else(|| self.catalog.model(id))
+    }
+
+    /// Returns the name of the model hub that stands in a field, or that a model of the file goes back to.
+    pub(crate) fn checkpoint(&self, field: Span, id: &str) -> Option<String> {
+        let written = self.written.borrow();
+        let here = written.range(field.start..field.end).next().map(|(_, name)| name.clone());
+        here.or_else(|| self.checkpoints.get(id).cloned())
     }
 
     /// Warns of values that nothing uses.

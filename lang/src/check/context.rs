@@ -1,7 +1,8 @@
 //! What does the checker get beside the tree and the catalog?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use capstan_types::model::Model;
 use capstan_types::traffic::Lengths;
 
 use crate::ast::File;
@@ -20,6 +21,10 @@ pub struct Source<'a> {
 pub struct CheckContext {
     /// Traces by their path in the plan. A trace that is named and not here could not be read.
     pub traces: BTreeMap<String, TraceFacts>,
+    /// Models of each `config.json` by its path in the plan; nothing where what is wrong with it has been said.
+    pub models: BTreeMap<String, Option<Model>>,
+    /// Paths of files that are wrong or cannot be read, as whoever read them has told already.
+    pub told: BTreeSet<String>,
 }
 
 /// What a plan needs to know of a request trace.

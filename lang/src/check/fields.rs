@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_types::place::{Place, Span};
-use capstan_types::quantity::Quantity;
+use capstan_types::quantity::{Quantity, nearest};
 use capstan_types::spec::Limit;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::checker::Checker;
+use super::consequences::is_torn;
 use super::read::Stated;
 use super::table::{FieldRow, Status, Table};
 use crate::ast::{Block, Clause, Field, Item, Set};
@@ -28,6 +29,10 @@ pub(crate) struct Fields {
     given: BTreeMap<&'static str, Given>,
     /// Fields that were stated wrongly: reported once, and not missing.
     spoiled: BTreeSet<&'static str>,
+    /// Names that the table does not have: one of them may be meant for a field that is missing.
+    strangers: Vec<String>,
+    /// Is a part of the block lost, and what seems to be missing in it perhaps there?
+    torn: bool,
     /// Where the block stands, for what is missing in it.
     pub(crate) place: Place,
 }
@@ -44,7 +49,7 @@ impl Checker<'_> {
     /// Reads everything in a block.
     pub(crate) fn contents<'b>(&self, table: &'static Table, block: &'b Block) -> Contents<'b> {
         let mut contents = Contents {
-            fields: self.fields(table, std::iter::empty(), head(block)),
+            fields: self.fields(table, std::iter::empty(), head(block), block.span),
             blocks: Vec::new(),
             clauses: Vec::new(),
             sets: Vec::new(),
@@ -60,22 +65,32 @@ impl Checker<'_> {
                 other => self.misplaced(other, &format!("a `{}` block", table.kind)),
             }
         }
-        contents.fields = self.fields(table, fields.into_iter(), head(block));
+        contents.fields = self.fields(table, fields.into_iter(), head(block), block.span);
         contents
     }
 
-    /// Reads fields by their table.
+    /// Reads fields by their table. What is missing is reported at `head`; `whole` is all of the block or record.
     pub(crate) fn fields<'b>(
         &self,
         table: &'static Table,
         fields: impl Iterator<Item = &'b Field>,
-        span: Span,
+        head: Span,
+        whole: Span,
     ) -> Fields {
-        let place = self.place(span);
-        let mut all = Fields { table, given: BTreeMap::new(), spoiled: BTreeSet::new(), place };
+        let mut all = Fields {
+            table,
+            given: BTreeMap::new(),
+            spoiled: BTreeSet::new(),
+            strangers: Vec::new(),
+            torn: is_torn(self.source.file, whole),
+            place: self.place(head),
+        };
         let mut seen: BTreeMap<&'static str, Span> = BTreeMap::new();
         for field in fields {
-            let Some(row) = self.row(table, field) else { continue };
+            let Some(row) = self.row(table, field) else {
+                all.strangers.push(field.path.dotted());
+                continue;
+            };
             if let Some(first) = seen.insert(row.name, field.span) {
                 let message = format!("`{}` stands twice", row.name);
                 let found = self.values.error(codes::DUPLICATE_FIELD, field.path.span, message);
@@ -159,7 +174,8 @@ impl Fields {
 
     /// Reports a field that is missing.
     pub(crate) fn need(&self, checker: &Checker<'_>, name: &str) {
-        if self.has(name) {
+        let meant = |stranger: &String| nearest(stranger, [name]).is_some();
+        if self.has(name) || self.torn || self.strangers.iter().any(meant) {
             return;
         }
         let example = self.table.field(name).map_or("", |row| row.examples[0]);

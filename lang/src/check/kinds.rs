@@ -1,7 +1,7 @@
 //! Which kinds of block are there?
 
 use super::table::Table;
-use super::{budget, deploy, fleet, later, model, plan, scenario, serve, site, train};
+use super::{budget, deploy, fabric, fleet, later, model, plan, scenario, serve, site, train};
 
 /// Every kind that may stand in a file, in the order of the reference.
 pub static KINDS: &[&Table] = &[
@@ -17,7 +17,7 @@ pub static KINDS: &[&Table] = &[
     &later::WORKSPACE,
     &later::DATASET,
     &later::STORAGE,
-    &later::FABRIC,
+    &fabric::FABRIC,
     &budget::BUDGET,
     &scenario::SCENARIO,
     &deploy::DEPLOY,

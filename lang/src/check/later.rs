@@ -15,5 +15,3 @@ pub static WORKSPACE: Table = Table::not_yet("workspace", "People with notebooks
 pub static DATASET: Table = Table::not_yet("dataset", "Data that must lie somewhere.");
 /// Preferences for storage.
 pub static STORAGE: Table = Table::not_yet("storage", "Preferences for the storage that is sized.");
-/// Preferences for the network.
-pub static FABRIC: Table = Table::not_yet("fabric", "Preferences for the network that is sized.");

@@ -141,7 +141,7 @@ fn growth(checker: &Checker<'_>, fields: &Fields, peak: f64) -> f64 {
 }
 
 /// Reports two fields that say the same thing.
-fn excludes(checker: &Checker<'_>, fields: &Fields, one: &str, other: &str) {
+pub(super) fn excludes(checker: &Checker<'_>, fields: &Fields, one: &str, other: &str) {
     let (Some(first), Some(second)) = (fields.get(one), fields.get(other)) else { return };
     let message = format!("`{one}` and `{other}` say the same thing");
     let found = checker.values.error(codes::CONTRADICTION, second.place.span(), message);
@@ -151,7 +151,8 @@ fn excludes(checker: &Checker<'_>, fields: &Fields, one: &str, other: &str) {
 fn trace<'c>(checker: &'c Checker<'_>, fields: &Fields) -> Option<(String, &'c TraceFacts)> {
     let path = fields.text("trace")?.to_owned();
     let facts = checker.context.traces.get(&path);
-    if facts.is_none() && crate::references::stays_inside(&path) {
+    let told = checker.context.told.contains(&path) || !crate::references::stays_inside(&path);
+    if facts.is_none() && !told {
         let span = fields.place_of("trace").span();
         let message = format!("the trace `{path}` could not be read");
         let found = checker.values.error(codes::UNREADABLE_FILE, span, message);

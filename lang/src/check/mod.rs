@@ -8,9 +8,11 @@
 mod budget;
 mod buy;
 mod checker;
+mod consequences;
 mod context;
 mod daily;
 mod deploy;
+mod fabric;
 mod fields;
 mod fleet;
 mod kinds;
@@ -42,8 +44,8 @@ pub use context::{CheckContext, Source, TraceFacts};
 pub use kinds::KINDS;
 
 /// Checks a plan. The spec is there where no diagnostic is an error; the diagnostics of the text itself
-/// come from [`crate::parse`] and are not repeated, so that a tree with holes may be checked as well. Paths
-/// that lead outside are reported here, whoever else asked [`references`].
+/// come from [`crate::parse`] and are not repeated; what only follows from them is left out, so that a tree with
+/// holes may be checked as well. Paths that lead outside are reported here, whoever else asked [`references`].
 pub fn check(
     source: Source<'_>,
     catalog: &Catalog,
@@ -60,6 +62,7 @@ pub fn check(
     site::check(&mut checker, &of("site"));
     model::check(&mut checker, &of("model"));
     let fleets = fleet::check(&checker, &of("fleet"));
+    let fabrics = fabric::check(&checker, &of("fabric"));
     let serves = serve::check(&checker, &of("serve"));
     let trains = train::check(&checker, &of("train"));
     checker.metrics_of(&serves, &trains);
@@ -79,6 +82,7 @@ pub fn check(
         frame,
         sites,
         fleets,
+        fabrics,
         models: used,
         serves,
         trains,
@@ -87,7 +91,9 @@ pub fn check(
         deploy,
         assumptions: assumptions.into_inner(),
     };
-    (planned.then_some(spec), values.finish())
+    let mut found = values.finish();
+    consequences::leave_out(&mut found, source);
+    (planned.then_some(spec), found)
 }
 
 /// Returns the blocks of a file whose kind is planned, and reports everything else that stands there.

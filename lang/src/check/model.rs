@@ -6,14 +6,16 @@
 use capstan_types::hardware::Precision;
 use capstan_types::model::{Experts, Latent, Model, Window};
 use capstan_types::origin::{Grade, Provenance};
-use capstan_types::quantity::Dimension;
+use capstan_types::quantity::{Dimension, nearest};
 
 use super::checker::Checker;
 use super::fields::Fields;
+use super::load::excludes;
 use super::serve::PRECISIONS;
 use super::table::{Bounds, FACT, FieldRow, FieldType, Referent, Table};
 use crate::ast::Block;
 use crate::codes;
+use crate::references::{is_config, stays_inside};
 
 /// Sizes are counts that fit into 32 bits; no published model has a size above a few million.
 const SIZE: Bounds = Bounds::Within(1.0, 1e8);
@@ -30,6 +32,14 @@ static FIELDS: &[FieldRow] = &[
         .default("all facts are stated here")
         .means("The row of the catalog; facts that are stated beside it replace those of the row.")
         .shown("= \"meta-llama/Llama-3.1-8B-Instruct\"", "= llama3_1_70b"),
+    FieldRow::new("huggingface", FieldType::Path, FACT)
+        .default("all facts are stated here")
+        .means(
+            "A `config.json` beside the plan, with the `hf_quant_config.json` beside it; or the name of a model on the \
+             hub that the catalog knows, because planning never goes online. Facts that are stated beside it \
+             replace its own.",
+        )
+        .shown("= \"llama/config.json\"", "= \"meta-llama/Llama-3.1-70B-Instruct\""),
     size("layers").means("Layers.").shown("= 32", "= 30"),
     size("hidden").means("Hidden width.").shown("= 4096", "= 4608"),
     size("heads").means("Query heads.").shown("= 32", "= 64"),
@@ -78,7 +88,6 @@ static FIELDS: &[FieldRow] = &[
         .default("none")
         .means("Sliding-window attention.")
         .shown("= { tokens = 4096 tok, layers = 16 }", "= { tokens = 4096 tok, layers = 8 }"),
-    FieldRow::not_yet("huggingface", "A `config.json` beside the plan."),
 ];
 
 /// Mixture of experts.
@@ -137,12 +146,16 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) {
         let fields = checker.contents(&MODEL, block).fields;
         let model = model(checker, &fields, name.as_deref().unwrap_or_default());
         if let (Some(name), Some(model)) = (name, model) {
+            if let Some(written) = checker.checkpoint(fields.place_of("catalog").span(), &name) {
+                checker.checkpoints.insert(name.clone(), written);
+            }
             checker.models.insert(name, model);
         }
     }
 }
 
 fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
+    excludes(checker, fields, "catalog", "huggingface");
     if fields.has("catalog") {
         // A model of the file cannot be the row of another, or names would go in circles.
         let row = checker.catalog.model(fields.text("catalog")?);
@@ -153,39 +166,61 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
         }
         return changed(checker, fields, Model { id: name.to_owned(), ..row?.clone() });
     }
+    if fields.has("huggingface") {
+        return changed(checker, fields, Model { id: name.to_owned(), ..configured(checker, fields)? });
+    }
     NEEDED.iter().for_each(|needed| fields.need(checker, needed));
     let heads = fields.small("heads")?;
     let hidden = fields.small("hidden")?;
     let stated = Model {
         id: name.to_owned(),
-        names: Vec::new(),
         layers: fields.small("layers")?,
         hidden,
         heads,
         kv_heads: heads,
         head_dim: (hidden / heads).max(1),
         ffn: fields.small("ffn")?,
-        gated: true,
         vocab: fields.small("vocab")?,
-        tied: false,
-        experts: None,
-        latent: None,
-        window: None,
-        linear: None,
         context: tokens(fields, "context")?,
-        params_total_b: 0.0,
-        params_active_b: 0.0,
-        published: Precision::Bf16,
-        provenance: Provenance {
+        ..Model::blank(Provenance {
             source: "stated in the plan".to_owned(),
             as_of: checker.frame.as_of,
             grade: Grade::DataSheet,
-        },
+        })
     };
     if !fields.has("precision") {
         checker.assume(&fields.place, format!("the weights of `{name}` are published in bf16"));
     }
     changed(checker, fields, stated)
+}
+
+/// Returns the model of a `config.json`, or the row of a name on the hub.
+fn configured(checker: &Checker<'_>, fields: &Fields) -> Option<Model> {
+    let path = fields.text("huggingface")?;
+    let span = fields.place_of("huggingface").span();
+    if is_config(path) {
+        let read = checker.context.models.get(path);
+        if read.is_none() && stays_inside(path) {
+            let message = format!("`{path}` could not be read");
+            let found = checker.values.error(codes::UNREADABLE_FILE, span, message);
+            checker.values.report(found.help("put it beside the plan file"));
+        }
+        let mut model = read?.clone()?;
+        model.provenance.as_of = checker.frame.as_of;
+        return Some(model);
+    }
+    let row = checker.catalog.model(path);
+    if row.is_none() {
+        let message = format!("the catalog knows no model `{path}`, and planning never goes online");
+        let found = checker.values.error(codes::UNKNOWN_NAME, span, message);
+        let names = checker.catalog.models.iter().flat_map(|model| &model.names);
+        let help = match nearest(path, names.map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "put its `config.json` beside the plan and name that file".to_owned(),
+        };
+        checker.values.report(found.help(help));
+    }
+    row.cloned()
 }
 
 /// Returns the model with the facts that are stated in place of its own.
@@ -227,9 +262,8 @@ fn changed(checker: &Checker<'_>, fields: &Fields, mut model: Model) -> Option<M
 fn count(fields: &Fields, model: &mut Model, before: &Model) {
     let resized = *model != Model { published: model.published, context: model.context, ..before.clone() };
     if resized || before.params_total_b == 0.0 {
-        let (total, active) = parameters(model);
-        model.params_total_b = total / 1e9;
-        model.params_active_b = active / 1e9;
+        model.params_total_b = model.computed_params_b();
+        model.params_active_b = model.computed_active_params_b();
     }
     if let Some(stated) = fields.number("parameters") {
         model.params_total_b = stated / 1e9;
@@ -243,46 +277,6 @@ fn count(fields: &Fields, model: &mut Model, before: &Model) {
     }
 }
 
-/// Returns all and the active parameters of a transformer: embeddings, attention, feed-forward layers and
-/// experts; norms and biases, far below one in a thousand, are left out.
-///
-/// Attention: h·q + 2·h·kv + q·h with q, kv the widths of all (key-value) heads. Latent attention: DeepSeek-V2,
-/// arXiv 2405.04434, section 2.1. Feed-forward: two matrices, three with a gate.
-fn parameters(model: &Model) -> (f64, f64) {
-    let f = f64::from;
-    let hidden = f(model.hidden);
-    let (heads, layers) = (f(model.heads), f(model.layers));
-    let attention = match model.latent {
-        None => {
-            let query = heads * f(model.head_dim);
-            2.0 * hidden * query + 2.0 * hidden * f(model.kv_heads) * f(model.head_dim)
-        }
-        Some(latent) => {
-            let query = heads * f(latent.nope + latent.rope);
-            let rank = f(latent.query_rank);
-            let queries = if rank > 0.0 { hidden * rank + rank * query } else { hidden * query };
-            let compressed = hidden * f(latent.kv_rank + latent.rope);
-            queries
-                + compressed
-                + f(latent.kv_rank) * heads * f(latent.nope + latent.value)
-                + heads * f(latent.value) * hidden
-        }
-    };
-    let matrices = if model.gated { 3.0 } else { 2.0 };
-    let feed = |width: f64| matrices * hidden * width;
-    let sparse = model.experts.map_or(0.0, |experts| f(experts.layers).min(layers));
-    let shared = model.experts.map_or(0.0, |e| f(e.shared) * feed(f(e.shared_width)));
-    let router = model.experts.map_or(0.0, |e| hidden * f(e.routed));
-    let of_experts = |n: f64| model.experts.map_or(0.0, |e| n * feed(f(e.width)) + shared + router);
-    let embeddings = hidden * f(model.vocab) * if model.tied { 1.0 } else { 2.0 };
-    let common = embeddings + layers * attention + (layers - sparse) * feed(f(model.ffn));
-    let routed = |n: fn(&Experts) -> u32| model.experts.map_or(0.0, |experts| f(n(&experts)));
-    (
-        common + sparse * of_experts(routed(|experts| experts.routed)),
-        common + sparse * of_experts(routed(|experts| experts.active)),
-    )
-}
-
 fn experts(checker: &Checker<'_>, fields: &Fields, layers: u32) -> Option<Experts> {
     let complete = fields.complete(checker);
     let width = fields.small("width");
@@ -294,6 +288,7 @@ fn experts(checker: &Checker<'_>, fields: &Fields, layers: u32) -> Option<Expert
         shared: fields.small("shared").unwrap_or(0),
         shared_width: fields.small("shared_width").or(width)?,
         layers: fields.small("layers").unwrap_or(layers),
+        latent: 0,
     })
 }
 

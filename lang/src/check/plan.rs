@@ -14,6 +14,7 @@ use super::read::Stated;
 use super::table::{Bounds, FACT, FieldRow, FieldType, Table};
 use crate::ast::Block;
 use crate::codes;
+use crate::diagnostic::Diagnostic;
 
 /// One per second that makes 100 % in a planning year.
 const WHOLE_PER_YEAR: f64 = 1.0 / (12 * MONTH_H * HOUR_S) as f64;
@@ -51,7 +52,7 @@ static FIELDS: &[FieldRow] = &[
         .means("Seed of every random stream.")
         .shown("= 1", "= 7"),
     FieldRow::new("as_of", FieldType::Date, FACT)
-        .default("the newest date of a price")
+        .default("the newest date of a price, not after the first day of the horizon")
         .means("The planning date: what is *now*.")
         .shown("= 2026-09-01", "= 2026-10-01"),
     FieldRow::not_yet("time_zone", "Time zone of times of day, where a site has none."),
@@ -69,7 +70,7 @@ pub(crate) enum Horizon {
 
 /// Returns the frame of a plan that says nothing.
 pub(crate) fn fallback(catalog: &Catalog) -> Frame {
-    let as_of = newest_price(catalog).unwrap_or(NO_DATE);
+    let as_of = newest_price(catalog, None).unwrap_or(NO_DATE);
     let end = last_day(as_of, 12);
     Frame {
         currency: Currency::USD,
@@ -107,6 +108,7 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) -> String {
         checker.assume(&place, "amounts are in USD");
     }
     checker.frame.as_of = as_of(checker, &fields, &place);
+    prices_to_come(checker, &fields);
     let (start, end) = days(checker, &fields, &place);
     checker.frame.start = start;
     checker.frame.end = end;
@@ -152,11 +154,32 @@ pub(crate) fn assumed<T>(
     value
 }
 
+/// Warns of prices that are dated after the planning date.
+fn prices_to_come(checker: &Checker<'_>, fields: &Fields) {
+    let as_of = checker.frame.as_of;
+    let later = checker.catalog.offerings.iter().filter(|row| row.price.is_some() && row.as_of > as_of);
+    let Some(newest) = later.clone().max_by_key(|row| row.as_of) else { return };
+    let place = fields.place_of("as_of").clone();
+    let others = later.count() - 1;
+    let message =
+        format!("a price of `{}` is dated {}, after the planning date {as_of}", newest.shape, newest.as_of);
+    let mut found = Diagnostic::warning(codes::PRICE_TO_COME, place, message);
+    if others > 0 {
+        found = found.because(format!("{others} other prices are dated after it as well"));
+    }
+    checker.values.report(found.help("mend the date of the price, or plan from a later date: `as_of = …`"));
+}
+
 fn as_of(checker: &Checker<'_>, fields: &Fields, place: &Place) -> Date {
     if let Some(date) = fields.date("as_of") {
         return date;
     }
-    match newest_price(checker.catalog) {
+    // Nobody plans today for a time that has begun before a price was known.
+    let begins = match fields.get("horizon").map(|given| &given.value) {
+        Some(Stated::Horizon(Horizon::Days(first, _))) => Some(*first),
+        _ => None,
+    };
+    match newest_price(checker.catalog, begins) {
         Some(date) => {
             let text = format!("the planning date is {date}, that of the newest price");
             assumed(checker, fields, place, "as_of", date, &text)
@@ -170,8 +193,11 @@ fn as_of(checker: &Checker<'_>, fields: &Fields, place: &Place) -> Date {
     }
 }
 
-fn newest_price(catalog: &Catalog) -> Option<Date> {
-    catalog.offerings.iter().filter(|row| row.price.is_some()).map(|row| row.as_of).max()
+/// Returns the date of the newest price, of those not after `begins` where there is one.
+fn newest_price(catalog: &Catalog, begins: Option<Date>) -> Option<Date> {
+    let dates = || catalog.offerings.iter().filter(|row| row.price.is_some()).map(|row| row.as_of);
+    let in_time = begins.and_then(|begins| dates().filter(|date| *date <= begins).max());
+    in_time.or_else(|| dates().max())
 }
 
 fn days(checker: &Checker<'_>, fields: &Fields, place: &Place) -> (Date, Date) {

@@ -83,12 +83,18 @@ impl Checker<'_> {
 
     /// Reads an amount of one of some dimensions and compares it with the bounds of the field.
     pub(crate) fn amount(&self, row: &FieldRow, expr: &Expr, wanted: &[Dimension]) -> Option<Quantity> {
-        let quantity = self.quantity(row.name, expr, wanted)?;
+        let quantity = self.quantity(row.name, row.examples[0], expr, wanted)?;
         self.within(row.name, &quantity, row.bounds, expr.span).then_some(quantity)
     }
 
-    /// Reads a quantity of one of some dimensions.
-    pub(crate) fn quantity(&self, name: &str, expr: &Expr, wanted: &[Dimension]) -> Option<Quantity> {
+    /// Reads a quantity of one of some dimensions, usually written like `example`.
+    pub(crate) fn quantity(
+        &self,
+        name: &str,
+        example: &str,
+        expr: &Expr,
+        wanted: &[Dimension],
+    ) -> Option<Quantity> {
         let quantity = match self.values.evaluate(expr)? {
             Value::Quantity(quantity) => quantity,
             other => {
@@ -103,15 +109,11 @@ impl Checker<'_> {
         if wanted.contains(&quantity.dimension) {
             return Some(quantity);
         }
-        self.wrong_dimension(name, &quantity, wanted[0], expr.span);
-        None
-    }
-
-    /// Reports a quantity that counts something else.
-    pub(crate) fn wrong_dimension(&self, name: &str, quantity: &Quantity, wanted: Dimension, span: Span) {
-        let wanted = Wanted { field: name, dimension: wanted, currency: Some(self.frame.currency) };
-        let found = mismatch(wanted, quantity, &quantity.to_string(), self.place(span));
+        let wanted =
+            Wanted { field: name, dimension: wanted[0], currency: Some(self.frame.currency), example };
+        let found = mismatch(wanted, &quantity, &quantity.to_string(), self.place(expr.span));
         found.into_iter().for_each(|found| self.values.report(found));
+        None
     }
 
     /// Says whether an amount is within bounds; reports it where it is not.
@@ -131,6 +133,11 @@ impl Checker<'_> {
             Bounds::Positive | Bounds::UpTo(_) => {
                 (format!("`{name}` is more than zero"), "write a number above zero".to_owned())
             }
+            Bounds::Within(_, most)
+                if most <= 1.0 && quantity.unit.is_empty() && (1.0..=100.0).contains(&quantity.value) =>
+            {
+                (format!("`{name}` is a share, at most 1 or 100%"), format!("write `{}%`", quantity.value))
+            }
             Bounds::Within(least, most) => {
                 let range = format!("from {} to {}", shown(least), shown(most));
                 (format!("`{name}` is {range}"), format!("write a number {range}"))
@@ -146,7 +153,7 @@ impl Checker<'_> {
 
     pub(crate) fn whole(&self, row: &FieldRow, expr: &Expr, counted: Dimension) -> Option<u64> {
         let wanted = if counted.is_none() { vec![Dimension::NONE] } else { vec![counted, Dimension::NONE] };
-        let quantity = self.quantity(row.name, expr, &wanted)?;
+        let quantity = self.quantity(row.name, row.examples[0], expr, &wanted)?;
         if quantity.value.fract() != 0.0 || !(0.0..=MOST_EXACT).contains(&quantity.value) {
             let message = format!("`{}` is a whole number, not {quantity}", row.name);
             let found = self.values.error(codes::OUT_OF_RANGE, expr.span, message);
@@ -269,7 +276,7 @@ impl Checker<'_> {
 
     fn record(&self, table: &'static Table, expr: &Expr) -> Option<Fields> {
         match &expr.kind {
-            ExprKind::Record(fields) => Some(self.fields(table, fields.iter(), expr.span)),
+            ExprKind::Record(fields) => Some(self.fields(table, fields.iter(), expr.span, expr.span)),
             ExprKind::Error => None,
             _ => {
                 let message = format!("`{}` is a record", table.kind);

@@ -18,6 +18,9 @@ impl Checker<'_> {
     pub(crate) fn resolve(&self, field: &str, expr: &Expr, referent: Referent) -> Option<String> {
         let name = self.name_in(field, expr, referent)?;
         if let Some(id) = self.lookup(referent, &name) {
+            if referent == Referent::Model && name.contains('/') {
+                self.written.borrow_mut().insert(expr.span.start, name);
+            }
             return Some(id);
         }
         let noun = referent.noun();
@@ -26,9 +29,14 @@ impl Checker<'_> {
         // Listing what is known takes time in proportion to the file, so a file full of mistakes goes without.
         let known = if self.values.is_overwhelmed() { Vec::new() } else { self.known(referent) };
         let similar = self.values.suggest(&name, known.iter().map(String::as_str));
+        let longer = longer(&name, &known);
+        let same = |similar: &&str| similar.eq_ignore_ascii_case(&name);
         self.values.report(match (similar, referent) {
+            (similar, _) if longer.len() > 1 && !similar.as_ref().is_some_and(same) => {
+                found.help(format!("did you mean one of {}?", longer.join(", ")))
+            }
             (Some(similar), _) => found.help(format!("did you mean {}?", as_written(similar))),
-            (None, Referent::Site | Referent::Provider | Referent::Engine)
+            (None, Referent::Site | Referent::Provider | Referent::Engine | Referent::Switch)
                 if (1..=12).contains(&known.len()) =>
             {
                 let known: Vec<String> = known.iter().map(|name| as_written(name)).collect();
@@ -89,6 +97,7 @@ impl Checker<'_> {
             Referent::Shape => id_of(&catalog.shapes, name),
             Referent::Traffic => id_of(&catalog.traffic, name),
             Referent::Engine => id_of(&catalog.engines, name),
+            Referent::Switch => id_of(&catalog.fabrics, name),
             Referent::Provider => {
                 let known = name == "own" || catalog.offerings.iter().any(|row| row.provider == name);
                 known.then(|| name.to_owned())
@@ -112,6 +121,7 @@ impl Checker<'_> {
             Referent::Shape => words(&catalog.shapes).collect(),
             Referent::Traffic => words(&catalog.traffic).collect(),
             Referent::Engine => words(&catalog.engines).collect(),
+            Referent::Switch => words(&catalog.fabrics).collect(),
             Referent::Provider => {
                 let mut known: Vec<String> =
                     catalog.offerings.iter().map(|row| row.provider.clone()).collect();
@@ -172,6 +182,12 @@ fn id_of<T: Named>(rows: &[T], name: &str) -> Option<String> {
 
 fn words<T: Named>(rows: &[T]) -> impl Iterator<Item = String> {
     rows.iter().flat_map(|row| std::iter::once(row.id().to_owned()).chain(row.names().iter().cloned()))
+}
+
+/// Returns the first few names that begin with a word: `a100` may be any of its forms.
+fn longer(word: &str, known: &[String]) -> Vec<String> {
+    let begin = word.to_ascii_lowercase() + "_";
+    known.iter().filter(|name| name.starts_with(&begin)).take(3).map(|name| as_written(name)).collect()
 }
 
 /// Returns a name as it stands in a plan: an identifier plainly, anything else as a string.

@@ -49,9 +49,9 @@ fn change(checker: &Checker<'_>, targets: &Targets<'_>, set: &Set) {
 fn value(checker: &Checker<'_>, set: &Set, row: &'static FieldRow) {
     match (set.op, row.takes) {
         (SetOp::To, _) => drop(checker.read(row, &set.value)),
-        (SetOp::Times, _) => drop(checker.quantity("factor", &set.value, &[Dimension::NONE])),
+        (SetOp::Times, _) => drop(checker.quantity("factor", "", &set.value, &[Dimension::NONE])),
         (SetOp::Plus, FieldType::Quantity(dimension)) => {
-            drop(checker.quantity(row.name, &set.value, &[dimension]));
+            drop(checker.quantity(row.name, row.examples[0], &set.value, &[dimension]));
         }
         (SetOp::Plus, _) => {
             if let Some(value @ (Value::Text(_) | Value::Bool(_))) = checker.values.evaluate(&set.value) {

@@ -147,6 +147,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let served = Serve {
         name: shown.to_owned(),
         place: fields.place.clone(),
+        checkpoint: id.as_deref().and_then(|id| checker.checkpoint(fields.place_of("model").span(), id)),
         model: id.unwrap_or_default(),
         load: load?,
         slos,

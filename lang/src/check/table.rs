@@ -32,6 +32,8 @@ pub enum Referent {
     Engine,
     /// A provider of the catalog, or `own`.
     Provider,
+    /// A network of the catalog, by its switches.
+    Switch,
     /// A `site` block, or `provider/region` where the plan has no sites.
     Site,
 }
@@ -46,6 +48,7 @@ impl Referent {
             Referent::Traffic => "traffic",
             Referent::Engine => "engine",
             Referent::Provider => "provider",
+            Referent::Switch => "switch",
             Referent::Site => "site",
         }
     }

@@ -23,12 +23,18 @@ pub const WISH_UNMET: Code = Code::warning(351);
 pub const UNSETTLED: Code = Code::warning(360);
 /// A plan that is not proven to be near the cheapest.
 pub const NOT_PROVEN: Code = Code::warning(361);
+/// No network connects the machines of a site.
+pub const NOT_TO_BE_WIRED: Code = Code::error(370);
+/// Machines and switches draw more than a site may.
+pub const SWITCHES_OVER_POWER: Code = Code::error(371);
+/// Nobody knows the network ports of a machine.
+pub const PORTS_UNKNOWN: Code = Code::warning(372);
 /// A file that cannot be read.
 pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 12] = [
+pub(super) const ENTRIES: [Entry; 15] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -99,6 +105,31 @@ pub(super) const ENTRIES: [Entry; 12] = [
         title: "a plan that is not proven to be near the cheapest",
         explanation: "The search ended at its limit. The plan keeps every limit and was simulated, but the lower bound \
             that was proven is far below what it costs: a cheaper plan may exist.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: NOT_TO_BE_WIRED,
+        title: "machines that no network of the switches allowed connects",
+        explanation: "The machines of an own site have more ports than three tiers of these switches, two for \
+            `leaf_spine`, or no switch of the catalog has ports of the rate that is needed. Switches with more ports, \
+            several planes or oversubscription are the ways out.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: SWITCHES_OVER_POWER,
+        title: "switches that take a site above its power",
+        explanation: "The machines alone keep the limit on power of the site; with the switches that connect them \
+            they do not. Switches are counted after the machines are chosen, at their typical power.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: PORTS_UNKNOWN,
+        title: "a machine whose network ports nobody knows",
+        explanation: "Work spans several machines of an own site, but the catalog does not say what their network \
+            ports carry, so switches and cables were not counted.",
         wrong: None,
         right: None,
     },

@@ -27,8 +27,10 @@ pub const MISPLACED: Code = Code::error(219);
 pub const NOTHING_TO_SET: Code = Code::error(220);
 /// A value that nothing uses.
 pub const UNUSED_NAME: Code = Code::warning(201);
+/// A price that is dated after the planning date.
+pub const PRICE_TO_COME: Code = Code::warning(202);
 
-pub(super) const ENTRIES: [Entry; 12] = [
+pub(super) const ENTRIES: [Entry; 13] = [
     Entry {
         code: OUT_OF_RANGE,
         title: "a number out of range",
@@ -118,5 +120,14 @@ pub(super) const ENTRIES: [Entry; 12] = [
         explanation: "The plan is the same without it; often the name is misspelt where it should be used.",
         wrong: Some("param peak = 40 req/s"),
         right: Some("param peak = 40 req/s\nserve chat { load = { peak = peak } }"),
+    },
+    Entry {
+        code: PRICE_TO_COME,
+        title: "a price that is dated after the planning date",
+        explanation: "The planning date is what is *now*: the plan's `as_of`, else the date of the newest price that \
+            is not after the first day of the horizon. A later price is used all the same, and was either dated \
+            wrongly or is not known yet when the plan is made.",
+        wrong: Some("plan p { currency = USD, as_of = 2020-01-01 }"),
+        right: Some("plan p { currency = USD, as_of = 2026-09-01 }"),
     },
 ];

@@ -14,7 +14,22 @@ pub const TRACE_ORDER: Code = Code::error(505);
 /// A trace without requests, or without duration.
 pub const TRACE_EMPTY: Code = Code::error(506);
 
-pub(super) const ENTRIES: [Entry; 5] = [
+/// A `config.json` that is not JSON, or cut off.
+pub const CONFIG_NOT_JSON: Code = Code::error(520);
+/// An architecture, or a field of one, that is not understood.
+pub const CONFIG_UNKNOWN: Code = Code::error(521);
+/// A value of a `config.json` that cannot be.
+pub const CONFIG_VALUE: Code = Code::error(522);
+/// Two fields of a `config.json` that contradict each other.
+pub const CONFIG_CONTRADICTION: Code = Code::error(523);
+/// A `config.json` without a size.
+pub const CONFIG_MISSING: Code = Code::error(524);
+/// The configuration of an adapter.
+pub const CONFIG_ADAPTER: Code = Code::error(525);
+/// A part of a `config.json` that is not counted.
+pub const CONFIG_UNCOUNTED: Code = Code::warning(526);
+
+pub(super) const ENTRIES: [Entry; 12] = [
     Entry {
         code: PATH_LEAVES_FOLDER,
         title: "a path that leaves the folder of the plan file",
@@ -52,6 +67,55 @@ pub(super) const ENTRIES: [Entry; 5] = [
         title: "a trace without requests, or without duration",
         explanation: "Rates and lengths are taken from the trace, so it needs at least two requests at \
             different times.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: CONFIG_NOT_JSON,
+        title: "a `config.json` that is not JSON",
+        explanation: "The place given is where reading stopped. A file that ends in the middle of a value was not downloaded whole.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: CONFIG_UNKNOWN,
+        title: "an architecture, or a field of one, that is not understood",
+        explanation: "Sizes are read where the architecture is known, and never guessed from fields that look familiar: a wrong size becomes a wrong purchase. State the sizes in a `model` block of the plan instead.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: CONFIG_VALUE,
+        title: "a value of a `config.json` that cannot be",
+        explanation: "Sizes are whole numbers, written without quotes.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: CONFIG_CONTRADICTION,
+        title: "fields of a `config.json` that contradict each other",
+        explanation: "Query heads are shared evenly by key-value heads, lists of layers have as many entries as there are layers, and a token visits no more experts than there are.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: CONFIG_MISSING,
+        title: "a `config.json` without a size",
+        explanation: "Without it the size of the model is not known. A configuration of a tokenizer, of generation or of a processor is another file.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: CONFIG_ADAPTER,
+        title: "the configuration of an adapter",
+        explanation: "An adapter changes a model and has no sizes of its own. Import the model that it adapts.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: CONFIG_UNCOUNTED,
+        title: "a part of a `config.json` that is not counted",
+        explanation: "Everything else is; the memory of this part comes on top.",
         wrong: None,
         right: None,
     },

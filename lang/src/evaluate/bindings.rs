@@ -43,15 +43,53 @@ pub(crate) fn bind<'a>(evaluator: &mut Evaluator<'a>, file: &'a File) {
             }
         }
     }
-    for (&name, binding) in &by_name {
-        if evaluator.bindings.contains_key(name) {
-            continue;
+    circles(evaluator, &by_name);
+}
+
+/// Reports each circle once, at the first of its values. What only leads into one has no value either.
+fn circles<'a>(evaluator: &mut Evaluator<'a>, by_name: &BTreeMap<&'a str, &'a Binding>) {
+    let mut in_text: Vec<&'a Binding> = by_name.values().copied().collect();
+    in_text.sort_by_key(|binding| binding.span.start);
+    for start in in_text {
+        let mut walked: Vec<&'a Binding> = Vec::new();
+        let mut place_in_walk: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut next = Some(start);
+        // Every value without one mentions another without one, so the walk ends where it has been.
+        while let Some(binding) = next {
+            let name = binding.name.text.as_str();
+            if let Some(&from) = place_in_walk.get(name) {
+                circle(evaluator, &walked[from..]);
+                break;
+            }
+            if evaluator.bindings.contains_key(name) {
+                break;
+            }
+            place_in_walk.insert(name, walked.len());
+            walked.push(binding);
+            let mut mentions = Vec::new();
+            mentioned(&binding.value, &mut mentions);
+            let open =
+                |name: &&&str| by_name.contains_key(**name) && !evaluator.bindings.contains_key(**name);
+            next = mentions.iter().find(open).map(|name| by_name[name]);
         }
-        let found = evaluator.error(codes::CIRCLE, binding.span, format!("`{name}` is defined by itself"));
-        evaluator.report(found.help("one of the values in the circle has to be stated"));
-        evaluator.bindings.insert(name, None);
+        for binding in walked {
+            evaluator.bindings.insert(&binding.name.text, None);
+        }
     }
 }
+
+fn circle(evaluator: &Evaluator<'_>, values: &[&Binding]) {
+    let Some(first) = values.iter().min_by_key(|binding| binding.span.start) else { return };
+    let name = &first.name.text;
+    let mut found = evaluator.error(codes::CIRCLE, first.span, format!("`{name}` is defined by itself"));
+    for other in values.iter().filter(|other| other.span != first.span).take(MOST_SHOWN) {
+        found = found.also(other.span.in_file(evaluator.file), "through this");
+    }
+    evaluator.report(found.help("one of the values in the circle has to be stated"));
+}
+
+/// Most values of a circle that are shown beside the first.
+const MOST_SHOWN: usize = 3;
 
 /// Lists the single names that an expression mentions.
 fn mentioned<'a>(expr: &'a Expr, names: &mut Vec<&'a str>) {

@@ -7,7 +7,7 @@
 mod bindings;
 
 use capstan_types::place::{FileId, Span};
-use capstan_types::quantity::{ArithmeticError, Dimension, Quantity, nearest};
+use capstan_types::quantity::{ArithmeticError, Dimension, Quantity, nearest, parse_quantity};
 use jiff::ToSpan;
 use jiff::civil::{Date, Time};
 use std::cell::RefCell;
@@ -189,8 +189,12 @@ impl<'a> Evaluator<'a> {
         let message = format!("`{name}` names no value");
         let found = self.error(codes::UNKNOWN_NAME, path.span, message);
         let similar = self.suggest(&name, self.bindings.keys().copied());
+        let is_unit = parse_quantity(&format!("1 {name}")).is_ok();
         self.report(match similar {
             Some(similar) => found.help(format!("did you mean `{similar}`?")),
+            None if is_unit => {
+                found.help(format!("as a part of a unit it follows without blanks: `/{name}` or `*{name}`"))
+            }
             None => found.help(format!("values get names with `let {} = …` or `param`", path.first.text)),
         });
         None

@@ -286,7 +286,7 @@ fn elements<'a, T>(
             Kind::Comma => rest = rest.skip(),
             Kind::CloseParen | Kind::CloseBracket => {}
             found => {
-                if found != Kind::Bad {
+                if found != Kind::Bad && !rest.context.is_marked(rest.span().start) {
                     let message = format!("expected `,` or the end of the list, found {}", describe(rest));
                     rest.context.report(rest.context.error(codes::SYNTAX, rest.span(), message));
                 }
@@ -318,12 +318,45 @@ pub(crate) fn report(context: &Context<'_>, error: &nom::Err<Expected>) {
         nom::Err::Error(expected) | nom::Err::Failure(expected) => expected,
         nom::Err::Incomplete(_) => return,
     };
-    if expected.kind == Kind::Bad {
+    if expected.kind == Kind::Bad || context.is_marked(expected.at.start) {
         return;
     }
     let found = describe_kind(context, expected.kind, expected.at);
     let message = format!("expected {}, found {found}", expected.what);
-    context.report(context.error(codes::SYNTAX, expected.at, message));
+    let error = context.error(codes::SYNTAX, expected.at, message);
+    if expected.what == item::ENTRY && expected.kind == Kind::Quantity && decimal_comma(context, expected.at)
+    {
+        return context.report(error.help("a number has a decimal point, not a comma: `1.5`"));
+    }
+    context.report(match way_out(expected) {
+        Some(help) => error.help(help),
+        None => error,
+    });
+}
+
+/// Does a number stand directly before the comma before this one? Its own field is then not what was meant.
+fn decimal_comma(context: &Context<'_>, at: Span) -> bool {
+    let before = &context.text[..at.start as usize];
+    let Some(whole) = before.strip_suffix(',') else { return false };
+    let n_digits = whole.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let end = whole.len() as u32;
+    context.lose(Span::new(end - n_digits as u32, end));
+    n_digits > 0
+}
+
+/// Says what to write where something else was found.
+fn way_out(expected: &Expected) -> Option<&'static str> {
+    let literal =
+        matches!(expected.kind, Kind::Quantity | Kind::Date | Kind::Time | Kind::True | Kind::False);
+    match expected.what {
+        item::OPERATOR_OR_BLOCK if literal => Some("a fact is written `name = value`"),
+        item::OPERATOR_OR_BLOCK | item::ENTRY => {
+            Some("a field is written `name = value`, a block `kind name { … }`")
+        }
+        item::BRACE => Some("a block is written `kind name { … }`"),
+        "a value" => Some("a value is a number with its unit, a name, a string, a list or a record"),
+        _ => None,
+    }
 }
 
 /// Names the next token for a message.

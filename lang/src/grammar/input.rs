@@ -24,6 +24,63 @@ pub(crate) struct Context<'a> {
     /// What `¥` means in this file.
     pub yen: Option<Currency>,
     pub diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Text that is not in the tree.
+    pub lost: RefCell<Vec<Span>>,
+    /// Where characters or brackets are wrong, in order: the grammar stumbles there once more.
+    marked: Vec<u32>,
+}
+
+/// Farthest that a wrong character is from the word over which the grammar stumbles because of it.
+const MAX_STUMBLE: usize = 200;
+
+impl<'a> Context<'a> {
+    /// Begins with what is wrong with the characters and the brackets of a text.
+    pub fn new(
+        file: &'a FileId,
+        text: &'a str,
+        yen: Option<Currency>,
+        characters: Vec<Diagnostic>,
+        brackets: Vec<Diagnostic>,
+    ) -> Self {
+        let found = characters.into_iter().chain(brackets);
+        let mut context = Context {
+            file,
+            text,
+            yen,
+            diagnostics: RefCell::new(Vec::new()),
+            lost: RefCell::new(Vec::new()),
+            marked: Vec::new(),
+        };
+        let mut marked = Vec::new();
+        for one in found {
+            marked.push(one.place.start);
+            context.report(one);
+        }
+        marked.sort_unstable();
+        context.marked = marked;
+        context
+    }
+
+    /// Records text that is left out of the tree.
+    pub fn lose(&self, span: Span) {
+        let mut lost = self.lost.borrow_mut();
+        if lost.len() < MAX_DIAGNOSTICS {
+            lost.push(span);
+        }
+    }
+
+    /// Does a wrong character or bracket stand in the same piece of a line, so that one mistake is enough?
+    pub fn is_marked(&self, at: u32) -> bool {
+        let next = self.marked.partition_point(|&mark| mark < at);
+        let near = |mark: Option<&u32>| {
+            mark.is_some_and(|&mark| {
+                let (low, high) = (mark.min(at) as usize, mark.max(at) as usize);
+                let apart = &self.text.as_bytes()[low..high];
+                apart.len() < MAX_STUMBLE && !apart.iter().any(|byte| b"\n,;{}".contains(byte))
+            })
+        };
+        near(self.marked.get(next)) || near(next.checked_sub(1).and_then(|before| self.marked.get(before)))
+    }
 }
 
 impl Context<'_> {
@@ -112,6 +169,11 @@ impl<'a> Tokens<'a> {
             }
         }
         self
+    }
+
+    /// Leaves everything out up to where `later` begins.
+    pub fn lose_until(self, later: Self) {
+        self.context.lose(Span::new(self.span().start, later.span().start));
     }
 
     /// Fails because something else should stand here.

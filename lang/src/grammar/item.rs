@@ -18,6 +18,13 @@ use crate::ast::{
 };
 use crate::codes;
 
+/// What an entry begins with.
+pub(crate) const ENTRY: &str = "a field or a block";
+/// What follows the first word of an entry.
+pub(crate) const OPERATOR_OR_BLOCK: &str = "`=`, `<=`, `>=`, `in` or `{`";
+/// What follows the name of a block.
+pub(crate) const BRACE: &str = "`{`";
+
 /// What separates entries.
 const SEPARATORS: [Kind; 3] = [Kind::Newline, Kind::Comma, Kind::Semicolon];
 
@@ -55,12 +62,12 @@ fn body<'a, T>(
             Err(error) => {
                 report(rest.context, &error);
                 // At least one token is left out, so that reading always gets further.
-                let next = rest.skip_to(&SEPARATORS);
+                let mut next = rest.skip_to(&SEPARATORS);
                 if next.input_len() == rest.input_len() && !ends_body(next.kind()) {
-                    rest.skip()
-                } else {
-                    next
+                    next = rest.skip();
                 }
+                rest.lose_until(next);
+                next
             }
         };
     }
@@ -76,18 +83,26 @@ fn separated(rest: Tokens<'_>) -> Tokens<'_> {
     if SEPARATORS.contains(&rest.kind()) || ends_body(rest.kind()) {
         return rest;
     }
+    let next = rest.skip_to(&SEPARATORS);
     if rest.kind() == Kind::Bad {
-        return rest.skip_to(&SEPARATORS);
+        rest.lose_until(next);
+        return next;
     }
     let context = rest.context;
-    let found = describe(rest);
-    let diagnostic =
-        context.error(codes::SEPARATOR, rest.span(), format!("expected the end of the entry, found {found}"));
-    context.report(diagnostic.help("entries stand on lines of their own or are separated by `,`"));
+    if !context.is_marked(rest.span().start) {
+        let found = describe(rest);
+        let message = format!("expected the end of the entry, found {found}");
+        let diagnostic = context.error(codes::SEPARATOR, rest.span(), message);
+        context.report(diagnostic.help("entries stand on lines of their own or are separated by `,`"));
+    }
     let label = matches!(rest.kind_at(1), Kind::Name | Kind::Text) && rest.kind_at(2) == Kind::OpenBrace;
     let begins = label || field_op(rest.kind_at(1)).is_some() || rest.kind_at(1) == Kind::OpenBrace;
     let another = rest.kind() == Kind::Name && begins;
-    if another { rest } else { rest.skip_to(&SEPARATORS) }
+    if another {
+        return rest;
+    }
+    rest.lose_until(next);
+    next
 }
 
 /// entry = use | param | let | item
@@ -148,11 +163,11 @@ fn binding(input: Tokens<'_>) -> Parse<'_, Binding> {
 /// item = block | clause | set | field
 fn item(input: Tokens<'_>) -> Parse<'_, Option<Item>> {
     if expr::reserved(input.kind()) {
-        expr::report_reserved(input);
-        return Ok((input.skip_to(&SEPARATORS), None));
+        return Ok((reserved_word(input, input), None));
     }
     if let Some(only_at_top) = top_only(input) {
         let (rest, _) = only_at_top(input)?;
+        input.lose_until(rest);
         let word = input.text_at(0);
         let message = format!("`{word}` stands only at the top of a file, not in a block");
         input.context.report(
@@ -238,7 +253,7 @@ fn block_or_field(input: Tokens<'_>) -> Parse<'_, Option<Item>> {
         let (rest, name) = plain_name(input)?;
         (rest, Path::of(name))
     } else {
-        path(input).map_err(|error| widen(error, "a field or a block"))?
+        path(input).map_err(|error| widen(error, ENTRY))?
     };
     if let Some(op) = field_op(rest.kind()) {
         return field(rest, path, op).map(|(rest, found)| (rest, Some(Item::Field(found))));
@@ -262,12 +277,19 @@ fn block_or_field(input: Tokens<'_>) -> Parse<'_, Option<Item>> {
         (Kind::TimesAssign | Kind::PlusAssign, _) if label.is_none() => change(rest, path),
         (kind, 1) if label.is_none() && expr::reserved(kind) => {
             // `let not = 5`, `site in { … }`: a name was meant, whatever else is wrong.
-            expr::report_reserved(rest);
-            Ok((rest.skip_to(&SEPARATORS), None))
+            Ok((reserved_word(input, rest), None))
         }
-        _ if label.is_some() => rest.expected("`{`"),
-        _ => rest.expected("`=`, `<=`, `>=`, `in` or `{`"),
+        _ if label.is_some() => rest.expected(BRACE),
+        _ => rest.expected(OPERATOR_OR_BLOCK),
     }
+}
+
+/// Reports a reserved word at `rest` and leaves out the entry that begins at `input`.
+fn reserved_word<'a>(input: Tokens<'a>, rest: Tokens<'a>) -> Tokens<'a> {
+    expr::report_reserved(rest);
+    let next = rest.skip_to(&SEPARATORS);
+    input.lose_until(next);
+    next
 }
 
 /// `power: 40 kW`, as other languages write it.
@@ -289,7 +311,13 @@ fn change(input: Tokens<'_>, path: Path) -> Parse<'_, Option<Item>> {
 }
 
 fn meant_as_fact(input: Tokens<'_>, path: Path) -> Parse<'_, Option<Item>> {
-    let (rest, value) = value(input.skip());
+    input.context.lose(input.span());
+    let after = input.skip();
+    let (rest, value) = if SEPARATORS.contains(&after.kind()) || ends_body(after.kind()) {
+        (after, Expr { kind: ExprKind::Error, span: input.span() })
+    } else {
+        value(after)
+    };
     let span = path.span.to(value.span);
     Ok((rest, Some(Item::Field(Field { path, op: FieldOp::Is, op_span: input.span(), value, span }))))
 }

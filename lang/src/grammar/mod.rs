@@ -36,14 +36,12 @@ mod item;
 mod literal;
 mod token;
 
-use std::cell::RefCell;
-
 use capstan_types::place::{FileId, Span};
 use capstan_types::quantity::Currency;
 
 use self::input::{Context, Tokens};
 use self::token::{Kind, Lexed, Token};
-use crate::ast::{File, Set};
+use crate::ast::{File, Holes, Set};
 use crate::codes;
 use crate::diagnostic::{self, Diagnostic};
 
@@ -89,15 +87,21 @@ pub fn parse(file: &FileId, text: &str) -> Parsed {
     if text.len() > MAX_BYTES {
         return too_long(file);
     }
-    let Lexed { tokens, comments, diagnostics } = token::lex(file, text);
+    let Lexed { tokens, comments, lost, diagnostics } = token::lex(file, text);
     let yen = yen(text, &tokens);
     let (tokens, unbalanced) = brackets::balance(file, text, &tokens);
-    let context = Context { file, text, yen, diagnostics: RefCell::new(Vec::new()) };
-    diagnostics.into_iter().chain(unbalanced).for_each(|found| context.report(found));
+    let braces = doubtful_braces(text, &unbalanced);
+    // What is nested too deeply is not read, nor is what follows.
+    let deep = unbalanced.iter().find(|found| found.code == codes::TOO_DEEP);
+    let too_deep = deep.and_then(|found| found.secondary.first());
+    let too_deep = too_deep.map(|(outermost, _)| Span::new(outermost.start, text.len() as u32));
+    let context = Context::new(file, text, yen, diagnostics, unbalanced);
+    context.lost.borrow_mut().extend(lost.into_iter().chain(too_deep));
     let entries = item::file(Tokens::new(&tokens, &context));
+    let holes = Holes { lost: context.lost.into_inner(), braces };
     let mut diagnostics = context.diagnostics.into_inner();
     diagnostic::sort(&mut diagnostics);
-    Parsed { file: File { file: file.clone(), entries, comments }, diagnostics }
+    Parsed { file: File { file: file.clone(), entries, comments, holes }, diagnostics }
 }
 
 /// Reads a change as it stands on the command line: `chat.load.peak = 80 req/s`, `own.price *= 2`.
@@ -113,8 +117,7 @@ pub fn parse_assignment(
     let Lexed { tokens, diagnostics, .. } = token::lex(file, text);
     let (tokens, unbalanced) = brackets::balance(file, text, &tokens);
     let yen = currency.filter(|currency| [Currency::CNY, Currency::JPY].contains(currency));
-    let context = Context { file, text, yen, diagnostics: RefCell::new(Vec::new()) };
-    diagnostics.into_iter().chain(unbalanced).for_each(|found| context.report(found));
+    let context = Context::new(file, text, yen, diagnostics, unbalanced);
     let set = match item::assignment(Tokens::new(&tokens, &context)) {
         Ok((rest, set)) => {
             if rest.kind() != Kind::End {
@@ -144,6 +147,15 @@ fn yen(text: &str, tokens: &[Token]) -> Option<Currency> {
     })
 }
 
+/// Returns where a brace has no partner. A `(` or `[` without one costs its own entry only.
+fn doubtful_braces(text: &str, unbalanced: &[Diagnostic]) -> Vec<Span> {
+    let brace = |found: &&Diagnostic| {
+        let alone = found.secondary.is_empty() && matches!(&text[found.place.span().range()], "{" | "}");
+        found.code == codes::TOO_DEEP || alone
+    };
+    unbalanced.iter().filter(brace).map(|found| found.place.span()).collect()
+}
+
 fn too_long(file: &FileId) -> Parsed {
     let message = format!("the file is longer than {} MiB", MAX_BYTES / 1024 / 1024);
     let diagnostic = Diagnostic::error(codes::TOO_LONG, Span::default().in_file(file), message);
@@ -151,7 +163,8 @@ fn too_long(file: &FileId) -> Parsed {
 }
 
 fn nothing(file: &FileId, diagnostic: Diagnostic) -> Parsed {
-    let empty = File { file: file.clone(), entries: Vec::new(), comments: Vec::new() };
+    let holes = Holes { lost: vec![diagnostic.place.span()], braces: Vec::new() };
+    let empty = File { file: file.clone(), entries: Vec::new(), comments: Vec::new(), holes };
     Parsed { file: empty, diagnostics: vec![diagnostic] }
 }
 

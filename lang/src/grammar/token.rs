@@ -73,6 +73,8 @@ pub(crate) struct Token {
 pub(crate) struct Lexed {
     pub tokens: Vec<Token>,
     pub comments: Vec<Span>,
+    /// Strings whose end is a guess.
+    pub lost: Vec<Span>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -82,9 +84,10 @@ pub(crate) fn lex(file: &FileId, text: &str) -> Lexed {
         // Plan files have a token about every five bytes; measured on the examples.
         tokens: Vec::with_capacity(text.len() / 4 + 1),
         comments: Vec::new(),
+        lost: Vec::new(),
         diagnostics: Vec::new(),
     };
-    let mut lexer = Lexer { file, text, bytes: text.as_bytes(), at: 0, out };
+    let mut lexer = Lexer { file, text, bytes: text.as_bytes(), at: 0, has_cr: false, out };
     if text.starts_with('\u{feff}') {
         let help = "save it as UTF-8 without a byte-order mark";
         lexer.report(codes::BYTE_ORDER_MARK, 3, "the file begins with a byte-order mark", help);
@@ -102,6 +105,7 @@ struct Lexer<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    has_cr: bool,
     out: Lexed,
 }
 
@@ -137,8 +141,24 @@ impl Lexer<'_> {
             b'.' if self.peek(1) == Some(b'.') => self.push(Kind::DotDot, 2),
             b'.' if self.peek(1).is_some_and(|b| b.is_ascii_digit()) => self.leading_point(),
             b'.' => self.push(Kind::Dot, 1),
+            b'\r' => self.carriage_return(),
             _ => self.rare(),
         }
+    }
+
+    /// Lines that end with CR alone are one habit of one editor: it is said once.
+    fn carriage_return(&mut self) {
+        if !self.has_cr {
+            self.has_cr = true;
+            let message = "lines end here with CR alone";
+            self.report(
+                codes::BAD_CHARACTER,
+                1,
+                message,
+                "save the file with lines that end with LF or CRLF",
+            );
+        }
+        self.push(Kind::Newline, 1);
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -225,11 +245,10 @@ impl Lexer<'_> {
 
     fn comment(&mut self) {
         let rest = &self.bytes[self.at..];
-        let len = count(take_while(|b| b != b'\n'), rest);
-        let shown = if rest[..len].ends_with(b"\r") { len - 1 } else { len };
-        let span = self.span(shown);
+        let len = count(take_while(|b| !matches!(b, b'\n' | b'\r')), rest);
+        let span = self.span(len);
         self.out.comments.push(span);
-        self.at += shown;
+        self.at += len;
     }
 
     fn string(&mut self) {
@@ -246,6 +265,7 @@ impl Lexer<'_> {
                 _ => break,
             }
         }
+        self.out.lost.push(self.span(len));
         self.report(codes::OPEN_STRING, len, "this string has no end", "close it with `\"` on the same line");
         self.push(Kind::Text, len);
     }
@@ -292,6 +312,7 @@ impl Lexer<'_> {
         };
         let (meant, help) = meant(first);
         if let (Kind::Text, Some(quoted)) = (meant, foreign_string(rest)) {
+            self.out.lost.push(self.span(quoted));
             self.report(codes::BAD_CHARACTER, quoted, &message, help);
             return self.push(Kind::Text, quoted);
         }
@@ -316,8 +337,8 @@ fn meant(character: char) -> (Kind, &'static str) {
         '≤' => (Kind::AtMost, "write `<=`"),
         '≥' => (Kind::AtLeast, "write `>=`"),
         '×' => (Kind::Times, "write `*`"),
-        '\r' => (Kind::Newline, "lines end with LF or CRLF"),
         '$' | '€' | '£' | '¥' => (Kind::Bad, "a currency sign stands directly before a number: `$5`"),
+        '＝' => (Kind::Assign, "write `=`"),
         '\\' => (Kind::Bad, "comments begin with `#`, and a line needs no sign to go on"),
         _ => (Kind::Bad, "remove it"),
     }

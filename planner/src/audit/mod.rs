@@ -9,6 +9,7 @@
 mod coverage;
 mod limits;
 mod money;
+mod networks;
 mod nodes;
 mod permission;
 mod physics;
@@ -43,6 +44,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
             coverage::demand(blueprint),
             coverage::capacity(blueprint),
             coverage::replicas(blueprint),
+            networks::wired(blueprint),
             limits::power(blueprint),
             limits::racks(blueprint),
             limits::quotas(blueprint),

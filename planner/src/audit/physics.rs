@@ -83,6 +83,9 @@ pub(super) fn memory(blueprint: &Blueprint) -> AuditCheck {
     check.done()
 }
 
+/// Share by which a batch may be rounded so that it divides over the ranks.
+const ROUNDING: f64 = 0.05 + 1e-9;
+
 /// No step reads weights faster than memory, and no rate needs more arithmetic than the chips have.
 ///
 /// A decode step of one token reads the weights that it visits once: time ≥ bytes / (tensor · bandwidth).
@@ -164,8 +167,13 @@ fn job(check: &mut Check, blueprint: &Blueprint, train: &Train, run: &TrainingRu
     check.that(run.goodput > 0.0 && run.goodput <= 1.0, || {
         format!("`{name}` has a goodput of {}", run.goodput)
     });
-    let steps = train.batch.get() / run.step.get();
-    check.that((steps - run.tokens_per_s).abs() <= 0.02 * run.tokens_per_s, || {
+    let rounded = run.batch.get() / train.batch.get();
+    check.that((rounded - 1.0).abs() <= ROUNDING, || {
+        let (run, asked) = (figure::large(run.batch.get()), figure::large(train.batch.get()));
+        format!("`{name}` has batches of {run} tokens where {asked} are asked")
+    });
+    let steps = run.batch.get() / run.step.get();
+    check.that((steps - run.tokens_per_s).abs() <= 1e-3 * run.tokens_per_s, || {
         format!(
             "`{name}`: a step of {} is {steps:.0} token/s, not {:.0}",
             figure::span(run.step),

@@ -8,7 +8,7 @@ mod machines;
 mod memory;
 mod workloads;
 
-use capstan_types::blueprint::{Blueprint, RejectionCount, Status};
+use capstan_types::blueprint::{Blueprint, ReasonCount, RejectionCount, Status, by_reason};
 use capstan_types::explanation::{Explanation, Section};
 use capstan_types::figure;
 use thiserror::Error;
@@ -105,7 +105,7 @@ fn whole(blueprint: &Blueprint) -> Explanation {
     sections.push(limits::binding(blueprint, None));
     sections.push(limits::prices(blueprint));
     sections.push(runners_up(blueprint, None));
-    sections.push(rejected(blueprint, |_| true));
+    sections.push(rejected_by_reason(blueprint));
     sections.push(assumed(blueprint));
     finish(blueprint.inputs.spec.name.clone(), sections)
 }
@@ -212,6 +212,24 @@ fn runners_up(blueprint: &Blueprint, workload: Option<&str>) -> Section {
     section("What else would do", mine.map(sentence).collect())
 }
 
+/// One sentence for each workload and reason; a subject tells the machines.
+fn rejected_by_reason(blueprint: &Blueprint) -> Section {
+    let sentence = |sum: &ReasonCount<'_>| {
+        let RejectionCount { workload, shape, reason, nearest, .. } = sum.nearest;
+        format!(
+            "`{workload}`: {} on {} turned down, {}; the nearest miss was {shape}, {nearest}.",
+            counted(sum.candidates, "candidate"),
+            counted(sum.machines, "machine"),
+            reason.replace('_', " "),
+        )
+    };
+    section("What was rejected", by_reason(blueprint.rejections.iter()).iter().map(sentence).collect())
+}
+
+fn counted(number: u32, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 /// Rejections are counts by workload, shape and reason, with the one that came nearest.
 fn rejected(blueprint: &Blueprint, of: impl Fn(&RejectionCount) -> bool) -> Section {
     let sentence = |row: &RejectionCount| {
@@ -219,10 +237,7 @@ fn rejected(blueprint: &Blueprint, of: impl Fn(&RejectionCount) -> bool) -> Sect
             "`{}` on {}: {} turned down, {}; the nearest miss was {}.",
             row.workload,
             row.shape,
-            match row.count {
-                1 => "1 candidate".to_owned(),
-                many => format!("{many} candidates"),
-            },
+            counted(row.count, "candidate"),
             row.reason.replace('_', " "),
             row.nearest
         )

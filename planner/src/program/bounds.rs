@@ -6,16 +6,20 @@
 //! itself, and neighbours that break the same limits come close. With limits gone the pools are apart again, so
 //! a bound takes the closed form of [`super::purchase`] and no solver.
 
-use super::buy::Buyer;
+use super::buy::{Buyer, Piece};
 use super::master::Case;
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::Bound;
+use super::purchase::Bought;
 
 /// Pools at costs that include what limits charge.
 pub(super) struct Priced<'a> {
     buyer: Buyer<'a>,
+    /// By variable; credits excluded.
+    costs: Vec<f64>,
     /// Credits of variables that limits pay for: at most these, at the most nodes there can be. By pool.
     credits: Vec<f64>,
+    prices: Vec<Vec<f64>>,
     /// What the limits' own values are worth; subtracted.
     allowance: f64,
 }
@@ -38,12 +42,26 @@ impl<'a> Priced<'a> {
                 *cost = 0.0;
             }
         }
-        Priced { buyer: Buyer::at(prepared, case, costs), credits, allowance }
+        let buyer = Buyer::at(prepared, case, costs.clone());
+        Priced { buyer, costs, credits, allowance, prices: prices.to_vec() }
     }
 
-    /// Returns what these (workload, column) pairs cost at least on `pool`, charges included.
-    pub fn cost_alone(&self, pool: usize, pairs: &[(usize, usize)]) -> f64 {
-        self.buyer.cost_alone(pool, pairs) + self.credits[pool]
+    /// Returns the cheapest purchase for what runs on `pool` at these costs, and what it costs at least.
+    pub fn buy_alone(&self, pool: usize, pieces: &[Piece<'_>]) -> Option<(Bought, f64)> {
+        let bought = self.buyer.buy_alone(pool, pieces)?;
+        let cost = bought.cost + self.credits[pool];
+        Some((bought, cost))
+    }
+
+    /// Whether a pool costs the same as at other prices.
+    pub fn is_same(&self, other: &Priced<'_>, pool: usize, vars: &[usize]) -> bool {
+        self.credits[pool] == other.credits[pool]
+            && vars.iter().all(|&var| self.costs[var] == other.costs[var])
+    }
+
+    /// Returns the prices by limit and row.
+    pub fn prices(&self) -> &[Vec<f64>] {
+        &self.prices
     }
 
     /// Returns what is subtracted from the sum over pools.

@@ -41,6 +41,15 @@ pub(super) struct Buyer<'a> {
     menus: RefCell<BTreeMap<(usize, u32, u32), Rc<Menu>>>,
 }
 
+/// Something that runs on a pool.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    /// Accelerators at each point.
+    pub load: &'a [u64],
+    /// Offers that it may use, as bits.
+    pub mask: u32,
+}
+
 /// What the chosen columns need of one pool.
 struct PoolNeed {
     need: Need,
@@ -95,22 +104,24 @@ impl<'a> Buyer<'a> {
         Ok(Plan { columns: columns.to_vec(), cost, bound, nodes, is_exact })
     }
 
-    /// Returns a lower bound of what these (workload, column) pairs cost on `pool`, limits aside; infinite if
-    /// the offers cannot serve them. Exact unless the pairs differ in the offers they may use, or the pool's
-    /// commitments overlap.
-    pub fn cost_alone(&self, pool: usize, pairs: &[(usize, usize)]) -> f64 {
-        if pairs.is_empty() {
-            return 0.0;
+    /// Returns the cheapest purchase for what runs on `pool`, limits aside; `None` if the offers cannot serve it. A
+    /// lower bound where the pieces differ in the offers they may use, in ways that the closed form does not know.
+    pub fn buy_alone(&self, pool: usize, pieces: &[Piece<'_>]) -> Option<Bought> {
+        if pieces.is_empty() {
+            return Some(Bought { nodes: Vec::new(), cost: 0.0 });
         }
-        let need = self.need_of(pool, pairs);
-        self.menu(pool, &need).buy(&need.need).map_or(f64::INFINITY, |bought: Bought| bought.cost)
+        let need = self.need_of(pool, pieces);
+        self.menu(pool, &need).buy(&need.need)
     }
 
-    /// Whether [`Buyer::cost_alone`] is a lower bound for every choice of columns of the case: no pool has
-    /// commitments that overlap.
-    pub fn is_bound_alone(&self) -> bool {
-        let menu = |pool| Menu::new(self.prepared, self.case, &self.costs, (pool, u32::MAX, 0));
-        (0..self.prepared.problem.pools.len()).all(|pool| menu(pool).is_exact)
+    /// Returns what [`Buyer::buy_alone`] costs for these (workload, column) pairs; infinite if it cannot be bought.
+    pub fn cost_alone(&self, pool: usize, pairs: &[(usize, usize)]) -> f64 {
+        let pieces: Vec<Piece<'_>> = pairs.iter().map(|&(w, c)| self.piece(w, c)).collect();
+        self.buy_alone(pool, &pieces).map_or(f64::INFINITY, |bought| bought.cost)
+    }
+
+    fn piece(&self, w: usize, c: usize) -> Piece<'_> {
+        Piece { load: &self.prepared.loads[w][c], mask: self.prepared.masks[w][c] }
     }
 
     /// Returns what a unit of each row of each limit is worth in the relaxed purchase for the columns, in which
@@ -143,7 +154,7 @@ impl<'a> Buyer<'a> {
             let need = self.need(pool, columns);
             let menu = self.menu(pool, &need);
             let bought = menu.buy(&need.need).ok_or(NoDraft::Infeasible)?;
-            *is_joint = !need.is_nested || !menu.is_exact;
+            *is_joint = !need.is_nested;
             bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
         }
         Ok((nodes, joint))
@@ -197,28 +208,26 @@ impl<'a> Buyer<'a> {
     }
 
     fn need(&self, pool: usize, columns: &[usize]) -> PoolNeed {
-        let pairs: Vec<_> = columns
+        let here = columns
             .iter()
-            .copied()
             .enumerate()
-            .filter(|&(w, c)| self.prepared.problem.workloads[w].columns[c].pool == pool)
-            .collect();
-        self.need_of(pool, &pairs)
+            .filter(|&(w, &c)| self.prepared.problem.workloads[w].columns[c].pool == pool);
+        self.need_of(pool, &here.map(|(w, &c)| self.piece(w, c)).collect::<Vec<_>>())
     }
 
-    fn need_of(&self, pool: usize, pairs: &[(usize, usize)]) -> PoolNeed {
+    fn need_of(&self, pool: usize, pieces: &[Piece<'_>]) -> PoolNeed {
         let shape = &self.prepared.problem.pools[pool];
         let mut loads = vec![0_u64; self.prepared.n_points()];
-        let masks = || pairs.iter().map(|&(w, c)| self.prepared.masks[w][c]);
+        let masks = || pieces.iter().map(|piece| piece.mask);
         let mask = masks().fold(0, |all, mask| all | mask);
         let common = masks().fold(mask, |common, mask| common & mask);
         let is_nested = masks().all(|m| m == mask || m == common) && self.is_hourly(pool, mask & !common);
         let restricted = if is_nested { mask & !common } else { 0 };
         let mut need = Need { nodes: loads.clone(), restricted: Vec::new() };
-        for &(w, c) in pairs {
-            need.nodes.iter_mut().zip(&self.prepared.loads[w][c]).for_each(|(sum, load)| *sum += load);
-            if restricted != 0 && self.prepared.masks[w][c] == common {
-                loads.iter_mut().zip(&self.prepared.loads[w][c]).for_each(|(sum, load)| *sum += load);
+        for piece in pieces {
+            need.nodes.iter_mut().zip(piece.load).for_each(|(sum, load)| *sum += load);
+            if restricted != 0 && piece.mask == common {
+                loads.iter_mut().zip(piece.load).for_each(|(sum, load)| *sum += load);
             }
         }
         let beyond = |loads: &mut Vec<u64>| {

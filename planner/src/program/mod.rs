@@ -21,8 +21,12 @@
 
 mod bounds;
 mod buy;
+mod circulation;
 mod flaws;
+mod local;
 mod master;
+mod partition;
+mod pool_plans;
 mod prepared;
 mod problem;
 mod purchase;

@@ -10,10 +10,11 @@
 //! price of a level in a point does not depend on what is committed (an offer that some workloads may not use is
 //! such an offer: its nodes are at most the need beyond theirs); and where the intervals of the
 //! commitments are laminar (of two, one contains the other or they do not meet), every set of commitments
-//! can be stacked so that each lies flat on one level. Without laminarity the sum over levels is only an
-//! upper bound ((1,2,1) under {1,2} and {2,3} costs 2, its levels cost 3), and [`Menu::is_exact`] says so.
-//! It does not know limits that couple pools.
+//! can be stacked so that each lies flat on one level. Without laminarity the sum over levels is too much
+//! ((1,2,1) under {1,2} and {2,3} costs 2, its levels cost 3), and [`super::circulation`] buys the commitments.
+//! It does not know limits that couple pools, nor node limits of committed offers.
 
+use super::circulation::{Saving, Stretch, commit};
 use super::master::Case;
 use super::prepared::{Prepared, When};
 use super::problem::{LimitId, OfferRef};
@@ -77,9 +78,8 @@ pub(super) struct Menu {
     commitments: Vec<Commitment>,
     /// By point, cheapest first.
     tiers: Vec<Vec<Tier>>,
-    /// Whether of two commitments one always contains the other or they do not meet, so that the closed
-    /// form is exact up to node limits of committed offers, which it ignores.
-    pub is_exact: bool,
+    /// Whether of two commitments one always contains the other or they do not meet.
+    is_laminar: bool,
 }
 
 impl Menu {
@@ -103,7 +103,7 @@ impl Menu {
             n_periods: prepared.n_periods,
             commitments: Vec::new(),
             tiers: vec![Vec::new(); prepared.n_points()],
-            is_exact: true,
+            is_laminar: true,
         };
         for &var in prepared.pool_vars[pool].iter().filter(|&&var| prepared.offer_bit(var) & mask != 0) {
             let cost = costs[var];
@@ -121,12 +121,12 @@ impl Menu {
                 }
             }
         }
-        menu.is_exact = menu.is_laminar();
+        menu.is_laminar = menu.has_no_crossing();
         menu.order_tiers();
         menu
     }
 
-    fn is_laminar(&self) -> bool {
+    fn has_no_crossing(&self) -> bool {
         let crossing =
             |a: &Commitment, b: &Commitment| a.from < b.from && b.from < a.until && a.until < b.until;
         !self.commitments.iter().any(|a| self.commitments.iter().any(|b| crossing(a, b)))
@@ -208,10 +208,15 @@ impl Menu {
         Some(used)
     }
 
-    /// Returns the cheapest purchase for nodes needed at each point beyond the existing ones; `None` if the
-    /// offers cannot meet it. Exact where [`Menu::is_exact`]; else an upper bound that ignores node limits
-    /// of committed offers.
+    /// Returns the cheapest purchase for nodes needed at each point beyond the existing ones, node limits of
+    /// committed offers aside; `None` if the offers cannot meet it.
     pub fn buy(&self, need: &Need) -> Option<Bought> {
+        let committed = if self.is_laminar { self.by_level(need)? } else { self.by_circulation(need) };
+        self.rent_the_rest(need, &committed)
+    }
+
+    /// Each level on its own.
+    fn by_level(&self, need: &Need) -> Option<Vec<u64>> {
         let mut committed: Vec<u64> = vec![0; self.commitments.len()];
         let mut rent = vec![0.0; self.n_periods];
         let mut unmet = vec![0_u32; self.n_periods];
@@ -230,11 +235,35 @@ impl Menu {
             let used = self.cover(&asked.collect::<Vec<f64>>())?;
             used.into_iter().for_each(|index| committed[index] += level - below);
         }
-        Some(self.rent_the_rest(need, &committed))
+        Some(committed)
     }
 
-    /// Adds the hours above the committed nodes, cheapest offers first.
-    fn rent_the_rest(&self, need: &Need, committed: &[u64]) -> Bought {
+    /// All levels at once. Where nothing can be rented, a node that stands saves more than all others cost.
+    fn by_circulation(&self, need: &Need) -> Vec<u64> {
+        let mut savings: Vec<Vec<Saving>> = vec![Vec::new(); self.n_periods];
+        let tiers = self.tiers.iter().flatten().map(|tier| tier.cost);
+        let beyond_all = tiers.chain(self.commitments.iter().map(|c| c.cost)).sum::<f64>().max(1.0) * 1e3;
+        let changes = self.changes(need);
+        for (period, savings) in savings.iter_mut().enumerate() {
+            let (mut each, mut unmet) = (0.0, 0_u32);
+            let mut here = changes.iter().filter(|change| change.period == period).peekable();
+            while let Some(change) = here.next() {
+                each += change.rent;
+                unmet += change.unmet;
+                let most = change.level - here.peek().map_or(0, |next| next.level);
+                if most > 0 {
+                    savings.push(Saving { each: each + f64::from(unmet) * beyond_all, most });
+                }
+            }
+            savings.reverse();
+        }
+        let stretches: Vec<Stretch> =
+            self.commitments.iter().map(|c| Stretch { from: c.from, until: c.until, cost: c.cost }).collect();
+        commit(&stretches, &savings)
+    }
+
+    /// Adds the hours above the committed nodes, cheapest offers first; `None` where they are not enough.
+    fn rent_the_rest(&self, need: &Need, committed: &[u64]) -> Option<Bought> {
         let mut standing = vec![0_u64; self.n_periods];
         let mut bought = Bought { nodes: Vec::new(), cost: 0.0 };
         for (commitment, &count) in self.commitments.iter().zip(committed) {
@@ -248,8 +277,11 @@ impl Menu {
                 bought.add(tier.var, rented, tier.cost);
                 left -= rented;
             }
+            if left > 0 {
+                return None;
+            }
         }
-        bought
+        Some(bought)
     }
 }
 

@@ -26,8 +26,8 @@ impl Default for Options {
 /// How a plan was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// All choices of columns, each bought exactly.
-    Enumerated,
+    /// Workloads shared out over pools at prices of limits, choices bought in the order of their bounds.
+    Partition,
     /// One integer program.
     Integer,
     /// Columns with continuous nodes, exact purchase, local search.

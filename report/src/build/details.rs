@@ -2,9 +2,10 @@
 
 use super::first::range;
 use crate::document::{Block, Cell, Table, Tone};
-use capstan_types::blueprint::{Blueprint, CostKind, Placement, TrainingRun};
+use capstan_types::blueprint::{Blueprint, CostKind, Network, Placement, TrainingRun};
 use capstan_types::figure;
 use capstan_types::offering::PurchaseOption;
+use capstan_types::units::Bytes;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -75,7 +76,8 @@ fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
         fact(
             "speed",
             format!(
-                "step {}, {} token/s, MFU {} ({})",
+                "step of {} tokens {}, {} token/s, MFU {} ({})",
+                figure::large(run.batch.get()),
                 figure::span(run.step),
                 figure::large(run.tokens_per_s),
                 figure::percent(run.model_flops_utilization),
@@ -203,4 +205,56 @@ pub(super) fn sites(blueprint: &Blueprint) -> Vec<Block> {
         ]);
     }
     vec![Block::Table(table)]
+}
+
+/// Returns switches and links of every network.
+pub(super) fn networks(blueprint: &Blueprint) -> Vec<Block> {
+    blueprint.networks.iter().map(|one| Block::Facts(network(one))).collect()
+}
+
+fn network(network: &Network) -> Vec<(String, Cell)> {
+    let fact = |name: &str, value: String| (name.to_owned(), Cell::from(value));
+    let several = |counts: &[(u32, &str)]| {
+        let some = counts.iter().filter(|(count, _)| *count > 0);
+        let words = some.map(|(count, of)| format!("{} {of}", figure::count(u64::from(*count))));
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let planes = if network.planes > 1 { format!(" in {} planes", network.planes) } else { String::new() };
+    vec![
+        fact(
+            &network.site,
+            format!(
+                "{} × {}, each {} ports of {:.0} Gbit/s{planes}",
+                figure::count(u64::from(network.nodes)),
+                network.shape,
+                network.ports_per_node * network.planes,
+                network.port.get() * 8.0 / 1e9
+            ),
+        ),
+        fact(
+            "switches",
+            format!(
+                "{} × {}: {}; {}",
+                figure::count(u64::from(network.switches())),
+                network.switch,
+                several(&[(network.leaves, "leaf"), (network.spines, "spine"), (network.cores, "core")]),
+                network.kind.word().replace('_', "-")
+            ),
+        ),
+        fact(
+            "links",
+            several(&[
+                (network.host_links, "to machines"),
+                (network.spine_links, "leaf to spine"),
+                (network.core_links, "spine to core"),
+            ]),
+        ),
+        fact("bisection", format!("{}/s", figure::data(Bytes(network.bisection.get())))),
+        (
+            "power".to_owned(),
+            network
+                .power
+                .map_or_else(|| Cell::toned("unknown", Tone::Warn), |power| figure::power(power).into()),
+        ),
+    ]
 }

@@ -3,7 +3,7 @@
 use super::first::{counted, oldest_price, percentile};
 use crate::document::{Block, Cell, Table, Tone};
 use crate::json::assumed;
-use capstan_types::blueprint::{Blueprint, SolverStatus, Verdict};
+use capstan_types::blueprint::{Blueprint, RejectionCount, SolverStatus, Verdict, by_reason};
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::spec::RuleKind;
@@ -98,19 +98,26 @@ pub(super) fn runners_up(blueprint: &Blueprint) -> Vec<Block> {
     vec![Block::Table(table)]
 }
 
-/// Returns what was turned down, with the nearest miss.
+/// Returns what was turned down: one row for each workload and reason, with the nearest miss of all machines.
 pub(super) fn rejections(blueprint: &Blueprint) -> Vec<Block> {
-    let mut table = Table::new(&["Workload", "Machine", "Reason", ">Count", "Nearest miss"]);
-    for row in &blueprint.rejections {
+    let mut table = Table::new(&["Workload", "Reason", ">Machines", ">Ways", "Nearest miss"]);
+    for sum in by_reason(blueprint.rejections.iter()) {
+        let RejectionCount { workload, shape, reason, nearest, .. } = sum.nearest;
         table.rows.push(vec![
-            row.workload.as_str().into(),
-            row.shape.as_str().into(),
-            row.reason.replace('_', " ").into(),
-            figure::count(u64::from(row.count)).into(),
-            row.nearest.as_str().into(),
+            workload.as_str().into(),
+            reason.replace('_', " ").into(),
+            figure::count(u64::from(sum.machines)).into(),
+            figure::count(u64::from(sum.candidates)).into(),
+            format!("{shape}: {nearest}").into(),
         ]);
     }
-    vec![Block::Table(table)]
+    let mut blocks = Vec::new();
+    if !table.rows.is_empty() {
+        blocks.push(Block::Table(table));
+        let more = "machine by machine: capstan explain BLUEPRINT WORKLOAD";
+        blocks.push(Block::Paragraph(Cell::toned(more, Tone::Faint)));
+    }
+    blocks
 }
 
 /// Returns how the answer was found, how each level was simulated, and how many numbers are assumed.

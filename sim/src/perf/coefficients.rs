@@ -4,7 +4,7 @@
 //! it. Priors are tight: kernels are measured, and a factor that a few cells pull far away describes those cells only.
 //! What is set by judgement and never fitted is a constant.
 
-use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::catalog::{Catalog, Engine, EngineFamily};
 use capstan_types::hardware::Precision;
 
 /// Share of memory bandwidth at which the state of linear attention is read and written (set by judgement).
@@ -194,10 +194,10 @@ impl Coefficients {
 
     /// Returns the steps after which a token reaches the client: the stream or poll interval.
     pub fn delivery_steps(&self, engine: &Engine, accelerator: &str, mixture: bool) -> f64 {
-        match &*engine.id {
-            "vllm" if is_blackwell(accelerator) => self.vllm_delivery_blackwell,
-            "sglang" if is_blackwell(accelerator) => self.sglang_delivery_blackwell,
-            "trtllm" if mixture => self.trtllm_delivery_mixture,
+        match engine.family {
+            EngineFamily::Vllm if is_blackwell(accelerator) => self.vllm_delivery_blackwell,
+            EngineFamily::Sglang if is_blackwell(accelerator) => self.sglang_delivery_blackwell,
+            EngineFamily::TensorRtLlm if mixture => self.trtllm_delivery_mixture,
             _ => engine.delivery_steps,
         }
     }

@@ -1,17 +1,18 @@
 //! What one rank must hold to serve, and how many tokens of cache are left.
 //!
-//! A replica is as large as its smallest rank: the stage with the most layers and the larger embedding decides.
-//! Fragmentation of the cache is not modelled; engines page it in blocks, so at most one block per sequence is lost.
+//! A replica is as large as its smallest rank: every stage is looked at, and the one that leaves the fewest tokens
+//! decides. Fragmentation of the cache is not modelled; engines page it in blocks, so at most one block per sequence is
+//! lost.
 
-use super::coefficients as fit;
+use super::held::Held;
 use super::operators::Operators;
-use super::parameters::{self, Weights};
+use super::parameters::{self, Parameters, Weights};
 use super::rejection::Reason;
 use super::split::Split;
 use super::step::Setup;
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Accelerator;
-use capstan_types::model::Model;
+use capstan_types::model::{Model, STATE_BYTES};
 use capstan_types::origin::Origin;
 use capstan_types::units::Bytes;
 
@@ -41,6 +42,28 @@ pub enum Fit {
     },
 }
 
+/// How sure it is that an engine starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It starts, with more to spare than the memory model misses by.
+    Fits,
+    /// Within the error of the memory model, on either side.
+    Tight,
+    /// It is refused.
+    Refused,
+}
+
+impl Verdict {
+    /// Returns the word shown to people and in tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fits => "fits",
+            Self::Tight => "tight",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// The memory of the most loaded rank.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServingMemory {
@@ -50,16 +73,24 @@ pub struct ServingMemory {
     pub budget: Bytes,
     /// Weights.
     pub weights: Bytes,
-    /// Held back for activations, graphs and the runtime.
+    /// Held back for activations, collectives and the runtime.
     pub reserve: Bytes,
+    /// The same by reason.
+    pub held: Held,
     /// Left for the cache; may be negative.
     pub cache: Bytes,
     /// Cache bytes of one token, all layers of the rank, windows ignored.
     pub bytes_per_token: Bytes,
     /// The same for layers that have a window, and the window.
     windowed: (Bytes, f64),
-    /// Bytes of one sequence whatever its length: the states of linear attention.
+    /// Bytes of one sequence whatever its length: the states of linear attention and state spaces.
     pub state: Bytes,
+    /// Whether the engine pads the pages of a compressed cache.
+    padded: bool,
+    /// Which pipeline stage decides, from 0.
+    pub stage: u32,
+    /// Bytes of one sequence of the length that was asked for.
+    pub sequence: Bytes,
     /// Whether it fits.
     pub fit: Fit,
     /// How the worst number in it came to be.
@@ -70,6 +101,8 @@ pub struct ServingMemory {
 const TIGHT_SHARE: f64 = 0.08;
 /// … or this many bytes, whichever is more.
 const TIGHT_BYTES: f64 = 1_073_741_824.0;
+/// The share where pages are padded as one log shows: the cache of that log is overestimated by a third.
+const TIGHT_PADDED: f64 = 0.4;
 
 impl ServingMemory {
     /// Returns the memory of a configuration in which a request holds up to `context` tokens.
@@ -86,6 +119,21 @@ impl ServingMemory {
     /// # Errors
     /// As [`ServingMemory::of`].
     pub fn divided(setup: &Setup<'_>, split: &Split, stored: Weights, context: u32) -> Result<Self, Reason> {
+        let limits = default_limits(setup.engine, setup.accelerator);
+        Self::limited(setup, split, stored, context, limits)
+    }
+
+    /// The same for an engine that is started with other limits on its steps than by default.
+    ///
+    /// # Errors
+    /// As [`ServingMemory::of`].
+    pub fn limited(
+        setup: &Setup<'_>,
+        split: &Split,
+        stored: Weights,
+        context: u32,
+        limits: Limits,
+    ) -> Result<Self, Reason> {
         let model = setup.model;
         if context > model.context {
             return Err(Reason::ContextTooLong { needed: context, limit: model.context });
@@ -95,38 +143,64 @@ impl ServingMemory {
             return Err(Reason::TooManyStages { layers: model.layers, pipeline });
         }
         let operators = Operators::divided(model, split, stored)?;
-        let weights = split_weight_bytes(model, stored, split, pipeline);
-        let (device, origin) = setup.accelerator.programmable_memory();
-        let reserve = reserve_bytes(setup.engine, split.ranks().saturating_mul(pipeline), device);
-        let budget = budget_bytes(setup.engine, device, weights + reserve);
-        let cache = budget - weights - reserve;
-        let share = stage_share(model, pipeline);
-        let of_layers = |count: f64| Bytes(operators.attention.cached * setup.cache_bytes() * count * share);
-        let windowed = operators.attention.layers.iter().filter(|kind| kind.window.is_some());
-        let windowed: f64 = windowed.map(|kind| kind.count).sum();
-        let window = model.window.map_or(0.0, |window| f64::from(window.tokens));
-        let mut memory = Self {
-            device,
-            budget,
-            weights,
-            reserve,
-            cache,
-            bytes_per_token: of_layers(operators.layers - operators.attention.linear_layers),
-            windowed: (of_layers(windowed), window),
-            state: Bytes(
-                operators.attention.state * operators.attention.linear_layers * fit::STATE_BYTES * share,
-            ),
-            fit: Fit::Fits { kv_tokens: 0.0 },
-            origin: origin.weaker(setup.engine.origin).weaker(Origin::Analytic),
-        };
-        memory.fit = memory.judge(context);
+        let rank = Rank { setup, stored, operators: &operators, parameters: of_split(model, split) };
+        let together = (split.ranks().saturating_mul(pipeline), setup.accelerator.scale_up.kind);
+        let held = Held::of(setup.engine, model, split, together, limits);
+        let stages = stages(model, pipeline);
+        let mut all = stages.into_iter().map(|stage| rank.stage(stage, held, context));
+        // Capacity is that of the stage which leaves the fewest tokens; the first of equals.
+        let first = all.next().ok_or(Reason::TooManyStages { layers: model.layers, pipeline })?;
+        let mut memory =
+            all.fold(first, |least, stage| if stage.spare() < least.spare() { stage } else { least });
+        memory.fit = memory.judge();
         Ok(memory)
+    }
+
+    /// Returns how many sequences of the length that was asked for are left, negative where not one is.
+    fn spare(&self) -> f64 {
+        (self.cache - self.sequence).get() / self.sequence.get().max(1.0)
+    }
+
+    /// Returns what one rank must hold with one longest request.
+    pub fn needed(&self) -> Bytes {
+        self.weights + self.reserve + self.sequence
+    }
+
+    /// Returns how sure it is that the engine starts. On either side of the edge within the error of the model it is
+    /// tight; a plan treats a negative balance as a no all the same, see [`ServingMemory::refusal`].
+    pub fn verdict(&self) -> Verdict {
+        let slack = (self.budget - self.needed()).get();
+        let band = self.band();
+        match slack {
+            slack if slack >= band => Verdict::Fits,
+            slack if slack <= -band => Verdict::Refused,
+            _ => Verdict::Tight,
+        }
+    }
+
+    fn band(&self) -> f64 {
+        let share = if self.padded { TIGHT_PADDED } else { TIGHT_SHARE };
+        (share * self.cache.get()).max(TIGHT_BYTES)
     }
 
     /// Returns the cache bytes of one sequence of `tokens` tokens; layers with a window hold at most the window.
     pub fn sequence_bytes(&self, tokens: f64) -> Bytes {
         let (windowed, window) = self.windowed;
         (self.bytes_per_token - windowed) * tokens + windowed * tokens.min(window) + self.state
+    }
+
+    /// Returns how many sequences of `tokens` tokens the cache holds at once.
+    pub fn concurrency(&self, tokens: f64) -> f64 {
+        (self.cache.get() / self.sequence_bytes(tokens.max(1.0)).get().max(1.0)).max(0.0)
+    }
+
+    /// Returns the longest sequence that the cache holds alone; not a number of a model without a growing cache.
+    pub fn longest(&self) -> f64 {
+        let (windowed, window) = self.windowed;
+        let left = self.cache - self.state;
+        let short = left / self.bytes_per_token;
+        let long = (left - windowed * window) / (self.bytes_per_token - windowed);
+        if short <= window { short.max(0.0) } else { long.max(0.0) }
     }
 
     /// Returns the tokens that the cache holds in sequences of `tokens` each.
@@ -156,16 +230,13 @@ impl ServingMemory {
         }
     }
 
-    fn judge(&self, context: u32) -> Fit {
-        let one = self.sequence_bytes(f64::from(context.max(1)));
-        let needed = self.weights + self.reserve + one;
-        let free = self.budget;
+    fn judge(&self) -> Fit {
+        let (needed, free) = (self.needed(), self.budget);
         let kv_tokens = self.kv_tokens();
         let slack = (free - needed).get();
-        let band = (TIGHT_SHARE * self.cache.get()).max(TIGHT_BYTES);
         if slack < 0.0 {
             Fit::DoesNotFit { needed, free }
-        } else if slack < band {
+        } else if slack < self.band() {
             Fit::Tight { kv_tokens, needed, free }
         } else {
             Fit::Fits { kv_tokens }
@@ -173,38 +244,158 @@ impl ServingMemory {
     }
 }
 
-/// Returns the layers of the largest stage over all layers.
-fn stage_share(model: &Model, pipeline: u32) -> f64 {
-    f64::from(model.layers.div_ceil(pipeline)) / f64::from(model.layers)
+/// What is the same on every stage.
+struct Rank<'a> {
+    setup: &'a Setup<'a>,
+    stored: Weights,
+    operators: &'a Operators,
+    parameters: Parameters,
 }
 
-/// Returns the bytes of weights on the most loaded rank: the largest stage with the larger of input embedding and
-/// output head, both on a single stage unless they are one matrix. Embeddings stay in 16 bits.
+impl Rank<'_> {
+    /// Returns the memory of one stage.
+    fn stage(&self, stage: Stage, held: Held, context: u32) -> ServingMemory {
+        let Setup { model, engine, accelerator, .. } = *self.setup;
+        let attention = &self.operators.attention;
+        let weights = stage_bytes(model, self.stored, &self.parameters, stage);
+        let (device, origin) = accelerator.programmable_memory();
+        let reserve = held.sum();
+        let budget = budget_bytes(engine, device, weights + reserve);
+        let share = f64::from(stage.layers) / f64::from(model.layers);
+        let of_layers = |count: f64| attention.cached * self.setup.cache_bytes() * count * share;
+        let count = |windowed: bool| -> f64 {
+            let kinds = attention.layers.iter().filter(|kind| kind.window.is_some() == windowed);
+            kinds.map(|kind| kind.count).sum()
+        };
+        let windowed = of_layers(count(true));
+        let growing = of_layers(count(false)) + model.index_bytes_per_token().get() * share;
+        let window = model.window.map_or(0.0, |window| f64::from(window.tokens));
+        let conv =
+            model.recurrent().map_or(0.0, |r| 2.0 * r.conv_values() / f64::from(self.operators.tensor));
+        let state = (attention.state * STATE_BYTES + conv) * attention.linear_layers * share;
+        let (growing, state) = match model.latent.filter(|_| pads(engine, model)) {
+            Some(latent) => {
+                let values = f64::from(stage.layers) * latent.cached();
+                (PADDED_TOKEN * values, PADDED_SEQUENCE * values)
+            }
+            None => (growing, state),
+        };
+        let mut memory = ServingMemory {
+            device,
+            budget,
+            weights,
+            reserve,
+            held,
+            cache: budget - weights - reserve,
+            bytes_per_token: Bytes(growing + windowed),
+            windowed: (Bytes(windowed), window),
+            state: Bytes(state),
+            padded: pads(engine, model),
+            stage: stage.place,
+            sequence: Bytes::ZERO,
+            fit: Fit::Fits { kv_tokens: 0.0 },
+            origin: origin.weaker(engine.origin).weaker(if pads(engine, model) {
+                Origin::Assumed
+            } else {
+                Origin::Analytic
+            }),
+        };
+        memory.sequence = memory.sequence_bytes(f64::from(context.max(1)));
+        memory
+    }
+}
+
+/// Bytes per value and layer that vLLM sets aside for one token, and for one sequence, of a compressed cache: all kinds of
+/// layers share pages of one size, which few fill. Origin: one start-up log (DeepSeek V4 Flash, vLLM 0.22: 6.66 GiB for
+/// 30,000 tokens, 5.44 GiB for 13,528); counts as assumed.
+const PADDED_TOKEN: f64 = 3.61;
+const PADDED_SEQUENCE: f64 = 216_700.0;
+
+/// Says whether an engine pads the pages of a compressed cache as that log shows.
+fn pads(engine: &Engine, model: &Model) -> bool {
+    model.compression.is_some() && engine.id == "vllm"
+}
+
+/// A pipeline stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stage {
+    /// Its place, from 0.
+    place: u32,
+    /// Its layers.
+    layers: u32,
+    /// How many of them have experts.
+    expert_layers: u32,
+    first: bool,
+    last: bool,
+}
+
+/// Returns the stages as engines divide layers: evenly, what is left over one each to the stages before the last
+/// (vLLM, `get_pp_indices`). Dense layers of a mixture come first where few layers lack experts, else they are spread.
+fn stages(model: &Model, pipeline: u32) -> Vec<Stage> {
+    let (even, over) = (model.layers / pipeline, model.layers % pipeline);
+    let experts = model.experts.map_or(0, |experts| experts.layers.min(model.layers));
+    let dense_first = model.layers - experts < even.max(1) && model.without_feed_forward == 0;
+    let mut begin = 0;
+    let mut stages = Vec::with_capacity(pipeline as usize);
+    for place in 0..pipeline {
+        let from_last = pipeline - 1 - place;
+        let layers = even + u32::from(from_last >= 1 && from_last <= over);
+        let end = begin + layers;
+        let expert_layers = if dense_first {
+            end.saturating_sub((model.layers - experts).max(begin))
+        } else {
+            // Rounded up: the larger stage decides.
+            let share = u64::from(experts) * u64::from(layers);
+            share.div_ceil(u64::from(model.layers)).min(u64::from(layers)) as u32
+        };
+        stages.push(Stage { place, layers, expert_layers, first: place == 0, last: from_last == 0 });
+        begin = end;
+    }
+    stages
+}
+
+fn of_split(model: &Model, split: &Split) -> Parameters {
+    parameters::of_rank(model, split.tensor).divided(split)
+}
+
+/// Returns the bytes of weights on one rank of a stage. Embeddings and what the sizes do not account for stay in 16 bits;
+/// the latter and a tower that sees are whole on every rank.
+fn stage_bytes(model: &Model, weights: Weights, rank: &Parameters, stage: Stage) -> Bytes {
+    let share = f64::from(stage.layers) / f64::from(model.layers);
+    let experts = model.experts.map_or(0.0, |experts| f64::from(experts.layers));
+    let expert_layer = rank.expert_layer_bytes(weights);
+    let dense_layer = rank.dense * weights.dense.weight_bytes();
+    let other = rank.layer_bytes(model, weights)
+        - experts * expert_layer
+        - f64::from(model.dense_layers()) * dense_layer;
+    let dense_layers = match model.without_feed_forward {
+        0 => f64::from(stage.layers - stage.expert_layers.min(stage.layers)),
+        _ => f64::from(model.dense_layers()) * share,
+    };
+    let layers = other * share + f64::from(stage.expert_layers) * expert_layer + dense_layers * dense_layer;
+    let tables = match (stage.first, stage.last) {
+        (true, true) if model.tied => rank.embedding.max(rank.head),
+        (first, last) => f64::from(u8::from(first)) * rank.embedding + f64::from(u8::from(last)) * rank.head,
+    };
+    let rest = (model.params_total_b * 1e9 - parameters::total(model)).max(0.0) * share;
+    let tower = if stage.first { model.tower_b * 1e9 } else { 0.0 };
+    Bytes(layers + 2.0 * (tables + rest + tower))
+}
+
+/// Returns the bytes of weights on the most loaded rank: the largest stage, with the embedding or head that it has.
 pub fn weight_bytes(model: &Model, weights: Weights, tensor: u32, pipeline: u32) -> Bytes {
     split_weight_bytes(model, weights, &Split::tensor(tensor), pipeline)
 }
 
 /// The same for one rank of a split.
 pub fn split_weight_bytes(model: &Model, weights: Weights, split: &Split, pipeline: u32) -> Bytes {
-    let rank = parameters::of_rank(model, split.tensor).divided(split);
-    let layers = rank.layer_bytes(model, weights) * stage_share(model, pipeline);
-    let tables =
-        if pipeline > 1 || model.tied { rank.embedding.max(rank.head) } else { rank.embedding + rank.head };
-    Bytes(layers + 2.0 * tables)
+    let rank = of_split(model, split);
+    let all = stages(model, pipeline.clamp(1, model.layers.max(1)));
+    all.into_iter().fold(Bytes::ZERO, |most, stage| most.max(stage_bytes(model, weights, &rank, stage)))
 }
 
 /// Devices below this get small steps by default (vLLM: 2,048 instead of 8,192 tokens), and with them small activations.
 const LARGE_DEVICE: f64 = 70.0 * 1_073_741_824.0;
-/// Share of the reserve that remains with small steps. Origin: one start-up log (14B on 2 × RTX 4090: 1.66 GiB
-/// where large devices hold back 4.7 GiB); counts as assumed.
-const SMALL_DEVICE_RESERVE: f64 = 0.4;
-
-/// Returns what the engine holds back per device.
-fn reserve_bytes(engine: &Engine, accelerators: u32, device: Bytes) -> Bytes {
-    let parallel = if accelerators > 1 { engine.reserved_parallel_bytes } else { 0.0 };
-    let share = if device.get() < LARGE_DEVICE { SMALL_DEVICE_RESERVE } else { 1.0 };
-    Bytes((engine.reserved_bytes + parallel) * share)
-}
 
 /// Returns what the engine takes of a device.
 ///
@@ -212,7 +403,7 @@ fn reserve_bytes(engine: &Engine, accelerators: u32, device: Bytes) -> Bytes {
 /// reserve leave, so that a tenth of both comes on top of its budget.
 fn budget_bytes(engine: &Engine, device: Bytes, held: Bytes) -> Bytes {
     let share = engine.memory_utilization;
-    let outside = if engine.id == "trtllm" { held * (1.0 - share) } else { Bytes::ZERO };
+    let outside = if engine.family == EngineFamily::TensorRtLlm { held * (1.0 - share) } else { Bytes::ZERO };
     device * share + outside
 }
 
@@ -227,11 +418,13 @@ pub struct Limits {
 
 /// Returns the limits that an engine has on an accelerator where the plan does not say otherwise.
 ///
-/// The server of vLLM defaults to 256 sequences and 2,048 tokens on devices below 70 GiB.
+/// The server of vLLM defaults to 256 sequences and 2,048 tokens on devices below 70 GiB and on every A100
+/// (`EngineArgs.get_batch_defaults`).
 pub fn default_limits(engine: &Engine, accelerator: &Accelerator) -> Limits {
     let Engine { max_sequences, step_tokens, .. } = *engine;
-    let small = accelerator.programmable_memory().0.get() < LARGE_DEVICE;
-    if engine.id == "vllm" && small {
+    let small =
+        accelerator.programmable_memory().0.get() < LARGE_DEVICE || accelerator.id.starts_with("a100");
+    if engine.family == EngineFamily::Vllm && small {
         Limits { max_sequences: max_sequences.min(256), step_tokens: step_tokens.min(2048) }
     } else {
         Limits { max_sequences, step_tokens }

@@ -6,13 +6,14 @@
 //! - [`device`]: catalog rows of one accelerator, resolved, with documented fallbacks.
 //! - [`operators`]: a model on some ranks as matrix multiplications, attention, experts and collectives.
 //! - [`roofline`]: the time of each operator, never below what peak, memory or link allow.
-//! - [`memory`]: what serving must hold; [`training_memory`]: what training must hold.
+//! - [`memory`]: what serving must hold; [`held`]: what an engine holds back; `training::memory`: what training must hold.
 //! - [`split`]: how the ranks of a replica divide a layer.
 //! - [`step`]: one serving step, prepared once per configuration.
 //! - [`training`]: one training step, the best parallelism, and what failures take away.
 
 pub mod coefficients;
 pub mod device;
+pub mod held;
 pub mod memory;
 pub mod operators;
 pub mod parameters;
@@ -23,7 +24,8 @@ pub mod step;
 pub mod training;
 
 pub use device::Device;
-pub use memory::{Fit, Limits, ServingMemory, default_limits};
+pub use held::Held;
+pub use memory::{Fit, Limits, ServingMemory, Verdict, default_limits};
 pub use rejection::Reason;
 pub use split::Split;
-pub use step::{PreparedStep, Ranks, Setup, StepShape};
+pub use step::{Floors, PreparedStep, Ranks, Setup, StepShape};

@@ -137,9 +137,11 @@ pub struct Attention {
     pub decode_flops: f64,
     /// Whether the cache is one latent vector.
     pub latent: bool,
-    /// Layers with linear attention.
+    /// Layers with attention over a cache.
+    pub calls: f64,
+    /// Layers with linear attention or a state space.
     pub linear_layers: f64,
-    /// Values of the state of one sequence and layer with linear attention, on this rank.
+    /// Values of the state of one sequence and such layer, on this rank.
     pub state: f64,
 }
 
@@ -208,7 +210,7 @@ impl Operators {
             attention: attention(model, tensor),
             elementwise_bytes: elementwise_bytes(model, split),
             reduce_bytes: 2.0 * f64::from(model.hidden),
-            reduces: if tensor > 1 { 2.0 * layers } else { 0.0 },
+            reduces: if tensor > 1 { model.halves() } else { 0.0 },
             hidden: f64::from(model.hidden),
         })
     }
@@ -259,15 +261,15 @@ fn attention_gemms(model: &Model, tensor: u32, weights: Weights) -> Vec<Gemm> {
     };
     let Some(latent) = model.latent else {
         let dim = f64::from(model.head_dim);
-        let gate = if model.linear.is_some() { heads } else { 0.0 };
+        let gate = if model.attention_gate() { heads } else { 0.0 };
         let qkv = (heads + gate + 2.0 * kv_heads_per_rank(model, tensor)) * dim;
-        let linear = model.linear.iter().flat_map(|linear| {
-            let count = f64::from(linear.layers);
+        let recurrent = model.recurrent().into_iter().flat_map(|recurrent| {
+            let count = f64::from(recurrent.layers);
             let (input, read) =
-                (linear.input_width() / f64::from(tensor), linear.output_width() / f64::from(tensor));
+                (recurrent.input_width / f64::from(tensor), recurrent.output_width / f64::from(tensor));
             [Gemm { count, ..gemm(input, hidden, precision) }, Gemm { count, ..gemm(hidden, read, output) }]
         });
-        return linear.chain([gemm(qkv, hidden, precision), gemm(hidden, heads * dim, output)]).collect();
+        return recurrent.chain([gemm(qkv, hidden, precision), gemm(hidden, heads * dim, output)]).collect();
     };
     let query_head = f64::from(latent.nope + latent.rope);
     let (rank, cached) = (f64::from(latent.query_rank), f64::from(latent.kv_rank + latent.rope));
@@ -278,8 +280,19 @@ fn attention_gemms(model: &Model, tensor: u32, weights: Weights) -> Vec<Gemm> {
     } else {
         vec![gemm(heads * query_head + cached, hidden, precision)]
     };
-    gemms.push(gemm(up, f64::from(latent.kv_rank), Precision::Bf16));
-    gemms.push(gemm(hidden, heads * f64::from(latent.value), output));
+    let read = heads * f64::from(latent.value);
+    match model.compression {
+        // Keys and values are read as they are cached; the output goes through one low rank per group of heads.
+        Some(compression) => {
+            let [groups, rank] = [compression.output_groups, compression.output_rank].map(f64::from);
+            gemms.push(gemm(rank, read, output));
+            gemms.push(gemm(hidden, groups * rank / f64::from(tensor), output));
+        }
+        None => {
+            gemms.push(gemm(up, f64::from(latent.kv_rank), Precision::Bf16));
+            gemms.push(gemm(hidden, read, output));
+        }
+    }
     gemms
 }
 
@@ -308,6 +321,18 @@ fn feed_forward_gemms(model: &Model, split: &Split, weights: Weights) -> Vec<Gem
         if shared > 0.0 {
             gemms.extend(pair(shared, experts.layers));
         }
+        if experts.latent > 0 {
+            let of = |n: f64, k: f64| Gemm {
+                part: Part::Experts,
+                n,
+                k,
+                precision,
+                count: f64::from(experts.layers),
+                rows: Rows::Tokens,
+            };
+            let latent = f64::from(experts.latent);
+            gemms.extend([of(latent, hidden), of(hidden, latent)]);
+        }
         gemms.push(Gemm {
             part: Part::Experts,
             n: f64::from(experts.routed),
@@ -323,7 +348,7 @@ fn feed_forward_gemms(model: &Model, split: &Split, weights: Weights) -> Vec<Gem
 fn grouped(model: &Model, split: &Split, precision: Precision) -> Option<Grouped> {
     let experts = model.experts?;
     Some(Grouped {
-        hidden: f64::from(model.hidden),
+        hidden: model.expert_hidden(),
         width: f64::from(experts.width) / f64::from(split.expert_tensor),
         matrices: if model.gated { 3.0 } else { 2.0 },
         routed: f64::from(experts.routed),
@@ -337,9 +362,14 @@ fn grouped(model: &Model, split: &Split, precision: Precision) -> Option<Grouped
 fn attention(model: &Model, tensor: u32) -> Attention {
     let heads = f64::from(model.heads) / f64::from(tensor);
     let windowed = model.window.map_or(0, |window| window.layers.min(model.caching_layers()));
-    let full = AttentionLayers { count: f64::from(model.caching_layers() - windowed), window: None };
-    let linear_layers = model.linear.map_or(0.0, |linear| f64::from(linear.layers));
-    let state = model.linear.map_or(0.0, |linear| linear.state() / f64::from(tensor));
+    // A compressed cache holds fewer vectors than tokens beside its window.
+    let whole = f64::from(model.caching_layers() - windowed);
+    let count = model.compression.map_or(whole, |compression| compression.vectors_per_token());
+    let full = AttentionLayers { count, window: None };
+    let recurrent = model.recurrent();
+    let linear_layers = recurrent.map_or(0.0, |recurrent| f64::from(recurrent.layers));
+    let state = recurrent.map_or(0.0, |recurrent| recurrent.state / f64::from(tensor));
+    let calls = f64::from(model.caching_layers());
     let mut layers = vec![full];
     if let (Some(window), true) = (model.window, windowed > 0) {
         layers.push(AttentionLayers { count: f64::from(windowed), window: Some(f64::from(window.tokens)) });
@@ -355,6 +385,7 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: rank + rope,
                 decode_flops: 2.0 * heads * (2.0 * rank + rope),
                 latent: true,
+                calls,
                 linear_layers,
                 state,
             }
@@ -369,6 +400,7 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: 2.0 * kv_heads_per_rank(model, tensor) * dim,
                 decode_flops: 4.0 * heads * dim,
                 latent: false,
+                calls,
                 linear_layers,
                 state,
             }
@@ -384,14 +416,14 @@ fn elementwise_bytes(model: &Model, split: &Split) -> f64 {
     let spread = f64::from(split.expert_tensor) * f64::from(split.expert) / f64::from(split.data);
     let layers = f64::from(model.layers);
     let heads = f64::from(model.heads) / t + 2.0 * kv_heads_per_rank(model, tensor);
-    let common = 12.0 * f64::from(model.hidden) + heads * f64::from(model.head_dim);
+    let common = 6.0 * model.halves() * f64::from(model.hidden) + layers * heads * f64::from(model.head_dim);
     let dense = f64::from(model.dense_layers()) * 6.0 * f64::from(model.ffn) / t;
     let sparse = model.experts.map_or(0.0, |e| {
         let routed = f64::from(e.active) * f64::from(e.width) / spread;
         let shared = f64::from(e.shared) * f64::from(e.shared_width) / t;
         f64::from(e.layers) * 6.0 * (routed + shared)
     });
-    2.0 * (layers * common + dense + sparse)
+    2.0 * (common + dense + sparse)
 }
 
 #[cfg(test)]

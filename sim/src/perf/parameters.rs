@@ -5,7 +5,7 @@
 use super::rejection::Reason;
 use super::split::Split;
 use capstan_types::hardware::Precision;
-use capstan_types::model::Model;
+use capstan_types::model::{Model, Stored};
 
 /// Parameters of one rank, per layer of a kind or once per model.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +58,10 @@ impl Weights {
     /// Published 4-bit checkpoints of mixtures quantise the routed experts only; a model that is published in
     /// block-scaled fp8 stays block-scaled when a plan says `fp8`.
     pub fn of(model: &Model, precision: Precision) -> Self {
+        if let Some(stored) = model.stored.filter(|_| precision == model.published) {
+            let Stored { attention, output, dense, experts, .. } = stored;
+            return Self { linear: attention, output, dense, experts };
+        }
         let block = precision == Precision::Fp8 && model.published == Precision::Fp8Block;
         let precision = if block { Precision::Fp8Block } else { precision };
         let four_bit = matches!(precision, Precision::Nvfp4 | Precision::Mxfp4 | Precision::Int4);
@@ -123,19 +127,22 @@ pub fn of_rank(model: &Model, tensor: u32) -> Parameters {
     let matrices = if model.gated { 3.0 } else { 2.0 };
     let (attention, attention_16bit) = attention(model, tensor);
     let experts = model.experts;
-    let expert = experts.map_or(0.0, |e| matrices * hidden * f64::from(e.width) / t);
+    let expert = experts.map_or(0.0, |e| matrices * model.expert_hidden() * f64::from(e.width) / t);
     let table = f64::from(model.vocab) * hidden / t;
     Parameters {
         attention,
         linear_attention: model
-            .linear
-            .map_or(0.0, |linear| hidden * (linear.input_width() + linear.output_width()) / t),
+            .recurrent()
+            .map_or(0.0, |recurrent| hidden * (recurrent.input_width + recurrent.output_width) / t),
         attention_16bit,
         dense: if model.dense_layers() > 0 { matrices * hidden * f64::from(model.ffn) / t } else { 0.0 },
         routed: experts.map_or(0.0, |e| expert * f64::from(e.routed)),
         expert,
-        shared: experts
-            .map_or(0.0, |e| matrices * hidden * f64::from(e.shared) * f64::from(e.shared_width) / t),
+        shared: experts.map_or(0.0, |e| {
+            // Projections into and out of a latent width are whole on every rank.
+            let latent = 2.0 * hidden * f64::from(e.latent);
+            matrices * hidden * f64::from(e.shared) * f64::from(e.shared_width) / t + latent
+        }),
         router: experts.map_or(0.0, |e| hidden * f64::from(e.routed)),
         norms: 2.0 * hidden,
         embedding: table,
@@ -150,7 +157,7 @@ fn attention(model: &Model, tensor: u32) -> (f64, f64) {
     let heads = f64::from(model.heads) / t;
     let Some(latent) = model.latent else {
         let dim = f64::from(model.head_dim);
-        let gate = if model.linear.is_some() { heads } else { 0.0 };
+        let gate = if model.attention_gate() { heads } else { 0.0 };
         let qkv = (heads + gate + 2.0 * kv_heads_per_rank(model, tensor)) * dim * hidden;
         return (qkv + hidden * heads * dim, 0.0);
     };
@@ -159,7 +166,12 @@ fn attention(model: &Model, tensor: u32) -> (f64, f64) {
     let query =
         if rank > 0.0 { hidden * rank + rank * heads * query_head } else { hidden * heads * query_head };
     let down = hidden * f64::from(latent.kv_rank + latent.rope);
-    let output = heads * f64::from(latent.value) * hidden;
+    let read = heads * f64::from(latent.value);
+    if let Some(compression) = model.compression {
+        let [groups, low] = [compression.output_groups, compression.output_rank].map(f64::from);
+        return (query + down + read * low + groups * low * hidden / t, 0.0);
+    }
+    let output = read * hidden;
     let up = f64::from(latent.kv_rank) * heads * f64::from(latent.nope + latent.value);
     (query + down + output, up)
 }
@@ -174,28 +186,33 @@ impl Parameters {
 
     /// Returns the attention parameters of all layers that are stored in the precision of linear layers.
     pub fn all_attention(&self, model: &Model) -> f64 {
-        let linear = f64::from(model.layers - model.caching_layers());
-        f64::from(model.caching_layers()) * self.attention + linear * self.linear_attention
+        let recurrent = model.recurrent().map_or(0.0, |recurrent| f64::from(recurrent.layers));
+        f64::from(model.caching_layers()) * self.attention + recurrent * self.linear_attention
     }
 
     /// Returns the parameters of all layers.
     pub fn layers(&self, model: &Model) -> f64 {
         let experts = model.experts.map_or(0.0, |e| f64::from(e.layers));
-        let per_layer = self.attention_16bit + self.norms;
-        f64::from(model.layers) * per_layer
+        f64::from(model.caching_layers()) * self.attention_16bit
+            + f64::from(model.layers) * self.norms
             + self.all_attention(model)
             + f64::from(model.dense_layers()) * self.dense
             + experts * (self.routed + self.shared + self.router)
+    }
+
+    /// Returns the bytes of the feed-forward part of a layer with experts.
+    pub fn expert_layer_bytes(&self, weights: Weights) -> f64 {
+        let (dense, experts) = (weights.dense.weight_bytes(), weights.experts.weight_bytes());
+        self.routed * experts + self.shared * dense + self.router * 2.0
     }
 
     /// Returns the bytes of all layers.
     pub fn layer_bytes(&self, model: &Model, weights: Weights) -> f64 {
         let (linear, dense) = (weights.linear.weight_bytes(), weights.dense.weight_bytes());
         let expert_layers = model.experts.map_or(0.0, |e| f64::from(e.layers));
-        let per_layer = (self.attention_16bit + self.norms) * 2.0;
-        let expert_layer =
-            self.routed * weights.experts.weight_bytes() + self.shared * dense + self.router * 2.0;
-        f64::from(model.layers) * per_layer
+        let expert_layer = self.expert_layer_bytes(weights);
+        f64::from(model.caching_layers()) * self.attention_16bit * 2.0
+            + f64::from(model.layers) * self.norms * 2.0
             + self.all_attention(model) * linear
             + f64::from(model.dense_layers()) * self.dense * dense
             + expert_layers * expert_layer

@@ -1,5 +1,6 @@
 //! Why a way to run a workload is not possible: each reason carries the numbers that a person can act on.
 
+use capstan_types::figure;
 use capstan_types::hardware::Precision;
 use capstan_types::spec::SloMetric;
 use capstan_types::units::{Bytes, Seconds};
@@ -81,11 +82,11 @@ pub enum Reason {
     },
     /// A service level is missed even when one request runs alone.
     #[error(
-        "{} p{} is {:.0} ms at best where {:.0} ms are asked, of which an estimate may use 95 %",
+        "{} p{} is estimated at {} at best where {} are asked; an estimate must stay 5 % below",
         metric.word(),
         f64::from(*per_mille) / 10.0,
-        best.millis(),
-        target.millis()
+        figure::span(*best),
+        figure::span(*target)
     )]
     SloUnreachable {
         /// What is measured.

@@ -6,29 +6,57 @@
 
 use super::request::{Job, NOT_DECODING};
 
-/// The decoding requests of one replica.
+/// The decoding requests of one replica. What every step reads comes first.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Decodes {
-    n: u32,
     kv: u64,
     round: u64,
-    /// By residue of the round modulo the block size: how many requests need a block in such rounds.
-    needing_block: Vec<u32>,
-    /// (round after which it is complete, request), the next to end last: taking it touches one place in memory, where a
-    /// heap touches one for each of its levels.
-    finishing: Vec<(u64, u32)>,
     /// The round of the last entry of `finishing`, kept here because it is asked after every step.
     next_finish: u64,
+    /// By residue of the round modulo the block size: how many requests need a block in such rounds.
+    needing_block: Box<[Line]>,
+    n: u32,
+    block_tokens: u32,
+    /// Round after which it is complete, and request, in one word (see [`entry`]); the next to end last: taking it touches
+    /// one place in memory, where a heap touches one for each of its levels.
+    finishing: Vec<u64>,
+}
+
+/// Counts in one line of a processor's cache.
+#[derive(Debug, Clone, Default)]
+#[repr(align(64))]
+struct Line([u32; COUNTS_PER_LINE]);
+
+const COUNTS_PER_LINE: usize = 16;
+
+/// Bits of an entry of `finishing` that name the request: `MAX_REQUESTS` fit. Those left count 6.8 × 10¹⁰ rounds, more
+/// than a run may have events.
+const ID_BITS: u32 = 28;
+
+/// Orders requests by the round after which they are complete.
+fn entry(finish: u64, id: u32) -> u64 {
+    assert!(
+        finish >> (u64::BITS - ID_BITS) == 0 && id >> ID_BITS == 0,
+        "round {finish} or request {id} is too large"
+    );
+    finish << ID_BITS | u64::from(id)
+}
+
+fn id_of(entry: u64) -> u32 {
+    entry as u32 & ((1 << ID_BITS) - 1)
 }
 
 impl Decodes {
     pub fn new(block_tokens: u32, n_common: usize) -> Decodes {
-        let needing_block = vec![0; block_tokens as usize];
+        let n_lines = (block_tokens as usize).div_ceil(COUNTS_PER_LINE);
+        let needing_block = vec![Line::default(); n_lines].into_boxed_slice();
         Decodes {
             n: 0,
             kv: 0,
             round: 0,
             needing_block,
+            block_tokens,
             finishing: Vec::with_capacity(n_common),
             next_finish: NOT_DECODING,
         }
@@ -49,7 +77,8 @@ impl Decodes {
 
     /// Returns the blocks that the round after `ahead` more takes.
     pub fn blocks_needed_in(&self, ahead: u64) -> u32 {
-        self.needing_block[self.residue(self.round + ahead)]
+        let residue = self.residue(self.round + ahead);
+        self.needing_block[residue / COUNTS_PER_LINE].0[residue % COUNTS_PER_LINE]
     }
 
     /// Returns after how many rounds the first request is complete.
@@ -68,8 +97,8 @@ impl Decodes {
         self.n += 1;
         self.kv += u64::from(job.processed);
         let residue = self.block_residue(job);
-        self.needing_block[residue] += 1;
-        let entry = (job.finish(), id);
+        *self.count_mut(residue) += 1;
+        let entry = entry(job.finish(), id);
         let place = self.finishing.partition_point(|&other| other > entry);
         self.finishing.insert(place, entry);
         self.next_finish = self.next_finish.min(job.finish());
@@ -77,15 +106,19 @@ impl Decodes {
 
     /// Removes a request before it is complete, and settles its counts.
     pub fn evict(&mut self, id: u32, job: &mut Job) {
-        let entry = (job.finish(), id);
+        let entry = entry(job.finish(), id);
         self.finishing.remove(self.finishing.partition_point(|&other| other > entry));
-        self.next_finish = self.finishing.last().map_or(NOT_DECODING, |next| next.0);
+        self.next_finish = self.first_finish();
         self.leave(job);
+    }
+
+    fn first_finish(&self) -> u64 {
+        self.finishing.last().map_or(NOT_DECODING, |entry| entry >> ID_BITS)
     }
 
     fn leave(&mut self, job: &mut Job) {
         let residue = self.block_residue(job);
-        self.needing_block[residue] -= 1;
+        *self.count_mut(residue) -= 1;
         job.generated = job.generated_at(self.round);
         job.processed = job.processed_at(self.round);
         self.n -= 1;
@@ -104,19 +137,23 @@ impl Decodes {
         if self.next_finish > self.round {
             return None;
         }
-        let (_, id) = self.finishing.pop()?;
-        self.next_finish = self.finishing.last().map_or(NOT_DECODING, |next| next.0);
+        let id = id_of(self.finishing.pop()?);
+        self.next_finish = self.first_finish();
         self.leave(&mut jobs[id as usize]);
         Some(id)
     }
 
+    fn count_mut(&mut self, residue: usize) -> &mut u32 {
+        &mut self.needing_block[residue / COUNTS_PER_LINE].0[residue % COUNTS_PER_LINE]
+    }
+
     fn residue(&self, round: u64) -> usize {
-        (round % self.needing_block.len() as u64) as usize
+        (round % u64::from(self.block_tokens)) as usize
     }
 
     /// Solves p + (r − j) ≡ 1 modulo the block size for r.
     fn block_residue(&self, job: &Job) -> usize {
-        let size = self.needing_block.len() as u64;
+        let size = u64::from(self.block_tokens);
         let start = u64::from(job.processed) % size;
         ((job.joined % size + 1 + size - start) % size) as usize
     }

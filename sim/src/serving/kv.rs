@@ -42,6 +42,10 @@ impl Blocks {
         Blocks { cache, free: cache.blocks }
     }
 
+    pub fn cache(&self) -> KvCache {
+        self.cache
+    }
+
     pub fn free(&self) -> u32 {
         self.free
     }

@@ -35,6 +35,7 @@ mod lengths;
 mod operators;
 mod pipeline;
 mod prefix;
+mod probe;
 mod rate;
 mod replica;
 mod replicate;
@@ -46,6 +47,8 @@ mod stats;
 mod step;
 mod student;
 mod tally;
+mod watch;
+mod work;
 
 pub use arrivals::{ClosedLoop, MAX_REQUESTS, OpenLoop, Workload};
 pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
@@ -53,15 +56,20 @@ pub use kv::KvCache;
 pub use lengths::{Length, Lengths};
 pub use operators::{Layers, OperatorTables, TableError, TableTexts};
 pub use prefix::PrefixCache;
+pub use probe::{Probe, StepSeen, Unwatched};
 pub use rate::{Rate, RateError};
-pub use replica::Work;
 pub use replicate::{
-    BATCH, CONFIDENCE, Estimates, Interval, Judged, MAX_BATCHES, Replicated, Verdict, replicate,
+    BATCH, CONFIDENCE, Estimates, Interval, Judged, MAX_BATCHES, Replicated, Replications, Verdict,
+    replicate, replicate_runs,
 };
 pub use request::{Outcome, Record, Reject, Request};
 pub use router::Router;
-pub use run::{RunResult, RunTotals, Stop, simulate, simulate_into};
+pub use run::{
+    Fault, Interrupted, RunResult, RunTotals, Stop, Trial, simulate, simulate_into, simulate_watched,
+};
 pub use scheduler::{Admission, Scheduler};
 pub use stats::{Attained, Distribution, Metric, Objective, Summary, Window};
 pub use step::{Batch, StepTable, StepTime};
 pub use tally::Tally;
+pub use watch::{MOST_STEPS_KEPT, Slice, Timeline, Watch};
+pub use work::Work;

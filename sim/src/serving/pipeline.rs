@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 
 use super::kv::{Blocks, KvCache};
-use super::replica::{Server, Work};
+use super::replica::Server;
 use super::request::Job;
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
+use super::work::Work;
 use crate::engine::{Fine, Time};
 
 /// A step on its way through the stages.
@@ -249,12 +250,12 @@ fn read_prompt(id: u32, tokens: u32, flight: &mut Flight, jobs: &mut [Job], now:
 }
 
 impl Server for Pipeline {
-    fn enqueue(&mut self, id: u32, _now: Time) -> bool {
+    fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, _now: Time, _step: &S) -> bool {
         self.waiting.push_back(id);
         false
     }
 
-    fn settle(&mut self, _now: Time) -> (u64, Time) {
+    fn settle<S: StepTime + ?Sized>(&mut self, _now: Time, _step: &S) -> (u64, Time) {
         (0, Time::ZERO)
     }
 
@@ -323,5 +324,26 @@ impl Server for Pipeline {
 
     fn work(&self) -> Work {
         self.work
+    }
+
+    fn running(&self) -> Option<(Time, Time, Batch)> {
+        None
+    }
+
+    fn requests(&self) -> Vec<u32> {
+        let flying = self.flights.iter().flat_map(|flight| flight.members.iter().map(|&(id, _)| id));
+        self.waiting.iter().chain(&self.eligible).copied().chain(flying).collect()
+    }
+
+    fn clear(&mut self, now: Time) -> Vec<u32> {
+        let requests = self.requests();
+        let n_stages = self.stages.len() as u32;
+        let mut work = self.work;
+        if self.unused_flights.len() < self.flights.len() {
+            work.busy_ns += now.since(self.busy_since);
+        }
+        let empty = Pipeline::new(self.scheduler, n_stages, self.max_sequences, self.blocks.cache());
+        *self = Pipeline { work, clock: self.clock, ..empty };
+        requests
     }
 }

@@ -12,43 +12,17 @@ use super::kv::Blocks;
 use super::request::Job;
 use super::scheduler::Scheduler;
 use super::step::{Batch, StepTime};
+use super::work::{RareSums, Sums, Work};
 use crate::engine::{Fine, Time};
-
-/// What one replica did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Work {
-    /// Steps.
-    pub iterations: u64,
-    /// Of those, computed in a leap and no event of their own.
-    pub leapt_iterations: u64,
-    /// Tokens of prompts read, those read again included.
-    pub prefill_tokens: u64,
-    /// Tokens run as decodes.
-    pub decode_tokens: u64,
-    /// Output tokens delivered.
-    pub output_tokens: u64,
-    /// Tokens computed and thrown away by preemption.
-    pub discarded_tokens: u64,
-    /// Preemptions.
-    pub preemptions: u64,
-    /// Nanoseconds in which at least one step ran.
-    pub busy_ns: u64,
-    /// Most blocks in use.
-    pub kv_peak_blocks: u32,
-    /// Σ over steps of nanoseconds × blocks in use.
-    pub kv_block_ns: u128,
-    /// Σ over steps of nanoseconds × sequences in the batch.
-    pub sequence_ns: u128,
-}
 
 /// What the fleet asks of a replica: take a request, end what ends now, start what can start.
 pub(crate) trait Server {
     /// Queues a request that arrives at `now`; says whether `next_end` changed.
-    fn enqueue(&mut self, id: u32, now: Time) -> bool;
+    fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, now: Time, step: &S) -> bool;
     /// Ends everything that ends at `now`; completed requests are appended to `done`. Returns how many steps ended.
     fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64;
     /// Ends what ended by `now` and was no event. Returns how many steps, and when the last ended.
-    fn settle(&mut self, now: Time) -> (u64, Time);
+    fn settle<S: StepTime + ?Sized>(&mut self, now: Time, step: &S) -> (u64, Time);
     /// Starts what can start at `now`.
     fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]);
     /// Returns when the next thing ends here.
@@ -63,21 +37,28 @@ pub(crate) trait Server {
     fn progress(&self, job: &Job) -> (u64, u64);
     /// Returns what has been done in steps that have ended.
     fn work(&self) -> Work;
+    /// Returns when the one step that runs began and ends, and what is in it.
+    fn running(&self) -> Option<(Time, Time, Batch)>;
+    /// Returns every request that is here.
+    fn requests(&self) -> Vec<u32>;
+    /// Forgets all requests, which are returned, and the step that runs at `now`.
+    fn clear(&mut self, now: Time) -> Vec<u32>;
 }
 
 /// A piece of a prompt in the running step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Chunk {
     id: u32,
     tokens: u32,
 }
 
 /// Most steps of a leap: what a request that comes in between makes vain.
-pub(crate) const MAX_LEAP: usize = 32;
+pub(crate) const MAX_LEAP: u32 = 32;
 
 /// Sequences, and prompts that wait or are read at once, which a replica commonly has at most.
 const COMMON_SEQUENCES: u32 = 64;
 const COMMON_CHUNKS: usize = 8;
+const INLINE_CHUNKS: usize = 2;
 
 /// The steps that run: one, or a leap; none when idle. All but the first only decode.
 ///
@@ -97,43 +78,50 @@ struct Running {
 
 /// A replica that runs one step at a time.
 ///
-/// A fleet's replicas do not fit a processor's cache, and each event is at another of them: what an event reads lies
-/// together, in this order, and what only a cut leap, a late request or the forming of a step needs comes after it.
+/// A fleet's replicas do not fit a processor's cache, and each event is at another of them: what every event reads lies
+/// together in five lines, in this order, and what only prompts, preemptions or completions need comes after them.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
-pub(crate) struct Replica {
+pub(crate) struct Replica<'a> {
     steps: Running,
     pub blocks: Blocks,
-    /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
-    promised: u64,
+    sums: Sums,
     decodes: Decodes,
-    work: Work,
-    chunks: Vec<Chunk>,
-    scheduler: Scheduler,
-    max_sequences: u32,
-    reserved_output_per_mille: u32,
-    visibility_steps: u32,
-    /// Requests not yet scheduled, or preempted, in the order in which they will be.
-    pub waiting: VecDeque<u32>,
-    /// Requests that hold blocks; the last is evicted first.
-    pub running: Vec<u32>,
-    /// The running request whose prompt is not read to its end.
-    pub unfinished_prompt: Option<u32>,
-    /// When to look again, if nothing runs and nothing comes; `NEVER` if there is nothing to look for.
-    pub wakes: Time,
-    /// Requests that the scheduler does not see yet: from which step on it will, and which.
-    unseen: VecDeque<(u64, u32)>,
     /// The step being formed or running.
     pub batch: Batch,
-    max_leap: usize,
-    /// When each running step ends.
-    ends: [Fine; MAX_LEAP],
+    /// Requests not yet scheduled, or preempted, in the order in which they will be.
+    pub waiting: VecDeque<u32>,
+    config: &'a ServingConfig,
+    /// The running request whose prompt is not read to its end.
+    pub unfinished_prompt: Option<u32>,
+    /// Requests that the scheduler does not see yet, if there can be any.
+    unseen: Option<Box<Unseen>>,
+    max_leap: u32,
+    kv_peak_blocks: u32,
+    /// The pieces of prompts in the step, as many as the batch has prefills: rarely more than these two, which lie here.
+    chunks: [Chunk; INLINE_CHUNKS],
+    more_chunks: Vec<Chunk>,
+    /// Requests that hold blocks; the last is evicted first.
+    pub running: Vec<u32>,
+    rare: RareSums,
+    /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
+    promised: u64,
+    /// When to look again, if nothing runs and nothing comes; `NEVER` if there is nothing to look for.
+    pub wakes: Time,
 }
 
-impl Replica {
+/// From which step on the scheduler will see a request, and which.
+type Unseen = VecDeque<(u64, u32)>;
+
+const _: () = assert!(
+    std::mem::offset_of!(Replica<'_>, chunks) == 5 * 64,
+    "what every event reads fills five lines of a cache"
+);
+
+impl<'a> Replica<'a> {
     /// Returns an idle replica that leaps over at most `max_leap` steps; 1 is single steps.
-    pub fn new(config: &ServingConfig, max_leap: usize) -> Replica {
-        let ServingConfig { scheduler, max_sequences, kv, .. } = *config;
+    pub fn new(config: &'a ServingConfig, max_leap: u32) -> Replica<'a> {
+        let ServingConfig { max_sequences, kv, .. } = *config;
         let steps =
             Running { end: Fine::default(), clock: Fine::default(), block_ns: 0, n: 0, first_blocks_used: 0 };
         // What commonly suffices is allocated at once: lists that grow one by one end up far from each other.
@@ -141,33 +129,32 @@ impl Replica {
         Replica {
             steps,
             blocks: Blocks::new(kv),
-            promised: 0,
+            sums: Sums::default(),
             decodes: Decodes::new(kv.block_tokens, n_common),
-            work: Work::default(),
-            chunks: Vec::with_capacity(COMMON_CHUNKS),
-            scheduler,
-            max_sequences,
-            reserved_output_per_mille: config.reserved_output_per_mille,
-            visibility_steps: config.visibility_steps,
-            waiting: VecDeque::with_capacity(COMMON_CHUNKS),
-            running: Vec::with_capacity(n_common),
-            unfinished_prompt: None,
-            wakes: Time::NEVER,
-            unseen: VecDeque::new(),
             batch: Batch::default(),
-            max_leap: max_leap.min(MAX_LEAP),
-            ends: [Fine::default(); MAX_LEAP],
+            waiting: VecDeque::with_capacity(COMMON_CHUNKS),
+            config,
+            unfinished_prompt: None,
+            unseen: (config.visibility_steps > 0).then(Box::default),
+            max_leap,
+            kv_peak_blocks: 0,
+            chunks: [Chunk::default(); INLINE_CHUNKS],
+            more_chunks: Vec::with_capacity(COMMON_CHUNKS),
+            running: Vec::with_capacity(n_common),
+            rare: RareSums::default(),
+            promised: 0,
+            wakes: Time::NEVER,
         }
     }
 
     /// Says whether one more request may hold blocks.
     pub fn has_place(&self) -> bool {
-        (self.running.len() as u64) < u64::from(self.max_sequences)
+        (self.running.len() as u64) < u64::from(self.config.max_sequences)
     }
 
     /// Says whether as many requests wait as may hold blocks.
     pub fn fills_a_batch(&self) -> bool {
-        self.waiting.len() as u64 >= u64::from(self.max_sequences)
+        self.waiting.len() as u64 >= u64::from(self.config.max_sequences)
     }
 
     /// Takes `taken` blocks for a waiting request if `counted` are free and it can be promised what is reserved.
@@ -183,21 +170,26 @@ impl Replica {
 
     /// Returns the blocks that a request is promised at admission: those of its prompt and of the reserved output.
     fn promise(&self, job: &Job) -> u64 {
-        if self.reserved_output_per_mille == 0 {
+        if self.config.reserved_output_per_mille == 0 {
             return 0;
         }
-        let reserved = u64::from(job.output) * u64::from(self.reserved_output_per_mille);
+        let reserved = u64::from(job.output) * u64::from(self.config.reserved_output_per_mille);
         let output = reserved.div_ceil(u64::from(WHOLE_OUTPUT_PER_MILLE)) as u32;
         u64::from(self.blocks.blocks_for(job.to_prefill.max(job.prompt + output)))
     }
 
+    fn n_unseen(&self) -> usize {
+        self.unseen.as_ref().map_or(0, |unseen| unseen.len())
+    }
+
     /// Lets the scheduler see what it may see in the step that it forms next.
     fn see(&mut self, all: bool) {
-        while let Some(&(from, id)) = self.unseen.front() {
-            if from > self.work.iterations && !all {
+        let Some(unseen) = &mut self.unseen else { return };
+        while let Some(&(from, id)) = unseen.front() {
+            if from > self.sums.iterations && !all {
                 break;
             }
-            self.unseen.pop_front();
+            unseen.pop_front();
             self.waiting.push_back(id);
         }
     }
@@ -208,7 +200,10 @@ impl Replica {
         let ends = job.processed + tokens == job.to_prefill;
         self.batch.add_prefill(job.processed, tokens, ends);
         self.unfinished_prompt = (!ends).then_some(id);
-        self.chunks.push(Chunk { id, tokens });
+        match self.chunks.get_mut(self.batch.prefills as usize - 1) {
+            Some(place) => *place = Chunk { id, tokens },
+            None => self.more_chunks.push(Chunk { id, tokens }),
+        }
         job.schedule(now);
     }
 
@@ -256,8 +251,8 @@ impl Replica {
         } else {
             self.unfinished_prompt = None;
         }
-        self.work.discarded_tokens += u64::from(job.processed);
-        self.work.preemptions += 1;
+        self.rare.discarded_tokens += u64::from(job.processed);
+        self.rare.preemptions += 1;
         job.processed = 0;
         job.restarts += 1;
         self.waiting.push_front(id);
@@ -268,7 +263,7 @@ impl Replica {
     fn held(&self, job: &Job) -> u32 {
         if job.is_decoding() {
             self.blocks.blocks_for(job.processed_at(self.decodes.round()) - 1)
-        } else if matches!(self.scheduler, Scheduler::Chunked { .. }) {
+        } else if matches!(self.config.scheduler, Scheduler::Chunked { .. }) {
             self.blocks.blocks_for(job.processed)
         } else {
             self.blocks.blocks_for(job.to_prefill)
@@ -320,12 +315,12 @@ impl Replica {
 
     /// Adds steps while one follows from the other.
     fn leap<S: StepTime + ?Sized>(&mut self, step: &S) {
-        let somebody_waits = !self.waiting.is_empty() || !self.unseen.is_empty();
+        let somebody_waits = !self.waiting.is_empty() || self.n_unseen() > 0;
         if self.batch.prefills > 0 || self.unfinished_prompt.is_some() || somebody_waits {
             return;
         }
         let mut batch = self.batch;
-        for ahead in 1..self.decodes.rounds_to_finish().min(self.max_leap as u64) {
+        for ahead in 1..self.decodes.rounds_to_finish().min(u64::from(self.max_leap)) {
             let blocks = self.decodes.blocks_needed_in(ahead);
             if blocks > self.blocks.free() {
                 return;
@@ -338,7 +333,6 @@ impl Replica {
 
     fn run_step(&mut self, ns: f64) {
         let end = self.steps.end.plus(Fine::from_ns_f64(ns));
-        self.ends[self.steps.n as usize] = end;
         self.steps.n += 1;
         self.add_step(end, self.blocks.used());
     }
@@ -349,18 +343,34 @@ impl Replica {
         self.steps.end = end;
     }
 
-    /// Gives up all running steps but the first `kept`, those that begin last.
-    fn cut(&mut self, kept: usize) {
-        let n = std::mem::replace(&mut self.steps.n, kept as u32) as usize;
+    /// Gives up the running steps that come after those of which `ended` is true and `more` others; says whether there
+    /// were any. When each ends is computed again: it is asked less often than steps are leapt over.
+    fn cut<S: StepTime + ?Sized>(&mut self, step: &S, more: u32, ended: impl Fn(Time) -> bool) -> bool {
+        let n = self.steps.n;
+        let (mut batch, mut end, mut n_ended) = (self.batch, self.steps.clock, 0);
+        let (mut blocks_used, mut block_ns) = (self.steps.first_blocks_used, 0);
+        for ahead in 0..n {
+            if ahead > 0 {
+                batch.decode_kv += u64::from(batch.decodes);
+                blocks_used += self.decodes.blocks_needed_in(u64::from(ahead));
+            }
+            let next = end.plus(Fine::from_ns_f64(step.nanoseconds(&batch)));
+            n_ended += u32::from(ended(next.floor()));
+            if ahead >= n_ended + more {
+                break;
+            }
+            block_ns += u128::from(next.floor().since(end.floor())) * u128::from(blocks_used);
+            end = next;
+        }
+        let kept = (n_ended + more).min(n);
+        if kept == n {
+            return false;
+        }
         for ahead in kept..n {
-            self.blocks.release(self.decodes.blocks_needed_in(ahead as u64));
+            self.blocks.release(self.decodes.blocks_needed_in(u64::from(ahead)));
         }
-        (self.steps.end, self.steps.block_ns) = (self.steps.clock, 0);
-        let mut blocks_used = self.steps.first_blocks_used;
-        for ahead in 0..kept {
-            blocks_used += if ahead > 0 { self.decodes.blocks_needed_in(ahead as u64) } else { 0 };
-            self.add_step(self.ends[ahead], blocks_used);
-        }
+        (self.steps.n, self.steps.end, self.steps.block_ns) = (kept, end, block_ns);
+        true
     }
 
     /// Ends the running steps: counts what they did and lets the decodes advance. Returns how many they were.
@@ -369,18 +379,20 @@ impl Replica {
         if n == 0 {
             return 0;
         }
-        let (batch, work, n) = (&self.batch, &mut self.work, u64::from(n));
+        let (batch, sums, n) = (&self.batch, &mut self.sums, u64::from(n));
         let ns = end.floor().since(clock.floor());
-        work.busy_ns += ns;
+        sums.busy_ns += ns;
         // Within a leap blocks are only taken.
-        work.kv_peak_blocks = work.kv_peak_blocks.max(self.blocks.used());
-        work.kv_block_ns += block_ns;
-        work.sequence_ns += u128::from(ns) * u128::from(batch.sequences());
-        work.iterations += n;
-        work.leapt_iterations += n - 1;
-        work.prefill_tokens += n * u64::from(batch.prefill_tokens);
-        work.decode_tokens += n * u64::from(batch.decodes);
-        work.output_tokens += n * u64::from(batch.sampled());
+        self.kv_peak_blocks = self.kv_peak_blocks.max(self.blocks.used());
+        sums.kv_block_ns += block_ns;
+        sums.sequence_ns += u128::from(ns) * u128::from(batch.sequences());
+        sums.iterations += n;
+        sums.leapt_iterations += n - 1;
+        sums.decode_tokens += n * u64::from(batch.decodes);
+        if batch.prefills > 0 {
+            self.rare.prefill_tokens += u64::from(batch.prefill_tokens);
+            self.rare.first_tokens += u64::from(batch.first_tokens);
+        }
         if batch.decodes > 0 {
             self.decodes.advance(n);
         }
@@ -389,22 +401,16 @@ impl Replica {
     }
 }
 
-impl Server for Replica {
-    fn enqueue(&mut self, id: u32, now: Time) -> bool {
-        let mut cuts = false;
-        if self.steps.n > 1 {
-            // Those that have ended, or end now, and the one that runs.
-            let ended = self.ends[..self.steps.n as usize].partition_point(|end| end.floor() < now);
-            cuts = ended + 1 < self.steps.n as usize;
-            if cuts {
-                self.cut(ended + 1);
+impl Server for Replica<'_> {
+    fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, now: Time, step: &S) -> bool {
+        // What is left are those that have ended, and the one that runs or ends now.
+        let cuts = self.steps.n > 1 && self.cut(step, 1, |end| end < now);
+        match &mut self.unseen {
+            None => self.waiting.push_back(id),
+            Some(unseen) => {
+                let next_step = self.sums.iterations + u64::from(self.steps.n);
+                unseen.push_back((next_step + u64::from(self.config.visibility_steps), id));
             }
-        }
-        if self.visibility_steps == 0 {
-            self.waiting.push_back(id);
-        } else {
-            let next_step = self.work.iterations + u64::from(self.steps.n);
-            self.unseen.push_back((next_step + u64::from(self.visibility_steps), id));
         }
         cuts
     }
@@ -414,20 +420,23 @@ impl Server for Replica {
         while let Some(id) = self.decodes.next_complete(jobs) {
             self.complete(id, jobs, done);
         }
-        for index in 0..self.chunks.len() {
-            let Chunk { id, tokens } = self.chunks[index];
-            let job = &mut jobs[id as usize];
-            job.processed += tokens;
-            if job.processed == job.to_prefill {
-                self.end_prompt(id, now, jobs, done);
+        if n_steps > 0 {
+            for index in 0..self.batch.prefills as usize {
+                let inline = self.chunks.get(index).copied();
+                let Chunk { id, tokens } = inline.unwrap_or_else(|| self.more_chunks[index - INLINE_CHUNKS]);
+                let job = &mut jobs[id as usize];
+                job.processed += tokens;
+                if job.processed == job.to_prefill {
+                    self.end_prompt(id, now, jobs, done);
+                }
             }
+            self.more_chunks.clear();
         }
-        self.chunks.clear();
         n_steps
     }
 
-    fn settle(&mut self, now: Time) -> (u64, Time) {
-        self.cut(self.ends[..self.steps.n as usize].partition_point(|end| end.floor() <= now));
+    fn settle<S: StepTime + ?Sized>(&mut self, now: Time, step: &S) -> (u64, Time) {
+        self.cut(step, 0, |end| end <= now);
         (self.end_steps(), self.steps.clock.floor())
     }
 
@@ -436,11 +445,10 @@ impl Server for Replica {
             return;
         }
         self.batch = Batch::default();
-        self.wakes = Time::NEVER;
-        let scheduler = self.scheduler;
+        let scheduler = self.config.scheduler;
         self.see(false);
         scheduler.form(self, jobs, now);
-        if self.batch.sequences() == 0 && !self.unseen.is_empty() {
+        if self.batch.sequences() == 0 && self.n_unseen() > 0 {
             self.see(true);
             scheduler.form(self, jobs, now);
         }
@@ -464,7 +472,7 @@ impl Server for Replica {
     }
 
     fn n_waiting(&self) -> u32 {
-        (self.waiting.len() + self.unseen.len()) as u32
+        (self.waiting.len() + self.n_unseen()) as u32
     }
 
     fn blocks_used(&self) -> u32 {
@@ -478,6 +486,27 @@ impl Server for Replica {
     }
 
     fn work(&self) -> Work {
-        self.work
+        self.sums.work(&self.rare, self.kv_peak_blocks)
+    }
+
+    fn running(&self) -> Option<(Time, Time, Batch)> {
+        let Running { end, clock, n, .. } = self.steps;
+        (n == 1).then(|| (clock.floor(), end.floor(), self.batch))
+    }
+
+    fn requests(&self) -> Vec<u32> {
+        let unseen = self.unseen.iter().flat_map(|unseen| unseen.iter().map(|&(_, id)| id));
+        self.running.iter().chain(&self.waiting).copied().chain(unseen).collect()
+    }
+
+    fn clear(&mut self, _now: Time) -> Vec<u32> {
+        let requests = self.requests();
+        let mut empty = Replica::new(self.config, self.max_leap);
+        empty.steps.clock = self.steps.clock;
+        std::mem::swap(&mut empty.sums, &mut self.sums);
+        std::mem::swap(&mut empty.rare, &mut self.rare);
+        empty.kv_peak_blocks = self.kv_peak_blocks;
+        *self = empty;
+        requests
     }
 }

@@ -1,7 +1,7 @@
 //! Does it hold, and how sure are we? Independent replications of a run, and a verdict on each objective.
 //!
 //! Replications run in batches of [`BATCH`], in parallel; after each batch every objective that is still open is tested
-//! at a level divided by [`MAX_BATCHES`] (Bonferroni), so looking several times does not make a false verdict likelier
+//! at a level divided by the most batches, [`MAX_BATCHES`] or more (Bonferroni), so looking several times does not make a false verdict likelier
 //! than the stated level. Results are collected by index: the number of threads changes nothing.
 
 use rayon::prelude::*;
@@ -85,6 +85,8 @@ pub struct Replicated {
     pub tpot: Option<Estimates>,
     /// End to end time.
     pub e2e: Option<Estimates>,
+    /// Time between two tokens of a request; only of runs that were watched.
+    pub itl: Option<Estimates>,
     /// Requests per second that meet every objective.
     pub goodput_per_second: Interval,
     /// Completed requests per second.
@@ -95,9 +97,33 @@ pub struct Replicated {
     pub judged: Vec<Judged>,
 }
 
+/// How many replications are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replications {
+    /// In a batch.
+    pub batch: u32,
+    /// Batches that are run in any case.
+    pub least_batches: u32,
+    /// Most batches.
+    pub most_batches: u32,
+}
+
+impl Replications {
+    /// As many as it takes to decide; of a trace one, since nothing in it is random.
+    pub fn until_decided(workload: &Workload) -> Replications {
+        let random = !matches!(workload, Workload::Trace(_));
+        let (batch, most_batches) = if random { (BATCH, MAX_BATCHES) } else { (1, 1) };
+        Replications { batch, least_batches: 1, most_batches }
+    }
+
+    /// At least so many, in whole batches, and more where that does not decide.
+    pub fn at_least(n: u32) -> Replications {
+        let least_batches = n.div_ceil(BATCH).max(1);
+        Replications { batch: BATCH, least_batches, most_batches: least_batches.max(MAX_BATCHES) }
+    }
+}
+
 /// Runs replications until every objective is decided, or all batches are run; without objectives, one batch.
-///
-/// A trace has nothing random in it, so one run decides.
 pub fn replicate<S: StepTime + ?Sized>(
     config: &ServingConfig,
     step: &S,
@@ -107,25 +133,34 @@ pub fn replicate<S: StepTime + ?Sized>(
     objectives: &[Objective],
 ) -> Result<Replicated, ConfigError> {
     config.validate()?;
-    let random = !matches!(workload, Workload::Trace(_));
-    let (batch, max_batches) = if random { (BATCH, MAX_BATCHES) } else { (1, 1) };
+    let one = |replication| {
+        let mut tally = Tally::new(window, objectives);
+        let mut log = |_, record: &Record| tally.add(record);
+        let totals = simulate_into(config, step, workload, seed, replication, &mut log)?;
+        Ok(tally.summarize(config, &totals.replicas, totals.stop, totals.end))
+    };
+    replicate_runs(Replications::until_decided(workload), objectives, &one)
+}
+
+/// Runs replications that `one` runs by number, and judges the objectives that it tallies.
+pub fn replicate_runs(
+    replications: Replications,
+    objectives: &[Objective],
+    one: &(dyn Fn(u32) -> Result<Summary, ConfigError> + Sync),
+) -> Result<Replicated, ConfigError> {
+    let Replications { batch, least_batches, most_batches } = replications;
     let mut runs: Vec<Summary> = Vec::new();
     let mut judged: Vec<Option<Judged>> = vec![None; objectives.len()];
-    for number in 0..max_batches {
-        let replications = number * batch..(number + 1) * batch;
-        let results: Result<Vec<Summary>, ConfigError> = replications
-            .into_par_iter()
-            .map(|replication| {
-                let mut tally = Tally::new(window, objectives);
-                let mut log = |_, record: &Record| tally.add(record);
-                let totals = simulate_into(config, step, workload, seed, replication, &mut log)?;
-                Ok(tally.summarize(config, &totals.replicas, totals.stop, totals.end))
-            })
-            .collect();
+    for number in 0..most_batches {
+        let numbers = number * batch..(number + 1) * batch;
+        let results: Result<Vec<Summary>, ConfigError> = numbers.into_par_iter().map(one).collect();
         runs.extend(results?);
-        let last = number + 1 == max_batches;
+        if number + 1 < least_batches {
+            continue;
+        }
+        let last = number + 1 == most_batches;
         for (index, open) in judged.iter_mut().enumerate().filter(|(_, judged)| judged.is_none()) {
-            let judgement = judge(&runs, index, objectives[index]);
+            let judgement = judge(&runs, index, objectives[index], most_batches);
             *open = (judgement.verdict != Verdict::Undecided || last).then_some(judgement);
         }
         if judged.iter().all(Option::is_some) {
@@ -141,6 +176,7 @@ fn conclude(runs: Vec<Summary>, judged: Vec<Judged>) -> Replicated {
         ttft: estimates(&runs, |run| run.ttft),
         tpot: estimates(&runs, |run| run.tpot),
         e2e: estimates(&runs, |run| run.e2e),
+        itl: estimates(&runs, |run| run.itl),
         goodput_per_second: over(|run| run.goodput_per_second),
         requests_per_second: over(|run| run.requests_per_second),
         utilisation: over(|run| run.utilisation),
@@ -166,10 +202,10 @@ fn estimates(runs: &[Summary], part: fn(&Summary) -> Option<Distribution>) -> Op
     })
 }
 
-fn judge(runs: &[Summary], index: usize, objective: Objective) -> Judged {
+fn judge(runs: &[Summary], index: usize, objective: Objective, most_batches: u32) -> Judged {
     let quantiles: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].quantile_ns).collect();
     let shares: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].share).collect();
-    let level = 1.0 - (1.0 - CONFIDENCE) / f64::from(MAX_BATCHES);
+    let level = 1.0 - (1.0 - CONFIDENCE) / f64::from(most_batches.max(MAX_BATCHES));
     let cut_short = runs.iter().any(|run| run.stop == Stop::MaxEvents);
     let verdict = match (quantiles.is_empty(), interval(&quantiles, level)) {
         (true, _) => Verdict::Undecided,

@@ -1,5 +1,7 @@
 //! What is asked, and what became of it.
 
+use std::fmt;
+
 use crate::engine::Time;
 
 /// A request as it arrives.
@@ -22,6 +24,8 @@ pub enum Outcome {
     InFlight,
     /// It was never queued.
     Rejected(Reject),
+    /// Its replica failed, or none lived.
+    Lost,
 }
 
 /// Why a request was not queued.
@@ -35,6 +39,17 @@ pub enum Reject {
     Cache,
     /// Its prompt exceeds what the scheduler reads in one step, and the scheduler reads whole prompts.
     Step,
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reject::Empty => "the prompt or the output has no tokens",
+            Reject::Context => "prompt and output are longer than the context",
+            Reject::Cache => "prompt and output are more than the KV cache of a replica holds",
+            Reject::Step => "the prompt is longer than what a step may read, and is read whole",
+        })
+    }
 }
 
 /// A request and what became of it.
@@ -125,6 +140,14 @@ impl Job {
             generated: 0,
             number,
         }
+    }
+
+    /// Forgets what was done for it; its clock runs on.
+    pub fn begin_again(&mut self) {
+        self.first_token = Time::NEVER;
+        self.joined = NOT_DECODING;
+        (self.to_prefill, self.processed, self.generated) = (self.prompt, 0, 0);
+        self.restarts += 1;
     }
 
     pub fn is_decoding(&self) -> bool {

@@ -39,20 +39,27 @@ pub(crate) struct Routing {
     next: u32,
     draws: Stream,
     counts: Tournament<u64>,
+    /// Replicas that take requests, the lowest number first.
+    live: Vec<u32>,
 }
 
 impl Routing {
     pub fn new(router: Router, n_replicas: u32, draws: Stream) -> Routing {
         let counts =
             Tournament::new((0..n_replicas as usize).map(|replica| key(0, replica as u32)), u64::MAX);
-        Routing { router, n_replicas, next: 0, draws, counts }
+        Routing { router, n_replicas, next: 0, draws, counts, live: (0..n_replicas).collect() }
     }
 
-    /// Returns the replica for a request that arrives now.
-    pub fn pick(&mut self) -> u32 {
-        match self.router {
+    /// Returns the replica for a request that arrives now; none if none lives.
+    pub fn pick(&mut self) -> Option<u32> {
+        let n_live = self.live.len();
+        if n_live == 0 {
+            return None;
+        }
+        Some(match self.router {
             Router::RoundRobin => {
-                let replica = self.next;
+                let place = self.live.partition_point(|&replica| replica < self.next);
+                let replica = self.live[if place < n_live { place } else { 0 }];
                 self.next = (replica + 1) % self.n_replicas;
                 replica
             }
@@ -60,12 +67,29 @@ impl Routing {
                 replica_of(self.counts.least())
             }
             Router::RandomOfTwo => {
-                let first = self.draws.below(u64::from(self.n_replicas)) as usize;
-                let other = self.draws.below(u64::from(self.n_replicas).saturating_sub(1)) as usize;
+                let first = self.draws.below(n_live as u64) as usize;
+                let other = self.draws.below((n_live as u64).saturating_sub(1)) as usize;
                 // The second is drawn from the others.
-                let second = (other + usize::from(other >= first)).min(self.n_replicas as usize - 1);
-                replica_of(self.counts.get(first).min(self.counts.get(second)))
+                let second = (other + usize::from(other >= first)).min(n_live - 1);
+                let key = |place: usize| self.counts.get(self.live[place] as usize);
+                replica_of(key(first).min(key(second)))
             }
+        })
+    }
+
+    /// Takes a replica out; says whether it lived.
+    pub fn fail(&mut self, replica: u32) -> bool {
+        let Ok(place) = self.live.binary_search(&replica) else { return false };
+        self.live.remove(place);
+        self.counts.set(replica as usize, u64::MAX);
+        true
+    }
+
+    /// Takes a replica in again, with nothing on it.
+    pub fn revive(&mut self, replica: u32) {
+        if let Err(place) = self.live.binary_search(&replica) {
+            self.live.insert(place, replica);
+            self.counts.set(replica as usize, key(0, replica));
         }
     }
 
@@ -78,6 +102,9 @@ impl Routing {
             Router::LeastTokens => load.prompt_tokens,
         };
         let key = key(count, replica);
+        if self.live.len() < self.n_replicas as usize && self.live.binary_search(&replica).is_err() {
+            return;
+        }
         if self.counts.get(replica as usize) != key {
             self.counts.set(replica as usize, key);
         }
@@ -114,7 +141,7 @@ mod tests {
         let mut routing = routing(Router::LeastTokens, 2);
         routing.observe(0, load(1, 0, 9_000));
         routing.observe(1, load(3, 0, 600));
-        assert_eq!(routing.pick(), 1);
+        assert_eq!(routing.pick(), Some(1));
     }
 
     /// Of two different replicas the one with the most never wins; of n, it would win if drawn twice.
@@ -123,30 +150,48 @@ mod tests {
         let mut routing = routing(Router::RandomOfTwo, 4);
         routing.observe(2, load(5, 0, 0));
         let mut seen = [0; 4];
-        (0..3_000).for_each(|_| seen[routing.pick() as usize] += 1);
+        (0..3_000).for_each(|_| seen[routing.pick().unwrap() as usize] += 1);
         assert_eq!(seen[2], 0);
         // Of the equal ones the lower number wins: of six pairs, 0 wins three, 1 two, 3 one.
         for (replica, share) in [(0, 0.5), (1, 1.0 / 3.0), (3, 1.0 / 6.0)] {
             assert!((f64::from(seen[replica]) / 3_000.0 - share).abs() < 0.04, "{seen:?}");
         }
-        assert_eq!(super::tests::routing(Router::RandomOfTwo, 1).pick(), 0);
+        assert_eq!(super::tests::routing(Router::RandomOfTwo, 1).pick(), Some(0));
     }
 
     #[test]
     fn the_fewest_win_and_of_equals_the_lowest_number() {
         let mut routing = routing(Router::LeastOutstanding, 3);
-        assert_eq!(routing.pick(), 0);
+        assert_eq!(routing.pick(), Some(0));
         routing.observe(0, load(2, 0, 0));
-        assert_eq!(routing.pick(), 1);
+        assert_eq!(routing.pick(), Some(1));
         routing.observe(1, load(2, 1, 0));
         routing.observe(2, load(2, 0, 0));
-        assert_eq!(routing.pick(), 0);
+        assert_eq!(routing.pick(), Some(0));
     }
 
     #[test]
     fn round_robin_goes_round() {
         let mut routing = routing(Router::RoundRobin, 3);
-        let picks: Vec<u32> = (0..5).map(|_| routing.pick()).collect();
+        let picks: Vec<u32> = (0..5).filter_map(|_| routing.pick()).collect();
         assert_eq!(picks, [0, 1, 2, 0, 1]);
+    }
+
+    /// Whatever the router, one that is down gets nothing until it is back.
+    #[test]
+    fn a_replica_that_is_down_is_not_picked() {
+        use Router::{LeastOutstanding, LeastTokens, LeastWaiting, RandomOfTwo, RoundRobin};
+        for router in [RoundRobin, LeastOutstanding, LeastWaiting, LeastTokens, RandomOfTwo] {
+            let mut routing = routing(router, 3);
+            assert!(routing.fail(1) && !routing.fail(1), "it dies once");
+            routing.observe(1, load(0, 0, 0));
+            let picked = |routing: &mut Routing| (0..30).filter_map(|_| routing.pick()).collect::<Vec<u32>>();
+            assert!(!picked(&mut routing).contains(&1), "{router:?}");
+            routing.fail(0);
+            routing.fail(2);
+            assert_eq!(routing.pick(), None);
+            routing.revive(1);
+            assert_eq!(picked(&mut routing), [1; 30], "{router:?}");
+        }
     }
 }

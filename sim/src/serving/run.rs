@@ -6,17 +6,24 @@
 use super::arrivals::{Arrivals, Workload};
 use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
-use super::replica::{MAX_LEAP, Replica, Server, Work};
+use super::probe::{Probe, StepSeen, Unwatched};
+use super::replica::{MAX_LEAP, Replica, Server};
 use super::request::{Job, Jobs, Outcome, Record};
 use super::router::{Load, Routing};
 use super::step::StepTime;
+use super::work::Work;
 use crate::engine::{Agenda, Time};
 use crate::random::{Stream, Streams};
+
+mod faults;
+
+use faults::Turn;
+pub use faults::{Fault, Interrupted};
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Every request was completed or rejected.
+    /// Every request was completed, rejected or lost.
     Drained,
     /// The instant `until` of the configuration, or [`Time::LATEST`], was reached.
     Until,
@@ -100,24 +107,60 @@ pub fn simulate_into<S: StepTime + ?Sized>(
     replication: u32,
     log: &mut dyn FnMut(u64, &Record),
 ) -> Result<RunTotals, ConfigError> {
+    let trial = Trial { config, workload, seed, replication, faults: &[] };
+    simulate_watched(&trial, step, log, &mut Unwatched)
+}
+
+/// One replication of what is to be simulated.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial<'a> {
+    /// What serves.
+    pub config: &'a ServingConfig,
+    /// What arrives.
+    pub workload: &'a Workload,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Which replication.
+    pub replication: u32,
+    /// Replicas that fail.
+    pub faults: &'a [Fault],
+}
+
+/// As [`simulate_into`], with replicas that fail, before the eyes of `probe`.
+pub fn simulate_watched<S: StepTime + ?Sized, P: Probe>(
+    trial: &Trial<'_>,
+    step: &S,
+    log: &mut dyn FnMut(u64, &Record),
+    probe: &mut P,
+) -> Result<RunTotals, ConfigError> {
+    let Trial { config, workload, seed, replication, .. } = *trial;
     config.validate()?;
-    let arrivals = Arrivals::new(workload, seed, replication);
     let draws = Streams::new(seed).stream(&format!("router/rep{replication}"));
+    let scene = Scene { arrivals: Arrivals::new(workload, seed, replication), faults: trial.faults, draws };
     if config.n_stages == 1 {
-        let replica = || Replica::new(config, MAX_LEAP);
-        Ok(Fleet::new(config, step, arrivals, replica, draws, log).run())
+        let max_leap = if P::WATCHES { 1 } else { MAX_LEAP };
+        let replica = || Replica::new(config, max_leap);
+        Ok(Fleet::new(config, step, scene, replica, log, probe).run())
     } else {
         let pipeline = || Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
-        Ok(Fleet::new(config, step, arrivals, pipeline, draws, log).run())
+        Ok(Fleet::new(config, step, scene, pipeline, log, probe).run())
     }
 }
 
+/// What happens to a fleet from outside, and what it draws.
+struct Scene<'a> {
+    arrivals: Arrivals<'a>,
+    faults: &'a [Fault],
+    draws: Stream,
+}
+
 /// All replicas of a run.
-struct Fleet<'a, S: ?Sized, R> {
+struct Fleet<'a, S: ?Sized, R, P> {
     config: &'a ServingConfig,
     step: &'a S,
     arrivals: Arrivals<'a>,
     log: &'a mut dyn FnMut(u64, &Record),
+    probe: &'a mut P,
     jobs: Jobs,
     n_arrived: u64,
     tokens: Tokens,
@@ -134,23 +177,29 @@ struct Fleet<'a, S: ?Sized, R> {
     touched: Vec<u32>,
     /// Requests completed at this instant.
     done: Vec<u32>,
+    turns: Vec<Turn>,
+    next_turn: usize,
+    /// Requests that no replica lives for.
+    homeless: Vec<u32>,
 }
 
-impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
+impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
     fn new(
         config: &'a ServingConfig,
         step: &'a S,
-        arrivals: Arrivals<'a>,
+        scene: Scene<'a>,
         server: impl Fn() -> R,
-        draws: Stream,
         log: &'a mut dyn FnMut(u64, &Record),
+        probe: &'a mut P,
     ) -> Self {
+        let Scene { arrivals, faults, draws } = scene;
         let n = config.n_replicas as usize;
         Fleet {
             config,
             step,
             arrivals,
             log,
+            probe,
             jobs: Jobs::default(),
             n_arrived: 0,
             tokens: Tokens::default(),
@@ -165,16 +214,22 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
             outstanding_ns: 0,
             touched: Vec::new(),
             done: Vec::new(),
+            turns: faults::turns(faults, config.n_replicas),
+            next_turn: 0,
+            homeless: Vec::new(),
         }
     }
 
     fn run(mut self) -> RunTotals {
         let until = self.config.until.min(Time::LATEST);
         let stop = loop {
-            let next = match (self.agenda.next_time(), self.arrivals.next_time()) {
-                (Some(end), Some(arrival)) => end.min(arrival),
-                (Some(only), None) | (None, Some(only)) => only,
-                (None, None) => break Stop::Drained,
+            let next = [self.agenda.next_time(), self.arrivals.next_time(), self.next_turn()];
+            let Some(next) = next.into_iter().flatten().min() else {
+                // Where clients wait for answers, giving up brings their next requests.
+                if self.give_up_homeless() {
+                    continue;
+                }
+                break Stop::Drained;
             };
             if next > until {
                 break Stop::Until;
@@ -186,6 +241,7 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
             self.outstanding_ns += u128::from(self.n_outstanding) * u128::from(next.since(self.now));
             self.now = next;
             self.end_steps();
+            self.take_turns();
             self.take_arrivals();
             self.start_steps();
         };
@@ -194,10 +250,14 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
 
     fn end_steps(&mut self) {
         // Where nothing can arrive at this instant, a replica goes on at once, and its event is moved, not taken and given.
-        let nothing_comes =
-            !self.arrivals.are_answers_to_answers() && self.arrivals.next_time() != Some(self.now);
+        let nothing_comes = !self.arrivals.are_answers_to_answers()
+            && self.arrivals.next_time() != Some(self.now)
+            && self.turns.get(self.next_turn).is_none_or(|turn| turn.at != self.now);
         while self.agenda.next_time() == Some(self.now) && self.events < self.config.max_events {
             let Some(replica) = self.agenda.next_source() else { break };
+            if P::WATCHES {
+                self.watch(replica);
+            }
             self.events +=
                 self.servers[replica as usize].finish(self.now, &mut self.jobs.places, &mut self.done);
             self.let_go(replica);
@@ -208,6 +268,14 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
                 self.touched.push(replica);
                 self.observe(replica);
             }
+        }
+    }
+
+    fn watch(&mut self, replica: u32) {
+        let server = &self.servers[replica as usize];
+        if let Some((start, end, batch)) = server.running() {
+            let (blocks_used, waiting) = (server.blocks_used(), server.n_waiting());
+            self.probe.step(&StepSeen { replica, start, end, batch, blocks_used, waiting });
         }
     }
 
@@ -241,19 +309,25 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
                 self.arrivals.answered(self.now);
                 continue;
             }
-            let replica = self.routing.pick();
-            let id = self.jobs.enter(Job::new(number, request, replica));
-            let server = &mut self.servers[replica as usize];
-            if server.enqueue(id, self.now) || server.may_start() {
-                self.touched.push(replica);
-            }
-            let load = &mut self.loads[replica as usize];
-            load.outstanding += 1;
-            load.prompt_tokens += u64::from(request.prompt);
+            let id = self.jobs.enter(Job::new(number, request, 0));
             self.n_outstanding += 1;
             self.most_outstanding = self.most_outstanding.max(self.n_outstanding);
-            self.observe(replica);
+            self.send(id);
         }
+    }
+
+    /// Sends a request to a replica that lives; where none does, it waits for one.
+    fn send(&mut self, id: u32) {
+        let Some(replica) = self.routing.pick() else { return self.homeless.push(id) };
+        self.jobs.places[id as usize].replica = replica;
+        let server = &mut self.servers[replica as usize];
+        if server.enqueue(id, self.now, self.step) || server.may_start() {
+            self.touched.push(replica);
+        }
+        let load = &mut self.loads[replica as usize];
+        load.outstanding += 1;
+        load.prompt_tokens += u64::from(self.jobs.places[id as usize].prompt);
+        self.observe(replica);
     }
 
     fn start_steps(&mut self) {
@@ -284,7 +358,7 @@ impl<'a, S: StepTime + ?Sized, R: Server> Fleet<'a, S, R> {
     fn conclude(mut self, stop: Stop) -> RunTotals {
         let limit = if stop == Stop::Until { self.config.until.min(Time::LATEST) } else { self.now };
         for server in &mut self.servers {
-            let (n_steps, end) = server.settle(limit);
+            let (n_steps, end) = server.settle(limit, self.step);
             self.events += n_steps;
             self.outstanding_ns += u128::from(self.n_outstanding) * u128::from(end.since(self.now));
             self.now = self.now.max(end);
@@ -319,6 +393,8 @@ struct Tokens {
     n_left: u64,
     delivered: u64,
     kept: u64,
+    /// What was computed for requests whose replica failed.
+    thrown_away: u64,
 }
 
 impl Tokens {
@@ -339,12 +415,17 @@ impl Tokens {
         self.kept += in_cache;
     }
 
-    /// Invariant: every token computed is in a completed request, in one in flight, or was discarded by a preemption,
-    /// and every token delivered was asked for.
+    fn count_thrown_away(&mut self, (output, in_cache): (u64, u64)) {
+        self.delivered += output;
+        self.thrown_away += in_cache;
+    }
+
+    /// Invariant: every token computed is in a completed request, in one in flight, was discarded by a preemption or lost
+    /// with its replica, and every token delivered was asked for.
     fn check(&self, work: &[Work]) {
         let total = |part: fn(&Work) -> u64| work.iter().map(part).sum::<u64>();
         let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens);
-        let expect = self.kept + total(|w| w.discarded_tokens);
+        let expect = self.kept + self.thrown_away + total(|w| w.discarded_tokens);
         assert_eq!(computed, expect, "tokens were lost or made from nothing");
         assert_eq!(
             total(|w| w.output_tokens),
@@ -407,14 +488,15 @@ mod tests {
         let mut records = BTreeMap::new();
         let mut log = |number, record: &Record| assert!(records.insert(number, *record).is_none());
         let draws = Streams::new(1).stream("router");
-        let totals = Fleet::new(config, &step(), Arrivals::new(trace, 1, 0), server, draws, &mut log).run();
+        let scene = Scene { arrivals: Arrivals::new(trace, 1, 0), faults: &[], draws };
+        let totals = Fleet::new(config, &step(), scene, server, &mut log, &mut Unwatched).run();
         (records, totals)
     }
 
     fn with_leaps(
         config: &ServingConfig,
         trace: &Workload,
-        max_leap: usize,
+        max_leap: u32,
     ) -> (BTreeMap<u64, Record>, RunTotals) {
         serve(config, trace, || Replica::new(config, max_leap))
     }

@@ -1,10 +1,10 @@
 //! What did users wait for, and how busy were the replicas? Exact order statistics of one run.
 
 use super::config::ServingConfig;
-use super::replica::Work;
 use super::request::Record;
 use super::run::{RunResult, Stop};
 use super::tally::Tally;
+use super::work::Work;
 use crate::engine::Time;
 
 /// What is measured of a request.
@@ -85,6 +85,38 @@ impl Distribution {
         })
     }
 
+    /// Returns the distribution of (nanoseconds, how many), sorted; `None` if there are none.
+    pub(crate) fn of_weighted(values: &[(u64, u32)]) -> Option<Distribution> {
+        let max_ns = values.last()?.0 as f64;
+        let n: u64 = values.iter().map(|value| u64::from(value.1)).sum();
+        let sum: u128 = values.iter().map(|&(ns, n)| u128::from(ns) * u128::from(n)).sum();
+        let mut before = 0;
+        let ends: Vec<u64> = values
+            .iter()
+            .map(|value| {
+                before += u64::from(value.1);
+                before
+            })
+            .collect();
+        let order =
+            |rank: u64| values[ends.partition_point(|&end| end <= rank).min(values.len() - 1)].0 as f64;
+        let quantile = |share: f64| {
+            let place = share * (n.max(1) - 1) as f64;
+            let (low, high) = (order(place.floor() as u64), order(place.ceil() as u64));
+            low + (high - low) * (place - place.floor())
+        };
+        Some(Distribution {
+            n,
+            mean_ns: sum as f64 / n.max(1) as f64,
+            p50_ns: quantile(0.5),
+            p90_ns: quantile(0.9),
+            p95_ns: quantile(0.95),
+            p99_ns: quantile(0.99),
+            p999_ns: quantile(0.999),
+            max_ns,
+        })
+    }
+
     /// Returns mean, p50, p90, p95, p99 and p999.
     pub(crate) fn points(&self) -> [f64; 6] {
         [self.mean_ns, self.p50_ns, self.p90_ns, self.p95_ns, self.p99_ns, self.p999_ns]
@@ -114,7 +146,9 @@ pub struct Summary {
     pub completed: u64,
     /// Of those, rejected.
     pub rejected: u64,
-    /// Of those, preempted at least once.
+    /// Of those, lost when their replica failed.
+    pub lost: u64,
+    /// Of those, preempted at least once, or sent again.
     pub preempted: u64,
     /// Time to first token of requests that have one.
     pub ttft: Option<Distribution>,
@@ -122,6 +156,8 @@ pub struct Summary {
     pub tpot: Option<Distribution>,
     /// End to end time of completed requests.
     pub e2e: Option<Distribution>,
+    /// Time between two tokens of a request, over all tokens; only of runs that were watched.
+    pub itl: Option<Distribution>,
     /// Each objective.
     pub attained: Vec<Attained>,
     /// Seconds of the window.
@@ -217,5 +253,13 @@ mod tests {
         assert_eq!(quantile_of(&[1.0, 2.0, 3.0], 4, 2.0 / 3.0), 3.0);
         assert_eq!(quantile_of(&[], 1, 0.0), f64::INFINITY);
         assert_eq!(quantile_of(&[1.0], 3, 0.9), f64::INFINITY);
+    }
+
+    #[test]
+    fn values_that_are_counted_have_the_quantiles_of_those_written_out() {
+        let counted = [(1, 3), (4, 1), (9, 6)];
+        let written = [1.0, 1.0, 1.0, 4.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0];
+        assert_eq!(Distribution::of_weighted(&counted), Distribution::of_sorted(&written));
+        assert_eq!(Distribution::of_weighted(&[]), None);
     }
 }

@@ -1,10 +1,10 @@
 //! How was it, summed up while it happens? What a summary needs of each request: three numbers, not its record.
 
 use super::config::ServingConfig;
-use super::replica::Work;
 use super::request::{Outcome, Record};
 use super::run::Stop;
 use super::stats::{Attained, Distribution, Metric, Objective, Summary, Window, quantile_of};
+use super::work::Work;
 use crate::engine::Time;
 
 /// The sums of a run so far. Percentiles are exact: of each request in the window its times are kept, 24 bytes at most.
@@ -17,6 +17,7 @@ pub struct Tally {
     arrived: u64,
     completed: u64,
     rejected: u64,
+    lost: u64,
     preempted: u64,
     good: u64,
     output_tokens: u64,
@@ -42,6 +43,7 @@ impl Tally {
             arrived: 0,
             completed: 0,
             rejected: 0,
+            lost: 0,
             preempted: 0,
             good: 0,
             output_tokens: 0,
@@ -61,6 +63,7 @@ impl Tally {
                 self.output_tokens += u64::from(record.output);
             }
             Outcome::Rejected(_) => self.rejected += 1,
+            Outcome::Lost => self.lost += 1,
             Outcome::InFlight => {}
         }
         for metric in [Metric::Ttft, Metric::Tpot, Metric::E2e] {
@@ -93,11 +96,13 @@ impl Tally {
             arrived: self.arrived,
             completed: self.completed,
             rejected: self.rejected,
+            lost: self.lost,
             preempted: self.preempted,
             attained: self.objectives.iter().map(|fate| self.attained(fate)).collect(),
             ttft: Distribution::of_sorted(&self.values[Metric::Ttft as usize]),
             tpot: Distribution::of_sorted(&self.values[Metric::Tpot as usize]),
             e2e: Distribution::of_sorted(&self.values[Metric::E2e as usize]),
+            itl: None,
             seconds,
             requests_per_second: per_second(self.completed),
             output_tokens_per_second: per_second(self.output_tokens),

@@ -6,7 +6,7 @@
 use crate::perf::coefficients::is_blackwell;
 use crate::perf::memory::Limits;
 use crate::serving::{Admission, Scheduler};
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Accelerator;
 
 /// Behaviour of an engine beside its step time.
@@ -37,9 +37,9 @@ impl Launch {
     /// Returns how `engine` runs `load` on `accelerator`.
     pub fn of(engine: &Engine, accelerator: &Accelerator, limits: Limits, load: &Load) -> Self {
         let blackwell = is_blackwell(&accelerator.id);
-        let (reserved_per_mille, visible_steps) = match &*engine.id {
-            "sglang" => (600, 0),
-            "trtllm" => (1000, 2),
+        let (reserved_per_mille, visible_steps) = match engine.family {
+            EngineFamily::Sglang => (600, 0),
+            EngineFamily::TensorRtLlm => (1000, 2),
             _ => (0, 1),
         };
         let max_sequences = limits.max_sequences.saturating_mul(load.groups).min(load.clients).max(1);
@@ -54,13 +54,13 @@ impl Launch {
 
 fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most: u32) -> Scheduler {
     let all = |tokens: u32| tokens.saturating_mul(load.groups).max(most).max(1);
-    match &*engine.id {
-        "sglang" => {
+    match engine.family {
+        EngineFamily::Sglang => {
             let tokens = if blackwell { 32_768 } else { limits.step_tokens };
             Scheduler::PrefillFirst { token_budget: all(tokens) }
         }
         // Prompts are not cut: the step is as long as the longest of them needs.
-        "trtllm" => {
+        EngineFamily::TensorRtLlm => {
             let tokens = load.prompt.saturating_add(load.clients).saturating_add(64);
             Scheduler::InFlight { token_budget: all(limits.step_tokens.max(tokens)) }
         }

@@ -4,7 +4,7 @@ use super::row::{Row, RowError};
 use crate::perf::Split;
 use crate::perf::coefficients::is_blackwell;
 use crate::perf::parameters::Weights;
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 
@@ -67,10 +67,10 @@ pub fn usual_cache(
     let dense = model.experts.is_none();
     let eight = match stored.experts {
         Precision::Nvfp4 => true,
-        Precision::Fp8 | Precision::Fp8Block => match &*engine.id {
-            "trtllm" => true,
+        Precision::Fp8 | Precision::Fp8Block => match engine.family {
+            EngineFamily::TensorRtLlm => true,
             // The public benchmark that runs mixtures on vLLM asks for an 8-bit cache on Blackwell only.
-            "vllm" => dense || is_blackwell(&accelerator.id),
+            EngineFamily::Vllm => dense || is_blackwell(&accelerator.id),
             _ => dense,
         },
         _ => false,

@@ -16,7 +16,7 @@ use crate::serving::{
     Batch, KvCache, Length, Lengths, OpenLoop, Outcome, Rate, Scheduler, ServingConfig, StepTime, Workload,
     simulate,
 };
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
@@ -157,7 +157,11 @@ impl Choice {
             prefill: device.coefficients.throughput_prefill,
         };
         // Systems of other makers run another engine, and do not show it.
-        let pace = if setup.engine.id == "trtllm" { device.coefficients.mlperf_tuned } else { 1.0 };
+        let pace = if setup.engine.family == EngineFamily::TensorRtLlm {
+            device.coefficients.mlperf_tuned
+        } else {
+            1.0
+        };
         let tokens_s = replica.best_rate(running(kv_tokens, length, &device.coefficients)) / pace * replicas;
         Ok(Self { step, pace, kv_tokens, replicas, tokens_s, origin })
     }

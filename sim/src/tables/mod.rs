@@ -7,21 +7,25 @@
 //! A row that cannot be priced keeps its place and says why in `rejection`. Only a table whose header lacks a column
 //! is refused as a whole.
 
+mod ask;
 mod closed_loop;
 mod interval;
+pub mod kv_sizes;
 mod launch;
-mod layout;
+pub(crate) mod layout;
 mod mlperf_inference;
 mod names;
 mod quantity;
-mod row;
+pub(crate) mod row;
 mod serving_latency;
 mod serving_throughput;
 mod table;
 mod training;
 mod training_memory;
 
+pub use ask::{Priced as PricedRow, ask};
 pub use interval::Interval;
+pub use layout::stored as stored_weights;
 pub use names::Names;
 pub use quantity::{Identity, Quantity};
 pub use row::{Row, RowError};
@@ -49,6 +53,8 @@ pub enum Kind {
     TrainingPapers,
     /// Memory of early transformers without fused attention.
     TrainingMemory,
+    /// What engines print at start-up: tokens of cache, concurrency, or that they do not start.
+    KvSizes,
 }
 
 /// Why a table is refused as a whole.
@@ -93,7 +99,7 @@ const GROUP: usize = 1024;
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ServingLatency,
         Self::ServingThroughput,
         Self::MlperfInference,
@@ -101,6 +107,7 @@ impl Kind {
         Self::MlperfTraining,
         Self::TrainingPapers,
         Self::TrainingMemory,
+        Self::KvSizes,
     ];
 
     /// Returns the word of the command line.
@@ -113,6 +120,7 @@ impl Kind {
             Self::MlperfTraining => "mlperf_training",
             Self::TrainingPapers => "training_papers",
             Self::TrainingMemory => "training_memory",
+            Self::KvSizes => "kv_sizes",
         }
     }
 
@@ -131,6 +139,7 @@ impl Kind {
             Self::MlperfTraining => training::MLPERF_COLUMNS,
             Self::TrainingPapers => training::PAPERS_COLUMNS,
             Self::TrainingMemory => training_memory::COLUMNS,
+            Self::KvSizes => kv_sizes::COLUMNS,
         }
     }
 
@@ -142,6 +151,7 @@ impl Kind {
             Self::MlperfInference => mlperf_inference::ADDED,
             Self::TrainingThroughput | Self::MlperfTraining | Self::TrainingPapers => training::ADDED,
             Self::TrainingMemory => training_memory::ADDED,
+            Self::KvSizes => kv_sizes::ADDED,
         }
     }
 
@@ -168,6 +178,7 @@ impl Kind {
             Self::MlperfTraining => training::mlperf(row, names).map(|priced| plain(priced.cells())),
             Self::TrainingPapers => training::papers(row, names).map(|priced| plain(priced.cells())),
             Self::TrainingMemory => training_memory::price(row).map(plain),
+            Self::KvSizes => kv_sizes::price(row, names).map(|priced| plain(priced.cells())),
         }
     }
 }

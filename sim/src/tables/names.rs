@@ -20,8 +20,29 @@ pub struct Names<'a> {
 }
 
 /// Endings that name a checkpoint or a tuning of the same architecture.
-const ENDINGS: [&str; 10] =
-    ["instruct", "chat", "base", "thinking", "fp8", "fp4", "nvfp4", "bf16", "hf", "it"];
+const ENDINGS: [&str; 21] = [
+    "instruct",
+    "chat",
+    "base",
+    "thinking",
+    "fp8",
+    "fp4",
+    "nvfp4",
+    "bf16",
+    "hf",
+    "it",
+    "awq",
+    "gptq",
+    "int4",
+    "int8",
+    "autoround",
+    "w4a16",
+    "w8a8",
+    "mxfp4",
+    "class",
+    "2507",
+    "dynamic",
+];
 
 /// Models that share the text tower of another: (bare name, bare name of the other).
 /// Kimi K2.5 adds a vision tower to Kimi K2; DeepSeek R1 is DeepSeek V3 trained further.
@@ -65,7 +86,8 @@ impl<'a> Names<'a> {
     /// # Errors
     /// [`RowError::Unknown`].
     pub fn model(&self, name: &str) -> Result<&'a Model, RowError> {
-        let mut bare = bare(name);
+        // What stands in brackets is a remark.
+        let mut bare = bare(name.split('(').next().unwrap_or(name));
         loop {
             let same = SAME.iter().find(|(from, _)| *from == bare).map(|(_, to)| *to);
             if let Some(model) = self.models.get(&bare).or_else(|| self.models.get(same?)) {

@@ -108,6 +108,14 @@ impl Kind {
                     ]
                 }
             }
+            Self::KvSizes => {
+                &const {
+                    [
+                        quantity("reported_kv_tokens", "predicted_kv_tokens"),
+                        quantity("reported_max_concurrency", "predicted_max_concurrency"),
+                    ]
+                }
+            }
             Self::TrainingMemory => {
                 &const {
                     [
@@ -128,6 +136,7 @@ impl Kind {
             Self::TrainingThroughput => &["gpu", "precision", "task", "model_base"],
             Self::MlperfInference => &["scenario", "model", "accel_family", "weight_dtype"],
             Self::MlperfTraining => &["benchmark", "accel_family"],
+            Self::KvSizes => &["engine"],
             Self::TrainingPapers | Self::TrainingMemory => &["source"],
         }
     }
@@ -140,6 +149,7 @@ impl Kind {
             Self::MlperfInference => &["model", "accel_family", "scenario"],
             Self::TrainingThroughput => &["model_base", "gpu", "task"],
             Self::MlperfTraining => &["benchmark", "accel_family"],
+            Self::KvSizes => &["model", "gpu", "engine"],
             Self::TrainingPapers | Self::TrainingMemory => &["source", "model"],
         }
     }

@@ -120,9 +120,6 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let (prompt, output) = lengths(row)?;
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
-    if pipeline > 1 {
-        return Err(RowError::NotPriced("pipeline stages are not simulated in a closed loop".to_owned()));
-    }
     let (needed, available) = (split.ranks(), accelerator.scale_up.domain);
     if available > NODE && needed > NODE {
         return Err(RowError::NotPriced(

@@ -1,6 +1,5 @@
 //! Reading published measurements for tests.
 
-use capstan_types::hardware::Precision;
 use capstan_types::model::{Experts, Latent, Model, Window};
 use capstan_types::testing;
 use std::collections::BTreeMap;
@@ -57,6 +56,7 @@ fn model(row: &Row) -> Model {
         shared: count("shared_experts"),
         shared_width: count("shared_ffn"),
         layers: count("moe_layers"),
+        latent: 0,
     });
     let latent = (count("kv_lora") > 0).then(|| Latent {
         query_rank: count("q_lora"),
@@ -82,11 +82,9 @@ fn model(row: &Row) -> Model {
         experts,
         latent,
         window,
-        linear: None,
         context: count("max_ctx"),
         params_total_b: number(row, "params_total_b").unwrap(),
         params_active_b: number(row, "params_active_b").unwrap(),
-        published: Precision::Bf16,
-        provenance: testing::provenance(),
+        ..Model::blank(testing::provenance())
     }
 }

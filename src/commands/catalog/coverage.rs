@@ -4,7 +4,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::session::Session;
-use capstan_lang::catalog::coverage::{AssumedFact, RegionCoverage, assumed_facts, coverage};
+use capstan_lang::catalog::coverage::{
+    AssumedFact, GoodCoverage, RegionCoverage, assumed_facts, coverage, goods,
+};
 use capstan_report::{Block, Document, Table};
 use capstan_types::catalog::Catalog;
 use serde_json::json;
@@ -24,11 +26,29 @@ pub fn run(
         }
     }
     let assumed = if provider.is_none() { assumed_facts(catalog) } else { Vec::new() };
+    let goods = if provider.is_none() { goods(catalog) } else { Vec::new() };
     let mut document = Document { title: "What is known of prices".into(), blocks: Vec::new() };
     document.section("By provider and region: machines with a price", [Block::Table(prices(&regions))]);
+    if !goods.is_empty() {
+        document.section("Single goods with a price", [Block::Table(market(&goods))]);
+    }
     document.section("Facts that count as assumed", [Block::Table(facts(&assumed))]);
-    output::write(asked, session, &document, || as_json(&regions, &assumed))?;
+    output::write(asked, session, &document, || as_json(&regions, &goods, &assumed))?;
     Ok(Exit::Done)
+}
+
+fn day(date: Option<jiff::civil::Date>) -> String {
+    date.map_or("none".to_owned(), |date| date.to_string())
+}
+
+fn market(goods: &[GoodCoverage]) -> Table {
+    let mut table = Table::new(&["Good", ">Priced", ">Unpriced", ">Estimates", "Oldest", "Newest"]);
+    table.rows.extend(goods.iter().map(|row| {
+        let counts = [row.priced, row.unpriced, row.estimated].map(|n| n.to_string().into());
+        let ends = [day(row.oldest).into(), day(row.newest).into()];
+        [row.good.word().into()].into_iter().chain(counts).chain(ends).collect()
+    }));
+    table
 }
 
 fn prices(regions: &[RegionCoverage]) -> Table {
@@ -45,8 +65,6 @@ fn prices(regions: &[RegionCoverage]) -> Table {
     ];
     let mut table = Table::new(&titles);
     for region in regions {
-        let day =
-            |date: Option<_>| date.map_or("none".to_owned(), |date: jiff::civil::Date| date.to_string());
         for (index, option) in region.options.iter().enumerate() {
             let once = |text: String| if index == 0 { text } else { String::new() };
             table.rows.push(vec![
@@ -75,7 +93,7 @@ fn facts(assumed: &[AssumedFact]) -> Table {
     table
 }
 
-fn as_json(regions: &[RegionCoverage], assumed: &[AssumedFact]) -> String {
+fn as_json(regions: &[RegionCoverage], goods: &[GoodCoverage], assumed: &[AssumedFact]) -> String {
     let regions: Vec<_> = regions
         .iter()
         .map(|region| {
@@ -95,9 +113,18 @@ fn as_json(regions: &[RegionCoverage], assumed: &[AssumedFact]) -> String {
             })
         })
         .collect();
+    let goods: Vec<_> = goods
+        .iter()
+        .map(|row| {
+            json!({
+                "good": row.good, "priced": row.priced, "unpriced": row.unpriced,
+                "estimated": row.estimated, "oldest": row.oldest, "newest": row.newest,
+            })
+        })
+        .collect();
     let assumed: Vec<_> = assumed
         .iter()
         .map(|fact| json!({ "kind": fact.kind, "id": fact.id, "grade": fact.grade, "source": fact.source }))
         .collect();
-    format!("{:#}\n", json!({ "format": 1, "regions": regions, "assumed": assumed }))
+    format!("{:#}\n", json!({ "format": 1, "regions": regions, "goods": goods, "assumed": assumed }))
 }

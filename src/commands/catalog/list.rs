@@ -75,6 +75,7 @@ fn rows(catalog: &Catalog, kind: Kind) -> Table {
             table
         }
         Kind::Offerings => offerings(catalog),
+        Kind::MarketPrices => market_prices(catalog),
         Kind::Models => {
             let mut table = Table::new(&["Name", "Known as", ">Parameters", ">Context"]);
             table.rows.extend(catalog.models.iter().map(|row| {
@@ -154,6 +155,24 @@ fn offerings(catalog: &Catalog) -> Table {
             price.into(),
             format!("{}/{per}", row.currency.code()).into(),
             row.as_of.to_string().into(),
+        ]
+    }));
+    table
+}
+
+fn market_prices(catalog: &Catalog) -> Table {
+    let mut table = Table::new(&["Name", "Known as", "Good", "Region", ">Price", "Unit", "As of", "Grade"]);
+    table.rows.extend(catalog.market_prices.iter().map(|row| {
+        let price = row.price.map_or("unknown".to_owned(), |price| figure::price(price, row.currency));
+        vec![
+            row.id.as_str().into(),
+            known_as(&row.names),
+            row.good.word().into(),
+            row.region.as_str().into(),
+            price.into(),
+            format!("{}/{}", row.currency.code(), row.good.unit()).into(),
+            date(&row.provenance),
+            row.origin().word().into(),
         ]
     }));
     table

@@ -8,6 +8,8 @@ use capstan_lang::nearest;
 use capstan_report::{Block, Cell, Document};
 use capstan_types::catalog::{Catalog, Named};
 use capstan_types::figure;
+use capstan_types::market::MarketPrice;
+use capstan_types::origin::Provenance;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -24,6 +26,11 @@ pub fn run(catalog: &Catalog, name: &str, asked: &[Output], session: &Session) -
     if rows.is_empty() {
         return Err(unknown(catalog, name).into());
     }
+    let goods = catalog
+        .market_prices
+        .iter()
+        .filter(|price| rows.iter().any(|row| price.of.as_deref() == Some(row.id.as_str())));
+    let goods: Vec<&MarketPrice> = goods.collect();
     let prices: Vec<_> =
         catalog.offerings.iter().filter(|offering| rows.iter().any(|row| row.id == offering.shape)).collect();
     let mut document = Document { title: name.into(), blocks: Vec::new() };
@@ -38,11 +45,25 @@ pub fn run(catalog: &Catalog, name: &str, asked: &[Output], session: &Session) -
         (place, Cell::from(format!("{price} ({}, {})", offering.as_of, offering.source)))
     });
     document.section("Prices per node-hour, or per node where owned", [Block::Facts(priced.collect())]);
+    if !goods.is_empty() {
+        document
+            .section("Prices of single goods", [Block::Facts(goods.iter().map(|row| good(row)).collect())]);
+    }
     output::write(asked, session, &document, || {
         let rows: Vec<_> = rows.iter().map(|row| json!({ "kind": row.kind, "row": row.fields })).collect();
-        format!("{:#}\n", json!({ "format": 1, "rows": rows, "offerings": prices }))
+        format!("{:#}\n", json!({ "format": 1, "rows": rows, "offerings": prices, "market_prices": goods }))
     })?;
     Ok(Exit::Done)
+}
+
+/// Returns a price of a good for people: what it is, and what it costs, when, and who says so.
+fn good(row: &MarketPrice) -> (String, Cell) {
+    let name = row.names.first().unwrap_or(&row.id).clone();
+    let price = row.price.map_or("unknown".to_owned(), |price| {
+        format!("{} {}/{}", figure::price(price, row.currency), row.currency.code(), row.good.unit())
+    });
+    let Provenance { source, as_of, .. } = &row.provenance;
+    (name, Cell::from(format!("{price} ({as_of}, {source})")))
 }
 
 /// Returns a row's fields for people: names with blanks, nested ones with a dot.
@@ -96,6 +117,7 @@ fn named(catalog: &Catalog, name: &str) -> Vec<Row> {
     let mut rows = matching("accelerator", &catalog.accelerators, name);
     rows.extend(matching("shape", &catalog.shapes, name));
     rows.extend(matching("fabric", &catalog.fabrics, name));
+    rows.extend(matching("market price", &catalog.market_prices, name));
     rows.extend(matching("model", &catalog.models, name));
     rows.extend(matching("traffic", &catalog.traffic, name));
     rows.extend(matching("engine", &catalog.engines, name));
@@ -110,6 +132,7 @@ fn unknown(catalog: &Catalog, name: &str) -> Failure {
     let all = names(&catalog.accelerators)
         .chain(names(&catalog.shapes))
         .chain(names(&catalog.fabrics))
+        .chain(names(&catalog.market_prices))
         .chain(names(&catalog.models))
         .chain(names(&catalog.traffic))
         .chain(names(&catalog.engines));

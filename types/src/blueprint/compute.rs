@@ -3,7 +3,7 @@
 use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
 use crate::origin::{Origin, PriceGrade};
-use crate::units::{Bytes, RequestsPerSecond, Seconds, Watts};
+use crate::units::{Bytes, RequestsPerSecond, Seconds, Tokens, Watts};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -179,6 +179,9 @@ pub struct TrainingRun {
     pub hours: f64,
     /// Periods in which it runs, with the share of the period's hours.
     pub shares: Vec<f64>,
+    /// Tokens of one optimizer step: the batch asked for, rounded so that it divides over the ranks.
+    #[serde(rename = "batch_tokens")]
+    pub batch: Tokens,
     /// One optimizer step.
     #[serde(rename = "step_s")]
     pub step: Seconds,

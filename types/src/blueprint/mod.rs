@@ -7,11 +7,13 @@
 mod compute;
 mod cost;
 mod inputs;
+mod network;
 mod proof;
 
 pub use compute::*;
 pub use cost::*;
 pub use inputs::*;
+pub use network::*;
 pub use proof::*;
 
 use crate::finding::Finding;
@@ -59,6 +61,8 @@ pub struct Blueprint {
     pub pools: Vec<Pool>,
     /// Power and racks by site.
     pub sites: Vec<SiteSummary>,
+    /// How machines are wired at own sites where work spans them.
+    pub networks: Vec<Network>,
     /// Money.
     pub cost: Cost,
     /// What the simulator saw against each service level.

@@ -3,6 +3,7 @@
 use crate::place::Place;
 use crate::spec::{RuleKind, SloMetric};
 use crate::units::{RequestsPerSecond, Seconds};
+use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -184,6 +185,35 @@ pub struct RejectionCount {
     pub count: u32,
     /// The one that came nearest, with its numbers.
     pub nearest: String,
+    /// By which factor that one exceeds its limit, at least 1; absent where the reason is no matter of degree.
+    pub excess: Option<f64>,
+}
+
+/// Everything of a workload that was turned down for one reason, over all machines.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReasonCount<'a> {
+    /// How many candidates, on all machines.
+    pub candidates: u32,
+    /// On how many machines.
+    pub machines: u32,
+    /// The row whose nearest miss is nearest of all.
+    pub nearest: &'a RejectionCount,
+}
+
+/// Sums rejections by workload and reason, in the order in which the pairs first appear.
+pub fn by_reason<'a>(rows: impl Iterator<Item = &'a RejectionCount>) -> Vec<ReasonCount<'a>> {
+    let mut sums: IndexMap<(&str, &str), ReasonCount<'a>> = IndexMap::new();
+    for row in rows {
+        let empty = ReasonCount { candidates: 0, machines: 0, nearest: row };
+        let sum = sums.entry((&row.workload, &row.reason)).or_insert(empty);
+        sum.candidates += row.count;
+        sum.machines += 1;
+        let excess = |row: &RejectionCount| row.excess.unwrap_or(f64::INFINITY);
+        if excess(row) < excess(sum.nearest) {
+            sum.nearest = row;
+        }
+    }
+    sums.into_values().collect()
 }
 
 /// One line of the independent check.
@@ -195,4 +225,37 @@ pub struct AuditCheck {
     pub looked_at: u32,
     /// What is wrong; empty when it holds.
     pub violations: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(workload: &str, shape: &str, reason: &str, count: u32, excess: Option<f64>) -> RejectionCount {
+        let text = str::to_owned;
+        RejectionCount {
+            workload: text(workload),
+            shape: text(shape),
+            reason: text(reason),
+            count,
+            nearest: format!("miss on {shape}"),
+            excess,
+        }
+    }
+
+    #[test]
+    fn the_nearest_miss_of_all_machines_stands_for_a_reason() {
+        let rows = [
+            row("chat", "a", "does_not_fit", 2, Some(1.9)),
+            row("chat", "b", "does_not_fit", 3, Some(1.2)),
+            row("chat", "b", "rack_too_low", 1, None),
+            row("code", "a", "does_not_fit", 1, Some(1.1)),
+        ];
+        let sums = by_reason(rows.iter());
+        let told: Vec<_> = sums
+            .iter()
+            .map(|s| (s.nearest.workload.as_str(), s.candidates, s.machines, s.nearest.shape.as_str()))
+            .collect();
+        assert_eq!(told, [("chat", 5, 2, "b"), ("chat", 1, 1, "b"), ("code", 1, 1, "a")]);
+    }
 }

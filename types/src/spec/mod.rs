@@ -1,8 +1,10 @@
 //! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
 
 mod budget;
+mod fabric;
 
 pub use budget::*;
+pub use fabric::*;
 
 use crate::hardware::Precision;
 use crate::model::Model;
@@ -37,6 +39,8 @@ pub struct Spec {
     pub sites: Vec<Site>,
     /// What stands there already.
     pub fleets: Vec<Fleet>,
+    /// How own sites are to be wired.
+    pub fabrics: Vec<FabricWish>,
     /// The models that workloads use.
     pub models: Vec<Model>,
     /// Online inference.
@@ -330,6 +334,9 @@ pub struct Serve {
     pub place: Place,
     /// Identifier of the model in [`Spec::models`].
     pub model: String,
+    /// The checkpoint that is served, where the plan names the model as the model hub does: `owner/model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
     /// Requests.
     pub load: Load,
     /// Service levels.

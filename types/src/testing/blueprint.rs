@@ -67,6 +67,7 @@ pub fn chat_blueprint() -> Blueprint {
         changes: true,
         inputs: inputs::inputs(),
         sites: machines::sites(&pools),
+        networks: machines::networks(&pools),
         verdicts: verdicts(services[0].placements[0].peak_replicas()),
         rules,
         solver: solver(&cost),
@@ -108,6 +109,7 @@ pub fn infeasible_blueprint() -> Blueprint {
     blueprint.trainings.clear();
     blueprint.pools.clear();
     blueprint.sites.clear();
+    blueprint.networks.clear();
     blueprint.verdicts.clear();
     blueprint.rules.clear();
     blueprint.runners_up.clear();
@@ -233,28 +235,30 @@ fn limit_prices() -> Vec<LimitPrice> {
 }
 
 fn rejections() -> Vec<RejectionCount> {
-    let row = |workload: &str, shape: &str, reason: &str, count, nearest: &str| RejectionCount {
-        workload: workload.to_owned(),
-        shape: shape.to_owned(),
-        reason: reason.to_owned(),
-        count,
-        nearest: nearest.to_owned(),
-    };
+    let row =
+        |workload: &str, shape: &str, reason: &str, count, (nearest, excess): (&str, f64)| RejectionCount {
+            workload: workload.to_owned(),
+            shape: shape.to_owned(),
+            reason: reason.to_owned(),
+            count,
+            nearest: nearest.to_owned(),
+            excess: Some(excess),
+        };
     vec![
         row(
             "chat",
             "aws.p5_48xlarge",
             "does_not_fit",
             2,
-            "tp 1, bf16: needs 141.1 GB, 76.9 GB are free on one h100_sxm",
+            ("tp 1, bf16: needs 141.1 GB, 76.9 GB are free on one h100_sxm", 1.835),
         ),
-        row("chat", "aws.p5_48xlarge", "too_slow", 1, "tp 2, bf16: ttft p99 970 ms > 500 ms"),
+        row("chat", "aws.p5_48xlarge", "too_slow", 1, ("tp 2, bf16: ttft p99 970 ms > 500 ms", 1.94)),
         row(
             "pretrain",
             "own.h100_sxm_8",
             "does_not_fit",
             6,
-            "8 nodes, tp 8, pp 1: needs 168.0 GB, 83.4 GB are free on one h100_sxm",
+            ("8 nodes, tp 8, pp 1: needs 168.0 GB, 83.4 GB are free on one h100_sxm", 2.014),
         ),
     ]
 }

@@ -3,7 +3,8 @@
 //! Not a source of facts for the product: that is `catalogs/*.toml`.
 
 use crate::catalog::{
-    AttentionEfficiency, Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency,
+    AttentionEfficiency, Catalog, CollectiveEfficiency, Engine, EngineFamily, ExpertEfficiency,
+    GemmEfficiency,
 };
 use crate::hardware::{Accelerator, NodeShape, Precision, ScaleUp, ScaleUpKind};
 use crate::model::{Experts, Latent, Model};
@@ -164,12 +165,19 @@ fn engine(id: &str, memory: [f64; 3], host: [f64; 7], factor: f64, delivery_step
     Engine {
         id: id.to_owned(),
         names: vec![],
+        family: match id {
+            "sglang" => EngineFamily::Sglang,
+            "trtllm" => EngineFamily::TensorRtLlm,
+            _ => EngineFamily::Vllm,
+        },
         version: "0.12.0".to_owned(),
         image: format!("{id}/server"),
         tag: "v0.12.0".to_owned(),
         memory_utilization,
         reserved_bytes: reserved * 1e9,
         reserved_parallel_bytes: parallel * 1e9,
+        activation_factor: 0.0,
+        sampler_bytes: 0.0,
         block_tokens: 16,
         max_sequences: 1024,
         step_tokens: step_tokens as u32,
@@ -200,25 +208,17 @@ fn model(id: &str, sizes: [u32; 8], total_b: f64, active_b: f64) -> Model {
     let [layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context] = sizes;
     Model {
         id: id.to_owned(),
-        names: vec![],
         layers,
         hidden,
         heads,
         kv_heads,
         head_dim,
         ffn,
-        gated: true,
         vocab,
-        tied: false,
-        experts: None,
-        latent: None,
-        window: None,
-        linear: None,
         context,
         params_total_b: total_b,
         params_active_b: active_b,
-        published: Precision::Bf16,
-        provenance: provenance(),
+        ..Model::blank(provenance())
     }
 }
 
@@ -226,12 +226,26 @@ fn model(id: &str, sizes: [u32; 8], total_b: f64, active_b: f64) -> Model {
 pub fn models() -> Vec<Model> {
     let mut mixtral = model("mixtral_8x7b", [32, 4096, 32, 8, 128, 14_336, 32_000, 32_768], 46.7028, 12.8799);
     mixtral.ffn = 0;
-    mixtral.experts =
-        Some(Experts { routed: 8, active: 2, width: 14_336, shared: 0, shared_width: 0, layers: 32 });
+    mixtral.experts = Some(Experts {
+        routed: 8,
+        active: 2,
+        width: 14_336,
+        shared: 0,
+        shared_width: 0,
+        layers: 32,
+        latent: 0,
+    });
     let mut deepseek =
         model("deepseek_v3", [61, 7168, 128, 128, 192, 18_432, 129_280, 163_840], 671.0264, 37.5523);
-    deepseek.experts =
-        Some(Experts { routed: 256, active: 8, width: 2048, shared: 1, shared_width: 2048, layers: 58 });
+    deepseek.experts = Some(Experts {
+        routed: 256,
+        active: 8,
+        width: 2048,
+        shared: 1,
+        shared_width: 2048,
+        layers: 58,
+        latent: 0,
+    });
     deepseek.latent = Some(Latent { query_rank: 1536, kv_rank: 512, nope: 128, rope: 64, value: 128 });
     deepseek.published = Precision::Fp8Block;
     vec![

@@ -50,8 +50,8 @@ impl Row for GemmEfficiency {
         format!("{} {}", self.accelerator, self.precision.word())
     }
 
-    fn refers_to(&self) -> Option<&str> {
-        Some(&self.accelerator)
+    fn refers_to(&self) -> Option<(&'static str, &str)> {
+        Some(("accelerator", &self.accelerator))
     }
 
     fn provenance(&mut self) -> &mut Provenance {
@@ -101,8 +101,8 @@ impl Row for AttentionEfficiency {
         self.accelerator.clone()
     }
 
-    fn refers_to(&self) -> Option<&str> {
-        Some(&self.accelerator)
+    fn refers_to(&self) -> Option<(&'static str, &str)> {
+        Some(("accelerator", &self.accelerator))
     }
 
     fn provenance(&mut self) -> &mut Provenance {
@@ -152,8 +152,8 @@ impl Row for ExpertEfficiency {
         format!("{} {}", self.accelerator, self.precision.word())
     }
 
-    fn refers_to(&self) -> Option<&str> {
-        Some(&self.accelerator)
+    fn refers_to(&self) -> Option<(&'static str, &str)> {
+        Some(("accelerator", &self.accelerator))
     }
 
     fn provenance(&mut self) -> &mut Provenance {
@@ -193,8 +193,9 @@ impl Row for CollectiveEfficiency {
         self.accelerator.clone()
     }
 
-    fn refers_to(&self) -> Option<&str> {
-        Some(self.accelerator.as_str()).filter(|id| *id != ANY_ON_THE_HOST_BUS)
+    fn refers_to(&self) -> Option<(&'static str, &str)> {
+        let named = Some(self.accelerator.as_str()).filter(|id| *id != ANY_ON_THE_HOST_BUS);
+        named.map(|id| ("accelerator", id))
     }
 
     fn provenance(&mut self) -> &mut Provenance {

@@ -1,12 +1,19 @@
 //! Serving engines.
 
-use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::catalog::{Catalog, Engine, EngineFamily};
 use capstan_types::origin::{Origin, Provenance};
 use capstan_types::quantity::Dimension;
 
 use super::super::cell::{Cell, Read};
-use super::super::row::{Field, Row, identifier, need};
+use super::super::row::{Field, Row, identifier, may, need};
 use super::{ORIGINS, nowhere};
+
+const FAMILIES: [(&str, EngineFamily); 4] = [
+    ("vllm", EngineFamily::Vllm),
+    ("sglang", EngineFamily::Sglang),
+    ("tensorrt_llm", EngineFamily::TensorRtLlm),
+    ("other", EngineFamily::Other),
+];
 
 /// Reads a time in microseconds.
 pub(super) fn micros(cell: Cell<'_>) -> Read<f64> {
@@ -35,6 +42,7 @@ impl Row for Engine {
     const FIELDS: &'static [Field<Self>] = &[
         need("id", |row, cell| identifier(cell).map(|id| row.id = id)),
         need("names", |row, cell| cell.texts().map(|names| row.names = names)),
+        may("family", |row, cell| cell.choice(&FAMILIES).map(|family| row.family = family)),
         need("version", |row, cell| cell.text().map(|version| row.version = version.to_owned())),
         need("image", |row, cell| cell.text().map(|image| row.image = image.to_owned())),
         need("tag", |row, cell| tag(cell).map(|tag| row.tag = tag)),
@@ -43,6 +51,8 @@ impl Row for Engine {
         need("reserved_parallel", |row, cell| {
             cell.amount(Dimension::DATA).map(|size| row.reserved_parallel_bytes = size)
         }),
+        may("activation", |row, cell| cell.number().map(|number| row.activation_factor = number)),
+        may("sampler", |row, cell| cell.amount(Dimension::DATA).map(|size| row.sampler_bytes = size)),
         need("block", |row, cell| tokens(cell).map(|n| row.block_tokens = n)),
         need("max_sequences", |row, cell| cell.some().map(|n| row.max_sequences = n)),
         need("step_tokens", |row, cell| tokens(cell).map(|n| row.step_tokens = n)),
@@ -61,12 +71,15 @@ impl Row for Engine {
         Engine {
             id: String::new(),
             names: Vec::new(),
+            family: EngineFamily::Other,
             version: String::new(),
             image: String::new(),
             tag: String::new(),
             memory_utilization: 0.0,
             reserved_bytes: 0.0,
             reserved_parallel_bytes: 0.0,
+            activation_factor: 0.0,
+            sampler_bytes: 0.0,
             block_tokens: 0,
             max_sequences: 0,
             step_tokens: 0,

@@ -168,8 +168,8 @@ impl Row for NodeShape {
         &self.names
     }
 
-    fn refers_to(&self) -> Option<&str> {
-        self.accelerator.as_deref()
+    fn refers_to(&self) -> Option<(&'static str, &str)> {
+        self.accelerator.as_deref().map(|id| ("accelerator", id))
     }
 
     fn provenance(&mut self) -> &mut Provenance {

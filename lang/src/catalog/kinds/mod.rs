@@ -1,9 +1,11 @@
 //! The kinds of rows, each one table of fields.
 
+pub(super) mod calibration;
 pub(super) mod efficiency;
 pub(super) mod engine;
 pub(super) mod fit;
 pub(super) mod hardware;
+pub(super) mod market;
 pub(super) mod model;
 pub(super) mod place;
 pub(super) mod traffic;

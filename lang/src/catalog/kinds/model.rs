@@ -2,7 +2,9 @@
 
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
-use capstan_types::model::{Experts, Latent, LinearAttention, Model, Window};
+use capstan_types::model::{
+    Compression, Experts, Indexer, Latent, LinearAttention, Model, StateSpace, Stored, Window,
+};
 use capstan_types::origin::Provenance;
 use capstan_types::quantity::Dimension;
 
@@ -10,15 +12,17 @@ use super::super::cell::{Cell, Read};
 use super::super::row::{Field, Row, identifier, may, need, record};
 use super::nowhere;
 
-const EXPERTS: [Field<Experts>; 6] = [
+const EXPERTS: [Field<Experts>; 7] = [
     need("routed", |row, cell| cell.some().map(|n| row.routed = n)),
     need("active", |row, cell| cell.some().map(|n| row.active = n)),
     need("width", |row, cell| cell.some().map(|n| row.width = n)),
     need("shared", |row, cell| cell.count().map(|n| row.shared = n)),
     need("shared_width", |row, cell| cell.count().map(|n| row.shared_width = n)),
     need("layers", |row, cell| cell.some().map(|n| row.layers = n)),
+    may("latent", |row, cell| cell.count().map(|n| row.latent = n)),
 ];
-const NO_EXPERTS: Experts = Experts { routed: 0, active: 0, width: 0, shared: 0, shared_width: 0, layers: 0 };
+const NO_EXPERTS: Experts =
+    Experts { routed: 0, active: 0, width: 0, shared: 0, shared_width: 0, layers: 0, latent: 0 };
 
 const LATENT: [Field<Latent>; 5] = [
     need("query_rank", |row, cell| cell.count().map(|n| row.query_rank = n)),
@@ -35,15 +39,61 @@ const WINDOW: [Field<Window>; 2] = [
 ];
 const NO_WINDOW: Window = Window { tokens: 0, layers: 0 };
 
-const LINEAR: [Field<LinearAttention>; 5] = [
+const LINEAR: [Field<LinearAttention>; 6] = [
     need("layers", |row, cell| cell.some().map(|n| row.layers = n)),
     need("key_heads", |row, cell| cell.some().map(|n| row.key_heads = n)),
     need("key_dim", |row, cell| cell.some().map(|n| row.key_dim = n)),
     need("value_heads", |row, cell| cell.some().map(|n| row.value_heads = n)),
     need("value_dim", |row, cell| cell.some().map(|n| row.value_dim = n)),
+    may("conv", |row, cell| cell.count().map(|n| row.conv = n)),
 ];
 const NO_LINEAR: LinearAttention =
-    LinearAttention { layers: 0, key_heads: 0, key_dim: 0, value_heads: 0, value_dim: 0 };
+    LinearAttention { layers: 0, key_heads: 0, key_dim: 0, value_heads: 0, value_dim: 0, conv: 0 };
+
+const STATE_SPACE: [Field<StateSpace>; 6] = [
+    need("layers", |row, cell| cell.some().map(|n| row.layers = n)),
+    need("heads", |row, cell| cell.some().map(|n| row.heads = n)),
+    need("head_dim", |row, cell| cell.some().map(|n| row.head_dim = n)),
+    need("state", |row, cell| cell.some().map(|n| row.state = n)),
+    need("groups", |row, cell| cell.some().map(|n| row.groups = n)),
+    need("conv", |row, cell| cell.count().map(|n| row.conv = n)),
+];
+const NO_STATE_SPACE: StateSpace =
+    StateSpace { layers: 0, heads: 0, head_dim: 0, state: 0, groups: 0, conv: 0 };
+
+const INDEXER: [Field<Indexer>; 4] = [
+    need("heads", |row, cell| cell.some().map(|n| row.heads = n)),
+    need("head_dim", |row, cell| cell.some().map(|n| row.head_dim = n)),
+    need("chosen", |row, cell| cell.some().map(|n| row.chosen = n)),
+    need("layers", |row, cell| cell.some().map(|n| row.layers = n)),
+];
+const NO_INDEXER: Indexer = Indexer { heads: 0, head_dim: 0, chosen: 0, layers: 0 };
+
+const COMPRESSION: [Field<Compression>; 6] = [
+    need("fine", |row, cell| cell.some().map(|n| row.fine = n)),
+    need("fine_layers", |row, cell| cell.count().map(|n| row.fine_layers = n)),
+    need("coarse", |row, cell| cell.some().map(|n| row.coarse = n)),
+    need("coarse_layers", |row, cell| cell.count().map(|n| row.coarse_layers = n)),
+    need("output_groups", |row, cell| cell.some().map(|n| row.output_groups = n)),
+    need("output_rank", |row, cell| cell.some().map(|n| row.output_rank = n)),
+];
+const NO_COMPRESSION: Compression =
+    Compression { fine: 0, fine_layers: 0, coarse: 0, coarse_layers: 0, output_groups: 0, output_rank: 0 };
+
+const STORED: [Field<Stored>; 5] = [
+    need("attention", |row, cell| cell.precision().map(|p| row.attention = p)),
+    need("output", |row, cell| cell.precision().map(|p| row.output = p)),
+    need("dense", |row, cell| cell.precision().map(|p| row.dense = p)),
+    need("experts", |row, cell| cell.precision().map(|p| row.experts = p)),
+    may("cache", |row, cell| cell.precision().map(|p| row.cache = Some(p))),
+];
+const SIXTEEN: Stored = Stored {
+    attention: Precision::Bf16,
+    output: Precision::Bf16,
+    dense: Precision::Bf16,
+    experts: Precision::Bf16,
+    cache: None,
+};
 
 /// Reads parameters in 10⁹.
 fn billions(cell: Cell<'_>) -> Read<f64> {
@@ -78,6 +128,19 @@ impl Row for Model {
         may("linear", |row, cell| {
             record(cell, row.linear, NO_LINEAR, &LINEAR).map(|linear| row.linear = Some(linear))
         }),
+        may("state_space", |row, cell| {
+            record(cell, row.state_space, NO_STATE_SPACE, &STATE_SPACE)
+                .map(|space| row.state_space = Some(space))
+        }),
+        may("indexer", |row, cell| {
+            record(cell, row.indexer, NO_INDEXER, &INDEXER).map(|indexer| row.indexer = Some(indexer))
+        }),
+        may("compression", |row, cell| {
+            let read = record(cell, row.compression, NO_COMPRESSION, &COMPRESSION);
+            read.map(|compression| row.compression = Some(compression))
+        }),
+        may("without_attention", |row, cell| cell.count().map(|n| row.without_attention = n)),
+        may("without_feed_forward", |row, cell| cell.count().map(|n| row.without_feed_forward = n)),
         need("context", |row, cell| match cell.positive(Dimension::TOKENS)? {
             tokens if tokens <= f64::from(u32::MAX) => {
                 row.context = tokens as u32;
@@ -88,31 +151,15 @@ impl Row for Model {
         need("params_total", |row, cell| billions(cell).map(|n| row.params_total_b = n)),
         need("params_active", |row, cell| billions(cell).map(|n| row.params_active_b = n)),
         need("published", |row, cell| cell.precision().map(|precision| row.published = precision)),
+        may("stored", |row, cell| {
+            record(cell, row.stored, SIXTEEN, &STORED).map(|stored| row.stored = Some(stored))
+        }),
+        may("tower", |row, cell| billions(cell).map(|n| row.tower_b = n)),
+        may("speculation", |row, cell| billions(cell).map(|n| row.speculation_b = n)),
     ];
 
     fn blank() -> Self {
-        Model {
-            id: String::new(),
-            names: Vec::new(),
-            layers: 0,
-            hidden: 0,
-            heads: 0,
-            kv_heads: 0,
-            head_dim: 0,
-            ffn: 0,
-            gated: true,
-            vocab: 0,
-            tied: false,
-            experts: None,
-            latent: None,
-            window: None,
-            linear: None,
-            context: 0,
-            params_total_b: 0.0,
-            params_active_b: 0.0,
-            published: Precision::Bf16,
-            provenance: nowhere(),
-        }
+        Model::blank(nowhere())
     }
 
     fn key(&self) -> String {
@@ -129,9 +176,10 @@ impl Row for Model {
 
     fn judge(&self) -> Result<(), String> {
         let experts = self.experts.unwrap_or(NO_EXPERTS);
-        let linear = self.linear.map_or(0, |linear| linear.layers);
+        let recurrent = self.recurrent().map_or(0, |recurrent| recurrent.layers);
         let window = self.window.map_or(0, |window| window.layers);
-        if experts.layers.max(linear).max(window) > self.layers {
+        let without = recurrent.saturating_add(self.without_attention).max(self.without_feed_forward);
+        if experts.layers.max(without).max(window) > self.layers {
             return Err(format!("a part has more layers than the whole model, which has {}", self.layers));
         }
         if experts.active > experts.routed {

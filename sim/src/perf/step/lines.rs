@@ -1,6 +1,6 @@
 //! The lines of a step: what each part takes, before anything is tabulated, and the physical floor of the whole.
 
-use super::{CacheSlopes, Context, PrefillSlopes, StepShape};
+use super::{CacheSlopes, Context, Floors, PrefillSlopes, StepShape};
 use crate::perf::coefficients::Coefficients;
 use crate::perf::device::Device;
 use crate::perf::operators::{AttentionLayers, Gemm, Operators, Part, Rows};
@@ -47,9 +47,7 @@ impl Lines<'_> {
             Part::Elementwise,
             roofline::elementwise(device.bandwidth, moved, factor * fit.elementwise),
         ));
-        let attention_t0 = fit.decode_call
-            * device.attention.decode_t0_us
-            * (self.operators.layers - self.operators.attention.linear_layers);
+        let attention_t0 = fit.decode_call * device.attention.decode_t0_us * self.operators.attention.calls;
         lines.push((Part::DecodeAttention, factor * attention_t0));
         lines.push((Part::Launch, factor * (fit.call_us * calls + self.context.layer_us)));
         lines
@@ -137,11 +135,11 @@ impl Lines<'_> {
         }
     }
 
-    /// Returns the physical floor of a pass in microseconds; see [`PreparedStep::floor_ns`].
-    pub(super) fn floor(&self, shape: &StepShape) -> f64 {
+    /// Returns the physical limits of a pass; see [`PreparedStep::floors`].
+    pub(super) fn floors(&self, shape: &StepShape) -> Floors {
         let tokens = shape.decodes + shape.prefill_tokens;
         if tokens <= 0.0 {
-            return 0.0;
+            return Floors::default();
         }
         let (device, attention) = (&self.context.device, &self.operators.attention);
         let (mut math, mut read) = (0.0, 0.0);
@@ -169,7 +167,8 @@ impl Lines<'_> {
             2.0 * attention.heads * (attention.score_dim + attention.value_dim) * pairs / device.peak_16bit;
         let t = f64::from(self.operators.tensor);
         let wire = self.operators.reduces * (t + 1.0) / t * tokens * self.operators.reduce_bytes;
-        math.max(read / device.bandwidth).max(wire / device.collective.link)
+        let link = wire / device.collective.link;
+        Floors { compute_ns: math * 1e3, memory_ns: read / device.bandwidth * 1e3, link_ns: link * 1e3 }
     }
 
     pub(super) fn origin(&self, engine: &Engine, pipeline: u32) -> Origin {

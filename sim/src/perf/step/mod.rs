@@ -94,6 +94,8 @@ pub struct PreparedStep {
     prefill_step_ns: f64,
     handover: f64,
     stages: f64,
+    /// Factor that own measurements put on every step.
+    scale: f64,
     origin: Origin,
     operators: Operators,
     context: Context,
@@ -148,6 +150,17 @@ impl PrefillSlopes {
     }
 }
 
+/// The shortest times that physics allows for a pass, one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Floors {
+    /// FLOPs at the peak.
+    pub compute_ns: f64,
+    /// Bytes at the full memory bandwidth.
+    pub memory_ns: f64,
+    /// Bytes over the link.
+    pub link_ns: f64,
+}
+
 /// What to prepare a step for.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
@@ -161,14 +174,15 @@ pub struct Setup<'a> {
     pub ranks: Ranks,
     /// Precision of the weights.
     pub precision: Precision,
-    /// Precision of the cache; `None` is 16 bits.
+    /// Precision of the cache; `None` is what the checkpoint asks for, 16 bits where it asks for nothing.
     pub kv_precision: Option<Precision>,
 }
 
 impl Setup<'_> {
     /// Returns the bytes of one cached value.
     pub fn cache_bytes(&self) -> f64 {
-        self.kv_precision.map_or(2.0, Precision::weight_bytes)
+        let stored = self.model.stored.filter(|_| self.precision == self.model.published);
+        self.kv_precision.or_else(|| stored?.cache).map_or(2.0, Precision::weight_bytes)
     }
 
     /// Returns how the parts of the model are stored.
@@ -254,6 +268,7 @@ impl PreparedStep {
             prefill_step_ns: engine.prefill_step_us * 1e3,
             handover: 2.0 * operators.hidden,
             stages: f64::from(pipeline),
+            scale: 1.0,
             origin,
             operators,
             context,
@@ -264,7 +279,7 @@ impl PreparedStep {
     ///
     /// With several stages this is one group of sequences on its way through all of them.
     pub fn pass_ns(&self, shape: &StepShape) -> f64 {
-        let time = self.device_ns(shape) + self.host(shape);
+        let time = self.measured(self.device_ns(shape) + self.host(shape), shape);
         debug_assert!(time >= self.floor_ns(shape) * (1.0 - 1e-9), "{time} ns is faster than physics");
         time
     }
@@ -274,13 +289,25 @@ impl PreparedStep {
     pub fn pass_among_ns(&self, shape: &StepShape, all_tokens: f64) -> f64 {
         let own = (shape.decodes + shape.prefill_tokens) * f64::from(self.operators.split.data);
         let shared = self.shared.as_ref().map_or(0.0, |table| table.at(all_tokens) - table.at(own));
-        self.pass_ns(shape) + shared / self.pipeline_share()
+        self.pass_ns(shape) + self.scale * shared / self.pipeline_share()
+    }
+
+    /// Returns the step as own measurements say that it takes: `factor` times as long, but never less than physics allows.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        let known = factor.is_finite() && factor > 0.0;
+        let origin = if known { Origin::Measured } else { self.origin };
+        Self { scale: if known { self.scale * factor } else { self.scale }, origin, ..self }
+    }
+
+    fn measured(&self, time: f64, shape: &StepShape) -> f64 {
+        if self.scale < 1.0 { (self.scale * time).max(self.floor_ns(shape)) } else { self.scale * time }
     }
 
     /// Returns the nanoseconds that one stage takes for `shape`; `last` is the stage that hands nothing on.
     pub fn stage_ns(&self, shape: &StepShape, last: bool) -> f64 {
         let even = (self.layers_ns(shape) / self.pipeline_share() + self.host(shape)) / self.stages;
-        if last { even } else { even + self.handover_ns(shape) }
+        self.scale * if last { even } else { even + self.handover_ns(shape) }
     }
 
     /// Returns the nanoseconds of a step of a whole replica.
@@ -374,7 +401,13 @@ impl PreparedStep {
     ///
     /// Of routed experts only those that a single token visits count as read.
     pub fn floor_ns(&self, shape: &StepShape) -> f64 {
-        Lines { operators: &self.operators, context: &self.context }.floor(shape) * 1e3
+        let Floors { compute_ns, memory_ns, link_ns } = self.floors(shape);
+        compute_ns.max(memory_ns).max(link_ns)
+    }
+
+    /// Returns the three limits whose largest is [`PreparedStep::floor_ns`].
+    pub fn floors(&self, shape: &StepShape) -> Floors {
+        Lines { operators: &self.operators, context: &self.context }.floors(shape)
     }
 
     /// Returns where the time of a step of the replica goes, in nanoseconds per part; the parts sum to
@@ -393,6 +426,7 @@ impl PreparedStep {
         let lost = layers * (1.0 / self.pipeline_share() - 1.0);
         parts.push((Part::Pipeline, lost + (self.stages - 1.0) * self.handover_ns(&shape)));
         parts.push((Part::Host, self.host(&shape)));
+        parts.iter_mut().for_each(|(_, ns)| *ns *= self.scale);
         merge(parts)
     }
 }

@@ -40,8 +40,11 @@ impl Mixed {
 
     /// Reads the beginnings of waiting prompts, in order, while tokens are left and the next fits.
     pub fn admit_waiting(&self, mut left: u32, replica: &mut Replica, jobs: &mut [Job], now: Time) {
-        while left > 0 && replica.has_place() {
+        while left > 0 {
             let Some(&id) = replica.waiting.front() else { break };
+            if !replica.has_place() {
+                break;
+            }
             let Some(chunk) = self.admit(id, left, replica, jobs) else { break };
             replica.waiting.pop_front();
             replica.running.push(id);

@@ -7,6 +7,7 @@ use crate::serving::replica::Replica;
 use crate::serving::request::Job;
 
 pub(super) fn form(queue_delay_ns: u64, replica: &mut Replica, jobs: &mut [Job], now: Time) {
+    replica.wakes = Time::NEVER;
     if !replica.running.is_empty() {
         replica.grant_decodes(jobs);
         return;

@@ -2,8 +2,8 @@
 
 use super::{CLOUD, MODEL, OWN, PLAN_FILE, decimal, place, words};
 use crate::blueprint::{InputFile, Inputs};
-use crate::catalog::{Catalog, Engine, Region};
-use crate::hardware::{Accelerator, NodeShape, Precision, ScaleUp, ScaleUpKind};
+use crate::catalog::{Catalog, Engine, EngineFamily, Region};
+use crate::hardware::{Accelerator, Fabric, NodeShape, Precision, ScaleUp, ScaleUpKind};
 use crate::model::Model;
 use crate::money::Currency;
 use crate::offering::{Offering, Ownership, PurchaseOption};
@@ -78,6 +78,7 @@ fn spec() -> Spec {
         serves: vec![serve()],
         trains: vec![train()],
         budgets: vec![budget()],
+        fabrics: Vec::new(),
         scenarios: words(&["flash_shock"]),
         deploy: Some(Kubernetes { namespace: "llm".to_owned(), monitoring: true }),
         assumptions: assumptions(),
@@ -160,6 +161,7 @@ fn serve() -> Serve {
         name: "chat".to_owned(),
         place: place(560, 900),
         model: MODEL.to_owned(),
+        checkpoint: None,
         load: Load {
             traffic: Some("azure_2023_conversation".to_owned()),
             prompt: prompt(),
@@ -260,22 +262,15 @@ fn model() -> Model {
         kv_heads: 8,
         head_dim: 128,
         ffn: 28_672,
-        gated: true,
         vocab: 128_256,
-        tied: false,
-        experts: None,
-        latent: None,
-        window: None,
-        linear: None,
         context: 131_072,
         params_total_b: 70.5537,
         params_active_b: 70.5537,
-        published: Precision::Bf16,
-        provenance: provenance(
+        ..Model::blank(provenance(
             "config.json of meta-llama/Llama-3.1-70B",
             date(2024, 7, 23),
             Grade::DataSheet,
-        ),
+        ))
     }
 }
 
@@ -286,6 +281,15 @@ fn catalog() -> Catalog {
             shape(CLOUD.1, "p5.48xlarge", "aws", None),
             shape(OWN.1, "8 × H100 SXM5 server", "own", Some(8.0)),
         ],
+        fabrics: vec![Fabric {
+            id: "ndr_infiniband".to_owned(),
+            names: words(&["NDR InfiniBand"]),
+            port: BytesPerSecond(50e9),
+            radix: 64,
+            efficiency: 0.92,
+            switch_power: Some(Watts(747.0)),
+            provenance: provenance("QM9700 data sheet", RENTED_AS_OF, Grade::DataSheet),
+        }],
         regions: vec![Region {
             provider: "aws".to_owned(),
             id: "us-east-1".to_owned(),
@@ -389,12 +393,15 @@ fn engine() -> Engine {
     Engine {
         id: "vllm".to_owned(),
         names: words(&["vLLM"]),
+        family: EngineFamily::Vllm,
         version: "0.10.1".to_owned(),
         image: "vllm/vllm-openai".to_owned(),
         tag: "v0.10.1".to_owned(),
         memory_utilization: 0.9,
         reserved_bytes: 2e9,
         reserved_parallel_bytes: 1e9,
+        activation_factor: 0.0,
+        sampler_bytes: 0.0,
         block_tokens: 16,
         max_sequences: 256,
         step_tokens: 8192,

@@ -3,13 +3,14 @@
 use super::inputs::{OWNED_AS_OF, RENTED_AS_OF};
 use super::{CLOUD, MODEL, OWN, decimal};
 use crate::blueprint::{
-    Candidate, DemandCurve, HOURS, Period, Placement, Pool, PriceRow, Purchase, Service, ServiceEstimate,
-    SiteSummary, TrainingCandidate, TrainingRun,
+    Candidate, DemandCurve, HOURS, Network, Period, Placement, Pool, PriceRow, Purchase, Service,
+    ServiceEstimate, SiteSummary, TrainingCandidate, TrainingRun,
 };
 use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
 use crate::origin::{Origin, PriceGrade};
-use crate::units::{Bytes, HOURS_PER_MONTH, RequestsPerSecond, Seconds, Watts};
+use crate::spec::FabricKind;
+use crate::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, RequestsPerSecond, Seconds, Tokens, Watts};
 use jiff::civil::date;
 
 /// Months of one period.
@@ -143,6 +144,7 @@ pub(super) fn training(periods: usize) -> TrainingRun {
         end: date(2027, 6, 16),
         hours,
         shares,
+        batch: Tokens(4e6),
         step: Seconds(22.27),
         tokens_per_s: 179_600.0,
         goodput: 0.951,
@@ -237,6 +239,33 @@ pub(super) fn cloud_pool(periods: &[Period], service: &Service) -> Pool {
         ],
         needed,
     }
+}
+
+pub(super) fn networks(pools: &[Pool]) -> Vec<Network> {
+    let nodes = pools[0].needed.iter().flatten().copied().max().unwrap_or(0);
+    // 26 machines reach each of eight leaves; 28 links of a leaf spread evenly over four spines.
+    let (leaves, spines, links) = (8, 4, nodes * 8);
+    vec![Network {
+        site: OWN.0.to_owned(),
+        shape: pools[0].shape.clone(),
+        nodes,
+        switch: "ndr_infiniband".to_owned(),
+        kind: FabricKind::RailOptimised,
+        planes: 1,
+        ports_per_node: 8,
+        port: BytesPerSecond(50e9),
+        rails: 8,
+        oversubscription: 1.0,
+        tiers: 2,
+        leaves,
+        spines,
+        cores: 0,
+        host_links: links,
+        spine_links: leaves * 28,
+        core_links: 0,
+        bisection: BytesPerSecond(50e9 * f64::from(links / 2)),
+        power: Some(Watts(747.0 * f64::from(leaves + spines))),
+    }]
 }
 
 pub(super) fn sites(pools: &[Pool]) -> Vec<SiteSummary> {

@@ -1,0 +1,228 @@
+//! How are the machines of an own site wired, and does that fit?
+//!
+//! A network between accelerators is sized for each shape of machine whose work spans machines, or that a `fabric`
+//! block asks for: [`clos`] says how many switches, [`graph`] counts links and what they carry. Providers wire their own
+//! machines. What switches and cables cost is not known here: owned machines carry a share for the network.
+
+pub mod clos;
+pub mod graph;
+
+use capstan_types::blueprint::{Network, Pool, SiteSummary};
+use capstan_types::catalog::Catalog;
+use capstan_types::figure;
+use capstan_types::finding::{Finding, Severity};
+use capstan_types::hardware::{Fabric, NodeShape};
+use capstan_types::spec::{FabricKind, FabricWish, Site, Spec};
+use capstan_types::units::{BytesPerSecond, Watts};
+use clos::{Asked, Clos};
+
+use crate::assemble::Draft;
+
+/// No network of the switches allowed connects the machines.
+const IMPOSSIBLE: &str = "E0370";
+/// Machines and switches draw more than the site may.
+const OVER_POWER: &str = "E0371";
+/// Nobody knows the ports of a machine.
+const UNKNOWN_PORTS: &str = "W0372";
+
+/// Returns the networks of a draft, and what is wrong with them.
+pub fn networks(spec: &Spec, catalog: &Catalog, draft: &Draft) -> (Vec<Network>, Vec<Finding>) {
+    let mut networks = Vec::new();
+    let mut findings = Vec::new();
+    for (_, pool) in &draft.pools {
+        let site = spec.sites.iter().find(|site| site.name == pool.site);
+        let (Some(site), Some(shape)) = (site, catalog.shape(&pool.shape)) else { continue };
+        let wish = spec.fabrics.iter().find(|wish| wish.site == pool.site);
+        let nodes = most_nodes(pool);
+        if !site.is_own() || nodes < 2 || !(wish.is_some() || spans_machines(draft, pool)) {
+            continue;
+        }
+        match wired(&spec_of(site, wish), catalog, shape, nodes) {
+            Ok(network) => networks.push(network),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    (networks, findings)
+}
+
+/// Returns the most machines of a pool at once.
+pub(crate) fn most_nodes(pool: &Pool) -> u32 {
+    let at = |period: usize| {
+        let bought: u32 = pool.purchases.iter().filter_map(|p| p.nodes_by_period.get(period)).sum();
+        bought + pool.fleet.get(period).copied().unwrap_or(0)
+    };
+    (0..pool.needed.len()).map(at).max().unwrap_or(0)
+}
+
+/// Says whether work runs on several machines of a pool at once.
+fn spans_machines(draft: &Draft, pool: &Pool) -> bool {
+    let here = |site: &str, shape: &str| site == pool.site && shape == pool.shape;
+    let placements = draft.services.iter().flat_map(|service| &service.placements);
+    let mut serving = placements.filter(|p| here(&p.site, &p.candidate.shape));
+    let mut training = draft.trainings.iter().filter(|run| here(&run.site, &run.candidate.shape));
+    serving.any(|placement| placement.candidate.nodes_per_replica > 1)
+        || training.any(|run| run.candidate.nodes > 1)
+}
+
+/// What is wished for a site, with defaults for what is not.
+fn spec_of(site: &Site, wish: Option<&FabricWish>) -> FabricWish {
+    wish.cloned().unwrap_or_else(|| FabricWish {
+        name: String::new(),
+        place: site.place.clone(),
+        site: site.name.clone(),
+        switch: None,
+        kind: FabricKind::default(),
+        oversubscription: 1.0,
+        rails: None,
+        planes: 1,
+        management_ports: 0,
+    })
+}
+
+fn wired(wish: &FabricWish, catalog: &Catalog, shape: &NodeShape, nodes: u32) -> Result<Network, Finding> {
+    let Some(scale_out) = shape.scale_out.filter(|rate| rate.get() > 0.0) else {
+        let message =
+            format!("nobody knows the network ports of {}, so `{}` is not wired", shape.id, wish.site);
+        let ways_out = vec!["a row for the machine with `scale_out` in a catalog of your own".to_owned()];
+        return Err(finding(UNKNOWN_PORTS, Severity::Warning, message, wish, ways_out));
+    };
+    let each = scale_out.get() / f64::from(shape.accelerators.max(1)) / f64::from(wish.planes);
+    let sized = |switch: &Fabric| size(wish, switch, scale_out, nodes);
+    let rate = figure::data(capstan_types::units::Bytes(each));
+    let chosen = match &wish.switch {
+        Some(id) => catalog.fabrics.iter().find(|row| row.id == *id).map(sized),
+        None => {
+            let same = |row: &&Fabric| (row.port.get() / each - 1.0).abs() < 1e-6;
+            // Facts that are known best, then the fewest switches; the rows are in order of their names.
+            let known = catalog.fabrics.iter().filter(same).map(|row| (row.provenance.grade, sized(row)));
+            let switches =
+                |result: &Result<Network, String>| result.as_ref().map_or(u32::MAX, Network::switches);
+            known
+                .min_by_key(|(grade, result)| (result.is_err(), *grade as u8, switches(result)))
+                .map(|(_, r)| r)
+        }
+    };
+    let why = match chosen {
+        Some(Ok(network)) => {
+            return Ok(Network { site: wish.site.clone(), shape: shape.id.clone(), ..network });
+        }
+        Some(Err(why)) => why,
+        None => format!(
+            "no switch of the catalog has ports of {rate}/s, the rate of an accelerator of {}",
+            shape.id
+        ),
+    };
+    let message = format!("{nodes} × {} at `{}` cannot be wired: {why}", shape.id, wish.site);
+    let ways_out = vec![
+        "another `switch`, more `planes`, `kind = fat_tree`, or more `oversubscription` in a `fabric` block"
+            .to_owned(),
+    ];
+    Err(finding(IMPOSSIBLE, Severity::Error, message, wish, ways_out))
+}
+
+/// Sizes the network of these switches; site and shape are the caller's.
+fn size(
+    wish: &FabricWish,
+    switch: &Fabric,
+    scale_out: BytesPerSecond,
+    nodes: u32,
+) -> Result<Network, String> {
+    let ports = (scale_out.get() / f64::from(wish.planes) / switch.port.get() - 1e-9).ceil().max(1.0) as u32;
+    let rails = match wish.kind {
+        FabricKind::RailOptimised => wish.rails.unwrap_or(ports),
+        FabricKind::FatTree | FabricKind::LeafSpine => wish.rails.unwrap_or(1),
+    };
+    let host_ports = nodes.saturating_mul(ports).saturating_add(wish.management_ports);
+    let asked = Asked { host_ports, rails, radix: switch.radix, oversubscription: wish.oversubscription };
+    let clos = clos::clos(&asked).map_err(|too_many| {
+        format!(
+            "{} ports are needed, three tiers of {} have {}",
+            too_many.host_ports, switch.id, too_many.most
+        )
+    })?;
+    if wish.kind == FabricKind::LeafSpine && clos.tiers > 2 {
+        return Err(format!("two tiers of {} are too few for {host_ports} ports", switch.id));
+    }
+    Ok(counted(wish, switch, (nodes, ports, rails), &clos, host_ports))
+}
+
+fn counted(
+    wish: &FabricWish,
+    switch: &Fabric,
+    (nodes, ports_per_node, rails): (u32, u32, u32),
+    clos: &Clos,
+    host_ports: u32,
+) -> Network {
+    let laid_out = graph::Network::new(clos, host_ports);
+    let links = laid_out.links();
+    let planes = wish.planes;
+    let switches = planes * (clos.leaves + clos.spines() + clos.cores());
+    Network {
+        site: String::new(),
+        shape: String::new(),
+        nodes,
+        switch: switch.id.clone(),
+        kind: wish.kind,
+        planes,
+        ports_per_node,
+        port: switch.port,
+        rails,
+        oversubscription: wish.oversubscription,
+        tiers: clos.tiers,
+        leaves: planes * clos.leaves,
+        spines: planes * clos.spines(),
+        cores: planes * clos.cores(),
+        host_links: planes * links.host,
+        spine_links: planes * links.spine,
+        core_links: planes * links.core,
+        bisection: switch.port * f64::from(planes * laid_out.bisection()),
+        power: switch.switch_power.map(|each| Watts(each.get() * f64::from(switches))),
+    }
+}
+
+/// Returns a finding for each own site whose machines and switches together draw more than it may.
+pub fn over_power(spec: &Spec, sites: &[SiteSummary], networks: &[Network]) -> Vec<Finding> {
+    let over = |site: &Site| {
+        let limit = site.power.as_ref()?;
+        let told = sites.iter().find(|told| told.site == site.name)?.it_power?;
+        let here = networks.iter().filter(|network| network.site == site.name);
+        let switches: f64 = here.filter_map(|network| network.power).map(|power| power.get()).sum();
+        let drawn = Watts((told.get() + switches) * site.pue);
+        if switches == 0.0 || drawn.get() <= limit.value.get() {
+            return None;
+        }
+        Some(Finding {
+            code: OVER_POWER.to_owned(),
+            severity: Severity::Error,
+            message: format!(
+                "`{}` draws {} with its switches, its limit is {}",
+                site.name,
+                figure::power(drawn),
+                figure::power(limit.value)
+            ),
+            places: vec![(limit.place.clone(), "the limit".to_owned())],
+            because: vec![format!(
+                "machines {}, switches {}, times a PUE of {}",
+                figure::power(told),
+                figure::power(Watts(switches)),
+                site.pue
+            )],
+            ways_out: vec![
+                format!("power <= {:.0} W at `{}`", drawn.get().ceil(), site.name),
+                "more `oversubscription` in a `fabric` block".to_owned(),
+            ],
+        })
+    };
+    spec.sites.iter().filter_map(over).collect()
+}
+
+fn finding(
+    code: &str,
+    severity: Severity,
+    message: String,
+    wish: &FabricWish,
+    ways_out: Vec<String>,
+) -> Finding {
+    let places = wish.place.iter().map(|place| (place.clone(), "wired here".to_owned())).collect();
+    Finding { code: code.to_owned(), severity, message, places, because: Vec::new(), ways_out }
+}

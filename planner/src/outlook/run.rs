@@ -1,0 +1,377 @@
+//! One configuration under closed loops: does it fit, what do clients see, where does the time go, what binds?
+//!
+//! Times come from the rows of `estimate --table serving_latency`; everything else follows from them by Little's law:
+//! with no pause between requests, those in flight = requests per second × time from arrival to the last token.
+
+use super::Ask;
+use capstan_sim::calibrate::{self, Factor};
+use capstan_sim::perf::memory::Verdict;
+use capstan_sim::perf::operators::Part;
+use capstan_sim::perf::{
+    Device, Fit, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape, default_limits,
+};
+use capstan_sim::tables::{Kind, Names, RowError, ask, stored_weights};
+use capstan_types::catalog::Calibration;
+use capstan_types::hardware::{Accelerator, Precision};
+use capstan_types::origin::Origin;
+use capstan_types::outlook::{FitWord, HourPrice, Limit, MemoryShare, Point, Ranged, TimeSlice};
+use rust_decimal::prelude::ToPrimitive;
+
+/// A configuration, ready to be asked for loads.
+pub(super) struct Run<'a> {
+    ask: &'a Ask<'a>,
+    accelerator: &'a Accelerator,
+    ranks: Ranks,
+    memory: ServingMemory,
+    step: PreparedStep,
+    /// The user's own measurements of it.
+    own: Option<&'a Calibration>,
+}
+
+/// Both times of a load, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Times {
+    pub(super) ttft: Ranged,
+    pub(super) tpot: Ranged,
+}
+
+impl<'a> Run<'a> {
+    /// Prepares a configuration; the error says why it is none.
+    pub(super) fn new(
+        ask: &'a Ask<'a>,
+        accelerator: &'a Accelerator,
+        ranks: Ranks,
+    ) -> Result<Self, RowError> {
+        let setup = Setup {
+            model: ask.model,
+            accelerator,
+            engine: ask.engine,
+            ranks,
+            precision: ask.precision,
+            kv_precision: ask.kv_precision,
+        };
+        let split = Split::tensor(ranks.tensor);
+        let weights = stored_weights(Some(ask.precision.word()), None, ask.model)?;
+        let longest = ask.input.saturating_add(ask.output);
+        let memory = ServingMemory::divided(&setup, &split, weights, longest)?;
+        let device = Device::resolve(ask.catalog, accelerator)?;
+        let step = PreparedStep::divided(&device, &setup, &split, weights)?;
+        let key = (&*ask.model.id, &*accelerator.id, &*ask.engine.id, ask.engine_version);
+        let own = ask.catalog.calibration(key, ask.precision, (ranks.tensor, ranks.pipeline));
+        Ok(Self { ask, accelerator, ranks, memory, step, own })
+    }
+
+    /// Returns the reason where it does not fit.
+    pub(super) fn refusal(&self) -> Option<RowError> {
+        self.memory.refusal().map(RowError::from)
+    }
+
+    /// Says whether what is needed and what is free differ by less than the memory model errs.
+    pub(super) fn is_tight(&self) -> bool {
+        self.memory.verdict() == Verdict::Tight
+    }
+
+    /// Returns the memory of one rank.
+    pub(super) fn memory(&self) -> MemoryShare {
+        let memory = &self.memory;
+        let length = f64::from(self.ask.input.saturating_add(self.ask.output).max(1));
+        let request = memory.sequence_bytes(length);
+        let kv_tokens = memory.kv_tokens_at(length).max(0.0);
+        MemoryShare {
+            fit: match memory.fit {
+                Fit::Fits { .. } => FitWord::Fits,
+                Fit::Tight { .. } => FitWord::Tight,
+                Fit::DoesNotFit { .. } => FitWord::No,
+            },
+            device_bytes: memory.device,
+            budget_bytes: memory.budget,
+            weights_bytes: memory.weights,
+            activations_bytes: memory.held.activations,
+            overhead_bytes: memory.reserve - memory.held.activations,
+            cache_bytes: memory.cache,
+            needed_bytes: memory.needed(),
+            request_bytes: request,
+            bytes_per_token: memory.bytes_per_token,
+            state_bytes: memory.state,
+            kv_tokens: kv_tokens as u64,
+            requests_at_once: (kv_tokens / length) as u64,
+            origin: memory.origin,
+        }
+    }
+
+    /// Returns how the replica is split.
+    pub(super) fn ranks(&self) -> Ranks {
+        self.ranks
+    }
+
+    /// Returns what `clients` clients see.
+    pub(super) fn times(&self, clients: u32, names: &Names<'_>) -> Result<Times, RowError> {
+        let count = |count: u32| count.to_string();
+        let cells = [
+            ("model", self.ask.model.id.clone()),
+            ("accelerator", self.accelerator.id.clone()),
+            ("engine", self.ask.engine.id.clone()),
+            ("engine_version", self.ask.engine_version.to_owned()),
+            ("precision", self.ask.precision.word().to_owned()),
+            ("gpus", count(self.ranks.tensor)),
+            ("tp", count(self.ranks.tensor)),
+            ("pp", count(self.ranks.pipeline)),
+            ("input_tokens", count(self.ask.input)),
+            ("output_tokens", count(self.ask.output)),
+            ("concurrency", count(clients)),
+            ("kv_dtype", if self.ask.kv_precision.is_some() { "fp8" } else { "auto" }.to_owned()),
+        ];
+        let priced = ask(Kind::ServingLatency, &cells, names)?;
+        let origin = self.step.origin().weaker(self.memory.origin);
+        let ranged = |value: &str, low: &str, high: &str| {
+            let seconds = |column: &str| priced.number(column).map(|ms| ms / 1e3);
+            let (value, low, high) = (seconds(value)?, seconds(low)?, seconds(high)?);
+            (value > 0.0 || self.ask.output < 2).then_some(Ranged { value, low, high, origin })
+        };
+        let ttft = ranged("predicted_ttft_ms", "ttft_low_ms", "ttft_high_ms");
+        let tpot = ranged("predicted_tpot_ms", "tpot_low_ms", "tpot_high_ms");
+        let (Some(ttft), Some(tpot)) = (ttft, tpot) else {
+            return Err(RowError::NotPriced("nothing is predicted of this load".to_owned()));
+        };
+        Ok(self.calibrated(Times { ttft, tpot }, clients))
+    }
+
+    /// Returns what is predicted with the user's own measurements of the configuration.
+    fn calibrated(&self, times: Times, clients: u32) -> Times {
+        let Some(own) = self.own else { return times };
+        let at = (f64::from(clients), f64::from(self.ask.input), f64::from(self.ask.output));
+        let scaled = |ranged: Ranged, factor: Option<Factor>| {
+            let Some(Factor { value, width }) = factor else { return ranged };
+            // Own measurements never make less sure than none.
+            let (low, high) = (ranged.value / ranged.low, ranged.high / ranged.value);
+            let value = value * ranged.value;
+            Ranged {
+                value,
+                low: value / width.min(low),
+                high: value * width.min(high),
+                origin: Origin::Measured,
+            }
+        };
+        Times {
+            ttft: scaled(times.ttft, calibrate::ttft(own, at)),
+            tpot: scaled(times.tpot, calibrate::tpot(own, at)),
+        }
+    }
+
+    /// Returns everything that follows from both times at a load.
+    pub(super) fn point(&self, clients: u32, times: Times) -> Point {
+        let output = f64::from(self.ask.output);
+        let e2e = plus(times.ttft, times.tpot.times((output - 1.0).max(0.0)));
+        let requests = e2e.under(f64::from(clients));
+        let writing = f64::from(clients) * (1.0 - times.ttft.value / e2e.value);
+        Point {
+            concurrency: Some(clients),
+            replicas: 1,
+            replicas_between: (1, 1),
+            ttft_s: times.ttft,
+            ttft_p99_s: None,
+            tpot_s: times.tpot,
+            tpot_p99_s: None,
+            e2e_s: e2e,
+            tokens_per_s_per_user: if output > 1.0 { times.tpot.under(1.0) } else { e2e.under(1.0) },
+            requests_per_s: requests,
+            output_tokens_per_s: requests.times(output),
+            output_tokens_per_s_per_accelerator: requests.times(output),
+            cost_per_million_output: None,
+            cost_per_million_tokens: None,
+            writing,
+            limit: self.limit(clients, writing),
+            on_front: false,
+        }
+    }
+
+    /// Tokens that a sequence which writes holds on average.
+    fn held(&self) -> f64 {
+        f64::from(self.ask.input) + f64::from(self.ask.output) / 2.0
+    }
+
+    fn decode_shape(&self, writing: f64) -> StepShape {
+        let most = (self.memory.kv_tokens_at(self.held()) / self.held()).max(1.0);
+        let running = writing.clamp(1.0, most);
+        StepShape::decode(running, running * self.held())
+    }
+
+    /// The pieces in which a prompt that comes alone is read.
+    fn prompt_shapes(&self) -> Vec<StepShape> {
+        let most = default_limits(self.ask.engine, self.accelerator).step_tokens.max(1);
+        let (mut shapes, mut read) = (Vec::new(), 0);
+        while read < self.ask.input {
+            let piece = most.min(self.ask.input - read);
+            let ends = read + piece == self.ask.input;
+            shapes.push(StepShape::default().with_chunk(f64::from(piece), f64::from(read), ends));
+            read += piece;
+        }
+        shapes
+    }
+
+    /// Returns where the time of reading one prompt goes.
+    pub(super) fn prefill(&self) -> Vec<TimeSlice> {
+        self.slices(&self.prompt_shapes())
+    }
+
+    /// Returns where the time of a step goes in which `writing` sequences write.
+    pub(super) fn decode(&self, writing: f64) -> Vec<TimeSlice> {
+        self.slices(&[self.decode_shape(writing)])
+    }
+
+    fn slices(&self, shapes: &[StepShape]) -> Vec<TimeSlice> {
+        let mut parts: Vec<(Part, f64)> = Vec::new();
+        for (part, ns) in shapes.iter().flat_map(|shape| self.step.waterfall(shape)) {
+            match parts.iter_mut().find(|(known, _)| *known == part) {
+                Some((_, sum)) => *sum += ns,
+                None => parts.push((part, ns)),
+            }
+        }
+        let all: f64 = parts.iter().map(|(_, ns)| ns).sum();
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let slice = |(part, ns): (Part, f64)| TimeSlice {
+            part: part.words().to_owned(),
+            seconds: ns * 1e-9,
+            share: ns / all,
+        };
+        parts.into_iter().map(slice).collect()
+    }
+
+    /// Returns what binds: room in the cache where requests wait for it, else what takes longest over the life of a
+    /// request: bytes at full memory bandwidth, FLOPs at the peak, bytes over the link, or work of the host.
+    fn limit(&self, clients: u32, writing: f64) -> Limit {
+        let most = self.memory.kv_tokens_at(self.held()) / self.held();
+        if f64::from(clients) > most.max(1.0) {
+            return Limit::KvCapacity;
+        }
+        let decode = self.decode_shape(writing);
+        let steps = f64::from(self.ask.output) / decode.decodes;
+        let mut spent = [0.0; 4];
+        let pieces = self.prompt_shapes().into_iter().map(|shape| (shape, 1.0));
+        for (shape, times) in pieces.chain([(decode, steps)]) {
+            let floors = self.step.floors(&shape);
+            let host = |part: Part| matches!(part, Part::Host | Part::Launch | Part::Pipeline);
+            let hosted = self.step.waterfall(&shape).into_iter().filter(|(part, _)| host(*part));
+            let of_step =
+                [floors.memory_ns, floors.compute_ns, floors.link_ns, hosted.map(|(_, ns)| ns).sum::<f64>()];
+            spent.iter_mut().zip(of_step).for_each(|(sum, ns)| *sum += times * ns);
+        }
+        let limits = [Limit::MemoryBandwidth, Limit::Compute, Limit::Link, Limit::Host];
+        let largest = limits.into_iter().zip(spent).max_by(|a, b| a.1.total_cmp(&b.1));
+        largest.map_or(Limit::MemoryBandwidth, |(limit, _)| limit)
+    }
+
+    /// Returns why the intervals are as wide as they are.
+    pub(super) fn why(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        if let Some(own) = self.own {
+            why.push(format!(
+                "calibrated with {} own measurement{} of this configuration ({}, {})",
+                own.points.len(),
+                if own.points.len() == 1 { "" } else { "s" },
+                own.provenance.source,
+                own.provenance.as_of
+            ));
+        }
+        let name = &self.accelerator.id;
+        let unmeasured = self.unmeasured();
+        if !unmeasured.is_empty() {
+            why.push(format!(
+                "nobody measured {} on {name}: peak and bandwidth of the data sheet × usual efficiencies",
+                unmeasured.join(", ")
+            ));
+        }
+        let grade = self.accelerator.provenance.grade;
+        if grade.origin() == Origin::Assumed {
+            let word = format!("{grade:?}").to_lowercase();
+            why.push(format!("the data sheet of {name} is {word}"));
+        }
+        if self.accelerator.programmable_memory().1 == Origin::Assumed {
+            why.push(format!("the memory that programs can use on {name} is assumed"));
+        }
+        if self.ask.engine_version != self.ask.engine.version {
+            why.push(format!(
+                "coefficients hold for {} {}, not for {}",
+                self.ask.engine.id, self.ask.engine.version, self.ask.engine_version
+            ));
+        }
+        if self.ranks.pipeline > 1 {
+            why.push("nobody published a closed loop with pipeline stages".to_owned());
+        }
+        if self.own.is_none() {
+            why.push(
+                "launch options (stream interval, batch cap, graphs, speculation) are defaults; one own \
+                 measurement narrows the interval: `capstan calibrate`"
+                    .to_owned(),
+            );
+        }
+        why
+    }
+
+    /// Returns the kinds of operators of which the catalog has no measured curve on this accelerator.
+    fn unmeasured(&self) -> Vec<String> {
+        let (catalog, id) = (self.ask.catalog, &self.accelerator.id);
+        let operators = self.step.operators();
+        let mut precisions: Vec<Precision> = operators.gemms.iter().map(|gemm| gemm.precision).collect();
+        precisions.sort_unstable();
+        precisions.dedup();
+        let mut missing = Vec::new();
+        for precision in precisions {
+            let curve = catalog.gemm.iter().find(|row| row.accelerator == *id && row.precision == precision);
+            if curve.is_none_or(|row| row.origin == Origin::Assumed) {
+                missing.push(format!("{} matrix products", precision.word()));
+            }
+        }
+        if let Some(grouped) = operators.experts {
+            let curve = catalog
+                .experts
+                .iter()
+                .find(|row| row.accelerator == *id && row.precision == grouped.precision);
+            if curve.is_none_or(|row| row.origin == Origin::Assumed) {
+                missing.push(format!("{} experts", grouped.precision.word()));
+            }
+        }
+        let attention = catalog.attention.iter().find(|row| row.accelerator == *id);
+        if attention.is_none_or(|row| row.origin == Origin::Assumed) {
+            missing.push("attention".to_owned());
+        }
+        let collective = catalog.collectives.iter().find(|row| row.accelerator == *id);
+        if self.ranks.tensor > 1 && collective.is_none_or(|row| row.origin == Origin::Assumed) {
+            missing.push("all-reduce".to_owned());
+        }
+        missing
+    }
+}
+
+/// Fills in what an accelerator yields and what that costs; `accelerators` are those of one replica.
+pub(super) fn set_price(
+    point: &mut Point,
+    accelerators: u32,
+    (input, output): (u32, u32),
+    price: Option<&HourPrice>,
+) {
+    let accelerators = f64::from(accelerators.max(1));
+    let over = |tokens: f64, replicas: u32| tokens / (f64::from(replicas.max(1)) * accelerators);
+    let all = point.output_tokens_per_s;
+    let each = Ranged {
+        value: over(all.value, point.replicas),
+        low: over(all.low, point.replicas_between.1),
+        high: over(all.high, point.replicas_between.0),
+        origin: all.origin,
+    };
+    let (input, output) = (f64::from(input), f64::from(output));
+    point.output_tokens_per_s_per_accelerator = each;
+    let hour = price.and_then(|price| price.per_accelerator_hour.to_f64());
+    point.cost_per_million_output = hour.map(|hour| each.under(hour / 3600.0 * 1e6));
+    point.cost_per_million_tokens =
+        point.cost_per_million_output.map(|cost| cost.times(output / (input + output)));
+}
+
+fn plus(a: Ranged, b: Ranged) -> Ranged {
+    Ranged {
+        value: a.value + b.value,
+        low: a.low + b.low,
+        high: a.high + b.high,
+        origin: a.origin.weaker(b.origin),
+    }
+}
