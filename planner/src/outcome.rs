@@ -321,6 +321,8 @@ pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
         attention: kept(&all.attention, |row| has_chip(&row.accelerator)),
         experts: kept(&all.experts, |row| has_chip(&row.accelerator)),
         collectives: kept(&all.collectives, |row| has_chip(&row.accelerator)),
+        coefficients: all.coefficients.clone(),
+        residuals: Vec::new(),
         calibrations: kept(&all.calibrations, |row| has_chip(&row.accelerator)),
     }
 }
