@@ -58,7 +58,6 @@ pub fn timeline_svg(simulation: &Simulation) -> Result<String, NotDrawn> {
         let drawn = draw(simulation, &root);
         drawn.map_err(|error| NotDrawn(error.to_string()))?;
     }
-    text.push('\n');
     Ok(text)
 }
 
