@@ -160,7 +160,8 @@ impl Reader<'_> {
         for (kind, (n, last)) in self.kinds {
             let shown = if kind == ORDER { 1 } else { MOST_OF_A_KIND };
             if let (Some(found), Some(more @ 1..)) = (self.diagnostics.get_mut(last), n.checked_sub(shown)) {
-                found.because.push(format!("{more} more rows are wrong in the same way"));
+                let rows = if more == 1 { "row is" } else { "rows are" };
+                found.because.push(format!("{more} more {rows} wrong in the same way"));
             }
         }
         self.diagnostics

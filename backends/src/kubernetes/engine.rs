@@ -6,7 +6,7 @@
 use super::object::{count, decimal};
 use super::server::Server;
 use super::{EmitError, Warning};
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Precision;
 use capstan_types::spec::SloMetric;
 
@@ -47,13 +47,13 @@ pub(super) struct Launch {
 }
 
 impl Family {
-    /// Returns the family of an engine row by its identifier.
+    /// Returns the family of an engine row, where its command line is known.
     pub(super) fn of(engine: &Engine) -> Option<Self> {
-        match engine.id.as_str() {
-            "vllm" => Some(Self::Vllm),
-            "sglang" => Some(Self::Sglang),
-            "tensorrt_llm" | "trtllm" => Some(Self::TensorRtLlm),
-            _ => None,
+        match engine.family {
+            EngineFamily::Vllm => Some(Self::Vllm),
+            EngineFamily::Sglang => Some(Self::Sglang),
+            EngineFamily::TensorRtLlm => Some(Self::TensorRtLlm),
+            EngineFamily::Other => None,
         }
     }
 

@@ -46,7 +46,7 @@ pub enum EmitError {
     },
     /// An engine whose command line is not known.
     #[error(
-        "`{workload}` runs on engine `{engine}`, whose command line is unknown (known: vllm, sglang, trtllm)"
+        "`{workload}` runs on engine `{engine}`, whose command line is unknown: its row needs `family`, one of vllm, sglang, tensorrt_llm"
     )]
     UnknownEngine {
         /// The workload.

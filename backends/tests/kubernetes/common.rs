@@ -2,6 +2,7 @@
 
 use capstan_backends::kubernetes::{Emitted, Manifest, emit};
 use capstan_types::blueprint::{Blueprint, Placement};
+use capstan_types::catalog::EngineFamily;
 use capstan_types::testing::blueprint::chat_blueprint;
 use serde_json::Value;
 
@@ -51,6 +52,12 @@ pub fn on_engine(engine: &str) -> Blueprint {
         let row = &mut blueprint.inputs.catalog.engines[0];
         engine.clone_into(&mut row.id);
         row.names.clear();
+        row.family = match engine {
+            "vllm" => EngineFamily::Vllm,
+            "sglang" => EngineFamily::Sglang,
+            "tensorrt_llm" => EngineFamily::TensorRtLlm,
+            _ => EngineFamily::Other,
+        };
         blueprint.inputs.spec.serves[0].engine = engine.to_owned();
         placement(blueprint).candidate.engine = engine.to_owned();
     })

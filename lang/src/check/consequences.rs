@@ -47,8 +47,8 @@ pub(super) fn leave_out(found: &mut Vec<Diagnostic>, source: Source<'_>) {
 
 /// Is a part of this range missing from the tree?
 pub(super) fn is_torn(file: &File, range: Span) -> bool {
-    let within = |hole: &Span| range.start <= hole.start && hole.end <= range.end;
-    file.holes.lost.iter().chain(&file.holes.braces).any(within)
+    let begins_within = |hole: &Span| (range.start..range.end).contains(&hole.start);
+    file.holes.lost.iter().chain(&file.holes.braces).any(begins_within)
 }
 
 /// Is an entry at the top of the file missing, or may it stand in another?

@@ -52,7 +52,7 @@ static FIELDS: &[FieldRow] = &[
         .means("Seed of every random stream.")
         .shown("= 1", "= 7"),
     FieldRow::new("as_of", FieldType::Date, FACT)
-        .default("the newest date of a price")
+        .default("the newest date of a price, not after the first day of the horizon")
         .means("The planning date: what is *now*.")
         .shown("= 2026-09-01", "= 2026-10-01"),
     FieldRow::not_yet("time_zone", "Time zone of times of day, where a site has none."),

@@ -3,9 +3,10 @@
 //! Values are those that the fit of the step time chose or assumed; a user's own launch may differ, which is why
 //! intervals are as wide as they are.
 
+use crate::perf::coefficients::is_blackwell;
 use crate::perf::memory::Limits;
 use crate::serving::{Admission, Scheduler};
-use capstan_types::catalog::Engine;
+use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Accelerator;
 
 /// Behaviour of an engine beside its step time.
@@ -19,8 +20,6 @@ pub struct Launch {
     pub visible_steps: u32,
     /// Share of its output that admission sets aside for a request, in thousandths.
     pub reserved_per_mille: u32,
-    /// Steps between a token and its delivery.
-    pub delivery_steps: f64,
 }
 
 /// What a run asks for.
@@ -34,18 +33,13 @@ pub struct Load {
     pub groups: u32,
 }
 
-/// Says whether a chip is of NVIDIA's Blackwell generation.
-pub fn is_blackwell(accelerator: &Accelerator) -> bool {
-    ["b200", "b300", "gb200", "gb300"].iter().any(|prefix| accelerator.id.starts_with(prefix))
-}
-
 impl Launch {
     /// Returns how `engine` runs `load` on `accelerator`.
     pub fn of(engine: &Engine, accelerator: &Accelerator, limits: Limits, load: &Load) -> Self {
-        let blackwell = is_blackwell(accelerator);
-        let (reserved_per_mille, visible_steps) = match &*engine.id {
-            "sglang" => (600, 0),
-            "trtllm" => (1000, 2),
+        let blackwell = is_blackwell(&accelerator.id);
+        let (reserved_per_mille, visible_steps) = match engine.family {
+            EngineFamily::Sglang => (600, 0),
+            EngineFamily::TensorRtLlm => (1000, 2),
             _ => (0, 1),
         };
         let max_sequences = limits.max_sequences.saturating_mul(load.groups).min(load.clients).max(1);
@@ -54,20 +48,19 @@ impl Launch {
             max_sequences,
             visible_steps,
             reserved_per_mille,
-            delivery_steps: delivery_steps(engine, blackwell),
         }
     }
 }
 
 fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most: u32) -> Scheduler {
     let all = |tokens: u32| tokens.saturating_mul(load.groups).max(most).max(1);
-    match &*engine.id {
-        "sglang" => {
+    match engine.family {
+        EngineFamily::Sglang => {
             let tokens = if blackwell { 32_768 } else { limits.step_tokens };
             Scheduler::PrefillFirst { token_budget: all(tokens) }
         }
         // Prompts are not cut: the step is as long as the longest of them needs.
-        "trtllm" => {
+        EngineFamily::TensorRtLlm => {
             let tokens = load.prompt.saturating_add(load.clients).saturating_add(64);
             Scheduler::InFlight { token_budget: all(limits.step_tokens.max(tokens)) }
         }
@@ -75,16 +68,5 @@ fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most
             let admission = Admission::PromptFits;
             Scheduler::Chunked { token_budget: all(limits.step_tokens), admission }
         }
-    }
-}
-
-/// Returns the steps after which a token reaches the client. The catalog has those of Hopper; the stream or poll
-/// interval was another on Blackwell (one cell each for SGLang and TensorRT-LLM, where it is really 0, 9 or 19).
-fn delivery_steps(engine: &Engine, blackwell: bool) -> f64 {
-    match (&*engine.id, blackwell) {
-        ("vllm", true) => 1.7,
-        ("sglang", true) => 30.5,
-        ("trtllm", true) => 8.5,
-        _ => engine.delivery_steps,
     }
 }

@@ -3,7 +3,8 @@
 //! Not a source of facts for the product: that is `catalogs/*.toml`.
 
 use crate::catalog::{
-    AttentionEfficiency, Catalog, CollectiveEfficiency, Engine, ExpertEfficiency, GemmEfficiency,
+    AttentionEfficiency, Catalog, CollectiveEfficiency, Engine, EngineFamily, ExpertEfficiency,
+    GemmEfficiency,
 };
 use crate::hardware::{Accelerator, NodeShape, Precision, ScaleUp, ScaleUpKind};
 use crate::model::{Experts, Latent, Model};
@@ -164,6 +165,11 @@ fn engine(id: &str, memory: [f64; 3], host: [f64; 7], factor: f64, delivery_step
     Engine {
         id: id.to_owned(),
         names: vec![],
+        family: match id {
+            "sglang" => EngineFamily::Sglang,
+            "trtllm" => EngineFamily::TensorRtLlm,
+            _ => EngineFamily::Vllm,
+        },
         version: "0.12.0".to_owned(),
         image: format!("{id}/server"),
         tag: "v0.12.0".to_owned(),

@@ -1,12 +1,19 @@
 //! Serving engines.
 
-use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::catalog::{Catalog, Engine, EngineFamily};
 use capstan_types::origin::{Origin, Provenance};
 use capstan_types::quantity::Dimension;
 
 use super::super::cell::{Cell, Read};
 use super::super::row::{Field, Row, identifier, may, need};
 use super::{ORIGINS, nowhere};
+
+const FAMILIES: [(&str, EngineFamily); 4] = [
+    ("vllm", EngineFamily::Vllm),
+    ("sglang", EngineFamily::Sglang),
+    ("tensorrt_llm", EngineFamily::TensorRtLlm),
+    ("other", EngineFamily::Other),
+];
 
 /// Reads a time in microseconds.
 pub(super) fn micros(cell: Cell<'_>) -> Read<f64> {
@@ -35,6 +42,7 @@ impl Row for Engine {
     const FIELDS: &'static [Field<Self>] = &[
         need("id", |row, cell| identifier(cell).map(|id| row.id = id)),
         need("names", |row, cell| cell.texts().map(|names| row.names = names)),
+        may("family", |row, cell| cell.choice(&FAMILIES).map(|family| row.family = family)),
         need("version", |row, cell| cell.text().map(|version| row.version = version.to_owned())),
         need("image", |row, cell| cell.text().map(|image| row.image = image.to_owned())),
         need("tag", |row, cell| tag(cell).map(|tag| row.tag = tag)),
@@ -63,6 +71,7 @@ impl Row for Engine {
         Engine {
             id: String::new(),
             names: Vec::new(),
+            family: EngineFamily::Other,
             version: String::new(),
             image: String::new(),
             tag: String::new(),

@@ -2,7 +2,7 @@
 
 use super::{CLOUD, MODEL, OWN, PLAN_FILE, decimal, place, words};
 use crate::blueprint::{InputFile, Inputs};
-use crate::catalog::{Catalog, Engine, Region};
+use crate::catalog::{Catalog, Engine, EngineFamily, Region};
 use crate::hardware::{Accelerator, Fabric, NodeShape, Precision, ScaleUp, ScaleUpKind};
 use crate::model::Model;
 use crate::money::Currency;
@@ -393,6 +393,7 @@ fn engine() -> Engine {
     Engine {
         id: "vllm".to_owned(),
         names: words(&["vLLM"]),
+        family: EngineFamily::Vllm,
         version: "0.10.1".to_owned(),
         image: "vllm/vllm-openai".to_owned(),
         tag: "v0.10.1".to_owned(),
