@@ -23,7 +23,8 @@ fn simulation(text: &str) -> Simulation {
 #[test]
 fn a_blueprint_holds_when_it_is_simulated_longer_and_can_be_looked_at() {
     let place = planned();
-    let asked = ["simulate", "b.json", "--replications", "9", "--output", "json:s.json", "--output", "terminal"];
+    let asked =
+        ["simulate", "b.json", "--replications", "9", "--output", "json:s.json", "--output", "terminal"];
     let kept = ["--timeline=svg:t.svg", "--chrome-trace", "c.json", "--requests", "r.csv"];
     let seen = place.run(&[&asked[..], &kept[..]].concat()).exits(0);
     assert!(seen.out.contains("every service level holds"), "{}", seen.told());
@@ -60,7 +61,8 @@ fn too_many_requests_break_a_level_and_a_failure_is_told() {
     let surged = simulation(&seen.exits(3).out);
     assert_eq!(surged.status, VerdictStatus::Missed);
     assert_eq!(surged.what_if, ["3 times the requests"]);
-    let fails = ["simulate", "b.json", "--replications", "8", "--fail", "node", "--for", "2min", "--output", "json"];
+    let fails =
+        ["simulate", "b.json", "--replications", "8", "--fail", "node", "--for", "2min", "--output", "json"];
     let again = simulation(&place.run(&fails).out);
     let run = &again.runs[0];
     let failure = run.failure.as_ref().expect("it fails");
@@ -76,7 +78,10 @@ fn too_many_requests_break_a_level_and_a_failure_is_told() {
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let place = planned();
     let run = |seed: &str| {
-        place.run(&["simulate", "b.json", "--replications", "8", "--seed", seed, "--output", "json"]).exits(0).out
+        place
+            .run(&["simulate", "b.json", "--replications", "8", "--seed", seed, "--output", "json"])
+            .exits(0)
+            .out
     };
     assert_eq!(run("3"), run("3"));
     assert_ne!(run("3"), run("4"));
