@@ -145,7 +145,7 @@ const ROOMS_OF: &[(&str, &[&str])] = &[
     ),
     ("std::time::Instant", &["src/", "tests/", "benches/", "sim/tests/", "planner/tests/", "lang/tests/"]),
     ("SystemTime", &["src/files.rs"]),
-    ("HashMap", &["sim/src/serving/prefix.rs"]),
+    ("HashMap", &["sim/src/serving/prefix.rs", "sim/src/serving/prefix/"]),
     ("HashSet", &[]),
 ];
 

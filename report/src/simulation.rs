@@ -1,6 +1,6 @@
 //! Simulation → document and JSON: first whether it holds, then each hour: levels, latencies, what was busy, what failed.
 
-use crate::build::verdict_cell;
+use crate::build::{counted, verdict_cell};
 use crate::document::{Block, Cell, Document, Table, Tone};
 use crate::json::pretty;
 use crate::sparkline::sparkline;
@@ -64,10 +64,10 @@ pub(crate) fn heading(run: &SimulatedHour) -> String {
 fn offered(run: &SimulatedHour) -> String {
     let times = if run.replications == 1 { "once".to_owned() } else { format!("{} times", run.replications) };
     format!(
-        "{} req/s ({}) on {} replicas, {} of it simulated {times}, {} requests in all",
+        "{} req/s ({}) on {}, {} of it simulated {times}, {} requests in all",
         figure::short(run.rate.get()),
         run.arrivals,
-        run.replicas,
+        counted(run.replicas as usize, "replica"),
         figure::span(run.measured),
         figure::count(run.requests)
     )
@@ -139,7 +139,10 @@ fn facts(run: &SimulatedHour) -> Vec<(String, Cell)> {
     ];
     for (name, n, tone) in counts.into_iter().filter(|&(_, n, _)| n > 0) {
         let share = figure::percent(n as f64 / run.requests.max(1) as f64);
-        facts.push((name.to_owned(), Cell::toned(format!("{} requests, {share}", figure::count(n)), tone)));
+        facts.push((
+            name.to_owned(),
+            Cell::toned(format!("{}, {share}", counted(n as usize, "request")), tone),
+        ));
     }
     if run.cut_short {
         let words = "a replication was stopped at its bound on events; nothing is decided";
@@ -154,9 +157,9 @@ fn failed(failure: &SimulatedFailure) -> Vec<(String, Cell)> {
         share.map_or_else(|| "no requests".into(), |share| figure::percent(share).into())
     };
     let what = format!(
-        "a {}: {} replicas down for {}, from {} on",
+        "a {}: {} down for {}, from {} on",
         failure.what,
-        failure.replicas,
+        counted(failure.replicas as usize, "replica"),
         figure::span(lasted),
         figure::span(failure.at)
     );

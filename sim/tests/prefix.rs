@@ -5,7 +5,12 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use capstan_sim::serving::PrefixCache;
+use capstan_sim::engine::Time;
+use capstan_sim::serving::{
+    KvCache, Outcome, PrefixCache, Prefixes, Record, Request, Router, RunResult, ServingConfig, StepTable,
+    Trial, Unwatched, Watch, Window, Workload, simulate, simulate_watched,
+};
+use proptest::prelude::*;
 
 /// Tokens in a block of the traces; the last of a prompt may be partial.
 const BLOCK_TOKENS: u64 = 512;
@@ -59,4 +64,121 @@ fn conversations_reuse_as_much_as_is_published() {
 #[test]
 fn synthetic_requests_reuse_as_much_as_is_published() {
     check("synthetic", [(1_000, "8.4"), (10_000, "43.1"), (50_000, "65.1"), (u32::MAX, "65.1")]);
+}
+
+/// A step of 1 µs and 100 ns for each token.
+fn step() -> StepTable {
+    StepTable { by_tokens: vec![1_000.0, 1_100.0], ..StepTable::default() }
+}
+
+/// Requests with their hashes, put in the order that is asked for.
+fn prefixed(mut rows: Vec<(Request, Vec<u64>)>, tokens: u32) -> Workload {
+    rows.sort();
+    let mut prefixes = Prefixes::new(tokens);
+    rows.iter().for_each(|(_, hashes)| prefixes.push(hashes));
+    Workload::Prefixed(rows.into_iter().map(|(request, _)| request).collect(), prefixes)
+}
+
+fn reused(result: &RunResult) -> u64 {
+    result.replicas.iter().map(|work| work.reused_tokens).sum()
+}
+
+#[test]
+fn a_prompt_that_was_read_before_is_read_from_its_last_token_on() {
+    let row = |at_ns, hashes: &[u64]| {
+        (Request { arrival: Time::from_ns(at_ns), prompt: 1_024, output: 1 }, hashes.to_vec())
+    };
+    let rows =
+        vec![row(0, &[1, 2]), row(1_000_000, &[1, 2]), row(2_000_000, &[1, 9]), row(3_000_000, &[7, 2])];
+    let config = ServingConfig::chunked(4_096, 8, KvCache::new(1_000));
+    let result = simulate(&config, &step(), &prefixed(rows, 512), 1, 0).unwrap();
+    let waits: Vec<u64> = result.records.iter().map(|record| record.ttft_ns().unwrap()).collect();
+    // All of it; the second block, for its last token; the second, which is new; all, since the beginning is new.
+    assert_eq!(waits, [103_400, 52_200, 52_200, 103_400]);
+    assert_eq!(reused(&result), 1_024);
+}
+
+#[test]
+fn hashes_that_no_cache_can_hold_are_refused() {
+    let row = vec![(Request { arrival: Time::ZERO, prompt: 100, output: 1 }, vec![1, 2])];
+    let workload = prefixed(row, 40);
+    let refused = |config: &ServingConfig| simulate(config, &step(), &workload, 1, 0).is_err();
+    assert!(refused(&ServingConfig::chunked(64, 8, KvCache::new(100))), "blocks of 16 do not divide 40");
+    let kv = KvCache { block_tokens: 8, ..KvCache::new(100) };
+    assert!(!refused(&ServingConfig::chunked(64, 8, kv)));
+    assert!(refused(&ServingConfig::sglang(64, 8, kv)));
+}
+
+/// Engines keep full blocks only, compute the last token of a prompt again, and share their cache with outputs: a little
+/// less is reused than the trace allows, and more with more room. A router that knows prefixes finds more of it.
+#[test]
+fn replicas_reuse_nearly_what_the_trace_allows() {
+    let Some(rows) = trace("conversation") else { return };
+    let request = |(index, (tokens, hashes)): (usize, (u64, Vec<u64>))| {
+        let arrival = Time::from_seconds(index as f64 * 0.3);
+        (Request { arrival, prompt: tokens as u32, output: 50 }, hashes)
+    };
+    let all: u64 = rows.iter().map(|row| row.0).sum();
+    let workload = prefixed(rows.into_iter().enumerate().map(request).collect(), 512);
+    let percent = |blocks: u32, n_replicas: u32, router| {
+        let kv = KvCache { block_tokens: 512, ..KvCache::new(blocks) };
+        let config = ServingConfig { n_replicas, router, ..ServingConfig::chunked(8_192, 256, kv) };
+        // One replica is never busy; of eight, half is.
+        let per_token = if n_replicas == 1 { 100.0 } else { 1e5 };
+        let step = StepTable { by_tokens: vec![0.0, per_token], ..StepTable::default() };
+        let result = simulate(&config, &step, &workload, 1, 0).unwrap();
+        assert!(result.records.iter().all(|record| record.outcome == Outcome::Completed));
+        100.0 * reused(&result) as f64 / all as f64
+    };
+    let least = Router::LeastOutstanding;
+    let one: Vec<f64> = [1_000, 10_000, 50_000].into_iter().map(|blocks| percent(blocks, 1, least)).collect();
+    let spread = percent(5_000, 8, Router::RoundRobin);
+    let found = percent(5_000, 8, Router::Prefix { slack: 8 });
+    let stays = percent(5_000, 8, Router::Sticky);
+    println!("one replica {one:?}; eight: round robin {spread:.1}, prefix {found:.1}, sticky {stays:.1} %");
+    // What the trace allows with unlimited room is 37.4 %.
+    for (ours, published) in one.iter().zip([4.5, 21.5, 36.2]) {
+        assert!((0.85 * published..=37.4).contains(ours), "{one:?}");
+    }
+    assert!(one.is_sorted(), "{one:?}");
+    assert!(found > 1.2 * spread, "prefix {found} %, round robin {spread} %");
+    assert!(stays > spread, "sticky {stays} %, round robin {spread} %");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Prompts of a small tree on tight caches that preempt: what is leapt over is what is stepped through, and blocks and
+    /// tokens add up, which every run checks itself.
+    #[test]
+    fn leaping_and_stepping_keep_the_same_blocks(
+        rows in prop::collection::vec((0u64..60, 1u32..70, 1u32..50, 0u64..3, 0u64..3), 1..60),
+        (budget, max_sequences, blocks, n_replicas) in (16u32..90, 1u32..12, 32u32..80, 1u32..3),
+        (unit, prefix_router) in (1u32..4, any::<bool>()),
+    ) {
+        let kv = KvCache { block_tokens: 4, ..KvCache::new(blocks) };
+        let router = if prefix_router { Router::Prefix { slack: 3 } } else { Router::LeastOutstanding };
+        let config = ServingConfig { n_replicas, router, ..ServingConfig::chunked(budget, max_sequences, kv) };
+        let tokens = 4 * unit;
+        let row = |(at, prompt, output, root, branch): (u64, u32, u32, u64, u64)| {
+            let name = |depth: u64| if depth < 3 { 100 * root + depth } else { 1_000 * (branch + 1) + 100 * root + depth };
+            let hashes = (0..u64::from(prompt.div_ceil(tokens))).map(name).collect();
+            (Request { arrival: Time::from_ns(at * 3_001), prompt, output }, hashes)
+        };
+        let workload = prefixed(rows.into_iter().map(row).collect(), tokens);
+        let trial = Trial { config: &config, workload: &workload, seed: 1, replication: 0, faults: &[] };
+        let (mut leapt, mut stepped) = (Vec::new(), Vec::new());
+        let mut log = |number: u64, record: &Record| leapt.push((number, *record));
+        let fast = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
+        let mut watch = Watch::new(n_replicas, Window::ALL, Time::from_ns(1), 1);
+        let mut log = |number: u64, record: &Record| stepped.push((number, *record));
+        let slow = simulate_watched(&trial, &step(), &mut log, &mut watch).unwrap();
+        leapt.sort_by_key(|row| row.0);
+        stepped.sort_by_key(|row| row.0);
+        prop_assert_eq!(leapt, stepped);
+        let reused = |totals: &capstan_sim::serving::RunTotals| {
+            totals.replicas.iter().map(|work| work.reused_tokens).collect::<Vec<u64>>()
+        };
+        prop_assert_eq!(reused(&fast), reused(&slow));
+    }
 }

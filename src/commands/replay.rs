@@ -9,8 +9,8 @@ use crate::output::write_file;
 use crate::session::Session;
 use anyhow::Context;
 use capstan_sim::serving::{
-    KvCache, Layers, OperatorTables, Outcome, Reject, Router, RunResult, Scheduler, ServingConfig, Stop,
-    TableTexts, Window, Workload, simulate,
+    Admission, KvCache, Layers, OperatorTables, Outcome, Reject, Router, RunResult, Scheduler, ServingConfig,
+    Stop, TableTexts, Window, Workload, simulate,
 };
 use clap::ValueEnum;
 use requests::Trace;
@@ -39,10 +39,11 @@ pub struct Args {
     /// Requests: CSV with arrived_at_s, num_prefill_tokens, num_decode_tokens; may be packed with gzip
     #[arg(long, value_name = "FILE")]
     requests: String,
-    /// How a step is formed: `vllm` (whole prompts first) or `sarathi:TOKENS` (chunks of prompts beside decodes)
+    /// How a step is formed: `vllm` (whole prompts first) or `sarathi:TOKENS` (chunks of prompts beside decodes), as Vidur
+    /// has them; or `vllm-v1:TOKENS`, as vLLM has it since
     #[arg(long)]
     scheduler: Policy,
-    /// Blocks of the KV cache of a replica, of which 1 % is kept free
+    /// Blocks of the KV cache of a replica, of which Vidur's schedulers keep 1 % free
     #[arg(long)]
     kv_blocks: u32,
     /// Tokens of a block
@@ -54,10 +55,14 @@ pub struct Args {
     /// Most prompt tokens of a step, padding included; for `vllm`
     #[arg(long, default_value_t = 4096)]
     max_prefill_tokens: u32,
+    /// Tokens of one hash of the column `block_hash_ids`: replicas keep what they have read and read it once; for `vllm-v1`
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    prefix_block: Option<u32>,
     /// Replicas
     #[arg(long, default_value_t = 1)]
     replicas: u32,
-    /// Which replica gets a request; `least-waiting` counts only waiting requests, as Vidur does
+    /// Which replica gets a request; `least-waiting` counts only waiting requests, as Vidur does; `prefix` goes where the
+    /// beginning of the prompt was sent before, unless that replica is eight requests above the fewest; `sticky` always
     #[arg(long, value_enum, default_value_t = Route::LeastOutstanding)]
     router: Route,
     /// What became of each request: CSV; `-` is standard output
@@ -72,19 +77,25 @@ pub struct Args {
 enum Policy {
     Vllm,
     Sarathi { chunk: u32 },
+    VllmV1 { tokens: u32 },
 }
+
+/// Requests above the fewest that the router `prefix` bears for what can be reused.
+const PREFIX_SLACK: u32 = 8;
 
 impl FromStr for Policy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let tokens = |text: &str| match text.parse::<u32>() {
+            Ok(tokens) if tokens > 0 => Ok(tokens),
+            _ => Err(format!("`{text}` is no number of tokens")),
+        };
         match text.split_once(':') {
             None if text == "vllm" => Ok(Policy::Vllm),
-            Some(("sarathi", chunk)) => match chunk.parse() {
-                Ok(chunk) if chunk > 0 => Ok(Policy::Sarathi { chunk }),
-                _ => Err(format!("`{chunk}` is no number of tokens")),
-            },
-            _ => Err(format!("`{text}` is neither `vllm` nor `sarathi:TOKENS`")),
+            Some(("sarathi", chunk)) => Ok(Policy::Sarathi { chunk: tokens(chunk)? }),
+            Some(("vllm-v1", budget)) => Ok(Policy::VllmV1 { tokens: tokens(budget)? }),
+            _ => Err(format!("`{text}` is none of `vllm`, `sarathi:TOKENS`, `vllm-v1:TOKENS`")),
         }
     }
 }
@@ -94,6 +105,10 @@ enum Route {
     RoundRobin,
     LeastOutstanding,
     LeastWaiting,
+    LeastTokens,
+    RandomOfTwo,
+    Prefix,
+    Sticky,
 }
 
 /// What `--stats` writes.
@@ -105,6 +120,8 @@ struct Stats {
     /// Of those, computed in a leap: no event of their own.
     jumped_iterations: u64,
     tokens: u64,
+    /// Of prompts, found in the cache and not read.
+    reused_tokens: u64,
     simulated_s: f64,
     loop_wall_s: f64,
     iterations_per_s: f64,
@@ -116,7 +133,8 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let config = config(args)?;
     let tables = tables(args)?;
     let bytes = unpacked(&args.requests)?;
-    let trace = Trace::read(&bytes).with_context(|| format!("`{}` is no list of requests", args.requests))?;
+    let trace = Trace::read(&bytes, args.prefix_block)
+        .with_context(|| format!("`{}` is no list of requests", args.requests))?;
     let served = trace.requests.iter().filter(|one| config.rejects(one).is_none());
     let longest = served.map(|one| one.prompt + one.output).max().unwrap_or(0);
     if !tables.covers(1, 1, longest) {
@@ -124,9 +142,14 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
             "the longest request, of {} tokens, lies beyond the tables, which keep their last value there";
         session.warn(&what.replace("{}", &longest.to_string()));
     }
-    let workload = Workload::Trace(trace.requests.clone());
+    let requests = trace.requests.clone();
+    let workload = match trace.prefixes.clone() {
+        Some(prefixes) => Workload::Prefixed(requests, prefixes),
+        None => Workload::Trace(requests),
+    };
     let begin = Instant::now();
-    let result = simulate(&config, &tables, &workload, 1, 0)?;
+    let result =
+        simulate(&config, &tables, &workload, 1, 0).map_err(|error| Failure::usage(error.to_string()))?;
     let wall = begin.elapsed().as_secs_f64();
     write_text(&args.output, &trace.outcome(&result.records), session)?;
     if let Some(file) = &args.stats {
@@ -167,18 +190,29 @@ fn write_text(file: &str, text: &str, session: &Session) -> anyhow::Result<()> {
 
 fn config(args: &Args) -> Result<ServingConfig, Failure> {
     let cache = KvCache { block_tokens: args.block_size, ..KvCache::new(args.kv_blocks) };
-    let base = ServingConfig::chunked(u32::MAX, args.max_batch, cache.with_one_percent_watermark());
+    let kv = match args.scheduler {
+        Policy::VllmV1 { .. } => cache,
+        Policy::Vllm | Policy::Sarathi { .. } => cache.with_one_percent_watermark(),
+    };
+    let base = ServingConfig::chunked(u32::MAX, args.max_batch, kv);
     let config = ServingConfig {
         n_replicas: args.replicas,
         n_stages: args.pipeline,
         scheduler: match args.scheduler {
             Policy::Vllm => Scheduler::WholePrompts { padded_tokens: args.max_prefill_tokens },
             Policy::Sarathi { chunk } => Scheduler::Sarathi { chunk },
+            Policy::VllmV1 { tokens } => {
+                Scheduler::Chunked { token_budget: tokens, admission: Admission::PromptFits }
+            }
         },
         router: match args.router {
             Route::RoundRobin => Router::RoundRobin,
             Route::LeastOutstanding => Router::LeastOutstanding,
             Route::LeastWaiting => Router::LeastWaiting,
+            Route::LeastTokens => Router::LeastTokens,
+            Route::RandomOfTwo => Router::RandomOfTwo,
+            Route::Prefix => Router::Prefix { slack: PREFIX_SLACK },
+            Route::Sticky => Router::Sticky,
         },
         ..base
     };
@@ -217,6 +251,7 @@ fn stats(result: &RunResult, config: &ServingConfig, wall: f64) -> Stats {
         iterations: summary.iterations,
         jumped_iterations: summary.leapt_iterations,
         tokens: summary.prefill_tokens + summary.output_tokens,
+        reused_tokens: summary.reused_tokens,
         simulated_s: result.end.seconds(),
         loop_wall_s: wall,
         iterations_per_s: if wall > 0.0 { summary.iterations as f64 / wall } else { 0.0 },

@@ -72,6 +72,33 @@ fn requests_that_cannot_be_served_are_counted_and_the_others_are_served() {
 }
 
 #[test]
+fn prompts_with_hashes_are_read_once() {
+    let place = Place::new();
+    tables(&place);
+    let header = "arrived_at_s,num_prefill_tokens,num_decode_tokens,block_hash_ids\n";
+    place.write("in.csv", format!("{header}0,33,1,1 2\n1,33,1,1 2\n2,33,1,1 9\n"));
+    let asked =
+        ["--scheduler", "vllm-v1:32", "--prefix-block", "16", "--router", "prefix", "--stats", "s.json"];
+    replay(&place, &asked).exits(0);
+    // 33 tokens are two steps; where 32 or 16 of them are known, one.
+    let first: Vec<String> = place
+        .read("out.csv")
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(4).expect("a time").to_owned())
+        .collect();
+    assert_eq!(first, ["0.022000000", "1.011000000", "2.011000000"]);
+    let stats: serde_json::Value = serde_json::from_str(&place.read("s.json")).expect("JSON");
+    assert_eq!(stats["reused_tokens"], 48);
+    let wrong = ["--scheduler", "sarathi:32", "--prefix-block", "16"];
+    let seen = replay(&place, &wrong).exits(64);
+    assert!(seen.err.contains("vLLM's scheduler"), "{}", seen.told());
+    place.write("in.csv", format!("{header}0,33,1,1 x\n"));
+    let seen = replay(&place, &asked).exits(1);
+    assert!(seen.err.contains("`x` of `block_hash_ids` is no whole number"), "{}", seen.told());
+}
+
+#[test]
 fn bad_tables_and_requests_are_named_and_leave_nothing() {
     let place = Place::new();
     tables(&place);

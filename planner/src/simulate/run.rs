@@ -194,7 +194,7 @@ impl<'a> Stage<'a> {
             itl: latency(&seen.itl, None),
             e2e: latency(&seen.e2e, Some(SloMetric::E2e)),
             goodput_per_s: estimated(seen.goodput_per_second, 1.0, 0.0),
-            served_per_s: estimated(seen.requests_per_second, 1.0, 0.0),
+            served_per_s: estimated(seen.served_per_second, 1.0, 0.0),
             utilisation: estimated(seen.utilisation, 1.0, 0.0),
             mean_batch: runs.iter().map(|run| run.mean_batch).sum::<f64>() / runs.len().max(1) as f64,
             peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),

@@ -135,7 +135,7 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
 }
 
 /// Returns how many, with the noun as one says it: `1 item`, `3 items`.
-pub(super) fn counted(number: usize, noun: &str) -> String {
+pub(crate) fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", figure::count(number as u64), if number == 1 { "" } else { "s" })
 }
 

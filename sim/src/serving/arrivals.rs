@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::lengths::Lengths;
+use super::prefix::Prefixes;
 use super::rate::{Rate, Walk};
 use super::request::Request;
 use crate::engine::Time;
@@ -18,6 +19,8 @@ pub enum Workload {
     Closed(ClosedLoop),
     /// Given. Rows may be in any order; equal times are ordered by prompt, then output.
     Trace(Vec<Request>),
+    /// Given by arrival, with the hashes of their prompts, for replicas that keep what they have read.
+    Prefixed(Vec<Request>, Prefixes),
 }
 
 /// Requests at a rate, whatever becomes of them.
@@ -60,6 +63,19 @@ pub struct ClosedLoop {
 pub const MAX_REQUESTS: u64 = 1 << 28;
 
 impl Workload {
+    /// Returns the hashes of its prompts, where they are known.
+    pub(crate) fn prefixes(&self) -> Option<&Prefixes> {
+        match self {
+            Workload::Prefixed(_, prefixes) => Some(prefixes),
+            _ => None,
+        }
+    }
+
+    /// Says whether nothing in it is drawn.
+    pub fn is_given(&self) -> bool {
+        matches!(self, Workload::Trace(_) | Workload::Prefixed(..))
+    }
+
     /// Returns the requests of one replication, by arrival; those of a closed loop carry the arrival `ZERO`.
     pub fn requests(&self, seed: u64, replication: u32) -> Vec<Request> {
         Source::new(self, seed, replication).collect()
@@ -91,7 +107,7 @@ impl Source<'_> {
                 tokens: stream("lengths", &closed.name),
                 left: closed.max_requests.min(MAX_REQUESTS),
             },
-            Workload::Trace(rows) => {
+            Workload::Trace(rows) | Workload::Prefixed(rows, _) => {
                 let mut rows = Cow::Borrowed(rows.as_slice());
                 if !rows.is_sorted() {
                     rows.to_mut().sort_unstable();

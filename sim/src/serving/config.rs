@@ -1,5 +1,6 @@
 //! What serves: replicas, scheduler, cache, router, and the bounds of a run.
 
+use super::arrivals::Workload;
 use super::kv::KvCache;
 use super::request::{Reject, Request};
 use super::router::Router;
@@ -93,6 +94,17 @@ pub enum ConfigError {
         /// Stages.
         n_stages: u32,
     },
+    /// Hashes stand for whole blocks, and a scheduler must know what to do with them.
+    #[error(
+        "prompts with hashes of {tokens} tokens need vLLM's scheduler, one stage, and blocks that divide them"
+    )]
+    Prefixes {
+        /// Tokens of one hash.
+        tokens: u32,
+    },
+    /// Requests with hashes are numbered by their rows.
+    #[error("requests with hashes must be given by arrival, those of one instant by prompt, then output")]
+    PrefixesUnsorted,
     /// Not planned yet.
     #[error("a chunked scheduler with {n_stages} pipeline stages is not simulated yet")]
     ChunkedPipeline {
@@ -184,6 +196,17 @@ impl ServingConfig {
             return Err(ConfigError::BudgetBelowSequences { token_budget, max_sequences });
         }
         if n_stages > 1 { self.validate_stages() } else { Ok(()) }
+    }
+
+    /// Says why prompts with hashes cannot be served so, if they cannot.
+    pub(crate) fn validate_workload(&self, workload: &Workload) -> Result<(), ConfigError> {
+        let Workload::Prefixed(rows, prefixes) = workload else { return Ok(()) };
+        let chunked = matches!(self.scheduler, Scheduler::Chunked { .. }) && self.n_stages == 1;
+        let tokens = prefixes.tokens;
+        if !chunked || tokens == 0 || !tokens.is_multiple_of(self.kv.block_tokens) {
+            return Err(ConfigError::Prefixes { tokens });
+        }
+        if rows.is_sorted() { Ok(()) } else { Err(ConfigError::PrefixesUnsorted) }
     }
 
     /// Says what a pipeline as Vidur has it does not know.

@@ -43,6 +43,7 @@ mod request;
 mod router;
 mod run;
 mod scheduler;
+mod server;
 mod stats;
 mod step;
 mod student;
@@ -55,7 +56,7 @@ pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
 pub use kv::KvCache;
 pub use lengths::{Length, Lengths};
 pub use operators::{Layers, OperatorTables, TableError, TableTexts};
-pub use prefix::PrefixCache;
+pub use prefix::{PrefixCache, Prefixes};
 pub use probe::{Probe, StepSeen, Unwatched};
 pub use rate::{Rate, RateError};
 pub use replicate::{

@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use super::kv::{Blocks, KvCache};
-use super::replica::Server;
 use super::request::Job;
 use super::scheduler::Scheduler;
+use super::server::Server;
 use super::step::{Batch, StepTime};
 use super::work::Work;
 use crate::engine::{Fine, Time};

@@ -1,10 +1,18 @@
 //! How much of a prompt has been read before? A cache of prompt blocks, known by the hash of all that leads up to them,
 //! in which the block that was least recently used makes room.
 //!
-//! It knows no tokens and no time: a prompt is a list of block hashes, and a hit is a leading run of them. It is not part
-//! of a replica yet; on a trace with hashes it says what a cache of a given size could save.
+//! It knows no tokens and no time: a prompt is a list of block hashes, and a hit is a leading run of them. On a trace with
+//! hashes it says what a cache of a given size could save. What a replica keeps, as vLLM does, is in `pool.rs`; where a
+//! router finds it again, in `homes.rs`.
+
+mod homes;
+mod pool;
 
 use std::collections::HashMap;
+
+pub(crate) use homes::Homes;
+pub(crate) use pool::Pool;
+pub use pool::Prefixes;
 
 /// A block's neighbours in the order of use.
 #[derive(Debug, Clone, Copy)]

@@ -9,41 +9,15 @@ use std::collections::VecDeque;
 use super::config::{ServingConfig, WHOLE_OUTPUT_PER_MILLE};
 use super::decodes::Decodes;
 use super::kv::Blocks;
+use super::prefix::{Pool, Prefixes};
 use super::request::Job;
 use super::scheduler::Scheduler;
+use super::server::Server;
 use super::step::{Batch, StepTime};
 use super::work::{RareSums, Sums, Work};
 use crate::engine::{Fine, Time};
 
-/// What the fleet asks of a replica: take a request, end what ends now, start what can start.
-pub(crate) trait Server {
-    /// Queues a request that arrives at `now`; says whether `next_end` changed.
-    fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, now: Time, step: &S) -> bool;
-    /// Ends everything that ends at `now`; completed requests are appended to `done`. Returns how many steps ended.
-    fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64;
-    /// Ends what ended by `now` and was no event. Returns how many steps, and when the last ended.
-    fn settle<S: StepTime + ?Sized>(&mut self, now: Time, step: &S) -> (u64, Time);
-    /// Starts what can start at `now`.
-    fn start<S: StepTime + ?Sized>(&mut self, now: Time, step: &S, jobs: &mut [Job]);
-    /// Returns when the next thing ends here.
-    fn next_end(&self) -> Option<Time>;
-    /// Says whether `start` could start something if a request came.
-    fn may_start(&self) -> bool;
-    /// Returns how many requests have not been scheduled.
-    fn n_waiting(&self) -> u32;
-    /// Returns the blocks in use.
-    fn blocks_used(&self) -> u32;
-    /// Returns output tokens so far, and tokens held in the cache, of a request that is here.
-    fn progress(&self, job: &Job) -> (u64, u64);
-    /// Returns what has been done in steps that have ended.
-    fn work(&self) -> Work;
-    /// Returns when the one step that runs began and ends, and what is in it.
-    fn running(&self) -> Option<(Time, Time, Batch)>;
-    /// Returns every request that is here.
-    fn requests(&self) -> Vec<u32>;
-    /// Forgets all requests, which are returned, and the step that runs at `now`.
-    fn clear(&mut self, now: Time) -> Vec<u32>;
-}
+mod reuse;
 
 /// A piece of a prompt in the running step.
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,6 +80,8 @@ pub(crate) struct Replica<'a> {
     rare: RareSums,
     /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
     promised: u64,
+    /// What prompts begin with, and what is kept of it; none where prompts have no hashes.
+    pool: Option<(Pool, &'a Prefixes)>,
     /// When to look again, if nothing runs and nothing comes; `NEVER` if there is nothing to look for.
     pub wakes: Time,
 }
@@ -119,8 +95,9 @@ const _: () = assert!(
 );
 
 impl<'a> Replica<'a> {
-    /// Returns an idle replica that leaps over at most `max_leap` steps; 1 is single steps.
-    pub fn new(config: &'a ServingConfig, max_leap: u32) -> Replica<'a> {
+    /// Returns an idle replica that leaps over at most `max_leap` steps; 1 is single steps. With `prefixes` it keeps what it
+    /// has read.
+    pub fn new(config: &'a ServingConfig, max_leap: u32, prefixes: Option<&'a Prefixes>) -> Replica<'a> {
         let ServingConfig { max_sequences, kv, .. } = *config;
         let steps =
             Running { end: Fine::default(), clock: Fine::default(), block_ns: 0, n: 0, first_blocks_used: 0 };
@@ -143,6 +120,7 @@ impl<'a> Replica<'a> {
             running: Vec::with_capacity(n_common),
             rare: RareSums::default(),
             promised: 0,
+            pool: prefixes.map(|all| (Pool::new(kv.blocks, all.tokens / kv.block_tokens), all)),
             wakes: Time::NEVER,
         }
     }
@@ -196,6 +174,7 @@ impl<'a> Replica<'a> {
 
     /// Adds `tokens` of a prompt to the step. Its blocks have been taken.
     pub fn read_prompt(&mut self, id: u32, tokens: u32, jobs: &mut [Job], now: Time) {
+        self.learn(id, &jobs[id as usize], tokens);
         let job = &mut jobs[id as usize];
         let ends = job.processed + tokens == job.to_prefill;
         self.batch.add_prefill(job.processed, tokens, ends);
@@ -242,8 +221,8 @@ impl<'a> Replica<'a> {
     pub fn evict_newest(&mut self, jobs: &mut [Job]) -> Option<u32> {
         let id = self.running.pop()?;
         self.promised -= self.promise(&jobs[id as usize]);
+        self.give_back(id, self.held(&jobs[id as usize]));
         let job = &mut jobs[id as usize];
-        self.blocks.release(self.held(job));
         if job.is_decoding() {
             self.decodes.evict(id, job);
             job.to_prefill = job.processed;
@@ -295,7 +274,7 @@ impl<'a> Replica<'a> {
     fn complete(&mut self, id: u32, jobs: &[Job], done: &mut Vec<u32>) {
         let job = &jobs[id as usize];
         self.promised -= self.promise(job);
-        self.blocks.release(self.blocks.blocks_for(job.prompt + job.output - 1));
+        self.give_back(id, self.blocks.blocks_for(job.prompt + job.output - 1));
         let place =
             self.running.iter().position(|&other| other == id).expect("only running requests complete");
         self.running.remove(place);
@@ -501,7 +480,8 @@ impl Server for Replica<'_> {
 
     fn clear(&mut self, _now: Time) -> Vec<u32> {
         let requests = self.requests();
-        let mut empty = Replica::new(self.config, self.max_leap);
+        let prefixes = self.pool.as_ref().map(|(_, prefixes)| *prefixes);
+        let mut empty = Replica::new(self.config, self.max_leap, prefixes);
         empty.steps.clock = self.steps.clock;
         std::mem::swap(&mut empty.sums, &mut self.sums);
         std::mem::swap(&mut empty.rare, &mut self.rare);

@@ -91,6 +91,8 @@ pub struct Replicated {
     pub goodput_per_second: Interval,
     /// Completed requests per second.
     pub requests_per_second: Interval,
+    /// Requests completed within the window, per second of it: what the replicas achieve.
+    pub served_per_second: Interval,
     /// Share of time in which a replica ran a step.
     pub utilisation: Interval,
     /// Each objective, in the order given.
@@ -111,7 +113,7 @@ pub struct Replications {
 impl Replications {
     /// As many as it takes to decide; of a trace one, since nothing in it is random.
     pub fn until_decided(workload: &Workload) -> Replications {
-        let random = !matches!(workload, Workload::Trace(_));
+        let random = !workload.is_given();
         let (batch, most_batches) = if random { (BATCH, MAX_BATCHES) } else { (1, 1) };
         Replications { batch, least_batches: 1, most_batches }
     }
@@ -179,6 +181,7 @@ fn conclude(runs: Vec<Summary>, judged: Vec<Judged>) -> Replicated {
         itl: estimates(&runs, |run| run.itl),
         goodput_per_second: over(|run| run.goodput_per_second),
         requests_per_second: over(|run| run.requests_per_second),
+        served_per_second: over(|run| run.served_per_second),
         utilisation: over(|run| run.utilisation),
         judged,
         runs,

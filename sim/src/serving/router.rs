@@ -2,6 +2,7 @@
 //!
 //! The routers that compare replicas keep a tournament tree over them: O(log n) when a count changes, O(1) to ask.
 
+use super::prefix::Homes;
 use crate::engine::Tournament;
 use crate::random::Stream;
 
@@ -16,6 +17,14 @@ pub enum Router {
     LeastWaiting,
     /// The fewest prompt tokens of requests not yet complete. How long an output will be no router knows.
     LeastTokens,
+    /// Where the longest known beginning of the prompt was sent last, if that is half of it, and unless that replica has more
+    /// than `slack` requests above the fewest; else the fewest requests not yet complete.
+    Prefix {
+        /// Requests more than the fewest that are borne for what can be reused.
+        slack: u32,
+    },
+    /// As `Prefix`, however full that replica is: sessions stay as long as it lives.
+    Sticky,
     /// Of two drawn at random the one with fewer requests not yet complete: nearly as good, and it asks only two.
     RandomOfTwo,
 }
@@ -41,17 +50,43 @@ pub(crate) struct Routing {
     counts: Tournament<u64>,
     /// Replicas that take requests, the lowest number first.
     live: Vec<u32>,
+    homes: Homes,
 }
 
 impl Routing {
     pub fn new(router: Router, n_replicas: u32, draws: Stream) -> Routing {
         let counts =
             Tournament::new((0..n_replicas as usize).map(|replica| key(0, replica as u32)), u64::MAX);
-        Routing { router, n_replicas, next: 0, draws, counts, live: (0..n_replicas).collect() }
+        Routing {
+            router,
+            n_replicas,
+            next: 0,
+            draws,
+            counts,
+            live: (0..n_replicas).collect(),
+            homes: Homes::default(),
+        }
+    }
+
+    /// Returns the replica for a request that arrives now and whose prompt has these hashes; none if none lives.
+    pub fn pick_for(&mut self, hashes: &[u64]) -> Option<u32> {
+        let slack = match self.router {
+            Router::Prefix { slack } => u64::from(slack),
+            Router::Sticky => u64::MAX,
+            _ => return self.pick(),
+        };
+        let least = self.pick()?;
+        let bears = |home: &u32| {
+            let count = |replica: u32| count_of(self.counts.get(replica as usize));
+            self.live.binary_search(home).is_ok() && count(*home) - count(least) <= slack
+        };
+        let replica = self.homes.find(hashes).filter(bears).unwrap_or(least);
+        self.homes.note(hashes, replica);
+        Some(replica)
     }
 
     /// Returns the replica for a request that arrives now; none if none lives.
-    pub fn pick(&mut self) -> Option<u32> {
+    fn pick(&mut self) -> Option<u32> {
         let n_live = self.live.len();
         if n_live == 0 {
             return None;
@@ -63,9 +98,11 @@ impl Routing {
                 self.next = (replica + 1) % self.n_replicas;
                 replica
             }
-            Router::LeastOutstanding | Router::LeastWaiting | Router::LeastTokens => {
-                replica_of(self.counts.least())
-            }
+            Router::LeastOutstanding
+            | Router::LeastWaiting
+            | Router::LeastTokens
+            | Router::Prefix { .. }
+            | Router::Sticky => replica_of(self.counts.least()),
             Router::RandomOfTwo => {
                 let first = self.draws.below(n_live as u64) as usize;
                 let other = self.draws.below((n_live as u64).saturating_sub(1)) as usize;
@@ -97,7 +134,9 @@ impl Routing {
     pub fn observe(&mut self, replica: u32, load: Load) {
         let count = match self.router {
             Router::RoundRobin => return,
-            Router::LeastOutstanding | Router::RandomOfTwo => u64::from(load.outstanding),
+            Router::LeastOutstanding | Router::RandomOfTwo | Router::Prefix { .. } | Router::Sticky => {
+                u64::from(load.outstanding)
+            }
             Router::LeastWaiting => u64::from(load.waiting),
             Router::LeastTokens => load.prompt_tokens,
         };
@@ -117,6 +156,10 @@ const REPLICA_BITS: u32 = 20;
 /// Orders replicas by count, then number.
 fn key(count: u64, replica: u32) -> u64 {
     count.min(u64::MAX >> REPLICA_BITS) << REPLICA_BITS | u64::from(replica)
+}
+
+fn count_of(key: u64) -> u64 {
+    key >> REPLICA_BITS
 }
 
 fn replica_of(key: u64) -> u32 {
@@ -193,5 +236,27 @@ mod tests {
             routing.revive(1);
             assert_eq!(picked(&mut routing), [1; 30], "{router:?}");
         }
+    }
+
+    #[test]
+    fn a_prompt_goes_where_its_beginning_is_unless_that_replica_is_full() {
+        let mut routing = routing(Router::Prefix { slack: 2 }, 3);
+        assert_eq!(routing.pick_for(&[1, 2]), Some(0));
+        routing.observe(0, load(2, 0, 0));
+        assert_eq!(routing.pick_for(&[1, 2, 3]), Some(0));
+        assert_eq!(routing.pick_for(&[7]), Some(1));
+        routing.observe(0, load(3, 0, 0));
+        assert_eq!(routing.pick_for(&[1, 2]), Some(1), "three more than the fewest are too many");
+    }
+
+    #[test]
+    fn a_session_stays_however_full_its_replica_is_until_it_fails() {
+        let mut routing = routing(Router::Sticky, 2);
+        assert_eq!(routing.pick_for(&[1]), Some(0));
+        routing.observe(0, load(99, 0, 0));
+        assert_eq!(routing.pick_for(&[1, 5]), Some(0));
+        assert_eq!(routing.pick_for(&[2]), Some(1));
+        routing.fail(0);
+        assert_eq!(routing.pick_for(&[1]), Some(1));
     }
 }

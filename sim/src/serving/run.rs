@@ -6,10 +6,12 @@
 use super::arrivals::{Arrivals, Workload};
 use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
+use super::prefix::Prefixes;
 use super::probe::{Probe, StepSeen, Unwatched};
-use super::replica::{MAX_LEAP, Replica, Server};
+use super::replica::{MAX_LEAP, Replica};
 use super::request::{Job, Jobs, Outcome, Record};
 use super::router::{Load, Routing};
+use super::server::Server;
 use super::step::StepTime;
 use super::work::Work;
 use crate::engine::{Agenda, Time};
@@ -135,11 +137,14 @@ pub fn simulate_watched<S: StepTime + ?Sized, P: Probe>(
 ) -> Result<RunTotals, ConfigError> {
     let Trial { config, workload, seed, replication, .. } = *trial;
     config.validate()?;
+    config.validate_workload(workload)?;
+    let prefixes = workload.prefixes();
     let draws = Streams::new(seed).stream(&format!("router/rep{replication}"));
-    let scene = Scene { arrivals: Arrivals::new(workload, seed, replication), faults: trial.faults, draws };
+    let arrivals = Arrivals::new(workload, seed, replication);
+    let scene = Scene { arrivals, faults: trial.faults, draws, prefixes };
     if config.n_stages == 1 {
         let max_leap = if P::WATCHES { 1 } else { MAX_LEAP };
-        let replica = || Replica::new(config, max_leap);
+        let replica = || Replica::new(config, max_leap, prefixes);
         Ok(Fleet::new(config, step, scene, replica, log, probe).run())
     } else {
         let pipeline = || Pipeline::new(config.scheduler, config.n_stages, config.max_sequences, config.kv);
@@ -152,6 +157,7 @@ struct Scene<'a> {
     arrivals: Arrivals<'a>,
     faults: &'a [Fault],
     draws: Stream,
+    prefixes: Option<&'a Prefixes>,
 }
 
 /// All replicas of a run.
@@ -177,6 +183,7 @@ struct Fleet<'a, S: ?Sized, R, P> {
     touched: Vec<u32>,
     /// Requests completed at this instant.
     done: Vec<u32>,
+    prefixes: Option<&'a Prefixes>,
     turns: Vec<Turn>,
     next_turn: usize,
     /// Requests that no replica lives for.
@@ -192,7 +199,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
         log: &'a mut dyn FnMut(u64, &Record),
         probe: &'a mut P,
     ) -> Self {
-        let Scene { arrivals, faults, draws } = scene;
+        let Scene { arrivals, faults, draws, prefixes } = scene;
         let n = config.n_replicas as usize;
         Fleet {
             config,
@@ -214,6 +221,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             outstanding_ns: 0,
             touched: Vec::new(),
             done: Vec::new(),
+            prefixes,
             turns: faults::turns(faults, config.n_replicas),
             next_turn: 0,
             homeless: Vec::new(),
@@ -318,7 +326,8 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
 
     /// Sends a request to a replica that lives; where none does, it waits for one.
     fn send(&mut self, id: u32) {
-        let Some(replica) = self.routing.pick() else { return self.homeless.push(id) };
+        let hashes = self.prefixes.map_or(&[][..], |all| all.of(self.jobs.places[id as usize].number));
+        let Some(replica) = self.routing.pick_for(hashes) else { return self.homeless.push(id) };
         self.jobs.places[id as usize].replica = replica;
         let server = &mut self.servers[replica as usize];
         if server.enqueue(id, self.now, self.step) || server.may_start() {
@@ -420,11 +429,11 @@ impl Tokens {
         self.thrown_away += in_cache;
     }
 
-    /// Invariant: every token computed is in a completed request, in one in flight, was discarded by a preemption or lost
+    /// Invariant: every token computed, or found computed, is in a completed request, in one in flight, was discarded by a preemption or lost
     /// with its replica, and every token delivered was asked for.
     fn check(&self, work: &[Work]) {
         let total = |part: fn(&Work) -> u64| work.iter().map(part).sum::<u64>();
-        let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens);
+        let computed = total(|w| w.prefill_tokens) + total(|w| w.decode_tokens) + total(|w| w.reused_tokens);
         let expect = self.kept + self.thrown_away + total(|w| w.discarded_tokens);
         assert_eq!(computed, expect, "tokens were lost or made from nothing");
         assert_eq!(
@@ -488,7 +497,7 @@ mod tests {
         let mut records = BTreeMap::new();
         let mut log = |number, record: &Record| assert!(records.insert(number, *record).is_none());
         let draws = Streams::new(1).stream("router");
-        let scene = Scene { arrivals: Arrivals::new(trace, 1, 0), faults: &[], draws };
+        let scene = Scene { arrivals: Arrivals::new(trace, 1, 0), faults: &[], draws, prefixes: None };
         let totals = Fleet::new(config, &step(), scene, server, &mut log, &mut Unwatched).run();
         (records, totals)
     }
@@ -498,7 +507,7 @@ mod tests {
         trace: &Workload,
         max_leap: u32,
     ) -> (BTreeMap<u64, Record>, RunTotals) {
-        serve(config, trace, || Replica::new(config, max_leap))
+        serve(config, trace, || Replica::new(config, max_leap, None))
     }
 
     proptest! {

@@ -164,6 +164,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Completed requests of the window, per second of it.
     pub requests_per_second: f64,
+    /// Requests that completed within the window, whenever they arrived, per second of it: what the replicas achieve.
+    pub served_per_second: f64,
     /// Their output tokens, per second.
     pub output_tokens_per_second: f64,
     /// Requests of the window that meet every objective, per second.
@@ -174,6 +176,8 @@ pub struct Summary {
     pub leapt_iterations: u64,
     /// Tokens of prompts read in the whole run, those read again included.
     pub prefill_tokens: u64,
+    /// Tokens of prompts found in the cache in the whole run.
+    pub reused_tokens: u64,
     /// Output tokens in the whole run.
     pub output_tokens: u64,
     /// Tokens computed in vain because of preemption, in the whole run.
@@ -222,6 +226,7 @@ impl Work {
             iterations: self.iterations + other.iterations,
             leapt_iterations: self.leapt_iterations + other.leapt_iterations,
             prefill_tokens: self.prefill_tokens + other.prefill_tokens,
+            reused_tokens: self.reused_tokens + other.reused_tokens,
             decode_tokens: self.decode_tokens + other.decode_tokens,
             output_tokens: self.output_tokens + other.output_tokens,
             discarded_tokens: self.discarded_tokens + other.discarded_tokens,

@@ -20,6 +20,8 @@ pub struct Tally {
     lost: u64,
     preempted: u64,
     good: u64,
+    /// Completed within the window, whenever they arrived.
+    served: u64,
     output_tokens: u64,
 }
 
@@ -46,6 +48,7 @@ impl Tally {
             lost: 0,
             preempted: 0,
             good: 0,
+            served: 0,
             output_tokens: 0,
         }
     }
@@ -57,6 +60,8 @@ impl Tally {
 
     /// Counts a request that has left, and says whether it counts and meets every objective.
     pub fn judge(&mut self, record: &Record) -> bool {
+        self.served +=
+            u64::from(self.window.from <= record.completed && record.completed < self.window.until);
         if !self.window.holds(record) {
             return false;
         }
@@ -111,11 +116,13 @@ impl Tally {
             itl: None,
             seconds,
             requests_per_second: per_second(self.completed),
+            served_per_second: per_second(self.served),
             output_tokens_per_second: per_second(self.output_tokens),
             goodput_per_second: per_second(self.good),
             iterations: work.iterations,
             leapt_iterations: work.leapt_iterations,
             prefill_tokens: work.prefill_tokens,
+            reused_tokens: work.reused_tokens,
             output_tokens: work.output_tokens,
             discarded_tokens: work.discarded_tokens,
             preemptions: work.preemptions,

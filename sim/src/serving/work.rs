@@ -9,6 +9,8 @@ pub struct Work {
     pub leapt_iterations: u64,
     /// Tokens of prompts read, those read again included.
     pub prefill_tokens: u64,
+    /// Tokens of prompts that were found in the cache and not read.
+    pub reused_tokens: u64,
     /// Tokens run as decodes.
     pub decode_tokens: u64,
     /// Output tokens delivered.
@@ -43,6 +45,7 @@ pub(crate) struct Sums {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RareSums {
     pub prefill_tokens: u64,
+    pub reused_tokens: u64,
     pub first_tokens: u64,
     pub discarded_tokens: u64,
     pub preemptions: u64,
@@ -55,6 +58,7 @@ impl Sums {
             iterations: self.iterations,
             leapt_iterations: self.leapt_iterations,
             prefill_tokens: rare.prefill_tokens,
+            reused_tokens: rare.reused_tokens,
             decode_tokens: self.decode_tokens,
             output_tokens: self.decode_tokens + rare.first_tokens,
             discarded_tokens: rare.discarded_tokens,

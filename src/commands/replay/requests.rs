@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use capstan_sim::engine::Time;
-use capstan_sim::serving::{Record, Request};
+use capstan_sim::serving::{Prefixes, Record, Request};
 use csv::{ReaderBuilder, StringRecord};
 use std::fmt::Write;
 
@@ -19,13 +19,19 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 pub struct Trace {
     /// What the simulator gets.
     pub requests: Vec<Request>,
+    /// Hashes of prompts, if they are asked for.
+    pub prefixes: Option<Prefixes>,
     /// Arrivals as they are written.
     arrivals: Vec<String>,
 }
 
+/// The column of hashes: of all tokens up to the end of each block, with blanks between.
+const HASHES: &str = "block_hash_ids";
+
 impl Trace {
-    /// Reads CSV with a header. Columns that are not needed are not read.
-    pub fn read(bytes: &[u8]) -> anyhow::Result<Trace> {
+    /// Reads CSV with a header, and hashes of so many tokens each if there are to be any. Columns that are not needed are not
+    /// read. With hashes, requests of one instant are ordered by prompt, then output, as the simulator does.
+    pub fn read(bytes: &[u8], hash_tokens: Option<u32>) -> anyhow::Result<Trace> {
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(bytes);
         let header = reader.headers().context("reading the header")?.clone();
         let place = |name: &str| header.iter().position(|column| column.trim() == name);
@@ -33,14 +39,37 @@ impl Trace {
         for (index, name) in INPUT.iter().enumerate() {
             places[index] = place(name).with_context(|| format!("there is no column `{name}`"))?;
         }
-        let mut trace = Trace { requests: Vec::new(), arrivals: Vec::new() };
+        let hashed = match hash_tokens {
+            Some(_) => Some(place(HASHES).with_context(|| format!("there is no column `{HASHES}`"))?),
+            None => None,
+        };
+        let mut hashes: Vec<Vec<u64>> = Vec::new();
+        let mut trace = Trace { requests: Vec::new(), prefixes: None, arrivals: Vec::new() };
         for record in reader.records() {
             let record = record?;
             let line = record.position().map_or(0, csv::Position::line);
             trace.add(&record, places).with_context(|| format!("line {line}"))?;
+            if let Some(place) = hashed {
+                hashes.push(
+                    numbers(record.get(place).unwrap_or_default()).with_context(|| format!("line {line}"))?,
+                );
+            }
         }
         ensure!(!trace.requests.is_empty(), "there are no requests in it");
+        if let Some(tokens) = hash_tokens {
+            trace.prefixes = Some(trace.order(tokens, &hashes));
+        }
         Ok(trace)
+    }
+
+    /// Puts requests in the simulator's order, and their hashes beside them.
+    fn order(&mut self, tokens: u32, hashes: &[Vec<u64>]) -> Prefixes {
+        let mut order: Vec<usize> = (0..self.requests.len()).collect();
+        order.sort_by_key(|&index| self.requests[index]);
+        let mut prefixes = Prefixes::new(tokens);
+        order.iter().for_each(|&index| prefixes.push(&hashes[index]));
+        self.requests.sort();
+        prefixes
     }
 
     fn add(&mut self, record: &StringRecord, places: [usize; 3]) -> anyhow::Result<()> {
@@ -81,6 +110,12 @@ impl Trace {
     }
 }
 
+fn numbers(cell: &str) -> anyhow::Result<Vec<u64>> {
+    let number =
+        |word: &str| word.parse::<u64>().with_context(|| format!("`{word}` of `{HASHES}` is no whole number"));
+    cell.split_whitespace().map(number).collect()
+}
+
 /// Returns seconds with all nine digits of the nanosecond.
 fn seconds(time: Time) -> String {
     format!("{}.{:09}", time.ns() / 1_000_000_000, time.ns() % 1_000_000_000)
@@ -91,7 +126,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str, because: &str) {
-        let error = format!("{:#}", Trace::read(text.as_bytes()).expect_err("it is refused"));
+        let error = format!("{:#}", Trace::read(text.as_bytes(), None).expect_err("it is refused"));
         assert!(error.contains(because), "{error}");
     }
 
@@ -116,7 +151,10 @@ mod tests {
     fn further_columns_and_their_order_do_not_matter() {
         let plain = "arrived_at_s,num_prefill_tokens,num_decode_tokens\n0.5,2,3\n";
         let other = "x,num_decode_tokens,arrived_at_s,num_prefill_tokens\n9,3,0.5,2\n";
-        assert_eq!(Trace::read(plain.as_bytes()).unwrap(), Trace::read(other.as_bytes()).unwrap());
+        assert_eq!(
+            Trace::read(plain.as_bytes(), None).unwrap(),
+            Trace::read(other.as_bytes(), None).unwrap()
+        );
     }
 
     #[test]

@@ -77,16 +77,21 @@ impl Mixed {
     }
 
     /// Takes the first blocks of a waiting request; `None` if it does not fit.
-    fn admit(&self, id: u32, left: u32, replica: &mut Replica, jobs: &[Job]) -> Option<u32> {
-        let job = &jobs[id as usize];
+    fn admit(&self, id: u32, left: u32, replica: &mut Replica, jobs: &mut [Job]) -> Option<u32> {
+        let job = &mut jobs[id as usize];
+        let (reused, shared) = replica.reusable(job);
         let prompt = job.to_prefill;
-        let chunk = prompt.min(left);
-        let blocks = |tokens| replica.blocks.blocks_for(tokens);
+        let chunk = (prompt - reused).min(left);
+        let blocks = |tokens| replica.blocks.blocks_for(tokens) - shared;
         let (counted, taken) = match self.reserve {
-            Reserve::Chunk => (blocks(chunk), blocks(chunk)),
-            Reserve::PromptChecked => (blocks(prompt), blocks(chunk)),
+            Reserve::Chunk => (blocks(reused + chunk), blocks(reused + chunk)),
+            Reserve::PromptChecked => (blocks(prompt), blocks(reused + chunk)),
             Reserve::Prompt => (blocks(prompt), blocks(prompt)),
         };
-        replica.admit(job, counted, taken).then_some(chunk)
+        let admitted = replica.admit(job, counted, taken);
+        if admitted {
+            replica.reuse(id, job, reused);
+        }
+        admitted.then_some(chunk)
     }
 }
