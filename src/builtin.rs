@@ -12,9 +12,11 @@ macro_rules! texts {
 }
 
 /// Every file below `catalogs/`, by its path there. A new file is added to this list, which a test compares.
-const TEXTS: &[(&str, &str)] = texts![
+pub const TEXTS: &[(&str, &str)] = texts![
     "accelerators.toml",
     "efficiencies.toml",
+    "efficiencies_fit.toml",
+    "efficiencies_kernels.toml",
     "engines.toml",
     "fabrics.toml",
     "market.toml",

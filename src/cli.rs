@@ -1,8 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    calibrate, catalog, check, completions, diff, emit, estimate, explain, fmt, import, init, man, plan,
-    replay, report,
+    calibrate, catalog, check, completions, diff, emit, estimate, explain, fit, fmt, import, init, man, plan,
+    replay, report, simulate, validate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -32,6 +32,8 @@ pub enum Command {
     Check(check::Args),
     /// Solve, simulate and audit: from a plan file to a blueprint
     Plan(plan::Args),
+    /// Simulate a plan again: more replications, more requests, a machine that fails
+    Simulate(simulate::Args),
     /// Show a blueprint again, on the terminal or for others
     Report(report::Args),
     /// Say what changes between two blueprints, and what it costs
@@ -40,6 +42,10 @@ pub enum Command {
     Emit(emit::Args),
     /// Say what a model achieves on a machine, and what that costs; or price a table of measurements
     Estimate(estimate::Args),
+    /// Hold predictions against published measurements
+    Validate(validate::Args),
+    /// Fit the numbers of the built-in catalog to measurements again
+    Fit(fit::Args),
     /// Turn your own measurements into corrections of predictions
     Calibrate(calibrate::Args),
     /// Explain a code of a message, or a plan in sentences
@@ -64,10 +70,13 @@ impl Command {
             Command::Fmt(args) => fmt::run(&args, session),
             Command::Check(args) => check::run(&args, session),
             Command::Plan(args) => plan::run(&args, session),
+            Command::Simulate(args) => simulate::run(&args, session),
             Command::Report(args) => report::run(&args, session),
             Command::Diff(args) => diff::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
             Command::Estimate(args) => estimate::run(&args, session),
+            Command::Validate(args) => validate::run(&args, session),
+            Command::Fit(args) => fit::run(&args, session),
             Command::Calibrate(args) => calibrate::run(&args, session),
             Command::Explain(args) => explain::run(&args, session),
             Command::Catalog(args) => catalog::run(&args, session),

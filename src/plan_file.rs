@@ -4,6 +4,7 @@
 
 use crate::builtin;
 use crate::catalogs::{start, text, unreadable};
+use crate::failure::Failure;
 use crate::files::{self, DATA_LIMIT, FileError, Files, Folder, Here, TEXT_LIMIT};
 use crate::model_file;
 use crate::render::Sources;
@@ -86,6 +87,26 @@ pub struct Beside {
     /// A catalog of your own, read over the built-in one; may be given several times
     #[arg(long = "catalog", value_name = "FILE")]
     catalogs: Vec<String>,
+}
+
+impl Beside {
+    /// A blueprint holds its plan and its catalogs; nothing is laid beside it.
+    pub fn refuse_with_blueprint(&self) -> Result<(), Failure> {
+        let nothing = self.sets.is_empty() && self.scenario.is_none() && self.catalogs.is_empty();
+        let message = "--set, --scenario and --catalog change a plan file, and this is a blueprint";
+        if nothing { Ok(()) } else { Err(Failure::usage(message.to_owned())) }
+    }
+}
+
+/// Returns the requests of a trace as the simulator takes them.
+pub fn requests_of(trace: &trace::Trace) -> Vec<Request> {
+    let lengths = trace.prompt.iter().zip(&trace.output);
+    let request = |(&at, (&prompt, &output)): (&f64, (&u32, &u32))| Request {
+        arrival: Time::from_seconds(at),
+        prompt,
+        output,
+    };
+    trace.arrivals_s.iter().zip(lengths).map(request).collect()
 }
 
 /// A plan and all that it stands on.
@@ -203,13 +224,7 @@ impl Checked {
         };
         match trace::read(&FileId::new(shown), &text, digest) {
             Ok(read) => {
-                let lengths = read.prompt.iter().zip(&read.output);
-                let requests = read.arrivals_s.iter().zip(lengths).map(|(&at, (&prompt, &output))| Request {
-                    arrival: Time::from_seconds(at),
-                    prompt,
-                    output,
-                });
-                self.traces.insert(reference.path.clone(), requests.collect());
+                self.traces.insert(reference.path.clone(), requests_of(&read));
                 context.traces.insert(reference.path.clone(), read.facts);
             }
             Err(mistakes) => {

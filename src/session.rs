@@ -33,7 +33,8 @@ pub struct Session {
     pub today: Date,
 }
 
-fn variable(name: &str) -> Option<String> {
+/// Returns a variable of the environment, `None` where it is empty.
+pub fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the root reads the environment, here only")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -35,3 +35,8 @@ fn the_schema_of_differences_is_current() {
 fn the_schema_of_estimates_is_current() {
     is_current("estimate.schema.json", &capstan_report::outlook_schema());
 }
+
+#[test]
+fn the_schema_of_simulations_is_current() {
+    is_current("simulation.schema.json", &capstan_report::simulation_schema());
+}

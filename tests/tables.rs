@@ -4,8 +4,10 @@
 //! fall. To see the numbers: `CAPSTAN_DATA=… cargo test -p capstan --test tables -- --nocapture`.
 
 use capstan_lang::catalog::load;
-use capstan_sim::tables::{Kind, Score, price, score};
+use capstan_sim::fit::{Observations, Score, score};
+use capstan_sim::tables::{Kind, Table, price};
 use capstan_types::catalog::Catalog;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,16 +35,17 @@ fn catalog() -> Catalog {
     load(&files).0
 }
 
-/// Prices a table; returns the text and the scores over all rows and by stratum.
-fn scored(kind: Kind, folder: &Path) -> (String, Vec<Score>) {
+/// Prices a table; returns the scores over all rows and by stratum.
+fn scored(kind: Kind, folder: &Path) -> Vec<Score> {
     let path = folder.join("truth").join(format!("{}.csv", kind.word()));
-    let mut priced = Vec::new();
-    price(kind, fs::File::open(path).unwrap(), &catalog(), &mut priced).unwrap();
-    let scores = score(kind, priced.as_slice()).unwrap();
+    let table = Table::read(kind, fs::File::open(path).unwrap()).unwrap();
+    let observations = Observations::of(&table, &catalog());
+    let predicted: Vec<_> = observations.points.iter().map(|point| point.predicted).collect();
+    let scores = score(&table, &observations, &predicted);
     for one in scores.iter().filter(|one| one.stratum == "all") {
         println!("{}: {one:?}", kind.word());
     }
-    (String::from_utf8(priced).unwrap(), scores)
+    scores
 }
 
 /// What the predictions of one quantity must keep: median and 90th percentile of the error, and rows priced.
@@ -55,7 +58,7 @@ struct Bar {
 
 fn check(kind: Kind, bars: &[Bar]) {
     let Some(folder) = data() else { return };
-    let (_, scores) = scored(kind, &folder);
+    let scores = scored(kind, &folder);
     for bar in bars {
         let all = |one: &&Score| one.quantity == bar.quantity && one.stratum == "all";
         let score = scores.iter().find(all).unwrap();
@@ -76,8 +79,8 @@ fn serving_latency_stays_near_the_measurements() {
     check(
         Kind::ServingLatency,
         &[
-            Bar { quantity: "ttft_ms", median: 0.190, p90: 0.580, priced: 1515 },
-            Bar { quantity: "tpot_ms", median: 0.070, p90: 0.423, priced: 1515 },
+            Bar { quantity: "ttft_ms", median: 0.175, p90: 0.530, priced: 1513 },
+            Bar { quantity: "tpot_ms", median: 0.066, p90: 0.410, priced: 1513 },
         ],
     );
 }
@@ -86,7 +89,7 @@ fn serving_latency_stays_near_the_measurements() {
 fn serving_throughput_stays_near_the_measurements() {
     check(
         Kind::ServingThroughput,
-        &[Bar { quantity: "output_tokens_per_s", median: 0.123, p90: 0.394, priced: 647 }],
+        &[Bar { quantity: "output_tokens_per_s", median: 0.103, p90: 0.310, priced: 668 }],
     );
 }
 
@@ -96,9 +99,9 @@ fn mlperf_inference_stays_near_the_measurements() {
     check(
         Kind::MlperfInference,
         &[
-            Bar { quantity: "result", median: 0.138, p90: 0.385, priced: 104 },
-            Bar { quantity: "ttft_p99_ms", median: 0.413, p90: 0.929, priced: 87 },
-            Bar { quantity: "tpot_p99_ms", median: 0.226, p90: 0.580, priced: 87 },
+            Bar { quantity: "result", median: 0.165, p90: 0.405, priced: 104 },
+            Bar { quantity: "ttft_p99_ms", median: 0.590, p90: 0.950, priced: 87 },
+            Bar { quantity: "tpot_p99_ms", median: 0.345, p90: 0.592, priced: 87 },
         ],
     );
 }
@@ -108,8 +111,9 @@ fn training_throughput_stays_near_the_measurements() {
     check(
         Kind::TrainingThroughput,
         &[
-            Bar { quantity: "tokens_s_gpu", median: 0.050, p90: 0.233, priced: 156 },
-            Bar { quantity: "step_time_s", median: 0.051, p90: 0.274, priced: 156 },
+            // 34 of the rows are of hybrid, latent and compressed models, whose kernels nobody has measured.
+            Bar { quantity: "tokens_s_gpu", median: 0.070, p90: 0.335, priced: 190 },
+            Bar { quantity: "step_time_s", median: 0.071, p90: 0.325, priced: 190 },
         ],
     );
 }
@@ -133,8 +137,50 @@ fn training_papers_stay_near_the_measurements() {
 #[test]
 fn training_memory_is_reproduced_to_every_printed_digit() {
     let Some(folder) = data() else { return };
-    let (_, scores) = scored(Kind::TrainingMemory, &folder);
+    let scores = scored(Kind::TrainingMemory, &folder);
     assert!(scores.iter().all(|one| one.p90 < 1e-9), "{scores:?}");
+}
+
+/// What engines print when they start. Tolerances: tokens within 8 % of the cache or 1 GiB a card, and the verdict right
+/// unless the truth lies within that of the edge, where it is tight. Two logs are outside, and both on the safe side or
+/// with a card whose memory is not known: vLLM 0.2.5 on four cards counts what loading left in its allocator; a card
+/// of "288 GB class" held 51 GiB of something else.
+#[test]
+fn start_up_logs_are_reproduced() {
+    let Some(folder) = data() else { return };
+    let (priced, _) = scored(Kind::KvSizes, &folder);
+    let mut reader = csv::Reader::from_reader(priced.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    let mut within = 0;
+    for row in &rows {
+        let (id, number) = (row["id"].as_str(), |column: &str| row[column].parse::<f64>().ok());
+        if !row["rejection"].is_empty() {
+            println!("{id}: {}", row["rejection"]);
+            continue;
+        }
+        let (cache, predicted) =
+            (number("predicted_cache_gib").unwrap(), number("predicted_kv_tokens").unwrap());
+        let each = number("predicted_kv_bytes_per_token").unwrap() / 1_073_741_824.0;
+        let concurrency = (number("reported_max_concurrency"), number("predicted_max_concurrency").unwrap());
+        let verdict = row["predicted_verdict"].as_str();
+        println!(
+            "{id}: {} against {predicted} tokens, {:?} against {} at once, {cache} GiB, {verdict}",
+            row["reported_kv_tokens"], concurrency.0, concurrency.1
+        );
+        let refused = row["notes"].contains("REFUSED");
+        assert!(!refused || verdict != "fits", "{id} is refused and must not be said to fit");
+        assert!(refused || verdict != "refused", "{id} starts and must not be said to be refused");
+        let near = match (number("reported_kv_tokens"), concurrency) {
+            (_, (Some(printed), predicted)) => (predicted / printed - 1.0).abs() <= 0.1,
+            (Some(printed), _) => {
+                let (off, band) = ((predicted - printed).abs() * each, (0.08 * printed * each).max(1.0));
+                off <= band
+            }
+            _ => true,
+        };
+        within += usize::from(near);
+    }
+    assert!(within >= 9, "only {within} of {} logs are within their tolerance", rows.len());
 }
 
 /// A prediction that looks at the answer would change when the answer is gone.
@@ -184,4 +230,18 @@ fn blanked(text: &str, columns: &[&str]) -> String {
         writer.write_record(cells).unwrap();
     }
     String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
+#[test]
+fn every_column_of_every_kind_is_documented() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tables.md")).unwrap();
+    for kind in Kind::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{}` |", kind.word())));
+        let cells: Vec<&str> =
+            row.unwrap_or_else(|| panic!("no row of {}", kind.word())).split('|').collect();
+        let written =
+            |columns: &[&str]| columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        assert_eq!(cells[2].trim(), written(kind.columns()), "{}", kind.word());
+        assert_eq!(cells[3].trim(), written(kind.added()), "{}", kind.word());
+    }
 }

@@ -210,8 +210,8 @@ fn the_fitted_curves_are_those_that_the_fixtures_test() {
     }
     for (name, known) in ["sglang", "trtllm", "vllm"].into_iter().zip(&fixture.engines) {
         let row = catalog.engine(name).expect("in the catalog");
-        let memory =
-            |e: &Engine| (e.memory_utilization, e.reserved_bytes, e.reserved_parallel_bytes, e.step_tokens);
+        // What an engine holds back is no fitted curve: start-up logs test it, with the built-in catalog.
+        let memory = |e: &Engine| (e.memory_utilization, e.step_tokens);
         let steps = |e: &Engine| (e.host_step_us, e.host_sequence_us, e.layer_us, e.prefill_step_us);
         let first = |e: &Engine| (e.request_us, e.prompt_token_us, e.factor, e.delivery_steps);
         assert_eq!(

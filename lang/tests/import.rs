@@ -196,6 +196,56 @@ fn mistake(text: &str) -> (String, String) {
     (one.code.to_string(), one.message.clone())
 }
 
+/// What is changed in the configuration, into what, and how the mistake is named.
+const MISTAKES: &[(&str, &str, capstan_lang::Code, &str)] = &[
+    ("\"llama\"", "\"llamoid\"", codes::CONFIG_UNKNOWN, "`model_type` is `llamoid`"),
+    (
+        "\"num_key_value_heads\": 8",
+        "\"num_key_value_heads\": 64",
+        codes::CONFIG_CONTRADICTION,
+        "64 key-value heads",
+    ),
+    (
+        "\"num_key_value_heads\": 8",
+        "\"num_key_value_heads\": 5",
+        codes::CONFIG_CONTRADICTION,
+        "5 key-value heads",
+    ),
+    ("\"hidden_size\": 4096", "\"hidden_size\": 4097", codes::CONFIG_CONTRADICTION, "32 heads do not divide"),
+    ("\"hidden_size\": 4096", "\"hidden_size\": -4096", codes::CONFIG_VALUE, "`hidden_size` cannot be -4096"),
+    ("\"hidden_size\": 4096", "\"hidden_size\": \"4096\"", codes::CONFIG_VALUE, "`hidden_size` is a text"),
+    ("\"hidden_size\": 4096", "\"hidden_size\": 1e300", codes::CONFIG_VALUE, "`hidden_size` cannot be"),
+    ("\"hidden_size\": 4096", "\"hidden_size\": 40.5", codes::CONFIG_VALUE, "`hidden_size` cannot be 40.5"),
+    ("\"hidden_size\": 4096", "\"hidden_size\": null", codes::CONFIG_MISSING, "`hidden_size` is missing"),
+    (
+        "\"num_hidden_layers\": 32",
+        "\"num_hidden_layers\": 0",
+        codes::CONFIG_VALUE,
+        "`num_hidden_layers` cannot be 0",
+    ),
+    ("\"bfloat16\"", "\"bfloat17\"", codes::CONFIG_UNKNOWN, "`torch_dtype` holds `bfloat17`"),
+    ("\"torch_dtype\"", "\"hyper_heads\": 3, \"torch_dtype\"", codes::CONFIG_UNKNOWN, "`hyper_heads`"),
+    (
+        "\"torch_dtype\"",
+        "\"layer_types\": [\"full_attention\"], \"torch_dtype\"",
+        codes::CONFIG_CONTRADICTION,
+        "`layer_types` lists 1",
+    ),
+    (
+        "\"torch_dtype\"",
+        "\"quantization_config\": {\"quant_method\": \"magic\"}, \"torch_dtype\"",
+        codes::CONFIG_UNKNOWN,
+        "`magic`",
+    ),
+    ("\"vocab_size\"", "\"hidden_size\": 1, \"vocab_size\"", codes::CONFIG_NOT_JSON, "stands twice"),
+    (
+        "\"architectures\"",
+        "\"peft_type\": \"LORA\", \"architectures\"",
+        codes::CONFIG_ADAPTER,
+        "of an adapter",
+    ),
+];
+
 #[test]
 fn a_mistake_is_named_with_its_field() {
     assert!(close(model(&read(LLAMA, None)).params_total_b, 8.0303, 1e-4));
@@ -203,74 +253,7 @@ fn a_mistake_is_named_with_its_field() {
         assert!(LLAMA.contains(from), "{from}");
         mistake(&LLAMA.replace(from, to))
     };
-    for (from, to, code, named) in [
-        ("\"llama\"", "\"llamoid\"", codes::CONFIG_UNKNOWN, "`model_type` is `llamoid`"),
-        (
-            "\"num_key_value_heads\": 8",
-            "\"num_key_value_heads\": 64",
-            codes::CONFIG_CONTRADICTION,
-            "64 key-value heads",
-        ),
-        (
-            "\"num_key_value_heads\": 8",
-            "\"num_key_value_heads\": 5",
-            codes::CONFIG_CONTRADICTION,
-            "5 key-value heads",
-        ),
-        (
-            "\"hidden_size\": 4096",
-            "\"hidden_size\": 4097",
-            codes::CONFIG_CONTRADICTION,
-            "32 heads do not divide",
-        ),
-        (
-            "\"hidden_size\": 4096",
-            "\"hidden_size\": -4096",
-            codes::CONFIG_VALUE,
-            "`hidden_size` cannot be -4096",
-        ),
-        (
-            "\"hidden_size\": 4096",
-            "\"hidden_size\": \"4096\"",
-            codes::CONFIG_VALUE,
-            "`hidden_size` is a text",
-        ),
-        ("\"hidden_size\": 4096", "\"hidden_size\": 1e300", codes::CONFIG_VALUE, "`hidden_size` cannot be"),
-        (
-            "\"hidden_size\": 4096",
-            "\"hidden_size\": 40.5",
-            codes::CONFIG_VALUE,
-            "`hidden_size` cannot be 40.5",
-        ),
-        ("\"hidden_size\": 4096", "\"hidden_size\": null", codes::CONFIG_MISSING, "`hidden_size` is missing"),
-        (
-            "\"num_hidden_layers\": 32",
-            "\"num_hidden_layers\": 0",
-            codes::CONFIG_VALUE,
-            "`num_hidden_layers` cannot be 0",
-        ),
-        ("\"bfloat16\"", "\"bfloat17\"", codes::CONFIG_UNKNOWN, "`torch_dtype` holds `bfloat17`"),
-        ("\"torch_dtype\"", "\"hyper_heads\": 3, \"torch_dtype\"", codes::CONFIG_UNKNOWN, "`hyper_heads`"),
-        (
-            "\"torch_dtype\"",
-            "\"layer_types\": [\"full_attention\"], \"torch_dtype\"",
-            codes::CONFIG_CONTRADICTION,
-            "`layer_types` lists 1",
-        ),
-        (
-            "\"torch_dtype\"",
-            "\"quantization_config\": {\"quant_method\": \"magic\"}, \"torch_dtype\"",
-            codes::CONFIG_UNKNOWN,
-            "`magic`",
-        ),
-        ("\"vocab_size\"", "\"hidden_size\": 1, \"vocab_size\"", codes::CONFIG_NOT_JSON, "stands twice"),
-        (
-            "\"architectures\"",
-            "\"peft_type\": \"LORA\", \"architectures\"",
-            codes::CONFIG_ADAPTER,
-            "of an adapter",
-        ),
-    ] {
+    for &(from, to, code, named) in MISTAKES {
         let (found, message) = with(from, to);
         assert_eq!(found, code.to_string(), "{to}: {message}");
         assert!(message.contains(named), "{to}: {message}");

@@ -2,10 +2,12 @@
 
 use crate::columns::{ServeColumns, TrainColumns, charge, spare_nodes};
 use crate::limit_unit::LimitUnit;
+use crate::linear;
 use crate::market::{Market, Stand};
 use crate::periods::lead_months;
 use crate::pricing::{Basis, Quote};
 use crate::program::{self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, day_type_slots};
+use crate::ways_out::Change;
 use capstan_types::blueprint::Period;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
@@ -21,6 +23,8 @@ pub struct NamedLimit {
     pub unit: LimitUnit,
     /// Where it stands.
     pub place: Option<Place>,
+    /// What of the plan to change to move it; `None` where that is not one value.
+    pub change: Option<Change>,
     /// Added to the program's value to get the plan's: cost of machines that stand there already.
     pub outside: f64,
 }
@@ -50,13 +54,14 @@ pub fn formulate(
     let mut limits = Limits { rules: Vec::new(), names: Vec::new() };
     limits.add_sites(spec, market);
     limits.add_budgets(spec, periods, market, standing_cost_per_month);
-    for serve in serves {
+    limits.add_rules(spec, periods, market, standing_cost_per_month);
+    for (index, serve) in serves.iter().enumerate() {
         let stands: Vec<usize> = serve.columns.iter().map(|column| column.stand).collect();
-        limits.add_shares(&serve.serve.name, &serve.serve.buy, market, &stands);
+        limits.add_shares((index, &serve.serve.name), &serve.serve.buy, market, &stands);
     }
-    for train in trains {
+    for (index, train) in trains.iter().enumerate() {
         let stands: Vec<usize> = train.columns.iter().map(|column| column.stand).collect();
-        limits.add_shares(&train.train.name, &train.train.buy, market, &stands);
+        limits.add_shares((serves.len() + index, &train.train.name), &train.train.buy, market, &stands);
     }
     let present = spec.frame.minimize == Objective::NetPresentCost;
     let problem = Problem {
@@ -219,10 +224,11 @@ impl Limits {
 
     fn add_sites(&mut self, spec: &Spec, market: &Market<'_>) {
         for (index, site) in spec.sites.iter().enumerate() {
-            let named = |what: &str, unit, place: &Place| NamedLimit {
+            let named = |what: &str, unit, place: &Place, change| NamedLimit {
                 what: format!("{what} at {}", site.name),
                 unit,
                 place: Some(place.clone()),
+                change: Some(change),
                 outside: 0.0,
             };
             if let Some(limit) = &site.power {
@@ -230,7 +236,7 @@ impl Limits {
                 self.add(
                     Rule::SitePower { site: index },
                     bound,
-                    named("power", LimitUnit::Kilowatts, &limit.place),
+                    named("power", LimitUnit::Kilowatts, &limit.place, Change::Power(index)),
                 );
             }
             if let Some(limit) = &site.racks {
@@ -238,10 +244,10 @@ impl Limits {
                 self.add(
                     Rule::SiteRacks { site: index },
                     bound,
-                    named("racks", LimitUnit::Racks, &limit.place),
+                    named("racks", LimitUnit::Racks, &limit.place, Change::Racks(index)),
                 );
             }
-            for quota in &site.quotas {
+            for (at, quota) in site.quotas.iter().enumerate() {
                 let of_kind = |stand: &&Stand<'_>| {
                     stand.site_index == index && stand.shape.accelerator.as_ref() == Some(&quota.accelerator)
                 };
@@ -252,7 +258,7 @@ impl Limits {
                 self.add(
                     Rule::Nodes { weights },
                     bound,
-                    named(&what, LimitUnit::Accelerators, &quota.most.place),
+                    named(&what, LimitUnit::Accelerators, &quota.most.place, Change::Quota(index, at)),
                 );
             }
         }
@@ -262,13 +268,13 @@ impl Limits {
         let all = 0..periods.len();
         let money = |limit: &rust_decimal::Decimal| limit.to_f64().unwrap_or(f64::MAX);
         let highest = standing.iter().copied().fold(0.0, f64::max);
-        let total: f64 =
-            standing.iter().zip(periods).map(|(monthly, period)| monthly * f64::from(period.months)).sum();
-        for budget in &spec.budgets {
-            let named = |what: &str, unit, place: &Place, outside| NamedLimit {
+        let total = over_horizon(standing, periods);
+        for (index, budget) in spec.budgets.iter().enumerate() {
+            let named = |what: &str, unit, place: &Place, (change, outside)| NamedLimit {
                 what: format!("{what} of budget {}", budget.name),
                 unit,
                 place: Some(place.clone()),
+                change: Some(change),
                 outside,
             };
             if let Some(limit) = &budget.capex {
@@ -276,24 +282,50 @@ impl Limits {
                 self.add(
                     Rule::Capex { periods: all.clone() },
                     bound,
-                    named("capex", LimitUnit::Money, &limit.place, 0.0),
+                    named("capex", LimitUnit::Money, &limit.place, (Change::Capex(index), 0.0)),
                 );
             }
             if let Some(limit) = &budget.opex_per_month {
                 let bound = Bound::AtMost((money(&limit.value) - highest).max(0.0));
-                let name = named("opex per month", LimitUnit::MoneyPerMonth, &limit.place, highest);
+                let name = named(
+                    "opex per month",
+                    LimitUnit::MoneyPerMonth,
+                    &limit.place,
+                    (Change::Opex(index), highest),
+                );
                 self.add(Rule::OpexPerMonth { periods: all.clone() }, bound, name);
             }
             if let Some(limit) = &budget.total {
-                let weights = (0..market.stands.len()).map(|pool| (pool, 1.0)).collect();
                 let bound = Bound::AtMost((money(&limit.value) - total).max(0.0));
-                let name = named("total", LimitUnit::Money, &limit.place, total);
-                self.add(Rule::Cost { weights, discounted: false }, bound, name);
+                let name = named("total", LimitUnit::Money, &limit.place, (Change::Total(index), total));
+                self.add(whole_cost(market), bound, name);
             }
         }
     }
 
-    fn add_shares(&mut self, workload: &str, buy: &[Buy], market: &Market<'_>, stands: &[usize]) {
+    /// Rules that limit what the whole costs; the others are checked afterwards.
+    fn add_rules(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, standing: &[f64]) {
+        let total = over_horizon(standing, periods);
+        for (budget, rule, most) in linear::most_costs(spec, periods) {
+            let told = rule.label.as_deref().unwrap_or(&rule.text);
+            let name = NamedLimit {
+                what: format!("cost that `{told}` of budget {} allows", budget.name),
+                unit: LimitUnit::Money,
+                place: Some(rule.place.clone()),
+                change: None,
+                outside: total,
+            };
+            self.add(whole_cost(market), Bound::AtMost((most - total).max(0.0)), name);
+        }
+    }
+
+    fn add_shares(
+        &mut self,
+        (index, workload): (usize, &str),
+        buy: &[Buy],
+        market: &Market<'_>,
+        stands: &[usize],
+    ) {
         let mine = |stand: &&Stand<'_>| {
             market
                 .stands
@@ -312,9 +344,10 @@ impl Limits {
                 what: format!("{side} share of {} for {workload}", entry.option.words()),
                 unit: LimitUnit::NodeHours,
                 place: Some(place.clone()),
+                change: None,
                 outside: 0.0,
             };
-            let rule = || Rule::Share { part: part.clone(), whole: whole.clone() };
+            let rule = || Rule::Share { part: part.clone(), whole: whole.clone(), workload: Some(index) };
             if let Some(limit) = &entry.at_most {
                 self.add(rule(), Bound::AtMost(limit.value), named("largest", &limit.place));
             }
@@ -323,6 +356,17 @@ impl Limits {
             }
         }
     }
+}
+
+/// Returns what machines that stand there already cost over the horizon.
+fn over_horizon(standing: &[f64], periods: &[Period]) -> f64 {
+    standing.iter().zip(periods).map(|(monthly, period)| monthly * f64::from(period.months)).sum()
+}
+
+/// What everything that is bought costs, not discounted.
+fn whole_cost(market: &Market<'_>) -> Rule {
+    let weights = (0..market.stands.len()).map(|pool| (pool, 1.0)).collect();
+    Rule::Cost { weights, discounted: false }
 }
 
 /// Returns the offers of the pools that `stands` keeps and the quotes that `quotes` keeps, each with a weight.

@@ -6,11 +6,12 @@ use crate::limit_unit::LimitUnit;
 use crate::plan::Frame;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
 use crate::settle::Deratings;
+use crate::ways_out::{Change, Step, Stuck};
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
 use capstan_types::place::Place;
-use capstan_types::spec::{Serve, Train, percentile_word};
+use capstan_types::spec::{Serve, Train};
 
 /// A service level that no candidate reaches.
 const UNREACHABLE: &str = "E0310";
@@ -23,7 +24,7 @@ const CONFLICT: &str = "E0320";
 /// A deadline that cannot be kept.
 const TOO_LATE: &str = "E0330";
 
-/// Returns what stands in the way.
+/// Returns what stands in the way, with what could be changed.
 ///
 /// # Errors
 /// Where the program cannot be analysed: a mistake of ours.
@@ -33,7 +34,7 @@ pub(crate) fn findings(
     formulation: &Formulation,
     unservable: &[Unservable],
     deratings: &Deratings,
-) -> Result<Vec<Finding>, NoPlan> {
+) -> Result<Vec<Stuck>, NoPlan> {
     if unservable.is_empty() {
         let found = conflict(&formulation.problem, &Options::default())?;
         return Ok(found.map(|found| conflict_finding(frame, formulation, &found)).into_iter().collect());
@@ -46,7 +47,7 @@ fn unservable_finding(
     serves: &[ServeColumns<'_>],
     why: Unservable,
     deratings: &Deratings,
-) -> Finding {
+) -> Stuck {
     let (Unservable::NoColumns { workload }
     | Unservable::NoOffers { workload, .. }
     | Unservable::NotInTime { workload, .. }) = why;
@@ -54,14 +55,21 @@ fn unservable_finding(
     let train = workload.checked_sub(serves.len()).and_then(|index| frame.trains.get(index));
     match (why, serve, train) {
         (Unservable::NoColumns { .. }, Some(serve), _) if frame.market.stands.is_empty() => {
-            not_to_be_had(frame, &serve.name, &serve.place, why)
+            alone(not_to_be_had(frame, &serve.name, &serve.place, why))
         }
         (Unservable::NoColumns { .. }, Some(serve), _) => no_way_to_serve(frame, workload, serve, deratings),
-        (Unservable::NoColumns { .. }, None, Some(train)) => no_way_to_train(frame, train.train),
-        (_, Some(serve), _) => not_to_be_had(frame, &serve.name, &serve.place, why),
-        (_, None, Some(train)) => not_to_be_had(frame, &train.train.name, &train.train.place, why),
-        (_, None, None) => error(CONFLICT, "a workload cannot run".to_owned(), Vec::new()),
+        (Unservable::NoColumns { .. }, None, Some(train)) => {
+            no_way_to_train(frame, workload - serves.len(), train.train)
+        }
+        (_, Some(serve), _) => alone(not_to_be_had(frame, &serve.name, &serve.place, why)),
+        (_, None, Some(train)) => alone(not_to_be_had(frame, &train.train.name, &train.train.place, why)),
+        (_, None, None) => alone(error(CONFLICT, "a workload cannot run".to_owned(), Vec::new())),
     }
+}
+
+/// A finding that no one value of the plan removes.
+fn alone(finding: Finding) -> Stuck {
+    Stuck { finding, either: Vec::new(), all: Vec::new() }
 }
 
 fn error(code: &str, message: String, places: Vec<(Place, String)>) -> Finding {
@@ -75,7 +83,7 @@ fn error(code: &str, message: String, places: Vec<(Place, String)>) -> Finding {
     }
 }
 
-fn no_way_to_serve(frame: &Frame<'_>, index: usize, serve: &Serve, deratings: &Deratings) -> Finding {
+fn no_way_to_serve(frame: &Frame<'_>, index: usize, serve: &Serve, deratings: &Deratings) -> Stuck {
     let refused = deratings.refused(&serve.name);
     let unreached = frame.unreached.get(index).map(Vec::as_slice).unwrap_or_default();
     let mut finding = match unreached.first() {
@@ -99,24 +107,32 @@ fn no_way_to_serve(frame: &Frame<'_>, index: usize, serve: &Serve, deratings: &D
     };
     finding.because = refused.iter().map(|way| format!("{way} missed its levels in simulation")).collect();
     finding.because.extend(nearest_misses(frame, &serve.name));
-    finding.ways_out = unreached
-        .iter()
-        .map(|miss| {
-            let percentile = percentile_word(miss.per_mille);
-            let best = (miss.best.millis() * 1.1).ceil();
-            format!("slo {} {{ {percentile} <= {best} ms }}", miss.metric.word())
-        })
-        .collect();
     if serve.accelerators.is_some() {
         finding.ways_out.push("allow other accelerators".to_owned());
     }
     if serve.precisions.len() == 1 {
         finding.ways_out.push("allow a lower precision: `precision in [bf16, fp8]`".to_owned());
     }
-    finding
+    let all = if refused.is_empty() { looser_levels(frame, index) } else { Vec::new() };
+    Stuck { finding, either: Vec::new(), all }
 }
 
-fn no_way_to_train(frame: &Frame<'_>, train: &Train) -> Finding {
+/// Returns the levels of a workload that no candidate reaches, a tenth beyond what the best reaches.
+pub(crate) fn looser_levels(frame: &Frame<'_>, index: usize) -> Vec<Step> {
+    let serve = &frame.spec.serves[index];
+    let unreached = frame.unreached.get(index).map(Vec::as_slice).unwrap_or_default();
+    let steps = unreached.iter().filter_map(|miss| {
+        let is_meant =
+            |slo: &capstan_types::spec::Slo| (slo.metric, slo.per_mille) == (miss.metric, miss.per_mille);
+        let slo = serve.slos.iter().position(is_meant)?;
+        let now = format!("{:.0} ms", serve.slos[slo].target.millis());
+        let what = miss.metric.word().to_owned();
+        Some(Step { change: Change::Slo(index, slo), value: miss.best.get() * 1.1, what, now, unit: None })
+    });
+    steps.collect()
+}
+
+fn no_way_to_train(frame: &Frame<'_>, index: usize, train: &Train) -> Stuck {
     let late =
         frame.rejections.iter().find(|row| row.workload == train.name && row.reason == "deadline_missed");
     let place = train.finish.as_ref().filter(|_| late.is_some()).map_or(&train.place, |finish| &finish.place);
@@ -131,7 +147,14 @@ fn no_way_to_train(frame: &Frame<'_>, train: &Train) -> Finding {
         finding.ways_out.push("a later `finish`, or fewer `tokens`".to_owned());
     }
     finding.ways_out.push("allow other accelerators or lower precision".to_owned());
-    finding
+    let later = train.finish.as_ref().filter(|_| late.is_some()).map(|finish| Step {
+        change: Change::Finish(index),
+        value: 0.0,
+        what: "finish".to_owned(),
+        now: finish.value.to_string(),
+        unit: None,
+    });
+    Stuck { finding, either: Vec::new(), all: later.into_iter().collect() }
 }
 
 fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservable) -> Finding {
@@ -192,7 +215,7 @@ fn nearest_misses(frame: &Frame<'_>, workload: &str) -> Vec<String> {
     words
 }
 
-fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Conflict) -> Finding {
+fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Conflict) -> Stuck {
     let currency = frame.spec.frame.currency;
     let named: Vec<(&Member, &NamedLimit)> = conflict
         .members
@@ -216,20 +239,27 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Con
     if !conflict.is_proven_minimal {
         finding.because.push("not proven minimal: a bounded search ended undecided".to_owned());
     }
-    finding.ways_out = ways_out(&named, currency);
-    if finding.ways_out.is_empty() {
-        finding.ways_out.push("less demand, or more than one of these limits looser".to_owned());
-    }
-    finding
+    let (either, others): (Vec<_>, Vec<_>) = named.iter().partition(|(_, name)| name.change.is_some());
+    finding.ways_out = ways_out(&others, currency);
+    let step = |(member, name): &(&Member, &NamedLimit)| {
+        Some(Step {
+            change: name.change?,
+            value: member.way_out?.value + name.outside,
+            what: name.what.clone(),
+            now: name.unit.amount(member.value + name.outside, currency),
+            unit: Some(name.unit),
+        })
+    };
+    Stuck { finding, either: either.iter().filter_map(step).collect(), all: Vec::new() }
 }
 
-/// Returns what each limit would have to be with the others kept, the cheapest plan first.
+/// Returns what each limit that is more than one value would have to be with the others kept, the cheapest plan first.
 fn ways_out(named: &[(&Member, &NamedLimit)], currency: Currency) -> Vec<String> {
     let mut ways: Vec<(f64, String)> = Vec::new();
     for (member, name) in named {
         let Some(way) = member.way_out else { continue };
         let words = format!(
-            "{} {} instead of {}: the plan then costs at most {} by its objective",
+            "{} {} instead of {}: the draft then costs {} by its objective",
             name.what,
             name.unit.amount(outward(way.value + name.outside, member, name), currency),
             name.unit.amount(member.value + name.outside, currency),

@@ -103,7 +103,8 @@ pub(crate) fn runners_up(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<RunnerUp> {
         .unwrap_or_default()
         .into_iter()
         .map(|other| {
-            let extra = other.cost - turn.solution.objective;
+            // The search stops at a gap, so another plan may be found that is cheaper by less than it: as good.
+            let extra = (other.cost - turn.solution.objective).max(0.0);
             let share = if turn.solution.objective > 0.0 { extra / turn.solution.objective } else { 0.0 };
             let column = other.columns[other.workload];
             let (workload, instead) = column_words(frame, turn, other.workload, column);
@@ -320,6 +321,8 @@ pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
         attention: kept(&all.attention, |row| has_chip(&row.accelerator)),
         experts: kept(&all.experts, |row| has_chip(&row.accelerator)),
         collectives: kept(&all.collectives, |row| has_chip(&row.accelerator)),
+        coefficients: all.coefficients.clone(),
+        residuals: Vec::new(),
         calibrations: kept(&all.calibrations, |row| has_chip(&row.accelerator)),
     }
 }

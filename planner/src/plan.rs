@@ -12,9 +12,13 @@ use crate::jobs;
 use crate::market::{Market, market};
 use crate::periods::periods;
 use crate::pricing::standing;
-use crate::program::{NoPlan, Options, Solution, Status as ProgramStatus, charged_accelerators, solve};
+use crate::program::{
+    NoPlan, Options, Solution, Status as ProgramStatus, Unservable, charged_accelerators, costs_at_least,
+    solve,
+};
 use crate::settle::{Deratings, Proof, prove};
 use crate::verify::VerifyError;
+use crate::ways_out::{self, Source};
 use crate::{audit, demand, outcome, rules};
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::{
@@ -22,7 +26,6 @@ use capstan_types::blueprint::{
     Solver, SolverStatus, Status,
 };
 use capstan_types::catalog::{Catalog, Engine};
-use capstan_types::finding::Finding;
 use capstan_types::hardware::NodeShape;
 use capstan_types::spec::{Serve, Spec};
 use capstan_types::units::HOURS_PER_MONTH;
@@ -100,20 +103,62 @@ pub fn plan(
 ) -> Result<Blueprint, PlanError> {
     progress("enumerating candidates");
     let frame = Frame::of(&spec, catalog, traces)?;
+    match settle(&frame, progress)? {
+        Settled::Holds { turn, rounds, settled } => {
+            progress("accounting and auditing");
+            let (runners_up, prices) =
+                (outcome::runners_up(&frame, &turn), outcome::limit_prices(&frame, &turn));
+            let mut blueprint = finish(&frame, *turn, rounds, settled, provenance);
+            (blueprint.runners_up, blueprint.limit_prices) = (runners_up, prices);
+            blueprint.audit = audit::audit(&blueprint);
+            Ok(blueprint)
+        }
+        Settled::Stuck { rounds, why } => {
+            let Stop { serves, formulation, unservable, deratings } = *why;
+            let stuck = infeasible::findings(&frame, &serves, &formulation, &unservable, &deratings)
+                .map_err(PlanError::Program)?;
+            progress("planning with each way out");
+            let source = Source { spec: &spec, catalog, traces };
+            let findings = ways_out::verified(&source, stuck);
+            Ok(outcome::infeasible(&frame, provenance, rounds, findings))
+        }
+    }
+}
+
+/// How the loop ended.
+pub(crate) enum Settled<'f> {
+    /// With a plan.
+    Holds { turn: Box<Turn<'f>>, rounds: Vec<Round>, settled: bool },
+    /// With limits that cannot be kept.
+    Stuck { rounds: Vec<Round>, why: Box<Stop<'f>> },
+}
+
+/// What cannot be kept, and what had been found until then.
+pub(crate) struct Stop<'f> {
+    serves: Vec<ServeColumns<'f>>,
+    formulation: Formulation,
+    unservable: Vec<Unservable>,
+    deratings: Deratings,
+}
+
+/// Solves, simulates and derates until nothing changes.
+pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Result<Settled<'f>, PlanError> {
     let mut deratings = Deratings::default();
     let mut rounds: Vec<Round> = Vec::new();
     let (turn, settled) = loop {
         progress(&format!("round {}: solving", rounds.len() + 1));
         let (serves, formulation, solution) = match frame.solve(&deratings) {
             Ok(solved) => solved,
-            Err(Unsolved::Infeasible(findings)) => {
-                return Ok(outcome::infeasible(&frame, provenance, rounds, findings));
+            Err(Unsolved::Infeasible(asked)) => {
+                let (serves, formulation, unservable) = *asked;
+                let why = Box::new(Stop { serves, formulation, unservable, deratings });
+                return Ok(Settled::Stuck { rounds, why });
             }
             Err(Unsolved::Failed(why)) => return Err(PlanError::Program(why)),
         };
-        let draft = draft(&spec, &frame.periods, &frame.market, &serves, &frame.trains, &solution);
+        let draft = draft(frame.spec, &frame.periods, &frame.market, &serves, &frame.trains, &solution);
         progress(&format!("round {}: simulating", rounds.len() + 1));
-        let proof = prove(&frame, &serves, &draft, &solution, &mut deratings)?;
+        let proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
         rounds.push(Round {
             objective: solution.objective,
             missed: proof.missed.clone(),
@@ -124,12 +169,11 @@ pub fn plan(
             break (Turn { serves, formulation, solution, draft, proof }, settled);
         }
     };
-    progress("accounting and auditing");
-    Ok(finish(&frame, turn, rounds, settled, provenance))
+    Ok(Settled::Holds { turn: Box::new(turn), rounds, settled })
 }
 
 impl<'a> Frame<'a> {
-    fn of(
+    pub(crate) fn of(
         spec: &'a Spec,
         catalog: &'a Catalog,
         traces: &'a BTreeMap<String, Vec<Request>>,
@@ -185,12 +229,16 @@ impl<'a> Frame<'a> {
     }
 
     /// Returns the cheapest answer: with machines that stand there carrying a part of a workload, or without.
-    fn solve<'f>(&'f self, deratings: &Deratings) -> Result<Solved<'f>, Unsolved> {
+    fn solve<'f>(&'f self, deratings: &Deratings) -> Result<Solved<'f>, Unsolved<'f>> {
         let factor = |serve: &Serve, way: &Way| deratings.factor(&serve.name, way);
         let asking: Vec<Asking<'_>> = self.asking().collect();
         let bases = fleet::bases(&asking, &self.market, factor);
         let alone = self.solve_with(&vec![None; asking.len()], deratings);
         if bases.iter().all(Option::is_none) {
+            return alone;
+        }
+        let least = || costs_at_least(&self.formulated(&bases, deratings).1.problem);
+        if alone.as_ref().is_ok_and(|alone| least().is_some_and(|least| least >= alone.2.objective)) {
             return alone;
         }
         match (alone, self.solve_with(&bases, deratings)) {
@@ -205,11 +253,11 @@ impl<'a> Frame<'a> {
         each.map(|((serve, demand), ways)| Asking { serve, demand, ways })
     }
 
-    fn solve_with<'f>(
+    fn formulated<'f>(
         &'f self,
         bases: &[Option<Base>],
         deratings: &Deratings,
-    ) -> Result<Solved<'f>, Unsolved> {
+    ) -> (Vec<ServeColumns<'f>>, Formulation) {
         let columns = |(asking, base): (Asking<'f>, &Option<Base>)| ServeColumns {
             serve: asking.serve,
             demand: asking.demand.clone(),
@@ -228,11 +276,19 @@ impl<'a> Frame<'a> {
             &self.trains,
             &self.standing_per_month,
         );
+        (serves, formulation)
+    }
+
+    fn solve_with<'f>(
+        &'f self,
+        bases: &[Option<Base>],
+        deratings: &Deratings,
+    ) -> Result<Solved<'f>, Unsolved<'f>> {
+        let (serves, formulation) = self.formulated(bases, deratings);
         match solve(&formulation.problem, &Options::default()) {
             Ok(solution) => Ok((serves, formulation, solution)),
             Err(NoPlan::Infeasible(unservable)) => {
-                let findings = infeasible::findings(self, &serves, &formulation, &unservable, deratings);
-                Err(findings.map_or_else(Unsolved::Failed, Unsolved::Infeasible))
+                Err(Unsolved::Infeasible(Box::new((serves, formulation, unservable))))
             }
             Err(other) => Err(Unsolved::Failed(other)),
         }
@@ -243,9 +299,9 @@ impl<'a> Frame<'a> {
 type Solved<'f> = (Vec<ServeColumns<'f>>, Formulation, Solution);
 
 /// Why a turn has no answer.
-enum Unsolved {
-    /// Nothing keeps all limits.
-    Infeasible(Vec<Finding>),
+enum Unsolved<'f> {
+    /// Nothing keeps all limits: what was asked, and which workloads cannot run at all.
+    Infeasible(Box<(Vec<ServeColumns<'f>>, Formulation, Vec<Unservable>)>),
     /// A mistake of ours.
     Failed(NoPlan),
 }
@@ -282,7 +338,7 @@ fn standing_per_month(market: &Market<'_>, periods: &[Period]) -> Vec<f64> {
         .collect()
 }
 
-fn finish(
+pub(crate) fn finish(
     frame: &Frame<'_>,
     turn: Turn<'_>,
     rounds: Vec<Round>,
@@ -307,8 +363,6 @@ fn finish(
         settled,
         ties: TIES.to_owned(),
     };
-    let runners_up = outcome::runners_up(frame, &turn);
-    let limit_prices = outcome::limit_prices(frame, &turn);
     findings.extend(outcome::findings(frame, &turn, settled));
     let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
@@ -336,8 +390,8 @@ fn finish(
         verdicts: turn.proof.verdicts,
         rules: Vec::new(),
         solver,
-        runners_up,
-        limit_prices,
+        runners_up: Vec::new(),
+        limit_prices: Vec::new(),
         rejections: frame.rejections.clone(),
         unpriced,
         findings: Vec::new(),

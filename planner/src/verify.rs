@@ -118,8 +118,8 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
     if serve.slos.is_empty() || trial.rate <= 0.0 {
         return Ok(Vec::new());
     }
-    let overheads: Vec<f64> =
-        serve.slos.iter().map(|slo| overhead_ns(trial, slo.metric, slo.per_mille)).collect();
+    let overhead = |slo: &Slo| overhead_ns(trial, slo.metric, f64::from(slo.per_mille) / 1000.0);
+    let overheads: Vec<f64> = serve.slos.iter().map(overhead).collect();
     let objectives: Vec<Objective> =
         serve.slos.iter().zip(&overheads).map(|(slo, overhead)| objective(slo, *overhead)).collect();
     let (seen, split, rate) = watch(trial, &objectives)?;
@@ -136,8 +136,9 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
 pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated, u32, f64), VerifyError> {
     let split = split(trial);
     let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
-    let config = config(trial, split);
-    let (workload, window) = workload(trial, rate)?;
+    let config = serving_config(trial, split);
+    let (workload, window) = workload_within(trial, rate, f64::INFINITY)
+        .map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })?;
     let seen = replicate(&config, &*trial.way.step, &workload, trial.seed, window, objectives)
         .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })?;
     Ok((seen, split, rate))
@@ -158,7 +159,8 @@ fn each(trial: &Trial<'_>) -> f64 {
     (trial.rate / f64::from(trial.replicas.max(1))).max(1e-9)
 }
 
-fn config(trial: &Trial<'_>, split: u32) -> ServingConfig {
+/// Returns `split` replicas as the trial's way runs them.
+pub(crate) fn serving_config(trial: &Trial<'_>, split: u32) -> ServingConfig {
     let Candidate { step_tokens, max_sequences, .. } = trial.way.candidate;
     let cache = KvCache {
         blocks: trial.way.kv_blocks.max(1),
@@ -171,21 +173,24 @@ fn config(trial: &Trial<'_>, split: u32) -> ServingConfig {
     }
 }
 
-fn workload(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), VerifyError> {
+/// Returns the requests of the trial at `rate`, about so many of them at most, and which of them count.
+pub(crate) fn workload_within(
+    trial: &Trial<'_>,
+    rate: f64,
+    most_requests: f64,
+) -> Result<(Workload, Window), QuantileTableError> {
     let seconds = |seconds: f64| Time::from_seconds(seconds);
     if let Some(trace) = trial.trace {
         return Ok((Workload::Trace(trace.to_vec()), Window::ALL));
     }
     let load = &trial.serve.load;
-    let lengths = |lengths| {
-        length(lengths).map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })
-    };
-    let until = WARM_UP_S + (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S.max(FEWEST_REQUESTS / rate));
+    let measured = (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S.max(FEWEST_REQUESTS / rate));
+    let until = WARM_UP_S + measured.min((most_requests / rate - WARM_UP_S).max(WARM_UP_S));
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::constant(rate),
         burstiness: load.burstiness,
-        lengths: Lengths::Independent { prompt: lengths(&load.prompt)?, output: lengths(&load.output)? },
+        lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
         max_tokens: u32::MAX,
         until: seconds(until),
         max_requests: u64::MAX,
@@ -200,9 +205,9 @@ fn stream(trial: &Trial<'_>) -> String {
 /// Returns what a request waits outside the scheduler: tokenising and delivery.
 ///
 /// The prompt is taken at the percentile asked, which is at or above what such a request really waits.
-pub fn overhead_ns(trial: &Trial<'_>, metric: SloMetric, per_mille: u32) -> f64 {
+pub(crate) fn overhead_ns(trial: &Trial<'_>, metric: SloMetric, share: f64) -> f64 {
     let engine = trial.engine;
-    let prompt = trial.serve.load.prompt.quantile(f64::from(per_mille) / 1000.0);
+    let prompt = trial.serve.load.prompt.quantile(share);
     match metric {
         SloMetric::Tpot => 0.0,
         SloMetric::Ttft | SloMetric::E2e => {
@@ -212,7 +217,8 @@ pub fn overhead_ns(trial: &Trial<'_>, metric: SloMetric, per_mille: u32) -> f64 
     }
 }
 
-fn objective(slo: &Slo, overhead_ns: f64) -> Objective {
+/// Returns what the scheduler must reach for a level to hold.
+pub(crate) fn objective(slo: &Slo, overhead_ns: f64) -> Objective {
     let metric = match slo.metric {
         SloMetric::Ttft => Metric::Ttft,
         SloMetric::Tpot => Metric::Tpot,
@@ -246,11 +252,7 @@ fn verdict(
         seen: at(interval.map_or(MOST_NS, |interval| interval.mean.min(MOST_NS))),
         low: at(interval.map_or(0.0, |interval| (interval.mean - interval.half_width).clamp(0.0, MOST_NS))),
         high: at(interval.map_or(MOST_NS, |interval| (interval.mean + interval.half_width).min(MOST_NS))),
-        status: match judged.verdict {
-            Judgement::Met => VerdictStatus::Met,
-            Judgement::Missed => VerdictStatus::Missed,
-            Judgement::Undecided => VerdictStatus::Undecided,
-        },
+        status: verdict_status(judged.verdict),
         attainment: judged.share.map_or(0.0, |share| share.mean),
         period: trial.period as u32,
         hour: trial.hour as u32,
@@ -266,7 +268,17 @@ fn verdict(
     }
 }
 
-fn arrivals_words(trial: &Trial<'_>) -> String {
+/// Returns the simulator's verdict in the words of a blueprint.
+pub(crate) fn verdict_status(judgement: Judgement) -> VerdictStatus {
+    match judgement {
+        Judgement::Met => VerdictStatus::Met,
+        Judgement::Missed => VerdictStatus::Missed,
+        Judgement::Undecided => VerdictStatus::Undecided,
+    }
+}
+
+/// Says where the requests come from.
+pub(crate) fn arrivals_words(trial: &Trial<'_>) -> String {
     match (&trial.serve.load.trace, trial.trace) {
         (Some(trace), Some(_)) => format!("trace {}", trace.path),
         _ if trial.serve.load.burstiness == 1.0 => "Poisson".to_owned(),

@@ -147,6 +147,22 @@ fn site_racks_bind() {
 }
 
 #[test]
+fn the_share_of_a_workload_is_asked_on_its_own_pool_only() {
+    // A second workload runs on own nodes. Over all pools together they would make room for spot.
+    let rule =
+        |workload| Rule::Share { part: vec![SPOT], whole: vec![OWNED, RESERVED, ON_DEMAND, SPOT], workload };
+    let plan = |workload| {
+        let mut problem = base(cloud(), vec![at_most(rule(workload), 0.4)]);
+        let own = Workload { demand: vec![vec![10.0, 10.0]], columns: vec![column(0, vec![0])] };
+        problem.workloads.push(own);
+        run(&problem)
+    };
+    let (together, apart) = (plan(None), plan(Some(0)));
+    assert!(apart.objective > together.objective + 1.0, "own nodes of another workload gave room");
+    assert!(apart.limits[0].used <= 0.4 * (1.0 + 1e-6), "{:?}", apart.limits[0]);
+}
+
+#[test]
 fn a_quota_of_weighted_nodes_binds() {
     let found = binds(cloud(), at_most(Rule::Nodes { weights: vec![(SPOT, 8.0)] }, 40.0));
     assert_eq!(peak(&found, SPOT), 5);
@@ -189,10 +205,10 @@ fn weighted_cost_of_a_pool_binds_discounted_and_not() {
 #[test]
 fn shares_bind_from_above_and_below() {
     let whole = vec![RESERVED, ON_DEMAND, SPOT];
-    let spot = Rule::Share { part: vec![SPOT], whole: whole.clone() };
+    let spot = Rule::Share { part: vec![SPOT], whole: whole.clone(), workload: None };
     let found = binds(cloud(), at_most(spot, 0.3));
     assert!(found.limits[0].used > 0.2, "most of the allowed share is used: {:?}", found.limits[0]);
-    let reserved = Rule::Share { part: vec![RESERVED], whole };
+    let reserved = Rule::Share { part: vec![RESERVED], whole, workload: None };
     let found = binds(cloud(), Limit { rule: reserved, bound: Bound::AtLeast(0.2) });
     assert!(peak(&found, RESERVED) >= 2);
 }
@@ -284,7 +300,7 @@ fn a_share_in_conflict_gets_the_nearest_share() {
         vec![column(1, vec![0, 2])],
         vec![
             at_most(Rule::Nodes { weights: vec![(RESERVED, 1.0)] }, 5.0),
-            at_most(Rule::Share { part: vec![SPOT], whole }, 0.3),
+            at_most(Rule::Share { part: vec![SPOT], whole, workload: None }, 0.3),
         ],
     );
     let found = conflict(&problem, &Options::default()).expect("solvable").expect("in conflict");

@@ -202,6 +202,30 @@ proptest! {
     }
 
     #[test]
+    fn the_share_of_one_workload_holds_where_it_runs_and_is_bounded(problem in problem(), percent in 0..10_u32) {
+        let mut problem = problem;
+        let of = |keep: &dyn Fn(&Terms) -> bool| -> Vec<OfferRef> {
+            let pools = problem.pools.iter().enumerate();
+            let offers = pools.flat_map(|(pool, shape)| {
+                let offers = shape.offers.iter().enumerate().filter(|(_, offer)| keep(&offer.terms));
+                offers.map(move |(offer, _)| OfferRef { pool, offer }).collect::<Vec<_>>()
+            });
+            offers.collect()
+        };
+        let (part, whole) = (of(&|terms| !terms.is_committed()), of(&|_| true));
+        let rule = Rule::Share { part, whole, workload: Some(0) };
+        problem.limits.push(limit(rule, f64::from(percent) / 10.0));
+        let best = cost(&problem, &exact());
+        let integer = cost(&problem, &Options { method: Some(Method::Integer), ..exact() });
+        prop_assert!(same(best, integer), "{best} is not {integer}");
+        let large = Options { method: Some(Method::Partition), integer_up_to: 0, ..Options::default() };
+        if let Ok(found) = solve(&problem, &large) {
+            prop_assert!(found.objective >= best - 1e-6 * best.max(1.0));
+            prop_assert!(found.best_bound <= best + 1e-6 * best.max(1.0), "bound {} above {best}", found.best_bound);
+        }
+    }
+
+    #[test]
     fn every_workload_is_covered_and_lines_sum_to_the_total(problem in problem()) {
         if let Ok(found) = solve(&problem, &exact()) {
             assert_covered(&problem, &found);

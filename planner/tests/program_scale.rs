@@ -51,7 +51,7 @@ fn long_the_reference_instance_keeps_a_binding_power_limit_and_budget() {
         (0..12).flat_map(|pool| kinds.clone().map(move |offer| OfferRef { pool, offer })).collect()
     };
     problem.limits = vec![Limit {
-        rule: Rule::Share { part: offers(3..4), whole: offers(0..4) },
+        rule: Rule::Share { part: offers(3..4), whole: offers(0..4), workload: None },
         bound: Bound::AtLeast(0.1),
     }];
     let tight = timed("at least 10 % spot", &problem);

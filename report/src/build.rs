@@ -4,6 +4,8 @@ mod details;
 mod first;
 mod proof;
 
+pub(crate) use first::outcome as verdict_cell;
+
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};
 

@@ -4,6 +4,7 @@ use crate::compare::DiffReport;
 use crate::json::{Report, pretty};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::outlook::Outlook;
+use capstan_types::simulation::Simulation;
 use schemars::schema_for;
 
 /// Returns the schema of a blueprint.
@@ -26,10 +27,16 @@ pub fn diff_schema() -> String {
     pretty(&schema_for!(DiffReport))
 }
 
+/// Returns the schema of a simulation.
+pub fn simulation_schema() -> String {
+    pretty(&schema_for!(Simulation))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use capstan_types::testing::blueprint::chat_blueprint;
+    use capstan_types::testing::simulation::chat_simulation;
     use serde_json::Value;
 
     /// Every field of a document is named in its schema.
@@ -52,6 +59,7 @@ mod tests {
     fn schemas_name_every_field_that_is_written() {
         fields(&serde_json::to_value(chat_blueprint()).unwrap(), &blueprint_schema());
         fields(&serde_json::from_str(&crate::json(&chat_blueprint())).unwrap(), &report_schema());
+        fields(&serde_json::to_value(chat_simulation()).unwrap(), &simulation_schema());
     }
 
     #[test]

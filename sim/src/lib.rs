@@ -6,6 +6,7 @@ pub mod bridge;
 pub mod calibrate;
 pub mod engine;
 pub mod estimate;
+pub mod fit;
 pub mod perf;
 pub mod random;
 pub mod serving;

@@ -20,14 +20,17 @@ use form::Form;
 /// measured columns are never read, and a row that cannot be priced says why in the column `rejection`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A model of the catalog; with `--table` a CSV file, `-` is standard input
-    #[arg(value_name = "MODEL|FILE.csv")]
+    /// A model of the catalog, or a `config.json` of Hugging Face; with `--table` a CSV file, `-` is standard input
+    #[arg(value_name = "MODEL|config.json|FILE.csv")]
     subject: String,
     /// Price a table; what it holds: serving_latency, serving_throughput, mlperf_inference, training_throughput,
     /// mlperf_training, training_papers, training_memory or kv_sizes
     #[arg(long, value_name = "KIND", value_parser = table::kind, conflicts_with_all = ["on", "tensor", "pipeline",
         "engine", "precision", "kv_dtype", "input", "output", "concurrency", "sweep", "rate", "price", "calibration"])]
     table: Option<Kind>,
+    /// With `--table`, add a column `wide_because`: what makes the intervals of a row wider than usual
+    #[arg(long, requires = "table")]
+    causes: bool,
     /// A catalog of your own, read over the built-in one; may be given several times
     #[arg(long = "catalog", value_name = "FILE")]
     catalogs: Vec<String>,
@@ -83,7 +86,7 @@ struct Asked {
 /// Estimates.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     match args.table {
-        Some(kind) => table::run(kind, &args.subject, &args.catalogs, session),
+        Some(kind) => table::run(kind, &args.subject, &args.catalogs, args.causes, session),
         None if args.subject.ends_with(".csv") => {
             let failure =
                 Failure::usage(format!("`{}` is a table, and no `--table KIND` is given", args.subject));

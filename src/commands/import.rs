@@ -93,7 +93,8 @@ fn paths(path: &str) -> anyhow::Result<Vec<String>> {
     Ok(configs)
 }
 
-fn read(path: &str, as_of: Date) -> Found {
+/// Reads one configuration, with what lies beside it.
+pub(in crate::commands) fn read(path: &str, as_of: Date) -> Found {
     let name = model_file::name(path);
     let bytes = match Here.read(path, TEXT_LIMIT) {
         Ok(bytes) => bytes,
@@ -138,6 +139,7 @@ fn document(models: &[(Model, &str)]) -> Document {
         ">Active",
         ">Without input",
         ">Cache, B/token",
+        ">Index",
         ">Fixed, MB",
         "Stored in",
     ]);
@@ -149,7 +151,8 @@ fn document(models: &[(Model, &str)]) -> Document {
             short(total).into(),
             short(active).into(),
             short(without).into(),
-            figure::count((cache + index).round() as u64).into(),
+            figure::count(cache.round() as u64).into(),
+            figure::count(index.round() as u64).into(),
             figure::short((window + state) / 1e6).into(),
             model.published.word().into(),
         ]);
@@ -157,8 +160,8 @@ fn document(models: &[(Model, &str)]) -> Document {
     document.blocks.push(Block::Table(table));
     let said = "Active parameters count the embeddings and the head; without input, they leave out the table that a token's \
                 number is looked up in. Towers that see and layers that predict further tokens are not among them. The \
-                cache is that of layers without a window, in the precision that the checkpoint asks for; fixed is what a \
-                request holds whatever its length: states, and full windows.";
+                cache is in the precision that the checkpoint asks for and counts every layer as if it had no window; an \
+                index comes on top. Fixed is what a request holds whatever its length: states, and full windows.";
     document.blocks.push(Block::Paragraph(said.into()));
     document
 }

@@ -82,7 +82,7 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
 }
 
 /// Calls the planner, and says what it does to whoever watches.
-fn solve(spec: Spec, checked: Checked, session: &Session) -> anyhow::Result<Blueprint> {
+pub(super) fn solve(spec: Spec, checked: Checked, session: &Session) -> anyhow::Result<Blueprint> {
     let tool = env!("CARGO_PKG_VERSION").to_owned();
     let provenance = Provenance { tool, files: checked.files, overrides: checked.overrides };
     let bar = session.err.terminal.then(ProgressBar::new_spinner);

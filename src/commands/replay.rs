@@ -9,12 +9,13 @@ use crate::output::write_file;
 use crate::session::Session;
 use anyhow::Context;
 use capstan_sim::serving::{
-    KvCache, Layers, OperatorTables, Router, RunResult, Scheduler, ServingConfig, Stop, TableTexts, Window,
-    Workload, simulate,
+    KvCache, Layers, OperatorTables, Outcome, Reject, Router, RunResult, Scheduler, ServingConfig, Stop,
+    TableTexts, Window, Workload, simulate,
 };
 use clap::ValueEnum;
 use requests::Trace;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -99,7 +100,10 @@ enum Route {
 #[derive(Debug, Serialize)]
 struct Stats {
     requests: usize,
+    rejected: usize,
     iterations: u64,
+    /// Of those, computed in a leap: no event of their own.
+    jumped_iterations: u64,
     tokens: u64,
     simulated_s: f64,
     loop_wall_s: f64,
@@ -113,7 +117,8 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let tables = tables(args)?;
     let bytes = unpacked(&args.requests)?;
     let trace = Trace::read(&bytes).with_context(|| format!("`{}` is no list of requests", args.requests))?;
-    let longest = trace.requests.iter().map(|one| one.prompt.saturating_add(one.output)).max().unwrap_or(0);
+    let served = trace.requests.iter().filter(|one| config.rejects(one).is_none());
+    let longest = served.map(|one| one.prompt + one.output).max().unwrap_or(0);
     if !tables.covers(1, 1, longest) {
         let what =
             "the longest request, of {} tokens, lies beyond the tables, which keep their last value there";
@@ -130,12 +135,30 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         text.push('\n');
         write_text(file, &text, session)?;
     }
-    if result.stop == Stop::MaxEvents {
-        return Err(
-            Failure::new("the run was stopped at its bound on events; the output is incomplete").into()
-        );
+    tell_of_rejected(&result, session);
+    let why = match result.stop {
+        Stop::Drained => return Ok(Exit::Done),
+        Stop::MaxEvents => "its bound on events",
+        Stop::Until => "the longest time that is simulated, 104 days",
+    };
+    Err(Failure::new(format!("the run was stopped at {why}; the output is incomplete")).into())
+}
+
+/// Says how many requests were turned away, and why.
+fn tell_of_rejected(result: &RunResult, session: &Session) {
+    let mut counts: BTreeMap<Reject, u64> = BTreeMap::new();
+    for record in &result.records {
+        if let Outcome::Rejected(why) = record.outcome {
+            *counts.entry(why).or_default() += 1;
+        }
     }
-    Ok(Exit::Done)
+    for (why, n) in counts {
+        session.warn(&format!("{n} of {} requests cannot be served: {why}", result.records.len()));
+    }
+}
+
+fn rejected(result: &RunResult) -> usize {
+    result.records.iter().filter(|record| matches!(record.outcome, Outcome::Rejected(_))).count()
 }
 
 fn write_text(file: &str, text: &str, session: &Session) -> anyhow::Result<()> {
@@ -190,7 +213,9 @@ fn stats(result: &RunResult, config: &ServingConfig, wall: f64) -> Stats {
     let summary = result.summarize(config, Window::ALL, &[]);
     Stats {
         requests: result.records.len(),
+        rejected: rejected(result),
         iterations: summary.iterations,
+        jumped_iterations: summary.leapt_iterations,
         tokens: summary.prefill_tokens + summary.output_tokens,
         simulated_s: result.end.seconds(),
         loop_wall_s: wall,

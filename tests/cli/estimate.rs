@@ -189,6 +189,24 @@ fn what_cannot_be_has_its_exit_code_and_a_way_out() {
 }
 
 #[test]
+fn a_model_may_be_a_config_file() {
+    let place = Place::new();
+    place.write(
+        "config.json",
+        r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+           "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+           "max_position_embeddings": 131072, "tie_word_embeddings": false, "torch_dtype": "bfloat16"}"#,
+    );
+    let args = ["--on", "h100", "--tensor", "1"];
+    let own = json(&place, &[&["config.json"], &args[..]].concat());
+    let known = json(&place, &[&["llama-3.1-8b"], &args[..]].concat());
+    assert_eq!(own["answers"][0]["points"], known["answers"][0]["points"]);
+    place.write("broken.json", "{\"model_type\": ");
+    place.run(&["estimate", "broken.json"]).exits(1);
+    place.run(&["estimate", "missing.json"]).exits(1);
+}
+
+#[test]
 fn requests_at_a_rate_take_the_replicas_that_a_plan_would_place() {
     let place = Place::new();
     let few = json(&place, &["llama-3.1-8b", "--on", "h100", "--tensor", "1", "--rate", "2/s"]);

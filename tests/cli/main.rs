@@ -3,9 +3,11 @@
 mod answers;
 mod catalogs;
 mod estimate;
+mod imports;
 mod mistakes;
 mod networks;
 mod pages;
 mod plans;
 mod replay;
+mod simulate;
 mod surroundings;

@@ -59,6 +59,19 @@ fn what_lies_beyond_the_tables_is_warned_of() {
 }
 
 #[test]
+fn requests_that_cannot_be_served_are_counted_and_the_others_are_served() {
+    let place = Place::new();
+    tables(&place);
+    place.write("in.csv", format!("{REQUESTS}1,5000,5\n1,9000,9\n"));
+    let seen = replay(&place, &["--scheduler", "sarathi:32", "--stats", "s.json"]).exits(0);
+    let told = "warning: 2 of 4 requests cannot be served: prompt and output are more than the KV cache";
+    assert!(seen.err.starts_with(told), "{}", seen.told());
+    let stats: serde_json::Value = serde_json::from_str(&place.read("s.json")).expect("JSON");
+    assert_eq!((&stats["requests"], &stats["rejected"]), (&4.into(), &2.into()));
+    assert!(place.read("out.csv").ends_with("1,5000,5,,,,0\n1,9000,9,,,,0\n"));
+}
+
+#[test]
 fn bad_tables_and_requests_are_named_and_leave_nothing() {
     let place = Place::new();
     tables(&place);

@@ -117,6 +117,48 @@ pub struct CollectiveEfficiency {
     pub provenance: Provenance,
 }
 
+/// A fitted number of the step-time model that belongs to no single accelerator, or corrects one of its rows.
+///
+/// Names and meanings: `sim::perf::coefficients`. What no row names keeps its prior.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Coefficient {
+    /// Name, as the step-time model knows it.
+    pub name: String,
+    /// Value; positive.
+    pub value: f64,
+    /// (Model, accelerator, engine, precision) cells that say something about it; below three it is mostly prior.
+    pub cells: u32,
+    /// How the number came to be.
+    pub origin: Origin,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// How far measurements lie from predictions that were fitted without them, for one quantity over one stratum.
+///
+/// `low` and `high` are quantiles of measured over predicted, every cell with the same weight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Residual {
+    /// The table of measurements.
+    pub table: String,
+    /// The measured column.
+    pub quantity: String,
+    /// What the rows have in common: `all`, or a condition that the step-time model knows.
+    pub stratum: String,
+    /// Five in a hundred measurements are below this multiple of their prediction.
+    pub low: f64,
+    /// Five in a hundred are above this one.
+    pub high: f64,
+    /// Cells behind it.
+    pub cells: u32,
+    /// Rows behind it.
+    pub rows: u32,
+    /// Source and date.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
 /// Whose habits an engine has: its command line, its metrics, how it counts memory. A row of one's own, such as another
 /// version or a fork, says here whose it shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -278,6 +320,12 @@ pub struct Catalog {
     pub experts: Vec<ExpertEfficiency>,
     /// All-reduce.
     pub collectives: Vec<CollectiveEfficiency>,
+    /// Fitted numbers of the step-time model.
+    #[serde(default)]
+    pub coefficients: Vec<Coefficient>,
+    /// Errors of predictions that were fitted without the rows that they are held against.
+    #[serde(default)]
+    pub residuals: Vec<Residual>,
     /// The user's own measurements.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibrations: Vec<Calibration>,

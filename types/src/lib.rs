@@ -17,6 +17,7 @@ pub mod origin;
 pub mod outlook;
 pub mod place;
 pub mod quantity;
+pub mod simulation;
 pub mod spec;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

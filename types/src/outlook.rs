@@ -162,7 +162,9 @@ pub struct MemoryShare {
     pub budget_bytes: Bytes,
     /// Weights.
     pub weights_bytes: Bytes,
-    /// Held back for activations, graphs and the runtime.
+    /// Activations of the largest step.
+    pub activations_bytes: Bytes,
+    /// Held back beside them: context and runtime, buffers of collectives, copies of logits.
     pub overhead_bytes: Bytes,
     /// Left for the KV cache; negative where weights and overhead are more than the budget.
     pub cache_bytes: Bytes,

@@ -12,7 +12,7 @@
 //! grade = "list"                      # facts: data_sheet, measured, disputed, recalled; prices: quoted, list, estimate
 //!
 //! [[accelerator]]                     # also shape, fabric, region, ownership, model, traffic, engine, rate,
-//! id = "h100_sxm"                     # gemm, attention, experts, collective, market_price, calibration
+//! id = "h100_sxm"                     # gemm, attention, experts, collective, coefficient, residual, market_price, calibration
 //! power = "600 W"                     # a row that is there already is changed field by field
 //! source = "measured in our hall"
 //! as_of = "2026-10-01"
@@ -35,8 +35,8 @@ mod reader;
 mod row;
 
 use capstan_types::catalog::{
-    AttentionEfficiency, Calibration, Catalog, CollectiveEfficiency, Engine, ExpertEfficiency,
-    GemmEfficiency, Region,
+    AttentionEfficiency, Calibration, Catalog, Coefficient, CollectiveEfficiency, Engine, ExpertEfficiency,
+    GemmEfficiency, Region, Residual,
 };
 use capstan_types::hardware::{Accelerator, Fabric, NodeShape};
 use capstan_types::market::MarketPrice;
@@ -77,6 +77,8 @@ pub fn load_over(base: &Catalog, files: &[(&str, &str)]) -> (Catalog, Vec<Diagno
     reader.rows::<MarketPrice>();
     reader.rows::<ExpertEfficiency>();
     reader.rows::<CollectiveEfficiency>();
+    reader.rows::<Coefficient>();
+    reader.rows::<Residual>();
     reader.rows::<Calibration>();
     offerings::read(&mut reader);
     let (catalog, mut diagnostics) = reader.finish();

@@ -18,7 +18,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Tables that a file may have beside `sources`.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
     "accelerator",
     "shape",
     "fabric",
@@ -32,6 +32,8 @@ const KINDS: [&str; 16] = [
     "attention",
     "experts",
     "collective",
+    "coefficient",
+    "residual",
     "market_price",
     "calibration",
     "offering",

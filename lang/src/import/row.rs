@@ -68,12 +68,14 @@ fn grade(model: &Model) -> String {
     word.to_owned()
 }
 
-/// Returns the parts that not every model has.
+/// Writes counts as a record.
+fn record(cells: &[(&str, u32)]) -> String {
+    let cells: Vec<String> = cells.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    format!("{{ {} }}", cells.join(", "))
+}
+
+/// Returns the parts that not every model has: experts and attention.
 fn parts(model: &Model) -> Vec<(&'static str, String)> {
-    let record = |cells: &[(&str, u32)]| {
-        let cells: Vec<String> = cells.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-        format!("{{ {} }}", cells.join(", "))
-    };
     let mut parts = Vec::new();
     if let Some(Experts { routed, active, width, shared, shared_width, layers, latent }) = model.experts {
         let mut cells = vec![
@@ -100,6 +102,13 @@ fn parts(model: &Model) -> Vec<(&'static str, String)> {
     if let Some(window) = model.window {
         parts.push(("window", record(&[("tokens", window.tokens), ("layers", window.layers)])));
     }
+    parts.extend(other_parts(model));
+    parts
+}
+
+/// Returns what stands beside attention or in its place, and layers of one part only.
+fn other_parts(model: &Model) -> Vec<(&'static str, String)> {
+    let mut parts = Vec::new();
     if let Some(l) = model.linear {
         let cells = [
             ("layers", l.layers),

@@ -93,7 +93,26 @@ struct Stand<'a> {
 }
 
 /// What came of one split.
-type Outcome = Result<Answer, RowError>;
+type Outcome = Result<Answer, Refusal>;
+
+/// Why a split does not run.
+#[derive(Debug, Clone, PartialEq)]
+struct Refusal {
+    code: &'static str,
+    words: String,
+    /// How far a "yes" is away; smaller is nearer.
+    excess: f64,
+}
+
+impl From<RowError> for Refusal {
+    fn from(error: RowError) -> Self {
+        let (code, excess) = match &error {
+            RowError::Impossible(reason) => (reason.code(), reason.excess().unwrap_or(f64::MAX)),
+            _ => ("not_priced", f64::INFINITY),
+        };
+        Self { code, words: error.to_string(), excess }
+    }
+}
 
 impl Ask<'_> {
     /// Returns the loads, rising: powers of two from the least on, and the most.
@@ -201,11 +220,14 @@ fn try_all(ask: &Ask<'_>, stand: &Stand<'_>, names: &Names<'_>) -> Vec<(Ranks, O
 fn try_one(ask: &Ask<'_>, stand: &Stand<'_>, ranks: Ranks, names: &Names<'_>) -> Outcome {
     let (needed, available) = (ranks.accelerators(), stand.most);
     if needed > available {
-        return Err(Reason::TooFewAccelerators { needed, available }.into());
+        return Err(RowError::from(Reason::TooFewAccelerators { needed, available }).into());
     }
     let run = Run::new(ask, stand.accelerator, ranks)?;
     if let Some(refusal) = run.refusal() {
-        return Err(refusal);
+        let refusal = Refusal::from(refusal);
+        // Nothing is predicted of an engine that holds no request, but it may well start.
+        let words = format!("tight: {}, which is within the error of the memory model", refusal.words);
+        return Err(if run.is_tight() { Refusal { code: "tight", words, ..refusal } } else { refusal });
     }
     let mut points = match ask.load {
         Load::Closed { .. } => {
@@ -265,27 +287,18 @@ fn other((ranks, outcome): &(Ranks, Outcome)) -> OtherSplit {
         fit: done.map_or(FitWord::No, |answer| answer.memory.fit),
         output_tokens_per_s_per_accelerator: done.map(yielded),
         tpot_s: done.and_then(|answer| answer.points.last()).map(|point| point.tpot_s.value),
-        reason: outcome.as_ref().err().map(ToString::to_string),
+        reason: outcome.as_ref().err().map(|refusal| refusal.words.clone()),
     }
 }
 
 /// Returns the reason of the split that comes nearest: one that does not fit, by the least excess, before any other.
 fn nearest_miss(outcomes: &[(Ranks, Outcome)]) -> (String, String) {
-    let excess = |reason: &RowError| match reason {
-        RowError::Impossible(reason) => reason.excess().unwrap_or(f64::MAX),
-        _ => f64::INFINITY,
-    };
     let refused = outcomes.iter().filter_map(|(ranks, outcome)| Some((ranks, outcome.as_ref().err()?)));
-    let nearest = refused.min_by(|a, b| excess(a.1).total_cmp(&excess(b.1)));
-    let Some((ranks, reason)) = nearest else {
+    let Some((ranks, refusal)) = refused.min_by(|a, b| a.1.excess.total_cmp(&b.1.excess)) else {
         return ("no_split".to_owned(), "no split of the model was tried".to_owned());
     };
-    let code = match reason {
-        RowError::Impossible(reason) => reason.code(),
-        _ => "not_priced",
-    };
     let stages = if ranks.pipeline > 1 { format!(" × pipeline {}", ranks.pipeline) } else { String::new() };
-    (code.to_owned(), format!("tensor {}{stages}: {reason}", ranks.tensor))
+    (refusal.code.to_owned(), format!("tensor {}{stages}: {}", ranks.tensor, refusal.words))
 }
 
 /// Puts an answer on its machine, at its price.
@@ -325,15 +338,18 @@ fn by_cost(a: &Answer, b: &Answer) -> Ordering {
         .then(a.tensor.cmp(&b.tensor))
 }
 
-/// Marks the points that no other beats in speed for a user and yield per accelerator at once.
+/// Marks the points that no other beats in speed for a user and yield per accelerator at once; of equal points the first,
+/// which is the cheaper one.
 fn mark_front(answers: &mut [Answer]) {
     let value =
         |point: &Point| (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value);
     let all: Vec<(f64, f64)> = answers.iter().flat_map(|answer| &answer.points).map(value).collect();
-    for point in answers.iter_mut().flat_map(|answer| &mut answer.points) {
-        let (speed, each) = value(point);
-        let beaten = all.iter().any(|&(s, y)| s >= speed && y >= each && (s > speed || y > each));
-        point.on_front = !beaten;
+    for (place, point) in answers.iter_mut().flat_map(|answer| &mut answer.points).enumerate() {
+        let (speed, each) = all[place];
+        let beats = |(other, &(s, y)): (usize, &(f64, f64))| {
+            s >= speed && y >= each && (s > speed || y > each || other < place)
+        };
+        point.on_front = !all.iter().enumerate().any(beats);
     }
 }
 

@@ -62,25 +62,48 @@ pub(super) fn of_machine(catalog: &Catalog, shape: &NodeShape, currency: Currenc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use capstan_types::origin::PriceGrade;
     use capstan_types::testing;
+
+    fn offering(shape: &str, region: &str, option: PurchaseOption, price: Option<i64>) -> Offering {
+        Offering {
+            shape: shape.to_owned(),
+            provider: "p".to_owned(),
+            region: region.to_owned(),
+            option,
+            price: price.map(Decimal::from),
+            currency: Currency::USD,
+            grade: PriceGrade::List,
+            source: "list".to_owned(),
+            as_of: jiff::civil::date(2026, 1, 1),
+            reclaimed_per_month: None,
+        }
+    }
 
     #[test]
     fn a_machine_costs_what_its_cheapest_firm_region_asks_on_demand() {
-        let catalog = testing::catalog();
-        let offered = |shape: &&NodeShape| {
-            let on_demand = |o: &Offering| {
-                o.shape == shape.id && o.option == PurchaseOption::OnDemand && o.price.is_some()
-            };
-            shape.accelerators > 0 && catalog.offerings.iter().any(on_demand)
+        let mut catalog = testing::catalog();
+        let shape = catalog.shapes.iter().find(|shape| shape.accelerators == 8).unwrap().clone();
+        let estimated = Offering {
+            grade: PriceGrade::Estimate,
+            ..offering(&shape.id, "d", PurchaseOption::OnDemand, Some(8))
         };
-        let shape = catalog.shapes.iter().find(offered).unwrap();
-        let price = of_machine(&catalog, shape, Currency::USD).unwrap();
-        assert_eq!(price.option, Some(PurchaseOption::OnDemand));
-        let node = price.per_accelerator_hour * Decimal::from(shape.accelerators);
-        let rows =
-            catalog.offerings.iter().filter(|o| o.shape == shape.id && o.grade == price.grade.unwrap());
-        let least = rows.filter(|o| o.option == PurchaseOption::OnDemand).filter_map(|o| o.price).min();
-        assert!((node - least.unwrap()).abs() < Decimal::new(1, 4));
-        assert_eq!(cheapest(&catalog, std::iter::once(shape), Currency::USD), Some(price));
+        catalog.offerings = vec![
+            offering(&shape.id, "a", PurchaseOption::OnDemand, Some(24)),
+            offering(&shape.id, "b", PurchaseOption::OnDemand, Some(16)),
+            offering(&shape.id, "c", PurchaseOption::OnDemand, None),
+            offering(&shape.id, "b", PurchaseOption::Spot, Some(4)),
+            offering(&shape.id, "b", PurchaseOption::Owned, Some(300_000)),
+            estimated,
+        ];
+        let price = of_machine(&catalog, &shape, Currency::USD).unwrap();
+        assert_eq!((price.region.as_deref(), price.per_accelerator_hour), (Some("b"), Decimal::TWO));
+        assert_eq!(cheapest(&catalog, std::iter::once(&shape), Currency::USD), Some(price));
+        assert_eq!(of_machine(&catalog, &shape, Currency::EUR), None);
+        // What needs a term or may be reclaimed counts where nothing else is sold; what is bought never.
+        catalog.offerings.retain(|row| row.option != PurchaseOption::OnDemand);
+        assert_eq!(of_machine(&catalog, &shape, Currency::USD).unwrap().option, Some(PurchaseOption::Spot));
+        catalog.offerings.retain(|row| row.option == PurchaseOption::Owned);
+        assert_eq!(of_machine(&catalog, &shape, Currency::USD), None);
     }
 }

@@ -5,6 +5,7 @@
 
 use super::Ask;
 use capstan_sim::calibrate::{self, Factor};
+use capstan_sim::perf::memory::Verdict;
 use capstan_sim::perf::operators::Part;
 use capstan_sim::perf::{
     Device, Fit, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape, default_limits,
@@ -65,6 +66,11 @@ impl<'a> Run<'a> {
         self.memory.refusal().map(RowError::from)
     }
 
+    /// Says whether what is needed and what is free differ by less than the memory model errs.
+    pub(super) fn is_tight(&self) -> bool {
+        self.memory.verdict() == Verdict::Tight
+    }
+
     /// Returns the memory of one rank.
     pub(super) fn memory(&self) -> MemoryShare {
         let memory = &self.memory;
@@ -80,9 +86,10 @@ impl<'a> Run<'a> {
             device_bytes: memory.device,
             budget_bytes: memory.budget,
             weights_bytes: memory.weights,
-            overhead_bytes: memory.reserve,
+            activations_bytes: memory.held.activations,
+            overhead_bytes: memory.reserve - memory.held.activations,
             cache_bytes: memory.cache,
-            needed_bytes: memory.weights + memory.reserve + request,
+            needed_bytes: memory.needed(),
             request_bytes: request,
             bytes_per_token: memory.bytes_per_token,
             state_bytes: memory.state,

@@ -6,57 +6,103 @@
 //! itself, and neighbours that break the same limits come close. With limits gone the pools are apart again, so
 //! a bound takes the closed form of [`super::purchase`] and no solver.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::buy::{Buyer, Piece};
 use super::master::Case;
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::Bound;
 use super::purchase::Bought;
 
+/// Halvings of the range in which a price is looked for.
+const PRICE_STEPS: usize = 16;
+
 /// Pools at costs that include what limits charge.
 pub(super) struct Priced<'a> {
-    buyer: Buyer<'a>,
-    /// By variable; credits excluded.
-    costs: Vec<f64>,
-    /// Credits of variables that limits pay for: at most these, at the most nodes there can be. By pool.
-    credits: Vec<f64>,
+    prepared: &'a Prepared<'a>,
+    case: &'a Case,
     prices: Vec<Vec<f64>>,
+    /// By variable, without what only some workloads are charged.
+    costs: Vec<f64>,
+    /// (workload, pool, limit, row) that has a price and is asked only where the workload runs on the pool.
+    only: Vec<(usize, usize, usize, usize)>,
+    /// By the workloads that are charged.
+    buyers: RefCell<BTreeMap<Vec<usize>, Rc<Charged<'a>>>>,
     /// What the limits' own values are worth; subtracted.
     allowance: f64,
+}
+
+struct Charged<'a> {
+    buyer: Buyer<'a>,
+    /// Credits of variables that limits pay for: at most these, at the most nodes there can be. By pool.
+    credits: Vec<f64>,
 }
 
 impl<'a> Priced<'a> {
     /// Charges `prices` by limit and row; a limit without prices is dropped.
     pub fn new(prepared: &'a Prepared<'a>, case: &'a Case, prices: &[Vec<f64>]) -> Self {
-        let mut costs: Vec<f64> = prepared.vars.iter().map(|var| var.discounted).collect();
-        let mut allowance = 0.0;
-        for ((limit, value), prices) in prepared.limits.iter().zip(&case.limits).zip(prices) {
-            let Some(value) = *value else { continue };
-            for (row, &price) in limit.rows.iter().zip(prices) {
-                allowance += charge(&mut costs, limit, row, (value, price));
+        let costs = prepared.vars.iter().map(|var| var.discounted).collect();
+        let (prices, buyers) = (prices.to_vec(), RefCell::default());
+        let mut priced = Priced { prepared, case, prices, costs, only: Vec::new(), buyers, allowance: 0.0 };
+        for (index, limit) in prepared.limits.iter().enumerate() {
+            let Some(value) = case.limits[index] else { continue };
+            for (row, &price) in priced.prices[index].iter().enumerate().filter(|(_, price)| **price != 0.0) {
+                match limit.rows[row].only {
+                    Some((w, pool)) => priced.only.push((w, pool, index, row)),
+                    None => {
+                        priced.allowance +=
+                            charge(&mut priced.costs, limit, &limit.rows[row], (value, price));
+                    }
+                }
             }
         }
-        let mut credits = vec![0.0; prepared.problem.pools.len()];
-        for (cost, var) in costs.iter_mut().zip(&prepared.vars) {
-            if *cost < 0.0 {
-                credits[var.offer.pool] += *cost * prepared.peak_nodes[var.offer.pool] as f64;
-                *cost = 0.0;
-            }
-        }
-        let buyer = Buyer::at(prepared, case, costs.clone());
-        Priced { buyer, costs, credits, allowance, prices: prices.to_vec() }
+        priced
     }
 
     /// Returns the cheapest purchase for what runs on `pool` at these costs, and what it costs at least.
     pub fn buy_alone(&self, pool: usize, pieces: &[Piece<'_>]) -> Option<(Bought, f64)> {
-        let bought = self.buyer.buy_alone(pool, pieces)?;
-        let cost = bought.cost + self.credits[pool];
+        let is_charged = |w: usize| self.only.iter().any(|only| (only.0, only.1) == (w, pool));
+        let mut workloads: Vec<usize> =
+            pieces.iter().map(|piece| piece.workload).filter(|w| is_charged(*w)).collect();
+        workloads.sort_unstable();
+        let charged = self.charged(workloads);
+        let bought = charged.buyer.buy_alone(pool, pieces)?;
+        let cost = bought.cost + charged.credits[pool];
         Some((bought, cost))
     }
 
+    fn charged(&self, workloads: Vec<usize>) -> Rc<Charged<'a>> {
+        if let Some(known) = self.buyers.borrow().get(&workloads) {
+            return Rc::clone(known);
+        }
+        let mut costs = self.costs.clone();
+        for &(_, _, limit, row) in self.only.iter().filter(|only| workloads.contains(&only.0)) {
+            let (lowered, value) =
+                (&self.prepared.limits[limit], self.case.limits[limit].unwrap_or_default());
+            charge(&mut costs, lowered, &lowered.rows[row], (value, self.prices[limit][row]));
+        }
+        let mut credits = vec![0.0; self.prepared.problem.pools.len()];
+        for (cost, var) in costs.iter_mut().zip(&self.prepared.vars) {
+            if *cost < 0.0 {
+                credits[var.offer.pool] += *cost * self.prepared.peak_nodes[var.offer.pool] as f64;
+                *cost = 0.0;
+            }
+        }
+        let charged = Rc::new(Charged { buyer: Buyer::at(self.prepared, self.case, costs), credits });
+        self.buyers.borrow_mut().insert(workloads, Rc::clone(&charged));
+        charged
+    }
+
     /// Whether a pool costs the same as at other prices.
-    pub fn is_same(&self, other: &Priced<'_>, pool: usize, vars: &[usize]) -> bool {
-        self.credits[pool] == other.credits[pool]
-            && vars.iter().all(|&var| self.costs[var] == other.costs[var])
+    pub fn is_same(&self, other: &Priced<'_>, pool: usize) -> bool {
+        let only = |priced: &Priced<'_>| -> Vec<(usize, usize, f64)> {
+            let here = priced.only.iter().filter(|only| only.1 == pool);
+            here.map(|&(_, _, limit, row)| (limit, row, priced.prices[limit][row])).collect()
+        };
+        let mut vars = self.prepared.pool_vars[pool].iter();
+        vars.all(|&var| self.costs[var] == other.costs[var]) && only(self) == only(other)
     }
 
     /// Returns the prices by limit and row.
@@ -68,6 +114,60 @@ impl<'a> Priced<'a> {
     pub fn allowance(&self) -> f64 {
         self.allowance
     }
+}
+
+/// Returns prices for the rows that are asked only of one workload on one pool: those at which the workload alone on
+/// that pool costs most, its cheapest column at each point.
+///
+/// What it costs is concave in the price, and what it uses beyond the limit is the slope: bisection.
+pub(super) fn prices_apart(prepared: &Prepared<'_>, case: &Case) -> Vec<Vec<f64>> {
+    let mut prices: Vec<Vec<f64>> = prepared.limits.iter().map(|_| Vec::new()).collect();
+    for (index, limit) in prepared.limits.iter().enumerate() {
+        let Some(value) = case.limits[index] else { continue };
+        let each = limit
+            .rows
+            .iter()
+            .map(|row| row.only.map_or(0.0, |only| price_apart(prepared, case, (limit, row, value), only)));
+        if limit.rows.iter().any(|row| row.only.is_some()) {
+            prices[index] = each.collect();
+        }
+    }
+    prices
+}
+
+fn price_apart(
+    prepared: &Prepared<'_>,
+    case: &Case,
+    (limit, row, value): (&LoweredLimit, &LimitRow, f64),
+    (w, pool): (usize, usize),
+) -> f64 {
+    let of_pool = |c: &&usize| prepared.problem.workloads[w].columns[**c].pool == pool;
+    let Some(&column) = case.columns[w].iter().find(of_pool) else { return 0.0 };
+    let pieces = [Piece { workload: w, load: &prepared.loads[w][column], mask: prepared.masks[w][column] }];
+    let is_beyond = |price: f64| {
+        let mut costs: Vec<f64> = prepared.vars.iter().map(|var| var.discounted).collect();
+        charge(&mut costs, limit, row, (value, price));
+        costs.iter_mut().for_each(|cost| *cost = cost.max(0.0));
+        let Some(bought) = Buyer::at(prepared, case, costs).buy_alone(pool, &pieces) else { return false };
+        let mut nodes = vec![0.0; prepared.vars.len()];
+        bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
+        let (lhs, base) = row.sides(&nodes);
+        let used = lhs - value * base;
+        if matches!(limit.bound, Bound::AtMost(_)) { used > 0.0 } else { used < 0.0 }
+    };
+    if !is_beyond(0.0) {
+        return 0.0;
+    }
+    let dearest = prepared.pool_vars[pool].iter().map(|&var| {
+        let var = &prepared.vars[var];
+        if var.hours > 0.0 { var.discounted / var.hours } else { 0.0 }
+    });
+    let (mut low, mut high) = (0.0, 4.0 * dearest.fold(0.0, f64::max));
+    for _ in 0..PRICE_STEPS {
+        let middle = f64::midpoint(low, high);
+        if is_beyond(middle) { low = middle } else { high = middle }
+    }
+    low
 }
 
 /// Adds price · (lhs + constant − value · base), or its negative for a limit from below, to the costs; returns

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
-use super::problem::Bound;
+use super::problem::{Bound, Problem};
 use super::purchase::{Bought, Menu, Need};
 use super::solver::Stops;
 
@@ -44,6 +44,8 @@ pub(super) struct Buyer<'a> {
 /// Something that runs on a pool.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece<'a> {
+    /// What it is of.
+    pub workload: usize,
     /// Accelerators at each point.
     pub load: &'a [u64],
     /// Offers that it may use, as bits.
@@ -82,7 +84,7 @@ impl<'a> Buyer<'a> {
         let (mut is_exact, mut is_apart) = (true, true);
         let mut must_solve = joint.contains(&true);
         loop {
-            for index in self.broken_limits(&nodes) {
+            for index in self.broken_limits(&nodes, columns) {
                 // A limit that is in force and yet broken is within HiGHS' tolerance of its bound.
                 must_solve |= case.limits[index].is_none();
                 case.limits[index] = self.case.limits[index];
@@ -121,7 +123,7 @@ impl<'a> Buyer<'a> {
     }
 
     fn piece(&self, w: usize, c: usize) -> Piece<'_> {
-        Piece { load: &self.prepared.loads[w][c], mask: self.prepared.masks[w][c] }
+        Piece { workload: w, load: &self.prepared.loads[w][c], mask: self.prepared.masks[w][c] }
     }
 
     /// Returns what a unit of each row of each limit is worth in the relaxed purchase for the columns, in which
@@ -133,7 +135,7 @@ impl<'a> Buyer<'a> {
         case.limits.iter_mut().for_each(|limit| *limit = None);
         let mut prices = vec![Vec::new(); self.prepared.limits.len()];
         loop {
-            let broken = self.broken_limits(&nodes);
+            let broken = self.broken_limits(&nodes, columns);
             if broken.iter().all(|&index| case.limits[index].is_some()) {
                 return Ok(prices);
             }
@@ -199,10 +201,13 @@ impl<'a> Buyer<'a> {
         }
     }
 
-    fn broken_limits(&self, nodes: &[f64]) -> Vec<usize> {
+    fn broken_limits(&self, nodes: &[f64], columns: &[usize]) -> Vec<usize> {
+        let problem = self.prepared.problem;
         let limits = self.prepared.limits.iter().zip(&self.case.limits).enumerate();
         limits
-            .filter(|(_, (limit, value))| value.is_some_and(|v| is_broken(limit, v, nodes)))
+            .filter(|(_, (limit, value))| {
+                value.is_some_and(|v| is_broken(problem, limit, v, (nodes, columns)))
+            })
             .map(|(i, _)| i)
             .collect()
     }
@@ -268,7 +273,13 @@ fn excess(row: &LimitRow, bound: Bound, value: f64, nodes: &[f64]) -> f64 {
     }
 }
 
-/// Whether a purchase breaks a limit of this value.
-pub(super) fn is_broken(limit: &LoweredLimit, value: f64, nodes: &[f64]) -> bool {
-    limit.rows.iter().any(|row| excess(row, limit.bound, value, nodes) > 0.0)
+/// Whether a purchase for these columns breaks a limit of this value.
+fn is_broken(
+    problem: &Problem,
+    limit: &LoweredLimit,
+    value: f64,
+    (nodes, columns): (&[f64], &[usize]),
+) -> bool {
+    let mut asked = limit.rows.iter().filter(|row| row.is_asked(problem, columns));
+    asked.any(|row| excess(row, limit.bound, value, nodes) > 0.0)
 }

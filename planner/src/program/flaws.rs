@@ -127,8 +127,10 @@ impl Problem {
             Rule::Cost { weights, .. } => {
                 weights.iter().all(|(pool, weight)| *pool < self.pools.len() && is_amount(*weight))
             }
-            Rule::Share { part, whole } => {
-                whole.iter().all(known) && part.iter().all(|of| whole.contains(of))
+            Rule::Share { part, whole, workload } => {
+                whole.iter().all(known)
+                    && part.iter().all(|of| whole.contains(of))
+                    && workload.is_none_or(|workload| workload < self.workloads.len())
             }
         };
         let side = match limit.bound {

@@ -4,7 +4,7 @@
 //! problems), the integer program (small ones), the purchase of coupled pools (columns fixed), and the
 //! smallest value of a limit (ways out). It does not know in which order these are asked.
 
-use super::prepared::{LoweredLimit, Prepared, When};
+use super::prepared::{LimitRow, LoweredLimit, Prepared, When};
 use super::problem::Bound;
 use super::solver::{Answer, Found, Program, Row, Stops, Var};
 
@@ -112,7 +112,7 @@ struct Builder<'a> {
     /// The first point of the same period with the same loads, by point; itself if hours are kept apart.
     twins: Vec<usize>,
     /// Rows of each limit in the program, with what they were divided by.
-    limit_rows: Vec<Vec<(Row, f64)>>,
+    limit_rows: Vec<Vec<Option<(Row, f64)>>>,
 }
 
 /// Solves the case. With `pools`, only these exist, and hours in which all that runs needs the same may be bought
@@ -145,7 +145,9 @@ pub(super) fn solve(
             nodes: nodes.iter().map(|var| var.map_or(0.0, |var| found.value(var))).collect(),
             prices: limit_rows
                 .iter()
-                .map(|rows| rows.iter().map(|&(row, scale)| found.price(row) / scale).collect())
+                .map(|rows| {
+                    rows.iter().map(|row| row.map_or(0.0, |(row, scale)| found.price(row) / scale)).collect()
+                })
                 .collect(),
             found,
         }),
@@ -290,20 +292,48 @@ impl<'a> Builder<'a> {
         };
         let Some(value) = self.case.limits[index].or(needed.map(|_| 0.0)) else { return };
         for row in &limit.rows {
+            let running = match row.only {
+                Some((w, pool)) => self.columns_on(w, pool),
+                None => Vec::new(),
+            };
+            if row.only.is_some() && running.is_empty() {
+                self.limit_rows[index].push(None);
+                continue;
+            }
+            let is_open = row.only.is_some_and(|(w, _)| running.len() < self.case.columns[w].len());
             let mut terms = self.terms(&row.lhs);
             let base = row.base.as_deref().map(|base| self.terms(base));
             terms.extend(base.iter().flatten().map(|&(var, c)| (var, -value * c)));
             let scale = terms.iter().fold(0.0_f64, |most, (_, c)| most.max(c.abs()));
             let scale = if scale > 0.0 { scale } else { 1.0 };
             terms.iter_mut().for_each(|(_, c)| *c /= scale);
+            let mut unasked = 0.0;
+            if is_open {
+                // Where the workload runs elsewhere, as much is allowed as there can be.
+                let sign = if matches!(limit.bound, Bound::AtMost(_)) { 1.0 } else { -1.0 };
+                let most = |(_, c): &(Var, f64)| (sign * c).max(0.0) * self.most_nodes(row);
+                unasked = sign * terms.iter().map(most).sum::<f64>();
+                terms.extend(running.iter().map(|&var| (var, unasked)));
+            }
             terms.extend(needed.map(|need| (need, -1.0 / scale)));
             let constant = if needed.is_some() || base.is_some() { 0.0 } else { value } - row.constant;
             let row = match limit.bound {
-                Bound::AtMost(_) => self.program.at_most(&terms, constant / scale),
-                Bound::AtLeast(_) => self.program.at_least(&terms, constant / scale),
+                Bound::AtMost(_) => self.program.at_most(&terms, constant / scale + unasked),
+                Bound::AtLeast(_) => self.program.at_least(&terms, constant / scale + unasked),
             };
-            self.limit_rows[index].push((row, scale));
+            self.limit_rows[index].push(Some((row, scale)));
         }
+    }
+
+    /// The columns of a workload on a pool.
+    fn columns_on(&self, w: usize, pool: usize) -> Vec<Var> {
+        let columns = self.case.columns[w].iter().zip(&self.columns[w]);
+        let here = columns.filter(|(c, _)| self.prepared.problem.workloads[w].columns[**c].pool == pool);
+        here.map(|(_, var)| *var).collect()
+    }
+
+    fn most_nodes(&self, row: &LimitRow) -> f64 {
+        row.only.map_or(0.0, |(_, pool)| self.prepared.peak_nodes[pool] as f64)
     }
 
     fn terms(&self, lhs: &[(usize, f64)]) -> Vec<(Var, f64)> {

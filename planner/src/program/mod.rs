@@ -15,7 +15,8 @@
 //! limits: linear rows over nodes
 //! ```
 //!
-//! Loads are rounded up to whole replicas before the solve. All numbers here are `f64`; the plan's nodes are
+//! How that is solved: `search` by size, `partition` for few workloads with `pool_plans` for what limits are worth,
+//! `local` for many. Loads are rounded up to whole replicas before the solve. All numbers here are `f64`; the plan's nodes are
 //! whole, and its cost is the sum of its lines. The program knows no names, no currencies and no catalog, and
 //! does not know whether a rate holds: that is what simulation is for. Only `solver` names the solver.
 
@@ -59,6 +60,17 @@ pub fn solve(problem: &Problem, options: &Options) -> Result<Solution, NoPlan> {
     let prepared = prepare(problem)?;
     let proven = search::search(&prepared, &Case::of(&prepared), options).map_err(no_plan)?;
     Ok(statement::state(&prepared, &proven))
+}
+
+/// Returns what every plan costs at least, limits aside: cheap, and no plan is looked for. `None` where that is not
+/// known, infinite where nothing can serve some workload.
+pub fn costs_at_least(problem: &Problem) -> Option<f64> {
+    let prepared = match prepare(problem) {
+        Ok(prepared) => prepared,
+        Err(NoPlan::Infeasible(_)) => return Some(f64::INFINITY),
+        Err(_) => return None,
+    };
+    search::costs_at_least(&prepared, &Case::of(&prepared))
 }
 
 /// Lowers a problem, unless it has flaws or a workload that nothing can serve.

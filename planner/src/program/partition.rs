@@ -42,6 +42,7 @@ pub(super) struct Sides<'a> {
     pub free: Vec<usize>,
     pub sides: Vec<Side>,
     n_workloads: usize,
+    asked_alone: Vec<usize>,
 }
 
 impl<'a> Sides<'a> {
@@ -65,12 +66,19 @@ impl<'a> Sides<'a> {
                 sides.push(Side { pool, columns, fixed });
             }
         }
-        Some(Sides { prepared, free, sides, n_workloads: case.columns.len() })
+        let rows = prepared.limits.iter().flat_map(|limit| &limit.rows);
+        let asked_alone = rows.filter_map(|row| row.only.map(|(w, _)| w)).collect();
+        Some(Sides { prepared, free, sides, n_workloads: case.columns.len(), asked_alone })
     }
 
     /// All workloads with a choice, as bits.
     pub fn all(&self) -> u32 {
         (1 << self.free.len()) - 1
+    }
+
+    /// Whether some limit is only of this workload, and so changes what its pool costs.
+    fn is_asked_alone(&self, w: usize) -> bool {
+        self.asked_alone.contains(&w)
     }
 
     fn has_all(&self, side: usize, set: u32) -> bool {
@@ -102,13 +110,19 @@ impl<'a> Sides<'a> {
                 load.iter_mut().zip(&loads[*w][c]).for_each(|(least, other)| *least = (*least).min(*other));
                 mask |= masks[*w][c];
             }
-            (load, mask)
+            (*w, load, mask)
         });
-        let least: Vec<(Vec<u64>, u32)> = least.collect();
-        let fixed =
-            self.sides[side].fixed.iter().map(|&(w, c)| Piece { load: &loads[w][c], mask: masks[w][c] });
-        let pieces: Vec<Piece<'_>> =
-            least.iter().map(|(load, mask)| Piece { load, mask: *mask }).chain(fixed).collect();
+        let least: Vec<(usize, Vec<u64>, u32)> = least.collect();
+        let fixed = self.sides[side].fixed.iter().map(|&(w, c)| Piece {
+            workload: w,
+            load: &loads[w][c],
+            mask: masks[w][c],
+        });
+        let pieces: Vec<Piece<'_>> = least
+            .iter()
+            .map(|(w, load, mask)| Piece { workload: *w, load, mask: *mask })
+            .chain(fixed)
+            .collect();
         priced.buy_alone(self.sides[side].pool, &pieces).map_or(f64::INFINITY, |(_, cost)| cost)
     }
 
@@ -168,8 +182,7 @@ impl<'s, 'a> Table<'s, 'a> {
     pub fn new(sides: &'s Sides<'a>, priced: Priced<'a>, before: Option<&Table<'s, 'a>>) -> Self {
         let n_sets = 1_usize << sides.free.len();
         let known = sides.sides.iter().enumerate().map(|(side, of)| {
-            let vars = &sides.prepared.pool_vars[of.pool];
-            match before.filter(|before| before.priced.is_same(&priced, of.pool, vars)) {
+            match before.filter(|before| before.priced.is_same(&priced, of.pool)) {
                 Some(before) => before.known.borrow()[side].clone(),
                 None if of.fixed.is_empty() => Known::default(),
                 None => Known { fixed: sides.cost(&priced, side, &[]), ..Known::default() },
@@ -211,7 +224,7 @@ impl<'s, 'a> Table<'s, 'a> {
         self.first[set as usize] = by;
     }
 
-    /// More never costs less: what is known of a part holds for the whole.
+    /// More never costs less: what is known of a part holds for the whole, unless a limit of its own pays a workload.
     fn at_least(&self, side: usize, set: u32) -> f64 {
         let known = &self.known.borrow()[side];
         let of = |set: u32| match (known.bought.get(&set), known.at_least.get(&set)) {
@@ -219,7 +232,8 @@ impl<'s, 'a> Table<'s, 'a> {
             (None, Some(cost)) => *cost,
             (None, None) => f64::NEG_INFINITY,
         };
-        members(set).map(|at| of(set ^ 1 << at)).fold(of(set), f64::max)
+        let is_paid = |at: &usize| self.sides.is_asked_alone(self.sides.free[*at]);
+        members(set).filter(|at| !is_paid(at)).map(|at| of(set ^ 1 << at)).fold(of(set), f64::max)
     }
 
     /// What a set costs on a pool at least, beyond those without a choice; exact where it is below `cutoff`.
@@ -240,20 +254,33 @@ impl<'s, 'a> Table<'s, 'a> {
             return loose;
         }
         let (cost, columns) = match loose.is_finite() {
-            true => self.best_columns(side, lists, loose),
+            true => self.best_columns(side, lists, (loose, cutoff)),
             false => (f64::INFINITY, Vec::new()),
         };
+        if columns.is_empty() && cost.is_finite() {
+            self.known.borrow_mut()[side].at_least.insert(set, cost);
+            return cost;
+        }
         self.known.borrow_mut()[side].bought.insert(set, (cost, columns));
         cost
     }
 
-    /// The cheapest choice of columns on a pool: best first, the longest list of columns taken apart.
-    fn best_columns(&self, side: usize, lists: Vec<(usize, Vec<usize>)>, loose: f64) -> (f64, Vec<usize>) {
+    /// The cheapest choice of columns on a pool: best first, the longest list of columns taken apart. No columns
+    /// where it costs `cutoff` or more.
+    fn best_columns(
+        &self,
+        side: usize,
+        lists: Vec<(usize, Vec<usize>)>,
+        (loose, cutoff): (f64, f64),
+    ) -> (f64, Vec<usize>) {
         let fixed = self.known.borrow()[side].fixed;
         let mut open = vec![(loose, lists)];
         let mut n_looked_at = 0;
         loop {
             let Some((cost, lists)) = open.pop() else { return (f64::INFINITY, Vec::new()) };
+            if cost >= cutoff {
+                return (cost, Vec::new());
+            }
             let longest = (0..lists.len()).max_by_key(|&at| (lists[at].1.len(), lists.len() - at));
             let Some(at) = longest.filter(|&at| lists[at].1.len() > 1) else {
                 return (cost, lists.into_iter().map(|(_, columns)| columns[0]).collect());
@@ -299,8 +326,10 @@ impl<'s, 'a> Table<'s, 'a> {
     /// The cheapest purchase for these (workload, column) pairs at the prices of the table.
     pub fn buy(&self, side: usize, pairs: &[(usize, usize)]) -> Option<Bought> {
         let (loads, masks) = (&self.sides.prepared.loads, &self.sides.prepared.masks);
-        let pieces: Vec<Piece<'_>> =
-            pairs.iter().map(|&(w, c)| Piece { load: &loads[w][c], mask: masks[w][c] }).collect();
+        let pieces: Vec<Piece<'_>> = pairs
+            .iter()
+            .map(|&(w, c)| Piece { workload: w, load: &loads[w][c], mask: masks[w][c] })
+            .collect();
         self.priced.buy_alone(self.sides.sides[side].pool, &pieces).map(|(bought, _)| bought)
     }
 

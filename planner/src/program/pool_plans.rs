@@ -44,8 +44,8 @@ pub(super) struct PoolPlans<'s, 'a> {
 /// What the master says.
 pub(super) struct Mastered {
     pub cost: f64,
-    /// By limit and row.
-    pub prices: Vec<Vec<f64>>,
+    /// By limit and row; `None` for a row that no sum of these pool plans can break.
+    pub prices: Vec<Vec<Option<f64>>>,
     /// Columns of all workloads, where pool plans are whole.
     pub columns: Option<Vec<usize>>,
 }
@@ -110,7 +110,8 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
     }
 
     fn add(&mut self, side: usize, set: u32, columns: Vec<usize>, nodes: &[f64]) {
-        let uses = self.rows.iter().map(|row| self.used(row, nodes)).collect();
+        let pairs = self.sides.pairs(side, set, &columns);
+        let uses = self.rows.iter().map(|row| self.used(row, nodes, (side, &pairs))).collect();
         let cost = self.prepared.cost(nodes);
         let is_known = |plan: &PoolPlan| {
             (plan.side, plan.set, plan.cost) == (side, set, cost)
@@ -123,8 +124,12 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
     }
 
     /// What nodes use of a row; of a share beyond what it may be.
-    fn used(&self, row: &LimitRow, nodes: &[f64]) -> f64 {
+    fn used(&self, row: &LimitRow, nodes: &[f64], (side, pairs): (usize, &[(usize, usize)])) -> f64 {
         let lowered = &self.prepared.limits[row.limit].rows[row.row];
+        let runs = |(w, pool)| pool == self.sides.sides[side].pool && pairs.iter().any(|pair| pair.0 == w);
+        if !lowered.only.is_none_or(runs) {
+            return 0.0;
+        }
         let (lhs, base) = lowered.sides(nodes);
         let value = self.case.limits[row.limit].unwrap_or_default();
         let used = lhs - lowered.constant - if lowered.base.is_some() { value * base } else { 0.0 };
@@ -159,11 +164,11 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
             rows.push(Some((program.at_most(&terms, row.most / scale), scale)));
         }
         let Answer::Found(found) = program.solve(stops) else { return None };
-        let mut prices: Vec<Vec<f64>> = self.prepared.limits.iter().map(|_| Vec::new()).collect();
+        let mut prices: Vec<Vec<Option<f64>>> = self.prepared.limits.iter().map(|_| Vec::new()).collect();
         for (row, solved) in self.rows.iter().zip(&rows) {
             let of_limit = &mut prices[row.limit];
-            of_limit.resize(row.row, 0.0);
-            of_limit.push(solved.map_or(0.0, |(row, scale)| found.price(row) / scale));
+            of_limit.resize(row.row, None);
+            of_limit.push(solved.map(|(row, scale)| found.price(row) / scale));
         }
         let is_refused = found.value(refusal) > 0.5;
         let columns = (whole && !is_refused).then(|| {

@@ -55,9 +55,16 @@ pub(super) struct LimitRow {
     pub lhs: Vec<(usize, f64)>,
     pub constant: f64,
     pub base: Option<Vec<(usize, f64)>>,
+    /// The (workload, pool) for which it is asked: only where this workload runs on this pool.
+    pub only: Option<(usize, usize)>,
 }
 
 impl LimitRow {
+    /// Whether the row is asked where each workload runs one of these columns.
+    pub fn is_asked(&self, problem: &Problem, columns: &[usize]) -> bool {
+        self.only.is_none_or(|(w, pool)| problem.workloads[w].columns[columns[w]].pool == pool)
+    }
+
     /// Returns the left side and what the limit's value is multiplied by.
     pub fn sides(&self, nodes: &[f64]) -> (f64, f64) {
         let dot = |terms: &[(usize, f64)]| terms.iter().map(|&(var, c)| c * nodes[var]).sum::<f64>();
@@ -281,13 +288,29 @@ impl<'a> Prepared<'a> {
                     weights.iter().filter(|(pool, _)| *pool == var.offer.pool).map(|(_, w)| w).sum();
                 weight * if *discounted { var.discounted } else { var.undiscounted() }
             })],
-            Rule::Share { part, whole } => {
-                let hours = |of: &[OfferRef]| {
-                    self.money_row(&|var| if of.contains(&var.offer) { var.hours } else { 0.0 }).lhs
-                };
-                vec![LimitRow { lhs: hours(part), constant: 0.0, base: Some(hours(whole)) }]
-            }
+            Rule::Share { part, whole, workload } => self.share_rows(part, whole, *workload),
         }
+    }
+
+    /// One row over all pools, or one for each pool that a workload may run on.
+    fn share_rows(&self, part: &[OfferRef], whole: &[OfferRef], workload: Option<usize>) -> Vec<LimitRow> {
+        let hours = |of: &[OfferRef], only: Option<usize>| {
+            let counts =
+                |var: &NodeVar| of.contains(&var.offer) && only.is_none_or(|pool| pool == var.offer.pool);
+            self.money_row(&|var| if counts(var) { var.hours } else { 0.0 }).lhs
+        };
+        let row = |pool: Option<usize>| LimitRow {
+            lhs: hours(part, pool),
+            constant: 0.0,
+            base: Some(hours(whole, pool)),
+            only: workload.zip(pool),
+        };
+        let Some(workload) = workload else { return vec![row(None)] };
+        let mut pools: Vec<usize> =
+            self.problem.workloads[workload].columns.iter().map(|column| column.pool).collect();
+        pools.sort_unstable();
+        pools.dedup();
+        pools.into_iter().map(|pool| row(Some(pool))).collect()
     }
 
     fn site_rows(&self, per_node: &dyn Fn(usize) -> f64) -> Vec<LimitRow> {
@@ -300,7 +323,7 @@ impl<'a> Prepared<'a> {
 
     fn money_row(&self, weight: &dyn Fn(&NodeVar) -> f64) -> LimitRow {
         let terms = self.vars.iter().enumerate().map(|(index, var)| (index, weight(var)));
-        LimitRow { lhs: terms.filter(|(_, w)| *w != 0.0).collect(), constant: 0.0, base: None }
+        LimitRow { lhs: terms.filter(|(_, w)| *w != 0.0).collect(), constant: 0.0, base: None, only: None }
     }
 
     /// One row per point; one per period where no variable of the limit is hourly.
@@ -319,7 +342,7 @@ impl<'a> Prepared<'a> {
             let stays: Vec<_> =
                 committed.iter().copied().filter(|(var, _)| self.vars[*var].covers(period, 0)).collect();
             for _ in 0..n_slots {
-                rows.push(LimitRow { lhs: stays.clone(), constant: standing, base: None });
+                rows.push(LimitRow { lhs: stays.clone(), constant: standing, base: None, only: None });
             }
         }
         for (var, weight) in hourly {

@@ -279,6 +279,9 @@ pub enum Rule {
         part: Vec<OfferRef>,
         /// The offers that are the whole; `part` is within it.
         whole: Vec<OfferRef>,
+        /// The workload whose share it is: it must hold on the pool that the workload runs on, and elsewhere nothing
+        /// is asked. `None`: over all pools together.
+        workload: Option<usize>,
     },
 }
 

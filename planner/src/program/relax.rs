@@ -7,7 +7,7 @@
 
 use super::buy::Buyer;
 use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
-use super::prepared::{LoweredLimit, Prepared};
+use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::{Bound, Problem};
 use super::search;
 use super::solution::{Conflict, Member, NoPlan, Options, WayOut};
@@ -77,6 +77,9 @@ fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOu
     case.limits[limit] = None;
     let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false };
     let lowered = &prepared.limits[limit];
+    if lowered.rows.iter().any(|row| row.only.is_some()) {
+        return way_out_of_share(prepared, &case, limit, options);
+    }
     let (draft, case_then) = if lowered.rows.iter().any(|row| row.base.is_some()) {
         nearest_ratio(prepared, &case, limit, stops)?
     } else {
@@ -93,6 +96,15 @@ fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOu
     });
     let is_proven_nearest = draft.found.is_within_gap && draft.found.objective.is_finite();
     Some(WayOut { value, cost: cost.ok()?, is_proven_nearest })
+}
+
+/// The value of a workload's share in the cheapest plan without that limit: enough, and maybe more than that.
+fn way_out_of_share(prepared: &Prepared, case: &Case, limit: usize, options: &Options) -> Option<WayOut> {
+    let plan = search::search(prepared, case, options).ok()?.plan;
+    let lowered = &prepared.limits[limit];
+    let asked = lowered.rows.iter().filter(|row| row.is_asked(prepared.problem, &plan.columns));
+    let value = farthest(lowered, asked, &plan.nodes)?;
+    Some(WayOut { value, cost: plan.cost, is_proven_nearest: false })
 }
 
 /// The integer program for a goal other than cost, with the columns that it chose.
@@ -123,7 +135,15 @@ fn nearest_ratio(prepared: &Prepared, case: &Case, limit: usize, stops: Stops) -
 
 /// The value that a limit must have for a purchase to keep it.
 fn used(limit: &LoweredLimit, nodes: &[f64]) -> Option<f64> {
-    let ratios = limit.rows.iter().map(|row| row.sides(nodes)).filter(|(_, base)| *base > 0.0);
+    farthest(limit, limit.rows.iter(), nodes)
+}
+
+fn farthest<'r>(
+    limit: &LoweredLimit,
+    rows: impl Iterator<Item = &'r LimitRow>,
+    nodes: &[f64],
+) -> Option<f64> {
+    let ratios = rows.map(|row| row.sides(nodes)).filter(|(_, base)| *base > 0.0);
     let ratios = ratios.map(|(lhs, base)| lhs / base);
     match limit.bound {
         Bound::AtMost(_) => ratios.reduce(f64::max),

@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::bounds::Priced;
+use super::bounds::{Priced, prices_apart};
 use super::buy::{Buyer, Plan};
 use super::local::MAX_JOINT_MOVES;
 use super::master::{self, Case, Goal, NoDraft, Whole};
@@ -23,15 +23,15 @@ pub(super) const TIE: f64 = 1e-9;
 /// The most choices of columns for which every question is answered by a search of its own.
 const MAX_CHOICES: usize = 20_000;
 /// The most integer programs that one partition may solve for coupled purchases.
-const MAX_JOINT_PURCHASES: usize = 40;
+const MAX_JOINT_PURCHASES: usize = 16;
 /// The same while prices are still being found.
-const FEW_JOINT_PURCHASES: usize = 6;
+const FEW_JOINT_PURCHASES: usize = 4;
 /// Rounds in which prices of limits are found.
 const MAX_PRICINGS: usize = 30;
 /// Improvement of the bound below which prices are good enough.
 const PRICED: f64 = 2e-4;
 /// Steps of the walk over partitions.
-const MAX_STEPS: usize = 20_000;
+const MAX_STEPS: usize = 5_000;
 /// What may cost more than this many times the plan without limits is left to the other ways.
 const REFUSAL: f64 = 20.0;
 
@@ -61,6 +61,13 @@ pub(super) fn search(prepared: &Prepared, case: &Case, options: &Options) -> Res
             None => search.columns(),
         },
     }
+}
+
+/// Returns what every plan of the case costs at least, limits aside; `None` if too many workloads have a choice.
+pub(super) fn costs_at_least(prepared: &Prepared, case: &Case) -> Option<f64> {
+    let sides = Sides::new(prepared, case)?;
+    let free = vec![Vec::new(); prepared.limits.len()];
+    Some(Table::new(&sides, Priced::new(prepared, case, &free), None).bound())
 }
 
 /// Returns the cheapest plan in which workload `w` runs another column; the others keep theirs where the
@@ -123,7 +130,7 @@ impl<'a> Search<'a> {
         if self.is_small() {
             return self.exactly();
         }
-        let (rel_gap, max_nodes) = (self.options.rel_gap / 3.0, self.options.max_nodes.min(500));
+        let (rel_gap, max_nodes) = (self.options.rel_gap / 3.0, self.options.max_nodes.min(60));
         Stops { rel_gap, max_nodes, merges_hours: true }
     }
 
@@ -181,7 +188,7 @@ impl<'a> Search<'a> {
     /// Finds prices of limits at which the bound is high: in turns the cheapest partition at some prices, and the
     /// prices at which the pool plans that were met keep the limits.
     fn price<'s>(&self, sides: &'s Sides<'a>, found: &mut Found) -> Result<Table<'s, 'a>, NoDraft> {
-        let mut prices = vec![Vec::new(); self.prepared.limits.len()];
+        let mut prices = prices_apart(self.prepared, self.case);
         let mut best = Table::new(sides, Priced::new(self.prepared, self.case, &prices), None);
         if !best.bound().is_finite() {
             return Err(NoDraft::Infeasible);
@@ -196,7 +203,7 @@ impl<'a> Search<'a> {
         plans.add_cheapest(&best);
         self.meet(&columns, &mut plans, found);
         if let Ok(first) = self.buyer.prices(&columns, self.exactly()) {
-            prices = first;
+            self.take_over(&first, &mut prices);
         }
         for round in 0..MAX_PRICINGS {
             let next = Table::new(sides, Priced::new(self.prepared, self.case, &prices), Some(&best));
@@ -216,7 +223,7 @@ impl<'a> Search<'a> {
             if round == 1 && found.best.is_none() {
                 self.rule_out()?;
             }
-            prices = between(best.priced.prices(), &mastered.prices);
+            prices = self.between(best.priced.prices(), &mastered.prices);
         }
         if let Some(columns) = plans.solve(true, self.nearly()).and_then(|mastered| mastered.columns) {
             self.meet(&columns, &mut plans, found);
@@ -283,13 +290,15 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What is not worth looking at: beyond the best plan, or, in large problems, not below it by the gap asked for.
+    /// What is not worth looking at: beyond the best plan, or, in large problems, not below it by the gap asked for
+    /// (the wider one once purchases have taken integer programs).
     fn cutoff(&self, found: &Found) -> f64 {
         let Some(best) = &found.best else { return f64::INFINITY };
         if self.is_small() {
             return best.cost + self.slack(best);
         }
-        best.cost * (1.0 - self.options.rel_gap)
+        let is_dear = found.n_programs >= FEW_JOINT_PURCHASES;
+        best.cost * (1.0 - if is_dear { self.options.good_gap } else { self.options.rel_gap })
     }
 
     fn slack(&self, plan: &Plan) -> f64 {
@@ -328,14 +337,31 @@ impl<'a> Search<'a> {
         let n_nodes = draft.found.n_nodes;
         Ok(Proven { plan, method: Method::Integer, best_bound, mixing_bound: None, n_nodes })
     }
-}
 
-/// Prices half way from the best ones to new ones, which alone would swing from one end to the other (Wentges,
-/// International Transactions in Operational Research 4(2), 1997).
-fn between(best: &[Vec<f64>], next: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let at = |prices: &Vec<f64>, row: usize| prices.get(row).copied().unwrap_or(0.0);
-    let mix = |(best, next): (&Vec<f64>, &Vec<f64>)| {
-        (0..best.len().max(next.len())).map(|row| (at(best, row) + at(next, row)) / 2.0).collect()
-    };
-    best.iter().zip(next).map(mix).collect()
+    /// Takes over the prices of limits that couple pools.
+    fn take_over(&self, first: &[Vec<f64>], prices: &mut [Vec<f64>]) {
+        for ((limit, first), prices) in self.prepared.limits.iter().zip(first).zip(prices) {
+            if limit.rows.iter().all(|row| row.only.is_none()) {
+                *prices = first.clone();
+            }
+        }
+    }
+
+    /// Prices half way from the best ones to new ones, which alone would swing from one end to the other (Wentges,
+    /// International Transactions in Operational Research 4(2), 1997). A row of one pool that the new ones say
+    /// nothing of keeps its price.
+    fn between(&self, best: &[Vec<f64>], next: &[Vec<Option<f64>>]) -> Vec<Vec<f64>> {
+        let each = self.prepared.limits.iter().zip(best).zip(next);
+        each.map(|((limit, best), next)| {
+            let rows = limit.rows.iter().enumerate();
+            rows.map(|(row, lowered)| {
+                let best = best.get(row).copied().unwrap_or(0.0);
+                let next = next.get(row).copied().flatten().unwrap_or(0.0);
+                let is_unsaid = lowered.only.is_some() && next == 0.0;
+                if is_unsaid { best } else { f64::midpoint(best, next) }
+            })
+            .collect()
+        })
+        .collect()
+    }
 }

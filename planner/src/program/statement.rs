@@ -1,5 +1,6 @@
 //! What a plan says: purchases, the lines of the bill, how far limits are used; and who cannot be served.
 
+use super::buy::Plan;
 use super::prepared::{Prepared, When};
 use super::problem::{Bound, OfferRef};
 use super::search::Proven;
@@ -26,7 +27,7 @@ pub(super) fn state(prepared: &Prepared, proven: &Proven) -> Solution {
         columns: proven.plan.columns.clone(),
         purchases: purchases(prepared, &proven.plan.nodes),
         lines,
-        limits: limit_uses(prepared, &proven.plan.nodes),
+        limits: limit_uses(prepared, &proven.plan),
         unpriced: prepared.unpriced.clone(),
     }
 }
@@ -87,10 +88,11 @@ fn lines(prepared: &Prepared, nodes: &[f64]) -> Vec<CostLine> {
     amounts.into_iter().map(line).collect()
 }
 
-fn limit_uses(prepared: &Prepared, nodes: &[f64]) -> Vec<LimitUse> {
+fn limit_uses(prepared: &Prepared, plan: &Plan) -> Vec<LimitUse> {
     let used = |limit: &super::prepared::LoweredLimit| {
-        let uses = limit.rows.iter().filter_map(|row| {
-            let (lhs, base) = row.sides(nodes);
+        let asked = limit.rows.iter().filter(|row| row.is_asked(prepared.problem, &plan.columns));
+        let uses = asked.filter_map(|row| {
+            let (lhs, base) = row.sides(&plan.nodes);
             (base > 0.0).then(|| lhs / base)
         });
         match limit.bound {

@@ -163,7 +163,8 @@ pub(super) fn percentile(per_mille: u32) -> String {
     }
 }
 
-pub(super) fn outcome(status: VerdictStatus) -> Cell {
+/// Returns a verdict as it is shown.
+pub(crate) fn outcome(status: VerdictStatus) -> Cell {
     match status {
         VerdictStatus::Met => Cell::toned("holds", Tone::Good),
         VerdictStatus::Missed => Cell::toned("MISSED", Tone::Bad),

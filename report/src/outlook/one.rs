@@ -119,7 +119,8 @@ fn fits(question: &Question, memory: &MemoryShare) -> [Block; 2] {
         ]);
     };
     add("weights".to_owned(), memory.weights_bytes);
-    add("activations, graphs, runtime".to_owned(), memory.overhead_bytes);
+    add("activations of the largest step".to_owned(), memory.activations_bytes);
+    add("runtime, collectives, sampler".to_owned(), memory.overhead_bytes);
     let each = memory.bytes_per_token.get();
     add(format!("KV cache, {} B/token", figure::count(each.max(0.0) as u64)), memory.cache_bytes);
     add("left to others".to_owned(), memory.device_bytes - memory.budget_bytes);

@@ -5,7 +5,7 @@
 use super::several::name;
 use crate::terminal::round_up;
 use capstan_types::figure;
-use capstan_types::outlook::{Outlook, Point};
+use capstan_types::outlook::{Answer, Outlook, Point};
 use plotters::prelude::*;
 use plotters::style::Color;
 
@@ -84,7 +84,9 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), 
         .build_cartesian_2d(0.0..right, 0.0..top)?;
     chart
         .configure_mesh()
-        .x_desc("output tokens per second for one user")
+        .x_desc(
+            "output tokens per second for one user; rings stand on the front, numbers are requests in flight",
+        )
         .y_desc("output tokens per second and accelerator")
         .axis_style(INK.0)
         .max_light_lines(1)
@@ -95,7 +97,9 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), 
         .x_label_formatter(&|value| figure::short(*value))
         .y_label_formatter(&|value| figure::short(*value))
         .draw()?;
-    let shown = outlook.answers.iter().take(SERIES.len());
+    let on_front = |answer: &&Answer| answer.points.iter().any(|point| point.on_front);
+    let beaten = outlook.answers.iter().filter(|answer| !on_front(answer));
+    let shown = outlook.answers.iter().filter(on_front).chain(beaten).take(SERIES.len());
     for (answer, (colour, _)) in shown.zip(SERIES) {
         let line = LineSeries::new(answer.points.iter().map(place), colour.stroke_width(2));
         chart

@@ -19,6 +19,11 @@ pub(super) fn shown(text: &str, unicode: bool) -> String {
             '→' => plain.push_str("->"),
             'µ' => plain.push('u'),
             'Σ' => plain.push_str("sum"),
+            // Lines of bars, from low to high.
+            '▁' => plain.push('_'),
+            '▂' | '▃' => plain.push('.'),
+            '▄' | '▅' => plain.push('+'),
+            '▆' | '▇' => plain.push('*'),
             c if c.is_ascii() && !c.is_control() => plain.push(c),
             c if c.is_control() => plain.push(' '),
             _ => plain.push('?'),

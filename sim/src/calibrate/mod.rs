@@ -138,12 +138,10 @@ fn between([one, three, ten]: [f64; 3], n: usize) -> f64 {
 fn solve(mut rows: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
     let n = right.len();
     for i in 0..n {
+        let pivot = rows[i].clone();
         for j in i + 1..n {
-            let factor = rows[j][i] / rows[i][i];
-            for column in i..n {
-                let above = rows[i][column];
-                rows[j][column] -= factor * above;
-            }
+            let factor = rows[j][i] / pivot[i];
+            rows[j].iter_mut().zip(&pivot).skip(i).for_each(|(cell, above)| *cell -= factor * above);
             right[j] -= factor * right[i];
         }
     }

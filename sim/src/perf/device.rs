@@ -5,7 +5,7 @@
 //! prefill attention 0.45 of the 16-bit peak; links 0.70 of their rate. Each is at or below what measured
 //! chips reach, so an unmeasured accelerator is not flattered.
 
-use super::coefficients;
+use super::coefficients::Coefficients;
 use super::rejection::Reason;
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::{Accelerator, Precision, ScaleUpKind};
@@ -120,6 +120,8 @@ pub struct Device {
     pub attention: AttentionCurve,
     /// All-reduce within the node.
     pub collective: CollectiveCurve,
+    /// Factors between kernels and steps.
+    pub coefficients: Coefficients,
     /// Factor on the device time of a step.
     pub factor: f64,
 }
@@ -143,6 +145,7 @@ impl Device {
             positive(peak.get(), "peak")?;
         }
         check_rows(catalog, &accelerator.id)?;
+        let coefficients = Coefficients::of(catalog);
         let supported = |p: &Precision| math_peak(accelerator, *p).is_some();
         let precisions = || Precision::ALL.into_iter().filter(supported);
         Ok(Self {
@@ -153,7 +156,8 @@ impl Device {
             experts: precisions().map(|p| (p, expert_curve(catalog, accelerator, p))).collect(),
             attention: attention_curve(catalog, accelerator),
             collective: collective_curve(catalog, accelerator),
-            factor: coefficients::device_factor(&accelerator.id),
+            coefficients,
+            factor: coefficients.device(&accelerator.id),
         })
     }
 
@@ -365,7 +369,8 @@ fn collective_curve(catalog: &Catalog, accelerator: &Accelerator) -> CollectiveC
     let found = row(&accelerator.id).or_else(|| if bus { row("pcie") } else { None });
     // A bridge joins pairs only, so a wider group is as slow as the host bus: PCIe 4 x16, 31 GB/s, at most.
     let rate = accelerator.scale_up.bandwidth.get();
-    let link = if bus { rate.min(31e9) } else { rate } * PER_MICROSECOND;
+    let bridge = accelerator.scale_up.kind == ScaleUpKind::Bridge;
+    let link = if bridge { rate.min(31e9) } else { rate } * PER_MICROSECOND;
     match found {
         Some(row) => CollectiveCurve {
             latency_us: row.latency_us,

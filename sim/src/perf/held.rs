@@ -14,6 +14,7 @@ use super::memory::Limits;
 use super::parameters::kv_heads_per_rank;
 use super::split::Split;
 use capstan_types::catalog::{Engine, EngineFamily};
+use capstan_types::hardware::ScaleUpKind;
 use capstan_types::model::Model;
 use capstan_types::units::Bytes;
 
@@ -36,19 +37,34 @@ impl Held {
         self.context + self.collectives + self.activations + self.sampler
     }
 
-    /// Returns what one rank of `accelerators` holds back.
-    pub fn of(engine: &Engine, model: &Model, split: &Split, accelerators: u32, limits: Limits) -> Self {
-        let alone = accelerators <= 1;
+    /// Returns what one rank holds back where `ranks` accelerators with links of that kind work together.
+    pub fn of(
+        engine: &Engine,
+        model: &Model,
+        split: &Split,
+        (ranks, links): (u32, ScaleUpKind),
+        limits: Limits,
+    ) -> Self {
+        // Collectives of one kernel, with buffers on every peer, exist over direct links only.
+        let collectives = match links {
+            _ if ranks <= 1 => 0.0,
+            ScaleUpKind::Pcie | ScaleUpKind::Bridge => HOST_BUS * engine.reserved_parallel_bytes,
+            ScaleUpKind::Switched | ScaleUpKind::Mesh | ScaleUpKind::Torus => engine.reserved_parallel_bytes,
+        };
         let tokens = f64::from(limits.step_tokens);
         let logits = f64::from(limits.max_sequences) * f64::from(model.vocab);
         Self {
             context: Bytes(engine.reserved_bytes),
-            collectives: Bytes(if alone { 0.0 } else { engine.reserved_parallel_bytes }),
+            collectives: Bytes(collectives),
             activations: Bytes(engine.activation_factor * 2.0 * tokens * values_per_token(model, split)),
             sampler: Bytes(engine.sampler_bytes * logits),
         }
     }
 }
+
+/// Share of the buffers of collectives that remains over the host bus. Origin: start-up logs of two RTX 4090, two T4 and
+/// two RTX 3090.
+const HOST_BUS: f64 = 0.5;
 
 /// Returns the values in 16 bits that one token has in flight inside its largest layer on one rank: residual and norm,
 /// projections of attention, and the wider of a dense feed-forward part and the visited experts with their outputs.
@@ -136,7 +152,7 @@ mod tests {
         let engine = Engine { activation_factor: 2.0, sampler_bytes: 31.0, ..testing::engines().remove(2) };
         let held = |step_tokens| {
             let limits = Limits { max_sequences: 256, step_tokens };
-            Held::of(&engine, &models[2], &Split::tensor(4), 4, limits)
+            Held::of(&engine, &models[2], &Split::tensor(4), (4, ScaleUpKind::Switched), limits)
         };
         assert_eq!(held(8192).activations, held(2048).activations * 4.0);
         assert_eq!(held(2048).sampler, Bytes(31.0 * 256.0 * 128_256.0));

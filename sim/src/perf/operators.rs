@@ -210,7 +210,7 @@ impl Operators {
             attention: attention(model, tensor),
             elementwise_bytes: elementwise_bytes(model, split),
             reduce_bytes: 2.0 * f64::from(model.hidden),
-            reduces: if tensor > 1 { halves(model) } else { 0.0 },
+            reduces: if tensor > 1 { model.halves() } else { 0.0 },
             hidden: f64::from(model.hidden),
         })
     }
@@ -416,7 +416,7 @@ fn elementwise_bytes(model: &Model, split: &Split) -> f64 {
     let spread = f64::from(split.expert_tensor) * f64::from(split.expert) / f64::from(split.data);
     let layers = f64::from(model.layers);
     let heads = f64::from(model.heads) / t + 2.0 * kv_heads_per_rank(model, tensor);
-    let common = 6.0 * halves(model) * f64::from(model.hidden) + layers * heads * f64::from(model.head_dim);
+    let common = 6.0 * model.halves() * f64::from(model.hidden) + layers * heads * f64::from(model.head_dim);
     let dense = f64::from(model.dense_layers()) * 6.0 * f64::from(model.ffn) / t;
     let sparse = model.experts.map_or(0.0, |e| {
         let routed = f64::from(e.active) * f64::from(e.width) / spread;
@@ -424,12 +424,6 @@ fn elementwise_bytes(model: &Model, split: &Split) -> f64 {
         f64::from(e.layers) * 6.0 * (routed + shared)
     });
     2.0 * (common + dense + sparse)
-}
-
-/// Returns how many halves (attention or what stands in its place; feed-forward) all layers have.
-fn halves(model: &Model) -> f64 {
-    let absent = f64::from(model.without_attention) + f64::from(model.without_feed_forward);
-    2.0 * f64::from(model.layers) - absent
 }
 
 #[cfg(test)]

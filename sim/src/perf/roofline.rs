@@ -106,10 +106,10 @@ pub fn decode_token(
     let flops = attention.decode_flops / peak_16bit;
     let time = if attention.latent {
         let (read, math) = (bytes / fit::LATENT_MEMORY, flops / fit::LATENT_COMPUTE);
-        fit::LATENT_SLOPE * (read * read + math * math).sqrt()
+        (read * read + math * math).sqrt()
     } else {
         let share = if cache_bytes < 2.0 { curve.decode_8bit } else { curve.decode_16bit };
-        fit::KV_SLOPE * bytes / share
+        bytes / share
     };
     gate(factor * time, bytes.max(flops))
 }
@@ -126,7 +126,7 @@ pub fn state(bandwidth: f64, attention: &Attention, factor: f64) -> f64 {
 pub fn prefill_pair(curve: &AttentionCurve, peak_16bit: f64, attention: &Attention, factor: f64) -> f64 {
     let flops = 2.0 * attention.heads * (attention.score_dim + attention.value_dim) / peak_16bit;
     let share = if attention.score_dim <= 64.0 { curve.prefill_small_head } else { curve.prefill };
-    gate(factor * fit::PREFILL_ATTENTION * flops / share, flops)
+    gate(factor * flops / share, flops)
 }
 
 /// Returns the time that the reads and writes around prefill attention take per token and layer.
@@ -147,13 +147,13 @@ pub fn all_reduce(curve: &CollectiveCurve, bytes: f64, ranks: u32, factor: f64) 
     let ideal = 2.0 * (t - 1.0) / t * bytes / curve.link;
     let latency = curve.latency_us * libm::pow(t, curve.exponent);
     let time = latency + ideal / curve.efficiency + curve.root * ideal.sqrt();
-    gate(factor * fit::ALL_REDUCE * time, ideal)
+    gate(factor * time, ideal)
 }
 
 /// Returns the time of element-wise work on `bytes`.
 pub fn elementwise(bandwidth: f64, bytes: f64, factor: f64) -> f64 {
     // Fused kernels keep part of this traffic on chip, so the byte count is an upper bound and no floor.
-    factor * fit::ELEMENTWISE * bytes / (fit::ELEMENTWISE_MEMORY * bandwidth)
+    factor * bytes / (fit::ELEMENTWISE_MEMORY * bandwidth)
 }
 
 /// Returns the time of handing `bytes` to the next stage.

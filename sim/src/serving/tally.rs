@@ -52,8 +52,13 @@ impl Tally {
 
     /// Counts a request that has left, in any order.
     pub fn add(&mut self, record: &Record) {
+        self.judge(record);
+    }
+
+    /// Counts a request that has left, and says whether it counts and meets every objective.
+    pub fn judge(&mut self, record: &Record) -> bool {
         if !self.window.holds(record) {
-            return;
+            return false;
         }
         self.arrived += 1;
         self.preempted += u64::from(record.restarts > 0);
@@ -77,6 +82,7 @@ impl Tally {
             good &= within;
         }
         self.good += u64::from(good);
+        good
     }
 
     /// Sums the run up, given what its replicas did, why it stopped and when.

@@ -35,7 +35,7 @@ pub fn ask(kind: Kind, cells: &[(&str, String)], names: &Names<'_>) -> Result<Pr
     let columns = Columns::new(&header);
     let answer = kind.price(&Row::new(&columns, &record), names)?;
     let added = kind.added().iter().copied();
-    Ok(Priced { cells: added.zip(answer).collect() })
+    Ok(Priced { cells: added.zip(answer.cells).collect() })
 }
 
 #[cfg(test)]

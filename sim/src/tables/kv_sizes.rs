@@ -66,11 +66,17 @@ impl Prediction {
 
 /// Prices a row.
 pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
-    let model = names.model(row.filled("model")?)?;
+    let name = row.filled("model")?;
+    let mut model = names.model(name)?.clone();
+    let context = row.count("max_model_len")?.unwrap_or(model.context);
+    if name.to_ascii_lowercase().contains("class") {
+        // One of its kind: the sizes are known, how far it reads is not.
+        model.context = model.context.max(context);
+    }
+    let model = &model;
     let accelerator = accelerator(row, names)?;
     let engine = names.engine(row.filled("engine")?)?;
     let ranks = Ranks { tensor: row.needed("tp")?, pipeline: row.count("pp")?.unwrap_or(1) };
-    let context = row.count("max_model_len")?.unwrap_or(model.context);
     let mut limits = default_limits(engine, &accelerator);
     let version = row.text("engine_version").unwrap_or(&engine.version);
     let (mut engine, older) = as_of_version(engine, limits, version, context);

@@ -3,6 +3,7 @@
 //! Values are those that the fit of the step time chose or assumed; a user's own launch may differ, which is why
 //! intervals are as wide as they are.
 
+use crate::perf::coefficients::is_blackwell;
 use crate::perf::memory::Limits;
 use crate::serving::{Admission, Scheduler};
 use capstan_types::catalog::{Engine, EngineFamily};
@@ -19,8 +20,6 @@ pub struct Launch {
     pub visible_steps: u32,
     /// Share of its output that admission sets aside for a request, in thousandths.
     pub reserved_per_mille: u32,
-    /// Steps between a token and its delivery.
-    pub delivery_steps: f64,
 }
 
 /// What a run asks for.
@@ -34,15 +33,10 @@ pub struct Load {
     pub groups: u32,
 }
 
-/// Says whether a chip is of NVIDIA's Blackwell generation.
-pub fn is_blackwell(accelerator: &Accelerator) -> bool {
-    ["b200", "b300", "gb200", "gb300"].iter().any(|prefix| accelerator.id.starts_with(prefix))
-}
-
 impl Launch {
     /// Returns how `engine` runs `load` on `accelerator`.
     pub fn of(engine: &Engine, accelerator: &Accelerator, limits: Limits, load: &Load) -> Self {
-        let blackwell = is_blackwell(accelerator);
+        let blackwell = is_blackwell(&accelerator.id);
         let (reserved_per_mille, visible_steps) = match engine.family {
             EngineFamily::Sglang => (600, 0),
             EngineFamily::TensorRtLlm => (1000, 2),
@@ -54,7 +48,6 @@ impl Launch {
             max_sequences,
             visible_steps,
             reserved_per_mille,
-            delivery_steps: delivery_steps(engine, blackwell),
         }
     }
 }
@@ -75,16 +68,5 @@ fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most
             let admission = Admission::PromptFits;
             Scheduler::Chunked { token_budget: all(limits.step_tokens), admission }
         }
-    }
-}
-
-/// Returns the steps after which a token reaches the client. The catalog has those of Hopper; the stream or poll
-/// interval was another on Blackwell (one cell each for SGLang and TensorRT-LLM, where it is really 0, 9 or 19).
-fn delivery_steps(engine: &Engine, blackwell: bool) -> f64 {
-    match (engine.family, blackwell) {
-        (EngineFamily::Vllm, true) => 1.7,
-        (EngineFamily::Sglang, true) => 30.5,
-        (EngineFamily::TensorRtLlm, true) => 8.5,
-        _ => engine.delivery_steps,
     }
 }

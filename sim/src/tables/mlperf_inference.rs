@@ -46,10 +46,6 @@ const DATA_SETS: [DataSet; 6] = [
     DataSet { model: "deepseek_", prompt: 800.0, output: 3698.0, longest: 23_000 },
 ];
 
-/// Factor on the time of steps: the chip's maker tunes each submission. Chosen by the error on 104 offline results; systems
-/// of other makers, which run another engine, do not show it.
-const TUNED: f64 = 0.85;
-
 /// Requests of a simulated run at a query rate: enough for a 99th percentile.
 const REQUESTS: u64 = 4000;
 
@@ -103,7 +99,7 @@ fn choose(
         word => word,
     });
     let weights = layout::stored(word, None, model)?;
-    let engine_of_fit = published(engine);
+    let engine_of_fit = published(engine, &device.coefficients);
     let mut best: Option<Choice> = None;
     let mut refused = None;
     for tensor in tried.into_iter().filter(|tensor| tensor.saturating_mul(pipeline) <= all.max(1)) {
@@ -158,9 +154,15 @@ impl Choice {
             stages: f64::from(setup.ranks.pipeline),
             prompt: set.prompt,
             output: set.output,
+            prefill: device.coefficients.throughput_prefill,
         };
-        let pace = if setup.engine.family == EngineFamily::TensorRtLlm { TUNED } else { 1.0 };
-        let tokens_s = replica.best_rate(running(kv_tokens, length)) / pace * replicas;
+        // Systems of other makers run another engine, and do not show it.
+        let pace = if setup.engine.family == EngineFamily::TensorRtLlm {
+            device.coefficients.mlperf_tuned
+        } else {
+            1.0
+        };
+        let tokens_s = replica.best_rate(running(kv_tokens, length, &device.coefficients)) / pace * replicas;
         Ok(Self { step, pace, kv_tokens, replicas, tokens_s, origin })
     }
 }

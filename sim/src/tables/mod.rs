@@ -8,23 +8,28 @@
 //! is refused as a whole.
 
 mod ask;
+mod closed_loop;
+mod interval;
 pub mod kv_sizes;
 mod launch;
 pub(crate) mod layout;
 mod mlperf_inference;
 mod names;
+mod quantity;
 pub(crate) mod row;
-mod score;
 mod serving_latency;
 mod serving_throughput;
+mod table;
 mod training;
 mod training_memory;
 
 pub use ask::{Priced as PricedRow, ask};
+pub use interval::Interval;
 pub use layout::stored as stored_weights;
 pub use names::Names;
+pub use quantity::{Identity, Quantity};
 pub use row::{Row, RowError};
-pub use score::{Score, score};
+pub use table::Table;
 
 use capstan_types::catalog::Catalog;
 use rayon::prelude::*;
@@ -69,6 +74,15 @@ pub enum TableError {
     /// Writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// What a row is predicted to have measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The added cells but the last.
+    pub cells: Vec<String>,
+    /// What makes its intervals wider than usual.
+    pub because: Vec<String>,
 }
 
 /// How many rows came out, and how many without a number.
@@ -141,17 +155,30 @@ impl Kind {
         }
     }
 
-    /// Prices one row: the added cells but the last.
-    fn price(self, row: &Row<'_>, names: &Names<'_>) -> Result<Vec<String>, RowError> {
+    /// Returns the columns of a header that has all that a prediction reads.
+    fn check(self, header: &csv::StringRecord) -> Result<Columns, TableError> {
+        let columns = Columns::new(header);
+        let missing = self.columns().iter().filter(|name| !columns.has(name));
+        let missing: Vec<String> = missing.map(|name| (*name).to_owned()).collect();
+        if missing.is_empty() {
+            Ok(columns)
+        } else {
+            Err(TableError::MissingColumns { kind: self.word(), missing })
+        }
+    }
+
+    /// Prices one row.
+    fn price(self, row: &Row<'_>, names: &Names<'_>) -> Result<Answer, RowError> {
+        let plain = |cells| Answer { cells, because: Vec::new() };
         match self {
-            Self::ServingLatency => serving_latency::price(row, names).map(|priced| priced.cells()),
-            Self::ServingThroughput => serving_throughput::price(row, names).map(|priced| priced.cells()),
-            Self::MlperfInference => mlperf_inference::price(row, names),
-            Self::TrainingThroughput => training::throughput(row, names).map(|priced| priced.cells()),
-            Self::MlperfTraining => training::mlperf(row, names).map(|priced| priced.cells()),
-            Self::TrainingPapers => training::papers(row, names).map(|priced| priced.cells()),
-            Self::TrainingMemory => training_memory::price(row),
-            Self::KvSizes => kv_sizes::price(row, names).map(|priced| priced.cells()),
+            Self::ServingLatency => serving_latency::price(row, names).map(|priced| priced.answer()),
+            Self::ServingThroughput => serving_throughput::price(row, names).map(|priced| priced.answer()),
+            Self::MlperfInference => mlperf_inference::price(row, names).map(plain),
+            Self::TrainingThroughput => training::throughput(row, names).map(|priced| plain(priced.cells())),
+            Self::MlperfTraining => training::mlperf(row, names).map(|priced| plain(priced.cells())),
+            Self::TrainingPapers => training::papers(row, names).map(|priced| plain(priced.cells())),
+            Self::TrainingMemory => training_memory::price(row).map(plain),
+            Self::KvSizes => kv_sizes::price(row, names).map(|priced| plain(priced.cells())),
         }
     }
 }
@@ -161,16 +188,35 @@ impl Kind {
 /// # Errors
 /// [`TableError`] where the header lacks a column, the text is no CSV, or `table` or `out` fails.
 pub fn price(kind: Kind, table: impl Read, catalog: &Catalog, out: impl Write) -> Result<Priced, TableError> {
+    write_priced(kind, table, catalog, out, false)
+}
+
+/// The same with a last column `wide_because`: what makes the intervals of a row wider than usual.
+///
+/// # Errors
+/// As [`price`].
+pub fn price_with_causes(
+    kind: Kind,
+    table: impl Read,
+    catalog: &Catalog,
+    out: impl Write,
+) -> Result<Priced, TableError> {
+    write_priced(kind, table, catalog, out, true)
+}
+
+fn write_priced(
+    kind: Kind,
+    table: impl Read,
+    catalog: &Catalog,
+    out: impl Write,
+    causes: bool,
+) -> Result<Priced, TableError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table);
     let mut writer = csv::Writer::from_writer(out);
     let header = reader.headers()?.clone();
-    let columns = Columns::new(&header);
-    let missing: Vec<String> =
-        kind.columns().iter().filter(|name| !columns.has(name)).map(|name| (*name).to_owned()).collect();
-    if !missing.is_empty() {
-        return Err(TableError::MissingColumns { kind: kind.word(), missing });
-    }
-    writer.write_record(header.iter().chain(kind.added().iter().copied()))?;
+    let columns = kind.check(&header)?;
+    let last = causes.then_some("wide_because");
+    writer.write_record(header.iter().chain(kind.added().iter().copied()).chain(last))?;
     let names = Names::new(catalog);
     let mut priced = Priced::default();
     let mut records = reader.records();
@@ -181,9 +227,10 @@ pub fn price(kind: Kind, table: impl Read, catalog: &Catalog, out: impl Write) -
         }
         let answers: Vec<_> =
             group.par_iter().map(|record| answer(kind, &Row::new(&columns, record), &names)).collect();
-        for (record, (cells, rejected)) in group.iter().zip(&answers) {
+        for (record, (answer, rejected)) in group.iter().zip(&answers) {
             let own = (0..columns.len()).map(|place| record.get(place).unwrap_or(""));
-            writer.write_record(own.chain(cells.iter().map(String::as_str)))?;
+            let because = causes.then(|| answer.because.join("; "));
+            writer.write_record(own.chain(answer.cells.iter().chain(&because).map(String::as_str)))?;
             priced.rows += 1;
             priced.rejected += u64::from(*rejected);
         }
@@ -193,17 +240,17 @@ pub fn price(kind: Kind, table: impl Read, catalog: &Catalog, out: impl Write) -
 }
 
 /// Returns the added cells of a row, and whether it is rejected.
-fn answer(kind: Kind, row: &Row<'_>, names: &Names<'_>) -> (Vec<String>, bool) {
+fn answer(kind: Kind, row: &Row<'_>, names: &Names<'_>) -> (Answer, bool) {
     let result = row.check_length().and_then(|()| kind.price(row, names));
     match result {
-        Ok(mut cells) => {
-            cells.push(String::new());
-            (cells, false)
+        Ok(mut answer) => {
+            answer.cells.push(String::new());
+            (answer, false)
         }
         Err(reason) => {
             let mut cells = vec![String::new(); kind.added().len() - 1];
             cells.push(reason.to_string());
-            (cells, true)
+            (Answer { cells, because: Vec::new() }, true)
         }
     }
 }

@@ -1,8 +1,11 @@
 //! One row of a table by the names of its columns, and why it can be refused.
 
+use super::closed_loop::{Loop, Memo, Trace};
 use crate::perf::Reason;
+use crate::serving::ConfigError;
 use csv::StringRecord;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Why a row has no prediction.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -77,6 +80,7 @@ impl Columns {
 pub struct Row<'a> {
     columns: &'a Columns,
     record: &'a StringRecord,
+    memo: Option<&'a Memo>,
 }
 
 /// Beyond this a count in a table is a mistake, and memory or time would be taken for it.
@@ -85,7 +89,20 @@ const MOST: f64 = 16_777_216.0;
 impl<'a> Row<'a> {
     /// Returns a row of a table.
     pub fn new(columns: &'a Columns, record: &'a StringRecord) -> Self {
-        Self { columns, record }
+        Self { columns, record, memo: None }
+    }
+
+    /// The same with a place where what is costly is kept between prices.
+    pub fn remembered(self, memo: &'a Memo) -> Self {
+        Self { memo: Some(memo), ..self }
+    }
+
+    /// Returns a closed loop that ran.
+    pub(super) fn trace(&self, wanted: Loop) -> Result<Arc<Trace>, ConfigError> {
+        match self.memo {
+            Some(memo) => memo.trace(wanted),
+            None => Trace::of(wanted).map(Arc::new),
+        }
     }
 
     /// Says whether it has as many cells as the header.

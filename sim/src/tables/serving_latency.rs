@@ -4,15 +4,17 @@
 //! was published are means over all requests, the burst at the start included, so that is what is returned.
 //! Unknown here: the batch cap, stream interval and cache precision that a run was started with.
 
+use super::closed_loop::Loop;
+use super::interval::{Interval, Widening};
 use super::launch::{Launch, Load};
 use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
+use super::{Answer, Identity, Kind};
 use crate::perf::memory::default_limits;
 use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
-use crate::serving::{
-    Batch, ClosedLoop, KvCache, Length, Lengths, Outcome, Record, ServingConfig, StepTime, Workload, simulate,
-};
+use crate::serving::{Batch, KvCache, Length, Lengths, ServingConfig, StepTime};
+use capstan_types::hardware::Precision;
 use capstan_types::origin::Origin;
 
 /// Columns that a prediction reads.
@@ -32,7 +34,7 @@ pub const ADDED: &[&str] = &[
 ];
 
 /// What a row is predicted to have measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Mean time to first token, in milliseconds.
     pub ttft_ms: f64,
@@ -40,25 +42,37 @@ pub struct Prediction {
     pub tpot_ms: f64,
     /// How the worst number in it came to be.
     pub origin: Origin,
+    /// 90 % of the first.
+    pub ttft: Interval,
+    /// 90 % of the second.
+    pub tpot: Interval,
 }
 
-/// Half-widths of 90 % of both times, as factors: quantiles of residuals of cells that were left out.
-const TTFT_WIDTH: f64 = 2.2;
-const TPOT_WIDTH: f64 = 1.7;
+/// Ranks of a replica at most: published runs on more of them read prompts and write on different ranks, whose numbers
+/// they do not print.
+const NODE: u32 = 8;
+
+/// Longest prompt and most clients of the measurements behind the residuals.
+const MEASURED: (u32, u32) = (8192, 512);
 
 impl Prediction {
-    /// Returns the added cells but the last.
-    pub fn cells(&self) -> Vec<String> {
+    /// Returns the added cells, and what makes them uncertain.
+    pub fn answer(self) -> Answer {
         let ms = |value: f64| format!("{value:.4}");
-        vec![
+        let cells = vec![
             ms(self.ttft_ms),
-            ms(self.ttft_ms / TTFT_WIDTH),
-            ms(self.ttft_ms * TTFT_WIDTH),
+            ms(self.ttft_ms * self.ttft.low),
+            ms(self.ttft_ms * self.ttft.high),
             ms(self.tpot_ms),
-            ms(self.tpot_ms / TPOT_WIDTH),
-            ms(self.tpot_ms * TPOT_WIDTH),
+            ms(self.tpot_ms * self.tpot.low),
+            ms(self.tpot_ms * self.tpot.high),
             self.origin.word().to_owned(),
-        ]
+        ];
+        let mut because = self.ttft.because;
+        because.extend(self.tpot.because);
+        because.sort();
+        because.dedup();
+        Answer { cells, because }
     }
 }
 
@@ -107,6 +121,11 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
     let (needed, available) = (split.ranks(), accelerator.scale_up.domain);
+    if available > NODE && needed > NODE {
+        return Err(RowError::NotPriced(
+            "a rack's row counts accelerators that read prompts and those that write together".to_owned(),
+        ));
+    }
     if needed > available {
         return Err(Reason::TooFewAccelerators { needed, available }.into());
     }
@@ -128,67 +147,42 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let kv_tokens = memory.kv_tokens_at(mean.0 + mean.1) * f64::from(split.data);
     let load = Load { clients, prompt: prompt.high, groups: split.data };
     let launch = Launch::of(engine, accelerator, default_limits(engine, accelerator), &load);
-    let run = Run { step: &step, groups: split.data, launch, kv_tokens, block_tokens: engine.block_tokens };
-    let (ttft_ms, tpot_ms) = run.means_ms(prompt, output, clients)?;
-    let held = launch.delivery_steps;
+    let blocks = (kv_tokens / f64::from(engine.block_tokens.max(1))).min(f64::from(u32::MAX)) as u32;
+    let kv = KvCache { blocks, block_tokens: engine.block_tokens, watermark_blocks: 0 };
+    let config = ServingConfig {
+        scheduler: launch.scheduler,
+        visibility_steps: launch.visible_steps,
+        reserved_output_per_mille: launch.reserved_per_mille,
+        ..ServingConfig::chunked(1, launch.max_sequences, kv)
+    };
+    let lengths = Lengths::Independent { prompt: prompt.length(), output: output.length() };
+    let trace = row
+        .trace(Loop { config, clients, lengths })
+        .map_err(|error| RowError::NotPriced(format!("the closed loop cannot run: {error}")))?;
+    let time = Groups { step: &step, groups: f64::from(split.data) };
+    let (ttft_ms, tpot_ms) = trace
+        .means_ms(&time)
+        .ok_or_else(|| RowError::NotPriced("no request fits into the cache".to_owned()))?;
+    let held = device.coefficients.delivery_steps(engine, &accelerator.id, model.experts.is_some());
     let before = (engine.request_us + engine.prompt_token_us * mean.0) / 1e3;
     let origin = step.origin().weaker(memory.origin);
-    Ok(Prediction { ttft_ms: ttft_ms + before + held * tpot_ms, tpot_ms, origin })
-}
-
-/// A closed loop on one replica.
-struct Run<'a> {
-    step: &'a PreparedStep,
-    groups: u32,
-    launch: Launch,
-    kv_tokens: f64,
-    block_tokens: u32,
-}
-
-/// Requests per client.
-const ROUNDS: u64 = 10;
-
-impl Run<'_> {
-    /// Returns the means of both times over all requests, in milliseconds.
-    fn means_ms(&self, prompt: Span, output: Span, clients: u32) -> Result<(f64, f64), RowError> {
-        let blocks = (self.kv_tokens / f64::from(self.block_tokens.max(1))).min(f64::from(u32::MAX)) as u32;
-        let kv = KvCache { blocks, block_tokens: self.block_tokens, watermark_blocks: 0 };
-        let config = ServingConfig {
-            scheduler: self.launch.scheduler,
-            visibility_steps: self.launch.visible_steps,
-            reserved_output_per_mille: self.launch.reserved_per_mille,
-            ..ServingConfig::chunked(1, self.launch.max_sequences, kv)
-        };
-        let workload = Workload::Closed(ClosedLoop {
-            name: "closed".to_owned(),
-            clients,
-            think_ns: 0,
-            lengths: Lengths::Independent { prompt: prompt.length(), output: output.length() },
-            max_tokens: u32::MAX,
-            max_requests: ROUNDS * u64::from(clients),
-        });
-        let time = Groups { step: self.step, groups: f64::from(self.groups) };
-        let result = simulate(&config, &time, &workload, 1, 0)
-            .map_err(|error| RowError::NotPriced(format!("the closed loop cannot run: {error}")))?;
-        means_ms(&result.records)
-    }
-}
-
-fn means_ms(records: &[Record]) -> Result<(f64, f64), RowError> {
-    let done = records.iter().filter(|record| record.outcome == Outcome::Completed);
-    let (mut n, mut ttft, mut decoding, mut tpot) = (0.0, 0.0, 0.0, 0.0);
-    for record in done {
-        n += 1.0;
-        ttft += record.first_token.since(record.arrival) as f64;
-        if record.output > 1 {
-            decoding += 1.0;
-            tpot += record.completed.since(record.first_token) as f64 / f64::from(record.output - 1);
+    let identity = Identity::of(Kind::ServingLatency, row, names);
+    let interval = |quantity| {
+        let mut found = Widening::of(names.catalog, Kind::ServingLatency, quantity, &identity);
+        if weights.experts == Precision::Int4 && model.experts.is_some() {
+            found.thin(names.catalog, "experts_int4", "experts in 4-bit integers");
         }
-    }
-    if n == 0.0 {
-        return Err(RowError::NotPriced("no request fits into the cache".to_owned()));
-    }
-    Ok((ttft / n / 1e6, if decoding > 0.0 { tpot / decoding / 1e6 } else { 0.0 }))
+        found.beyond(prompt.high, MEASURED.0, "tokens of prompt");
+        found.beyond(clients, MEASURED.1, "requests at once");
+        found.done()
+    };
+    Ok(Prediction {
+        ttft_ms: ttft_ms + before + held * tpot_ms,
+        tpot_ms,
+        origin,
+        ttft: interval("ttft_ms"),
+        tpot: interval("tpot_ms"),
+    })
 }
 
 /// Attention-parallel groups as one replica: a step lasts as long as that of the group with the largest piece of

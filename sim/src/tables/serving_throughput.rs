@@ -4,9 +4,12 @@
 //! Coefficients were fitted on five releases of TensorRT-LLM; the factors per accelerator rest on few models each.
 //! Unknown here: the batch cap and token budget of a run, and what a release changed for one model only.
 
+use super::interval::{Interval, Widening};
 use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
+use super::{Answer, Identity, Kind};
+use crate::perf::coefficients::Coefficients;
 use crate::perf::parameters::Weights;
 use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape};
 use capstan_types::catalog::Engine;
@@ -20,94 +23,52 @@ pub const COLUMNS: &[&str] =
 /// Columns that are added.
 pub const ADDED: &[&str] = &["predicted_output_tokens_per_s", "low", "high", "origin", "rejection"];
 
-/// Sequences that run at once, at most.
-const MOST_SEQUENCES: f64 = 2780.0;
-/// Held back per device for activations and the runtime, in bytes.
-const RESERVED: f64 = 7.2e9;
-/// Time per layer and per sequence that no kernel accounts for, in microseconds.
-const LAYER_US: f64 = 9.6;
-const SEQUENCE_US: f64 = 5.5;
-/// Factor on the time of prompts: they share steps with decodes.
-const PREFILL: f64 = 0.88;
 /// Tokens of one step.
 const STEP_TOKENS: f64 = 8192.0;
 
 /// What a row is predicted to have measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Output tokens per second of the replica.
     pub tokens_per_s: f64,
-    /// Factors to the ends of a 90 % interval.
-    pub interval: (f64, f64),
+    /// 90 % of it.
+    pub interval: Interval,
     /// How the worst number in it came to be.
     pub origin: Origin,
 }
 
-/// Ends of 90 % as factors: quantiles of measured over predicted with equal weight per (model, accelerator, precision),
-/// by whether every coefficient is measured; a cache of a few requests makes the rate uncertain in itself.
-const MEASURED: (f64, f64) = (0.75, 1.55);
-const ASSUMED: (f64, f64) = (0.59, 2.1);
-const STARVED: (f64, f64) = (0.5, 2.5);
-
-fn interval(most: f64, origin: Origin) -> (f64, f64) {
-    match origin {
-        _ if most < 4.0 => STARVED,
-        Origin::Assumed => ASSUMED,
-        _ => MEASURED,
-    }
-}
+/// A cache of fewer requests makes the rate uncertain in itself, by so much in logarithms (by judgement).
+const FEW: f64 = 4.0;
+const STARVED: (f64, f64) = (0.5, 0.7);
 
 impl Prediction {
-    /// Returns the added cells but the last.
-    pub fn cells(&self) -> Vec<String> {
+    /// Returns the added cells, and what makes them uncertain.
+    pub fn answer(self) -> Answer {
         let rate = |value: f64| format!("{value:.3}");
-        vec![
+        let cells = vec![
             rate(self.tokens_per_s),
-            rate(self.tokens_per_s * self.interval.0),
-            rate(self.tokens_per_s * self.interval.1),
+            rate(self.tokens_per_s * self.interval.low),
+            rate(self.tokens_per_s * self.interval.high),
             self.origin.word().to_owned(),
-        ]
+        ];
+        Answer { cells, because: self.interval.because }
     }
-}
-
-/// Returns the factor on time of a release.
-fn release(version: &str) -> f64 {
-    match version {
-        "0.9" => 1.06,
-        "0.20" => 0.98,
-        "1.0" => 1.02,
-        version if version.starts_with("1.1") => 1.07,
-        _ => 1.00,
-    }
-}
-
-/// Returns the factor on time of an accelerator.
-fn device_factor(id: &str) -> f64 {
-    let factors = [
-        ("a100_sxm", 0.80),
-        ("a100_pcie", 1.10),
-        ("h200", 0.92),
-        ("gb200", 1.10),
-        ("b200", 1.22),
-        ("l40s", 0.95),
-    ];
-    factors.iter().find(|(prefix, _)| id.starts_with(prefix)).map_or(1.0, |(_, factor)| *factor)
 }
 
 /// Returns an engine as it ran in the maximum-throughput measurements.
-pub fn published(engine: &Engine) -> Engine {
+pub fn published(engine: &Engine, known: &Coefficients) -> Engine {
     Engine {
-        layer_us: LAYER_US,
-        host_sequence_us: SEQUENCE_US,
-        reserved_bytes: RESERVED,
+        layer_us: known.throughput_layer_us,
+        host_sequence_us: known.throughput_sequence_us,
+        reserved_bytes: known.throughput_reserved,
         reserved_parallel_bytes: 0.0,
         ..engine.clone()
     }
 }
 
 /// Returns how many sequences of `length` tokens run at once over a cache of `kv_tokens`.
-pub fn running(kv_tokens: f64, length: f64) -> f64 {
-    (kv_tokens / length).min(MOST_SEQUENCES)
+pub fn running(kv_tokens: f64, length: f64, known: &Coefficients) -> f64 {
+    (kv_tokens / length).min(known.throughput_sequences)
 }
 
 fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
@@ -115,6 +76,9 @@ fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
     let expert = row.number("ep")?.map_or(1, |ranks| ranks as u32).max(1);
     // Here the column is a flag: all ranks have their own sequences.
     let spread = row.text("attention_dp").is_some_and(|flag| flag != "0");
+    // The documents of release 1.0 print neither flag; its rates of mixtures are those of 1.1, which prints both.
+    let unsaid = row.text("ep").is_none() && row.text("engine_version") == Some("1.0");
+    let (spread, expert) = if unsaid && model.experts.is_some() { (true, tensor) } else { (spread, expert) };
     let (attention, data) = if spread { (1, tensor) } else { (tensor, 1) };
     if model.experts.is_none() {
         return Ok(Split { data, ..Split::tensor(attention) });
@@ -135,6 +99,8 @@ pub struct Replica {
     pub prompt: f64,
     /// Tokens of an output.
     pub output: f64,
+    /// Factor on the time of prompts.
+    pub prefill: f64,
 }
 
 impl Replica {
@@ -153,7 +119,7 @@ impl Replica {
             mixed = mixed.with_chunk(self.prompt, 0.0, true);
         }
         let added = self.step.pass_ns(&mixed) - self.step.pass_ns(&own);
-        PREFILL * added / prompts / self.stages / self.groups
+        self.prefill * added / prompts / self.stages / self.groups
     }
 
     /// Returns output tokens per second with `sequences` sequences.
@@ -183,9 +149,15 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let engine = names.engine(row.filled("engine")?)?;
     let (prompt, output) = (row.needed("input_tokens")?, row.needed("output_tokens")?);
     let pipeline = row.count("pp")?.unwrap_or(1);
+    // Engines were built for these lengths, whatever the checkpoint says.
+    let context = model.context.max(prompt.saturating_add(output));
+    let model = &Model { context, ..model.clone() };
     let split = split(row, model)?;
     let weights: Weights = layout::weights(row, model)?;
-    let published = published(engine);
+    let mut device = Device::resolve(names.catalog, accelerator)?;
+    device.coefficients = device.coefficients.flat_out();
+    let known = &device.coefficients;
+    let published = published(engine, known);
     let setup = Setup {
         model,
         accelerator,
@@ -199,19 +171,27 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         let needed = memory.weights + memory.reserve;
         return Err(crate::perf::Reason::DoesNotFit { needed, free: memory.budget }.into());
     }
-    let device = Device::resolve(names.catalog, accelerator)?;
     let step = PreparedStep::divided(&device, &setup, &split, weights)?;
     let origin = step.origin().weaker(memory.origin);
     let (groups, stages) = (f64::from(split.data), f64::from(pipeline));
     let (prompt, output) = (f64::from(prompt), f64::from(output));
-    let replica = Replica { step, groups, stages, prompt, output };
-    let time = release(row.text("engine_version").unwrap_or_default()) * device_factor(&accelerator.id);
+    let replica = Replica { step, groups, stages, prompt, output, prefill: known.throughput_prefill };
+    let time = known.throughput(&accelerator.id, row.text("engine_version").unwrap_or_default());
+    let identity = Identity::of(Kind::ServingThroughput, row, names);
+    let interval = |requests: f64| {
+        let mut found =
+            Widening::of(names.catalog, Kind::ServingThroughput, "output_tokens_per_s", &identity);
+        if requests < FEW {
+            found.widen(STARVED, "the cache holds few requests".to_owned());
+        }
+        found.done()
+    };
     if let Some(batch) = row.number("batch")? {
         let tokens_per_s = replica.static_rate(batch) / time;
-        return Ok(Prediction { tokens_per_s, interval: interval(batch, origin), origin });
+        return Ok(Prediction { tokens_per_s, interval: interval(batch), origin });
     }
     let tokens = memory.kv_tokens_at(prompt + output) * groups;
-    let most = running(tokens, prompt + output);
+    let most = running(tokens, prompt + output, known);
     let rate = replica.best_rate(most);
-    Ok(Prediction { tokens_per_s: rate / time, interval: interval(most, origin), origin })
+    Ok(Prediction { tokens_per_s: rate / time, interval: interval(most), origin })
 }

@@ -5,8 +5,10 @@ use super::form::{Form, Kind};
 use super::names;
 use super::open::{Wanted, workload};
 use crate::catalogs;
+use crate::commands::import;
 use crate::exit::Exit;
 use crate::output::write_file;
+use crate::render;
 use crate::session::Session;
 use capstan_planner::outlook::{Ask, Load, On, outlook};
 use capstan_report::{Style, markdown, outlook_csv, outlook_document, outlook_json, outlook_svg, terminal};
@@ -23,13 +25,27 @@ const SEED: u64 = 1;
 /// Estimates a model.
 pub(super) fn run(model: &str, own: &[String], asked: &Asked, session: &Session) -> anyhow::Result<Exit> {
     let files: Vec<String> = own.iter().chain(&asked.calibration).cloned().collect();
-    let catalog = match catalogs::over_built_in(&files, session) {
+    let mut catalog = match catalogs::over_built_in(&files, session) {
         Ok(catalog) => catalog,
         Err(exit) => return Ok(exit),
     };
-    let outlook = answer(model, asked, &catalog)?;
+    let own =
+        if model.ends_with(".json") { config(model, &mut catalog, session) } else { Some(model.to_owned()) };
+    let Some(model) = own else { return Ok(Exit::Failed) };
+    let outlook = answer(&model, asked, &catalog)?;
     write(&outlook, asked, session)?;
     Ok(if outlook.answers.is_empty() { Exit::Violated } else { Exit::Done })
+}
+
+/// Reads a `config.json` and adds its model to what is known; returns its identifier, or nothing where it is no model.
+fn config(path: &str, catalog: &mut Catalog, session: &Session) -> Option<String> {
+    let found = import::read(path, session.today);
+    session.say(&render::diagnostics(&found.imported.diagnostics, &found.sources));
+    let model = found.imported.model?;
+    let id = model.id.clone();
+    catalog.models.retain(|known| known.id != id);
+    catalog.models.push(model);
+    Some(id)
 }
 
 fn answer(model: &str, asked: &Asked, catalog: &Catalog) -> anyhow::Result<Outlook> {
@@ -89,7 +105,8 @@ fn assumptions(ask: &Ask<'_>, asked: &Asked, said_output: bool) -> Vec<String> {
                 .to_owned(),
         ),
     }
-    if asked.tensor.is_none() && !(asked.sweep.is_some() && !matches!(ask.on, On::All)) {
+    let compared = asked.sweep.is_some() && !matches!(ask.on, On::All);
+    if asked.tensor.is_none() && !compared {
         add("the split that yields most per accelerator (`--tensor`)".to_owned());
     }
     if asked.price.is_none() {

@@ -18,14 +18,21 @@ pub(super) fn kind(word: &str) -> Result<Kind, String> {
 }
 
 /// Prices a table.
-pub(super) fn run(kind: Kind, file: &str, own: &[String], session: &Session) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    kind: Kind,
+    file: &str,
+    own: &[String],
+    causes: bool,
+    session: &Session,
+) -> anyhow::Result<Exit> {
     let catalog = match catalogs::over_built_in(own, session) {
         Ok(catalog) => catalog,
         Err(exit) => return Ok(exit),
     };
     let table = files::stream(file).with_context(|| format!("cannot read `{file}`"))?;
     let out = BufWriter::new(std::io::stdout().lock());
-    let priced = tables::price(kind, table, &catalog, out).map_err(|error| told(file, error))?;
+    let price = if causes { tables::price_with_causes } else { tables::price };
+    let priced = price(kind, table, &catalog, out).map_err(|error| told(file, error))?;
     if priced.rejected > 0 {
         let (rows, rejected) = (priced.rows, priced.rejected);
         session.say(&format!("note: {rejected} of {rows} rows have no prediction; `rejection` says why\n"));

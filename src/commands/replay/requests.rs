@@ -12,6 +12,8 @@ const INPUT: [&str; 3] = ["arrived_at_s", "num_prefill_tokens", "num_decode_toke
 /// Columns that are added.
 const ADDED: [&str; 4] = ["scheduled_at_s", "first_token_at_s", "completed_at_s", "num_restarts"];
 
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
 /// Requests in the order of their arrival, which is that of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -51,6 +53,12 @@ impl Trace {
         };
         let request =
             Request { arrival: Time::from_seconds(seconds), prompt: tokens(1)?, output: tokens(2)? };
+        ensure!(
+            request.arrival < Time::LATEST,
+            "it arrives {seconds} s after the start, and {:.0} days are the most that is simulated; times count from the \
+             first request, not from a date",
+            Time::LATEST.seconds() / SECONDS_PER_DAY
+        );
         if self.requests.last().is_some_and(|last| last.arrival > request.arrival) {
             bail!("it arrives before the request above it");
         }
@@ -98,6 +106,10 @@ mod tests {
         refused(&format!("{header}1,0,3\n"), "line 2: `0` of `num_prefill_tokens`");
         refused(&format!("{header}1,2\n"), "line 2: `` of `num_decode_tokens`");
         refused(&format!("{header}NaN,2,3\n"), "no time from 0 on");
+        refused(
+            &format!("{header}1700000000,2,3\n"),
+            "line 2: it arrives 1700000000 s after the start, and 104 days",
+        );
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Model {
     }
 
     fn params_with(&self, routed: impl Fn(Experts) -> u32) -> f64 {
-        let [layers, hidden, vocab, ffn] = [self.layers, self.hidden, self.vocab, self.ffn].map(f64::from);
+        let [hidden, vocab, ffn] = [self.hidden, self.vocab, self.ffn].map(f64::from);
         let embeddings = vocab * hidden * if self.tied { 1.0 } else { 2.0 };
         let dense = f64::from(self.dense_layers()) * self.matrices() * hidden * ffn;
         let sparse = self.experts.map_or(0.0, |experts| {
@@ -87,8 +87,14 @@ impl Model {
             f64::from(experts.layers) * (f64::from(routed(experts)) * each + shared + router + latent)
         });
         // A layer without attention or without feed-forward has one norm instead of two.
-        let halves = 2.0 * layers - f64::from(self.without_attention + self.without_feed_forward);
-        (embeddings + self.all_attention_params() + dense + sparse + (halves + 1.0) * hidden) / 1e9
+        let norms = (self.halves() + 1.0) * hidden;
+        (embeddings + self.all_attention_params() + dense + sparse + norms) / 1e9
+    }
+
+    /// Returns how many halves (attention or what stands in its place; feed-forward) all layers have.
+    pub fn halves(&self) -> f64 {
+        let absent = f64::from(self.without_attention) + f64::from(self.without_feed_forward);
+        2.0 * f64::from(self.layers) - absent
     }
 
     /// Returns the matrices of a feed-forward layer.

@@ -2,5 +2,6 @@
 
 pub mod blueprint;
 mod catalog;
+pub mod simulation;
 
 pub use catalog::{accelerators, catalog, engines, gemm_rows, models, provenance, shapes};

@@ -3,6 +3,7 @@
 pub(super) mod calibration;
 pub(super) mod efficiency;
 pub(super) mod engine;
+pub(super) mod fit;
 pub(super) mod hardware;
 pub(super) mod market;
 pub(super) mod model;

@@ -6,7 +6,7 @@
 //! lines between (0.04 % median error at half that density). Evaluation takes tens of nanoseconds.
 //!
 //! Pipeline stages: p groups of sequences are in flight, so a step that advances b sequences by one token is a
-//! whole pass over all layers with b/p of them, at 0.90 efficiency. A prompt cannot be spread over stages at
+//! whole pass over all layers with b/p of them, and each stage beyond the first costs 11 %. A prompt cannot be spread over stages at
 //! once: its share of a pass is (2p − 1)/p² instead of 1/p, the fill time of p pieces.
 
 mod lines;
@@ -235,10 +235,11 @@ impl PreparedStep {
         if !factors.iter().all(|value| value.is_finite() && *value > 0.0) {
             return Err(Reason::NotPositive { what: "a coefficient of the engine" });
         }
-        let latent = if operators.attention.latent { fit::LATENT_LAYER_US } else { 0.0 };
+        let known = &device.coefficients;
+        let latent = if operators.attention.latent { known.latent_layer_us } else { 0.0 };
         let layer_us = operators.layers * (engine.layer_us + latent)
-            + operators.expert_layers * fit::EXPERT_LAYER_US
-            + operators.attention.linear_layers * fit::LINEAR_LAYER_US;
+            + operators.expert_layers * known.expert_layer_us
+            + operators.attention.linear_layers * known.linear_layer_us;
         let context = Context {
             device: device.clone(),
             factor: engine.factor * device.factor,
@@ -348,7 +349,7 @@ impl PreparedStep {
     }
 
     fn pipeline_share(&self) -> f64 {
-        if self.stages > 1.0 { fit::PIPELINE } else { 1.0 }
+        1.0 / (1.0 + fit::STAGE * (self.stages - 1.0))
     }
 
     fn layers_ns(&self, shape: &StepShape) -> f64 {

@@ -31,7 +31,9 @@ pub fn seen_keys(model: &Model, sequence: u32) -> f64 {
     let half = f64::from(sequence) / 2.0;
     let windowed = model.window.map_or(0.0, |window| f64::from(window.layers.min(model.layers)));
     let window = model.window.map_or(0.0, |window| f64::from(window.tokens));
-    (f64::from(model.caching_layers()) - windowed) * half + windowed * half.min(window)
+    let whole = f64::from(model.caching_layers()) - windowed;
+    let whole = model.compression.map_or(whole, |compression| compression.vectors_per_token());
+    whole * half + windowed * half.min(window)
 }
 
 /// Returns the FLOPs of training per token, forward and backward, nothing recomputed:

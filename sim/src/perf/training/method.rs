@@ -1,14 +1,40 @@
 //! How a job trains beside its layout: what is trained, what is sharded, what is computed twice, with which software.
 
+use capstan_types::hardware::Precision;
+
 /// Which states every data-parallel rank holds a part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharding {
-    /// Optimizer states.
+    /// Nothing: every rank holds all states.
+    Nothing,
+    /// Optimizer states (ZeRO-1, distributed optimizer).
     Optimizer,
+    /// Optimizer states and gradients (ZeRO-2).
+    Gradients,
     /// Weights, gradients and optimizer states, gathered layer by layer and hidden behind compute (FSDP).
     Everything,
     /// The same as published in 2021 (ZeRO-3), when gathering was hardly hidden.
     EverythingOf2021,
+}
+
+/// Which states lie in the memory of the host and cross its bus in every step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offload {
+    /// None.
+    Nothing,
+    /// Optimizer states.
+    Optimizer,
+    /// Optimizer states and weights: only the layers that compute are on the device.
+    Everything,
+}
+
+/// Adapters of low rank on every linear layer, the rest frozen (LoRA, arXiv 2106.09685).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adapters {
+    /// Rank.
+    pub rank: u32,
+    /// Precision of the frozen weights: 4 bits is QLoRA (arXiv 2305.14314). Embeddings and head stay in 16.
+    pub frozen: Precision,
 }
 
 /// Whether layers are computed twice to save memory.
@@ -31,6 +57,12 @@ pub struct Method {
     pub sharding: Sharding,
     /// Whether only adapters are trained (LoRA).
     pub adapters: bool,
+    /// The adapters, where their own size counts; without, frozen weights take what the math reads.
+    pub low_rank: Option<Adapters>,
+    /// What lies in the host's memory.
+    pub offload: Offload,
+    /// Bytes of one gradient: 2, or 4 where they are summed in 32 bits.
+    pub gradient_bytes: f64,
     /// What is computed twice.
     pub recompute: Recompute,
     /// Whether the software is that of 2021 and 2022: attention in separate kernels, communication not hidden.
@@ -49,6 +81,9 @@ impl Default for Method {
             context: 1,
             sharding: Sharding::Optimizer,
             adapters: false,
+            low_rank: None,
+            offload: Offload::Nothing,
+            gradient_bytes: 2.0,
             recompute: Recompute::AsNeeded,
             early: false,
             sequence_parallel: true,
@@ -65,6 +100,11 @@ const TREND: f64 = 0.022;
 const REFERENCE: f64 = 1.5;
 
 impl Method {
+    /// Says whether no rank holds all weights, so that layers are gathered.
+    pub fn shards_weights(&self) -> bool {
+        matches!(self.sharding, Sharding::Everything | Sharding::EverythingOf2021)
+    }
+
     /// Returns the factor that the release has on the time of a micro-batch.
     pub fn release(&self, accelerator: &str, mixture: bool) -> f64 {
         let Some(years) = self.years.filter(|_| !mixture) else { return 1.0 };

@@ -19,7 +19,7 @@ use capstan_types::origin::Origin;
 use capstan_types::units::{BytesPerSecond, Seconds, Tokens};
 pub use goodput::{Failures, Goodput};
 pub use memory::TrainingMemory;
-pub use method::{Method, Recompute, Sharding};
+pub use method::{Adapters, Method, Offload, Recompute, Sharding};
 pub use search::{best, step, step_of};
 
 /// The machines of a job: equal nodes on one network.

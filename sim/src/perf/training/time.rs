@@ -73,14 +73,19 @@ impl<'a> MicroBatch<'a> {
                 } else {
                     column(q, h)
                 };
-                query
-                    + self.kernels.linear_s(tokens, cached, h)
-                    + column(up, f64::from(l.kv_rank))
-                    + row(h, value)
+                let output = match model.compression {
+                    Some(c) => {
+                        let [groups, low] = [c.output_groups, c.output_rank].map(f64::from);
+                        row(low, value) + row(h, groups * low)
+                    }
+                    None => column(up, f64::from(l.kv_rank)) + row(h, value),
+                };
+                query + self.kernels.linear_s(tokens, cached, h) + output
             }
             None => {
                 let kv = 2.0 * f64::from(model.kv_heads) * f64::from(model.head_dim);
-                column(q + kv, h) + row(h, value)
+                let gate = if model.attention_gate() { q } else { 0.0 };
+                column(q + gate + kv, h) + row(h, value)
             }
         };
         let up = if model.gated { 2.0 } else { 1.0 };
@@ -88,11 +93,18 @@ impl<'a> MicroBatch<'a> {
         let dense = if model.dense_layers() > 0 { pair(f64::from(model.ffn)) } else { 0.0 };
         let shared = model.experts.map_or(0.0, |e| {
             let width = f64::from(e.shared) * f64::from(e.shared_width);
-            if width > 0.0 { f64::from(e.layers) * pair(width) } else { 0.0 }
+            let shared = if width > 0.0 { pair(width) } else { 0.0 };
+            let latent = f64::from(e.latent);
+            let around = if e.latent > 0 { column(latent, h) + column(h, latent) } else { 0.0 };
+            f64::from(e.layers) * (shared + around)
         });
+        let recurrent = model
+            .recurrent()
+            .map_or(0.0, |r| f64::from(r.layers) * (column(r.input_width, h) + row(h, r.output_width)));
         // Forward, data gradient, and the weight gradient that adapters do not need.
         let passes = if self.method.adapters { 2.0 } else { 3.0 };
-        passes * (f64::from(model.layers) * attention + f64::from(model.dense_layers()) * dense + shared)
+        let attention = f64::from(model.caching_layers()) * attention;
+        passes * (attention + recurrent + f64::from(model.dense_layers()) * dense + shared)
     }
 
     /// Returns the output head, always in 16 bits.
@@ -122,7 +134,8 @@ impl<'a> MicroBatch<'a> {
     fn memory_bound(&self) -> f64 {
         let model = self.model();
         let (q, value) = attention_widths(model);
-        let (layers, h) = (f64::from(model.layers), f64::from(model.hidden));
+        let (layers, h) = (model.halves() / 2.0, f64::from(model.hidden));
+        let attention = f64::from(model.caching_layers());
         let gates = if model.gated { 2.0 } else { 1.0 };
         let dense = f64::from(model.dense_layers()) * f64::from(model.ffn);
         let shared = model
@@ -130,8 +143,12 @@ impl<'a> MicroBatch<'a> {
             .map_or(0.0, |e| f64::from(e.layers) * f64::from(e.shared) * f64::from(e.shared_width));
         let width = dense + shared;
         let norms = if self.method.sequence_parallel { 1.0 } else { self.tensor };
-        let plain = norms * 20.0 * h * layers + 4.0 * (q + value) * layers + 2.0 * (gates + 1.0) * width;
-        let casts = if self.kernels.casts { 4.0 * (2.0 * h * layers + value * layers + width) } else { 0.0 };
+        // The scan of a recurrent layer: 24 bytes per channel (set by judgement on Mamba-2).
+        let scan = model.recurrent().map_or(0.0, |r| 24.0 * f64::from(r.layers) * r.output_width);
+        let plain =
+            norms * 20.0 * h * layers + 4.0 * (q + value) * attention + 2.0 * (gates + 1.0) * width + scan;
+        let casts =
+            if self.kernels.casts { 4.0 * (2.0 * h * layers + value * attention + width) } else { 0.0 };
         3.0 * (plain + casts) * self.tokens / self.tensor / self.kernels.memory
     }
 
@@ -144,7 +161,7 @@ impl<'a> MicroBatch<'a> {
         let Some(e) = self.model().experts else { return 0.0 };
         let (speed, shape_speed, host, _) = fit::EXPERT;
         let (layers, k, width) = (f64::from(e.layers), f64::from(e.active), f64::from(e.width));
-        let (h, t) = (f64::from(self.model().hidden), self.tensor);
+        let (h, t) = (self.model().expert_hidden(), self.tensor);
         let ranks = f64::from(self.layout.expert);
         let rows = self.tokens / t * k;
         let per_expert = (rows * ranks / f64::from(e.routed)).max(1.0);
@@ -176,7 +193,7 @@ impl<'a> MicroBatch<'a> {
         }
         let limit = if self.model().latent.is_some() { 4.0 } else { f64::from(e.active) };
         let sent = f64::from(e.active).min(nodes).min(limit);
-        let bytes = 4.0 * sent * tokens * 2.0 * f64::from(self.model().hidden) * (nodes - 1.0) / nodes;
+        let bytes = 4.0 * sent * tokens * 2.0 * self.model().expert_hidden() * (nodes - 1.0) / nodes;
         bytes / self.cluster.scale_out_each() * fit::EXPERT.3
     }
 
@@ -184,7 +201,8 @@ impl<'a> MicroBatch<'a> {
     fn context_traffic(&self) -> f64 {
         let (model, c) = (self.model(), f64::from(self.method.context));
         let keys = f64::from(model.kv_heads) * f64::from(model.head_dim);
-        let bytes = 3.0 * f64::from(model.layers) * 4.0 * keys * self.tokens * (c - 1.0) / self.tensor;
+        let bytes =
+            3.0 * f64::from(model.caching_layers()) * 4.0 * keys * self.tokens * (c - 1.0) / self.tensor;
         bytes / self.link(self.tensor * c <= self.cluster.domain())
     }
 
@@ -205,7 +223,7 @@ impl<'a> MicroBatch<'a> {
     fn tensor_traffic(&self) -> f64 {
         let bytes = 16.0 * self.tokens * f64::from(self.model().hidden) * (self.tensor - 1.0) / self.tensor;
         let within = f64::from(self.layout.tensor) <= self.cluster.domain();
-        f64::from(self.model().layers) * bytes / self.link(within)
+        self.model().halves() / 2.0 * bytes / self.link(within)
     }
 
     /// Returns the hand-over between stages of a micro-batch at the full link rate.
@@ -243,7 +261,7 @@ impl<'a> MicroBatch<'a> {
 
     /// Returns (all, exposed) data-parallel exchange: reduce-scatter and all-gather of 2 bytes per parameter.
     fn data_parallel(&self, compute: f64) -> (f64, f64) {
-        if self.ranks <= 1.0 || self.method.adapters || self.method.sharding != Sharding::Optimizer {
+        if self.ranks <= 1.0 || self.method.adapters || self.method.shards_weights() {
             return (0.0, 0.0);
         }
         let held = parameters_per_rank(self.model(), self.layout);

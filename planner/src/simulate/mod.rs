@@ -1,0 +1,166 @@
+//! What would happen to a plan? Each placement of a blueprint at the hours that were verified, with all of its replicas and
+//! more replications, and under other circumstances: more requests, a machine that fails.
+//!
+//! It plans nothing and changes nothing: everything comes from the blueprint, but the requests of a trace.
+
+mod failure;
+mod hours;
+mod run;
+
+use crate::candidates::{Way, enumerate};
+use capstan_sim::engine::Time;
+use capstan_sim::random::QuantileTableError;
+use capstan_sim::serving::{ConfigError, Record, Request, StepSeen};
+use capstan_types::blueprint::{Blueprint, Placement, VerdictStatus};
+use capstan_types::simulation::{SIMULATION_FORMAT, Simulation};
+use capstan_types::spec::Serve;
+use capstan_types::units::Seconds;
+pub use failure::{Failing, Failure};
+use std::collections::BTreeMap;
+
+/// Requests of one replication of one hour, at most; a busier hour is simulated for a shorter time.
+const MOST_REQUESTS: f64 = 200_000.0;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Replications, at least.
+    pub replications: u32,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Factor on the rate of requests.
+    pub surge: f64,
+    /// What fails.
+    pub failure: Option<Failure>,
+    /// Whether the requests of the first replication are wanted.
+    pub keep_requests: bool,
+    /// Whether its steps are wanted.
+    pub keep_steps: bool,
+}
+
+/// The answer, and what was asked to be kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulated {
+    /// The answer.
+    pub simulation: Simulation,
+    /// By run of the answer.
+    pub details: Vec<Details>,
+}
+
+/// What happened in the first replication of one run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Details {
+    /// Requests, by number.
+    pub requests: Vec<Record>,
+    /// Steps, in the order of their ends; not more than can be shown.
+    pub steps: Vec<StepSeen>,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// The workload.
+    pub workload: &'a str,
+    /// Replications that are done, of this run.
+    pub done: u32,
+    /// Requests that they served.
+    pub requests: u64,
+}
+
+/// Why a blueprint cannot be simulated.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SimulateError {
+    /// Nothing in it serves.
+    #[error("nothing in this blueprint serves requests")]
+    NothingServes,
+    /// A row that a placement stands on is not embedded.
+    #[error("the blueprint does not hold `{0}`, on which a placement stands")]
+    Missing(String),
+    /// What is embedded does not give the way that the blueprint says.
+    #[error(
+        "the embedded rows do not give `{0}` as it was planned; another version of capstan may have planned it"
+    )]
+    OtherWay(String),
+    /// The requests of a trace are not there.
+    #[error("the requests of the trace `{0}` are not there")]
+    NoTrace(String),
+    /// The simulator refuses the configuration.
+    #[error("the simulator refuses the configuration")]
+    Config(#[from] ConfigError),
+    /// Lengths are no distribution.
+    #[error("lengths are no distribution")]
+    Lengths(#[from] QuantileTableError),
+}
+
+/// Simulates every placement of a blueprint.
+///
+/// `traces` holds the requests of the traces that the plan names, by path; `progress` is told after each replication, from
+/// any thread.
+///
+/// # Errors
+/// See [`SimulateError`].
+pub fn simulate(
+    blueprint: &Blueprint,
+    question: &Question,
+    traces: &BTreeMap<String, Vec<Request>>,
+    progress: &(dyn Fn(&Progress<'_>) + Sync),
+) -> Result<Simulated, SimulateError> {
+    let (mut runs, mut details) = (Vec::new(), Vec::new());
+    for service in &blueprint.services {
+        let serve = blueprint.inputs.spec.serves.iter().find(|serve| serve.name == service.workload);
+        let serve = serve.ok_or_else(|| SimulateError::Missing(service.workload.clone()))?;
+        for (placement, hours) in service.placements.iter().zip(hours::of(blueprint, service, serve)) {
+            let way = way(blueprint, serve, placement)?;
+            for hour in hours {
+                let scene = run::Scene { blueprint, serve, placement, way: &way, hour, question };
+                let (seen, kept) = run::run(&scene, traces, progress)?;
+                runs.push(seen);
+                details.push(kept);
+            }
+        }
+    }
+    if runs.is_empty() {
+        return Err(SimulateError::NothingServes);
+    }
+    let levels = || runs.iter().flat_map(|run| run.levels.iter().map(|level| level.status));
+    let worst = |status| levels().any(|seen| seen == status);
+    let status = match (worst(VerdictStatus::Missed), worst(VerdictStatus::Undecided)) {
+        (true, _) => VerdictStatus::Missed,
+        (_, true) => VerdictStatus::Undecided,
+        _ => VerdictStatus::Met,
+    };
+    let simulation = Simulation {
+        format: SIMULATION_FORMAT,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        plan: blueprint.inputs.spec.name.clone(),
+        seed: question.seed,
+        what_if: what_if(question),
+        status,
+        runs,
+    };
+    Ok(Simulated { simulation, details })
+}
+
+fn what_if(question: &Question) -> Vec<String> {
+    let surge = (question.surge != 1.0).then(|| format!("{} times the requests", question.surge));
+    let failure = question.failure.as_ref().map(|failure| format!("a {} fails", failure.what.word()));
+    surge.into_iter().chain(failure).collect()
+}
+
+/// Returns a placement's way, made again from what the blueprint embeds.
+fn way(blueprint: &Blueprint, serve: &Serve, placement: &Placement) -> Result<Way, SimulateError> {
+    let missing = |what: &str| SimulateError::Missing(what.to_owned());
+    let (catalog, candidate) = (&blueprint.inputs.catalog, &placement.candidate);
+    let engine = catalog.engine(&candidate.engine).ok_or_else(|| missing(&candidate.engine))?;
+    let models = &blueprint.inputs.spec.models;
+    let model = models.iter().find(|model| model.id == serve.model).ok_or_else(|| missing(&serve.model))?;
+    let shape = catalog.shapes.iter().find(|shape| shape.id == candidate.shape);
+    let shape = shape.ok_or_else(|| missing(&candidate.shape))?;
+    let found = enumerate(catalog, serve, model, engine, &[shape]).ways;
+    let same = found.into_iter().find(|way| way.candidate == *candidate);
+    same.ok_or_else(|| SimulateError::OtherWay(candidate.shape.clone()))
+}
+
+fn seconds(time: Time) -> Seconds {
+    Seconds(time.seconds())
+}

@@ -1,0 +1,260 @@
+//! How did one hour of one placement go? Replications that are watched, summed up as they end.
+
+use super::failure::{Phases, Planned, outcome, planned};
+use super::hours::Hour;
+use super::{Details, MOST_REQUESTS, Progress, Question, SimulateError, seconds};
+use crate::candidates::Way;
+use crate::verify::{self, overhead_ns, serving_config, verdict_status};
+use capstan_sim::engine::Time;
+use capstan_sim::serving::{
+    ConfigError, Estimates, Interval, Judged, Objective, Record, Replicated, Replications, Request,
+    ServingConfig, Stop, Summary, Tally, Trial, Watch, Window, Workload, replicate_runs, simulate_watched,
+};
+use capstan_types::blueprint::{Blueprint, Placement};
+use capstan_types::simulation::{Estimated, Latency, SimulatedHour, SimulatedLevel, TimelinePoint};
+use capstan_types::spec::{Serve, Slo, SloMetric};
+use capstan_types::units::{RequestsPerSecond, Seconds};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Slices of a timeline: what a terminal is wide.
+const SLICES: usize = 120;
+
+/// One hour of one placement, and what is asked of it.
+pub(super) struct Scene<'a> {
+    pub blueprint: &'a Blueprint,
+    pub serve: &'a Serve,
+    pub placement: &'a Placement,
+    pub way: &'a Way,
+    pub hour: Hour,
+    pub question: &'a Question,
+}
+
+/// What is simulated, prepared.
+struct Stage<'a> {
+    scene: &'a Scene<'a>,
+    trial: verify::Trial<'a>,
+    config: ServingConfig,
+    workload: Workload,
+    window: Window,
+    objectives: Vec<Objective>,
+    failure: Option<Planned>,
+}
+
+/// Runs one hour.
+pub(super) fn run(
+    scene: &Scene<'_>,
+    traces: &BTreeMap<String, Vec<Request>>,
+    progress: &(dyn Fn(&Progress<'_>) + Sync),
+) -> Result<(SimulatedHour, Details), SimulateError> {
+    let requests = scaled_trace(scene, traces)?;
+    let stage = Stage::prepare(scene, requests.as_deref())?;
+    let phases: Mutex<BTreeMap<u32, Phases>> = Mutex::default();
+    let (done, served) = (AtomicU32::new(0), AtomicU64::new(0));
+    let one = |replication: u32| {
+        let (summary, seen) = stage.replication(replication)?;
+        if let Ok(mut all) = phases.lock() {
+            all.insert(replication, seen);
+        }
+        let requests = served.fetch_add(summary.arrived, Ordering::Relaxed) + summary.arrived;
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        progress(&Progress { workload: &scene.serve.name, done, requests });
+        Ok(summary)
+    };
+    // A trace has nothing random in it.
+    let replications = match requests {
+        Some(_) => Replications { batch: 1, least_batches: 1, most_batches: 1 },
+        None => Replications::at_least(scene.question.replications),
+    };
+    let seen = replicate_runs(replications, &stage.objectives, &one)?;
+    let phases = phases.into_inner().unwrap_or_default();
+    let phases = phases.values().fold(Phases::default(), Phases::plus);
+    let (watch, details) = stage.first()?;
+    Ok((stage.told(&seen, &phases, &watch), details))
+}
+
+/// Returns the requests of the plan's trace, closer together or further apart so that their busiest ten minutes come at
+/// the rate of the hour: bursts stay bursts.
+fn scaled_trace(
+    scene: &Scene<'_>,
+    traces: &BTreeMap<String, Vec<Request>>,
+) -> Result<Option<Vec<Request>>, SimulateError> {
+    let Some(trace) = &scene.serve.load.trace else { return Ok(None) };
+    let requests = traces.get(&trace.path).ok_or_else(|| SimulateError::NoTrace(trace.path.clone()))?;
+    let factor = scene.hour.rate * scene.question.surge / trace.busiest.get();
+    let at = |request: &Request| Time::from_seconds(request.arrival.seconds() / factor);
+    Ok(Some(requests.iter().map(|request| Request { arrival: at(request), ..*request }).collect()))
+}
+
+impl<'a> Stage<'a> {
+    fn prepare(scene: &'a Scene<'a>, trace: Option<&'a [Request]>) -> Result<Self, SimulateError> {
+        let (hour, question) = (scene.hour, scene.question);
+        let catalog = &scene.blueprint.inputs.catalog;
+        let engine = &scene.placement.candidate.engine;
+        let engine = catalog.engine(engine).ok_or_else(|| SimulateError::Missing(engine.clone()))?;
+        let trial = verify::Trial {
+            serve: scene.serve,
+            way: scene.way,
+            engine,
+            site: &scene.placement.site,
+            period: hour.period,
+            hour: hour.hour,
+            rate: hour.rate * question.surge,
+            replicas: hour.replicas,
+            trace,
+            seed: question.seed,
+        };
+        let config = serving_config(&trial, hour.replicas);
+        let (workload, window) = verify::workload_within(&trial, trial.rate, MOST_REQUESTS)?;
+        let window = match &workload {
+            Workload::Trace(rows) => {
+                let last = rows.iter().map(|row| row.arrival).max().unwrap_or(Time::ZERO);
+                Window { from: Time::ZERO, until: last.plus(1) }
+            }
+            _ => window,
+        };
+        let slos = &scene.serve.slos;
+        let objectives = slos
+            .iter()
+            .map(|slo| verify::objective(slo, overhead_ns(&trial, slo.metric, share(slo))))
+            .collect();
+        let failure = question.failure.as_ref();
+        let failure = failure.map(|failure| planned(failure, scene.placement, hour.replicas, window));
+        Ok(Stage { scene, trial, config, workload, window, objectives, failure })
+    }
+
+    fn trial(&self, replication: u32) -> Trial<'_> {
+        Trial {
+            config: &self.config,
+            workload: &self.workload,
+            seed: self.scene.question.seed,
+            replication,
+            faults: self.failure.as_ref().map_or(&[], |failure| &failure.faults),
+        }
+    }
+
+    fn replication(&self, replication: u32) -> Result<(Summary, Phases), ConfigError> {
+        let mut tally = Tally::new(self.window, &self.objectives);
+        let mut phases = Phases::default();
+        let mut watch = Watch::new(self.config.n_replicas, self.window, Time::from_ns(1), 1);
+        let mut log = |_: u64, record: &Record| {
+            let good = tally.judge(record);
+            if let Some(failure) = &self.failure {
+                phases.add(failure, self.window, record, good);
+            }
+        };
+        let step = &*self.scene.way.step;
+        let totals = simulate_watched(&self.trial(replication), step, &mut log, &mut watch)?;
+        let summary = tally.summarize(&self.config, &totals.replicas, totals.stop, totals.end);
+        Ok((Summary { itl: watch.itl(), ..summary }, phases))
+    }
+
+    /// Runs the first replication once more, for its course.
+    fn first(&self) -> Result<(Watch, Details), ConfigError> {
+        let question = self.scene.question;
+        let mut watch = Watch::new(self.config.n_replicas, self.window, self.window.until, SLICES);
+        watch.steps = question.keep_steps.then(Vec::new);
+        let mut records: Vec<(u64, Record)> = Vec::new();
+        let mut log = |number: u64, record: &Record| records.push((number, *record));
+        simulate_watched(&self.trial(0), &*self.scene.way.step, &mut log, &mut watch)?;
+        records.iter().for_each(|(_, record)| watch.record(record));
+        records.sort_unstable_by_key(|(number, _)| *number);
+        let requests = if question.keep_requests { records } else { Vec::new() };
+        let requests = requests.into_iter().map(|(_, record)| record).collect();
+        let steps = watch.steps.take().unwrap_or_default();
+        Ok((watch, Details { requests, steps }))
+    }
+
+    fn told(&self, seen: &Replicated, phases: &Phases, watch: &Watch) -> SimulatedHour {
+        let (scene, runs) = (self.scene, &seen.runs);
+        let slices = watch.timeline.slices();
+        let count = |part: fn(&Summary) -> u64| runs.iter().map(part).sum::<u64>();
+        let latency = |estimates: &Option<Estimates>, metric| estimates.map(|all| self.latency(&all, metric));
+        let failure = self.failure.as_ref();
+        let judged = seen.judged.iter().zip(&scene.serve.slos);
+        SimulatedHour {
+            workload: scene.serve.name.clone(),
+            site: scene.placement.site.clone(),
+            period: scene.hour.period as u32,
+            hour: scene.hour.hour as u32,
+            rate: RequestsPerSecond(self.trial.rate),
+            replicas: scene.hour.replicas,
+            arrivals: verify::arrivals_words(&self.trial),
+            replications: runs.len() as u32,
+            measured: Seconds(self.window.until.since(self.window.from) as f64 / 1e9),
+            cut_short: runs.iter().any(|run| run.stop == Stop::MaxEvents),
+            requests: count(|run| run.arrived),
+            completed: count(|run| run.completed),
+            rejected: count(|run| run.rejected),
+            lost: count(|run| run.lost),
+            restarted: count(|run| run.preempted),
+            ttft: latency(&seen.ttft, Some(SloMetric::Ttft)),
+            tpot: latency(&seen.tpot, Some(SloMetric::Tpot)),
+            itl: latency(&seen.itl, None),
+            e2e: latency(&seen.e2e, Some(SloMetric::E2e)),
+            goodput_per_s: estimated(seen.goodput_per_second, 1.0, 0.0),
+            served_per_s: estimated(seen.requests_per_second, 1.0, 0.0),
+            utilisation: estimated(seen.utilisation, 1.0, 0.0),
+            mean_batch: runs.iter().map(|run| run.mean_batch).sum::<f64>() / runs.len().max(1) as f64,
+            peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
+            levels: judged.map(|(judged, slo)| self.level(judged, slo)).collect(),
+            failure: failure.map(|failure| outcome(failure, phases, &slices, self.window.from)),
+            timeline: slices
+                .iter()
+                .map(|slice| TimelinePoint {
+                    at_s: seconds(slice.from).get(),
+                    waiting: slice.waiting,
+                    running: slice.running,
+                    kv: slice.blocks_used / f64::from(self.config.kv.blocks),
+                    utilisation: slice.utilisation,
+                    arrived: slice.arrived,
+                    completed: slice.completed,
+                })
+                .collect(),
+        }
+    }
+
+    /// Adds to what the scheduler sees what a request waits outside of it, at each percentile.
+    fn latency(&self, estimates: &Estimates, metric: Option<SloMetric>) -> Latency {
+        let at = |interval: Interval, share: f64| {
+            let outside = metric.map_or(0.0, |metric| overhead_ns(&self.trial, metric, share));
+            estimated(interval, 1e-9, outside)
+        };
+        Latency {
+            mean_s: at(estimates.mean, 0.5),
+            p50_s: at(estimates.p50, 0.5),
+            p90_s: at(estimates.p90, 0.9),
+            p95_s: at(estimates.p95, 0.95),
+            p99_s: at(estimates.p99, 0.99),
+            p999_s: at(estimates.p999, 0.999),
+        }
+    }
+
+    fn level(&self, judged: &Judged, slo: &Slo) -> SimulatedLevel {
+        let outside = overhead_ns(&self.trial, slo.metric, share(slo));
+        let seen = judged.quantile_ns.filter(|interval| interval.mean.is_finite());
+        SimulatedLevel {
+            metric: slo.metric,
+            per_mille: slo.per_mille,
+            target: slo.target,
+            seen_s: seen.map(|interval| estimated(interval, 1e-9, outside)),
+            attainment: judged.share.map(|share| estimated(share, 1.0, 0.0)),
+            status: verdict_status(judged.verdict),
+        }
+    }
+}
+
+fn share(slo: &Slo) -> f64 {
+    f64::from(slo.per_mille) / 1000.0
+}
+
+/// Returns an interval in another unit, moved by `more` of its own; never below zero.
+fn estimated(interval: Interval, factor: f64, more: f64) -> Estimated {
+    let Interval { mean, half_width } = interval;
+    Estimated {
+        mean: (mean + more) * factor,
+        low: ((mean - half_width + more) * factor).max(0.0),
+        high: (mean + half_width + more) * factor,
+    }
+}
