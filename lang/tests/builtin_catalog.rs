@@ -364,14 +364,10 @@ fn every_hardware_price_of_the_reference_is_in_the_catalog() {
         };
         let found: Vec<&MarketPrice> = catalog.market_prices.iter().filter(same).collect();
         assert_eq!(found.len(), 1, "{item}");
+        // Rows of low confidence are assumptions, and so are surveys of drives and what analysts estimated.
         let assumed = found[0].origin() == capstan_types::origin::Origin::Assumed;
-        assert_eq!(
-            assumed,
-            row[at("confidence")] == "low"
-                || category == "storage-drive"
-                || day < "2024-01-01".to_owned() && currency == "USD",
-            "{item}"
-        );
+        let guessed = category == "storage-drive" || row[at("price_kind")] == "analyst estimate";
+        assert_eq!(assumed, guessed || row[at("confidence")] == "low", "{item}");
         n_market += 1;
     }
     assert_eq!(n_market, catalog.market_prices.len());
