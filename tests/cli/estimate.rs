@@ -200,7 +200,12 @@ fn a_model_may_be_a_config_file() {
     let args = ["--on", "h100", "--tensor", "1"];
     let own = json(&place, &[&["config.json"], &args[..]].concat());
     let known = json(&place, &[&["llama-3.1-8b"], &args[..]].concat());
-    assert_eq!(own["answers"][0]["points"], known["answers"][0]["points"]);
+    // Intervals differ: of a model that nobody measured they are wider.
+    for what in ["ttft_s", "tpot_s", "e2e_s", "output_tokens_per_s", "cost_per_million_tokens"] {
+        let value = |answer: &Value| answer["answers"][0]["points"][0][what]["value"].clone();
+        assert_eq!(value(&own), value(&known), "{what}");
+        assert!(value(&own).is_number(), "{what}");
+    }
     place.write("broken.json", "{\"model_type\": ");
     place.run(&["estimate", "broken.json"]).exits(1);
     place.run(&["estimate", "missing.json"]).exits(1);

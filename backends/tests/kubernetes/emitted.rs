@@ -5,6 +5,7 @@ use crate::common::{
 };
 use capstan_backends::kubernetes::{EmitError, Emitted, emit};
 use capstan_types::blueprint::{Blueprint, Status};
+use capstan_types::catalog::EngineFamily;
 use capstan_types::hardware::Precision;
 use capstan_types::testing::blueprint::{chat_blueprint, infeasible_blueprint};
 use serde_json::{Value, json};
@@ -292,6 +293,7 @@ fn every_engine_has_its_own_words() {
     assert!(warns(&emitted(&tensorrt), "keeps its most replicas"));
     let mut spanning = two_nodes();
     "tensorrt_llm".clone_into(&mut spanning.inputs.catalog.engines[0].id);
+    spanning.inputs.catalog.engines[0].family = EngineFamily::TensorRtLlm;
     placement(&mut spanning).candidate.engine = "tensorrt_llm".to_owned();
     assert!(matches!(refused(&spanning), EmitError::SpansNodes { nodes: 2, .. }));
 }

@@ -18,6 +18,9 @@ use super::solver::Stops;
 /// HiGHS keeps a row within 1e-6 of its bound (its `primal_feasibility_tolerance` is 1e-7, integers 1e-6).
 const ROW_TOLERANCE: f64 = 2e-6;
 
+/// Nodes closer to a whole number than this are that number.
+const WHOLE_NODES: f64 = 1e-6;
+
 /// A complete integer plan.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
@@ -94,10 +97,24 @@ impl<'a> Buyer<'a> {
             }
             self.join(&mut joint, &case);
             let together = self.that_run(&joint, columns);
-            let draft = self.solve_jointly(&case, &together, true, stops.ok_or(NoDraft::OutOfNodes)?)?;
-            is_exact &= draft.found.is_within_gap;
-            self.take(&draft, &together, &mut nodes);
-            nodes.iter_mut().for_each(|count| *count = count.round());
+            let stops = stops.ok_or(NoDraft::OutOfNodes)?;
+            let parts = self.solve_jointly(&case, &together, false, stops)?;
+            let mut rounded = nodes.clone();
+            self.take(&parts, &together, &mut rounded);
+            let least = self.prepared.cost(&rounded);
+            self.round(&case, &mut rounded);
+            let is_kept = |index: &usize| case.limits[*index].is_none();
+            if self.prepared.cost(&rounded) - least <= stops.rel_gap * least
+                && self.covers(&together, columns, &rounded)
+                && self.broken_limits(&rounded, columns).iter().all(is_kept)
+            {
+                nodes = rounded;
+            } else {
+                let draft = self.solve_jointly(&case, &together, true, stops)?;
+                is_exact &= draft.found.is_within_gap;
+                self.take(&draft, &together, &mut nodes);
+                nodes.iter_mut().for_each(|count| *count = count.round());
+            }
             (must_solve, is_apart) = (false, false);
         }
         let cost = self.prepared.cost(&nodes);
@@ -160,6 +177,48 @@ impl<'a> Buyer<'a> {
             bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
         }
         Ok((nodes, joint))
+    }
+
+    /// Rounds parts of nodes: those of which a share is limited from above down, all others up. Two that together are
+    /// a whole number stay it.
+    fn round(&self, case: &Case, nodes: &mut [f64]) {
+        let mut is_scarce = vec![false; nodes.len()];
+        for (limit, value) in self.prepared.limits.iter().zip(&case.limits) {
+            if value.is_some() && matches!(limit.bound, Bound::AtMost(_)) {
+                let shares = limit.rows.iter().filter(|row| row.base.is_some());
+                shares.flat_map(|row| &row.lhs).for_each(|&(var, _)| is_scarce[var] = true);
+            }
+        }
+        for (count, is_scarce) in nodes.iter_mut().zip(is_scarce) {
+            let is_whole = (*count - count.round()).abs() < WHOLE_NODES;
+            *count = match (is_whole, is_scarce) {
+                (true, _) => count.round(),
+                (false, true) => count.floor(),
+                (false, false) => count.ceil(),
+            };
+        }
+    }
+
+    /// Whether whole nodes are enough on these pools; `false` where the closed form does not know their offers.
+    fn covers(&self, pools: &[bool], columns: &[usize], nodes: &[f64]) -> bool {
+        let is_enough = |pool: usize| {
+            let need = self.need(pool, columns);
+            let vars = &self.prepared.pool_vars[pool];
+            let standing = |point: usize, mask: u32| -> f64 {
+                let (period, slot) = (point / self.prepared.n_slots, point % self.prepared.n_slots);
+                let there = |&&var: &&usize| {
+                    self.prepared.offer_bit(var) & mask != 0 && self.prepared.vars[var].covers(period, slot)
+                };
+                vars.iter().filter(there).map(|&var| nodes[var]).sum()
+            };
+            need.is_nested
+                && need.need.nodes.iter().enumerate().all(|(point, &all)| {
+                    let firm = need.need.restricted.get(point).map_or(0, |restricted| all - restricted);
+                    standing(point, need.mask) >= all as f64
+                        && standing(point, need.mask & !need.restricted) >= firm as f64
+                })
+        };
+        (0..pools.len()).filter(|&pool| pools[pool]).all(is_enough)
     }
 
     /// Of the pools, those on which something runs: nothing is bought where nothing runs, though a limit on a

@@ -23,7 +23,7 @@ pub(super) const TIE: f64 = 1e-9;
 /// The most choices of columns for which every question is answered by a search of its own.
 const MAX_CHOICES: usize = 20_000;
 /// The most integer programs that one partition may solve for coupled purchases.
-const MAX_JOINT_PURCHASES: usize = 16;
+const MAX_JOINT_PURCHASES: usize = 8;
 /// The same while prices are still being found.
 const FEW_JOINT_PURCHASES: usize = 4;
 /// Rounds in which prices of limits are found.
@@ -278,7 +278,7 @@ impl<'a> Search<'a> {
         let stops = self.closely();
         let merged = self.buyer.buy(columns, Some(stops));
         let is_close =
-            |plan: &Plan| plan.cost - bound <= self.options.rel_gap * plan.cost || bound.is_infinite();
+            |plan: &Plan| plan.cost - bound <= self.options.good_gap * plan.cost || bound.is_infinite();
         if !stops.merges_hours || merged.as_ref().is_ok_and(is_close) {
             return merged;
         }

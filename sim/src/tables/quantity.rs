@@ -37,29 +37,39 @@ const fn step(measured: &'static str) -> Quantity {
     Quantity { interval, ..quantity(measured, "predicted_step_time_s") }
 }
 
+/// Times to the first token and per output token.
+const LATENCY: [Quantity; 2] = [
+    Quantity {
+        interval: Some(("ttft_low_ms", "ttft_high_ms")),
+        neighbours: LOADS,
+        ranked: SERVED,
+        noise: 0.072,
+        ..quantity("ttft_ms", "predicted_ttft_ms")
+    },
+    Quantity {
+        interval: Some(("tpot_low_ms", "tpot_high_ms")),
+        neighbours: LOADS,
+        ranked: SERVED,
+        ..quantity("tpot_ms", "predicted_tpot_ms")
+    },
+];
+
+/// Tokens per second offline, and percentiles under load.
+const MLPERF: [Quantity; 3] = [
+    Quantity {
+        neighbours: &["scenario", "accelerator", "n_accel"],
+        ranked: &["model", "scenario", "n_accel", "round"],
+        ..quantity("result", "predicted_tokens_s")
+    },
+    quantity("ttft_p99_ms", "predicted_ttft_p99_ms"),
+    quantity("tpot_p99_ms", "predicted_tpot_p99_ms"),
+];
+
 impl Kind {
     /// Returns what is predicted in tables of this kind.
     pub fn quantities(self) -> &'static [Quantity] {
         match self {
-            Self::ServingLatency => {
-                &const {
-                    [
-                        Quantity {
-                            interval: Some(("ttft_low_ms", "ttft_high_ms")),
-                            neighbours: LOADS,
-                            ranked: SERVED,
-                            noise: 0.072,
-                            ..quantity("ttft_ms", "predicted_ttft_ms")
-                        },
-                        Quantity {
-                            interval: Some(("tpot_low_ms", "tpot_high_ms")),
-                            neighbours: LOADS,
-                            ranked: SERVED,
-                            ..quantity("tpot_ms", "predicted_tpot_ms")
-                        },
-                    ]
-                }
-            }
+            Self::ServingLatency => &LATENCY,
             Self::ServingThroughput => {
                 &const {
                     [Quantity {
@@ -70,19 +80,7 @@ impl Kind {
                     }]
                 }
             }
-            Self::MlperfInference => {
-                &const {
-                    [
-                        Quantity {
-                            neighbours: &["scenario", "accelerator", "n_accel"],
-                            ranked: &["model", "scenario", "n_accel", "round"],
-                            ..quantity("result", "predicted_tokens_s")
-                        },
-                        quantity("ttft_p99_ms", "predicted_ttft_p99_ms"),
-                        quantity("tpot_p99_ms", "predicted_tpot_p99_ms"),
-                    ]
-                }
-            }
+            Self::MlperfInference => &MLPERF,
             Self::TrainingThroughput => {
                 &const {
                     [

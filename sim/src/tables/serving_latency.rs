@@ -120,15 +120,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let (prompt, output) = lengths(row)?;
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
-    let (needed, available) = (split.ranks(), accelerator.scale_up.domain);
-    if available > NODE && needed > NODE {
-        return Err(RowError::NotPriced(
-            "a rack's row counts accelerators that read prompts and those that write together".to_owned(),
-        ));
-    }
-    if needed > available {
-        return Err(Reason::TooFewAccelerators { needed, available }.into());
-    }
+    enough(split.ranks(), accelerator.scale_up.domain)?;
     let setup = Setup {
         model,
         accelerator,
@@ -183,6 +175,19 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         ttft: interval("ttft_ms"),
         tpot: interval("tpot_ms"),
     })
+}
+
+/// Refuses more accelerators than are linked, and rows of racks beyond a node.
+fn enough(needed: u32, available: u32) -> Result<(), RowError> {
+    if available > NODE && needed > NODE {
+        return Err(RowError::NotPriced(
+            "a rack's row counts accelerators that read prompts and those that write together".to_owned(),
+        ));
+    }
+    if needed > available {
+        return Err(Reason::TooFewAccelerators { needed, available }.into());
+    }
+    Ok(())
 }
 
 /// Attention-parallel groups as one replica: a step lasts as long as that of the group with the largest piece of

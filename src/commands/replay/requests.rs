@@ -111,8 +111,9 @@ impl Trace {
 }
 
 fn numbers(cell: &str) -> anyhow::Result<Vec<u64>> {
-    let number =
-        |word: &str| word.parse::<u64>().with_context(|| format!("`{word}` of `{HASHES}` is no whole number"));
+    let number = |word: &str| {
+        word.parse::<u64>().with_context(|| format!("`{word}` of `{HASHES}` is no whole number"))
+    };
     cell.split_whitespace().map(number).collect()
 }
 
