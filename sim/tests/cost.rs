@@ -58,7 +58,7 @@ fn per_request(n_replicas: u32) -> (f64, f64, f64) {
 fn a_request_costs_few_events_and_few_vain_evaluations() {
     let (scheduled, evaluated, iterated) = per_request(100);
     assert!(scheduled < 5.5, "{scheduled} agenda entries per request");
-    assert!(evaluated < 1.6 * iterated, "{evaluated} evaluations for {iterated} steps");
+    assert!(evaluated < 1.75 * iterated, "{evaluated} evaluations for {iterated} steps");
 }
 
 #[test]
