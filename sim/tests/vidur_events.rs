@@ -315,7 +315,7 @@ impl Vidur<'_> {
 /// Compares the two request by request; returns how often Vidur preempted.
 fn same(config: ServingConfig, mut trace: Vec<Request>) -> Result<u32, TestCaseError> {
     let step = StepTable {
-        by_tokens: vec![0.0, 900.375, 1_000.9375],
+        by_tokens: vec![0.0, 900.375, 1000.9375],
         per_decode_kv: 0.125,
         prefill_step: 55.5,
         per_pair_twice: 0.0078125,

@@ -51,7 +51,7 @@ fn within(pattern: &str, module: &str) -> bool {
     starts.into_iter().any(|start| {
         let rest = &module[start..];
         let ends = rest.match_indices('.').map(|(at, _)| at).chain([rest.len()]);
-        ends.into_iter().any(|end| glob(pattern.as_bytes(), rest[..end].as_bytes()))
+        ends.into_iter().any(|end| glob(pattern.as_bytes(), &rest.as_bytes()[..end]))
     })
 }
 

@@ -82,17 +82,16 @@ pub fn clos(asked: &Asked) -> Result<Clos, TooManyPorts> {
     let leaves = host_ports.div_ceil(down).next_multiple_of(rails);
     let uplinks = up(host_ports.div_ceil(leaves));
     let free = radix - host_ports.div_ceil(leaves);
-    if leaves <= radix {
-        if let Some((spines, uplinks)) = spread(leaves, uplinks..=free, radix) {
-            return Ok(Clos {
-                tiers: 2,
-                leaves,
-                leaves_per_pod: leaves,
-                uplinks,
-                spines_per_pod: spines,
-                cores_per_spine: 0,
-            });
-        }
+    let flat = if leaves <= radix { spread(leaves, uplinks..=free, radix) } else { None };
+    if let Some((spines_per_pod, uplinks)) = flat {
+        return Ok(Clos {
+            tiers: 2,
+            leaves,
+            leaves_per_pod: leaves,
+            uplinks,
+            spines_per_pod,
+            cores_per_spine: 0,
+        });
     }
     let half = radix / 2;
     let too_many = TooManyPorts { host_ports, most: u64::from(half * down) * u64::from(radix) };
@@ -111,7 +110,7 @@ pub fn clos(asked: &Asked) -> Result<Clos, TooManyPorts> {
 /// and no spine needs more than `ports`.
 fn spread(leaves: u32, uplinks: std::ops::RangeInclusive<u32>, ports: u32) -> Option<(u32, u32)> {
     let fewest = |up: u32| {
-        let mut divisors = (1..=up).filter(|spines| up % spines == 0);
+        let mut divisors = (1..=up).filter(|spines| up.is_multiple_of(*spines));
         divisors.find(|spines| leaves * (up / spines) <= ports).map(|spines| (spines, up))
     };
     uplinks.filter_map(fewest).min()

@@ -39,7 +39,7 @@ pub fn networks(spec: &Spec, catalog: &Catalog, draft: &Draft) -> (Vec<Network>,
         }
         match wired(&spec_of(site, wish), catalog, shape, nodes) {
             Ok(network) => networks.push(network),
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
     }
     (networks, findings)
@@ -79,12 +79,17 @@ fn spec_of(site: &Site, wish: Option<&FabricWish>) -> FabricWish {
     })
 }
 
-fn wired(wish: &FabricWish, catalog: &Catalog, shape: &NodeShape, nodes: u32) -> Result<Network, Finding> {
+fn wired(
+    wish: &FabricWish,
+    catalog: &Catalog,
+    shape: &NodeShape,
+    nodes: u32,
+) -> Result<Network, Box<Finding>> {
     let Some(scale_out) = shape.scale_out.filter(|rate| rate.get() > 0.0) else {
         let message =
             format!("nobody knows the network ports of {}, so `{}` is not wired", shape.id, wish.site);
         let ways_out = vec!["a row for the machine with `scale_out` in a catalog of your own".to_owned()];
-        return Err(finding(UNKNOWN_PORTS, Severity::Warning, message, wish, ways_out));
+        return Err(Box::new(finding(UNKNOWN_PORTS, Severity::Warning, message, wish, ways_out)));
     };
     let each = scale_out.get() / f64::from(shape.accelerators.max(1)) / f64::from(wish.planes);
     let sized = |switch: &Fabric| size(wish, switch, scale_out, nodes);
@@ -117,7 +122,7 @@ fn wired(wish: &FabricWish, catalog: &Catalog, shape: &NodeShape, nodes: u32) ->
         "another `switch`, more `planes`, `kind = fat_tree`, or more `oversubscription` in a `fabric` block"
             .to_owned(),
     ];
-    Err(finding(IMPOSSIBLE, Severity::Error, message, wish, ways_out))
+    Err(Box::new(finding(IMPOSSIBLE, Severity::Error, message, wish, ways_out)))
 }
 
 /// Sizes the network of these switches; site and shape are the caller's.

@@ -39,7 +39,7 @@ impl Left {
     }
 
     /// Returns to which part a row belongs.
-    pub fn part<'a>(self, observations: &'a Observations, row: usize) -> &'a str {
+    pub fn part(self, observations: &Observations, row: usize) -> &str {
         let identity = &observations.identities[row];
         match self {
             Self::Cell => &identity.cell,
