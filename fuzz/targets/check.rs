@@ -4,7 +4,6 @@
 #![no_main]
 
 #[path = "../../lang/tests/common/mod.rs"]
-#[expect(dead_code, reason = "the tests of the language use more of it")]
 mod common;
 
 use capstan_lang::{CheckContext, Code, Diagnostic, format, parse, render_plain};
