@@ -4,37 +4,16 @@
 //! Needs CAPSTAN_DATA. The bars are the aims: TPOT within 6 % and TTFT within 15 % with one point of the same configuration,
 //! 4 % and 10 % with ten. To see the numbers: `cargo test -p capstan --test calibration -- --nocapture`.
 
-use capstan_lang::catalog::load;
+mod common;
+
 use capstan_sim::calibrate::{Factor, serving, tpot, ttft};
 use capstan_sim::tables::Names;
-use capstan_types::catalog::{Calibration, CalibrationPoint, Catalog};
+use capstan_types::catalog::{Calibration, CalibrationPoint};
+use capstan_types::testing::data;
+use common::catalog;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-fn data() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    if let Ok(path) = data {
-        return Some(PathBuf::from(path));
-    }
-    assert!(!required.unwrap_or_default().contains("data"), "CAPSTAN_DATA is required here");
-    println!("skipped: needs CAPSTAN_DATA");
-    None
-}
-
-fn catalog() -> Catalog {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogs");
-    let mut texts = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "toml") {
-            texts.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
-        }
-    }
-    let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    load(&files).0
-}
+use std::path::Path;
 
 /// Returns the published measurements by configuration, one of each load: repetitions of a held-out point would tell it.
 fn configurations(folder: &Path) -> Vec<Calibration> {

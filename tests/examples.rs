@@ -3,6 +3,7 @@
 //! The goldens are what a user sees. Digests and the version are masked; a change of a golden is reviewed like code.
 
 use assert_cmd::Command;
+use capstan_types::testing::data;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -169,17 +170,9 @@ fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
 /// The chat plan on the real trace: the same candidate and purchase options, and nodes within 5 %.
 #[test]
 fn the_chat_plan_holds_on_the_trace_it_is_modelled_on() {
-    let Some(data) = std::env::var_os("CAPSTAN_DATA") else {
-        let required = std::env::var_os("CAPSTAN_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.to_string_lossy().split(',').any(|word| word == "data"),
-            "CAPSTAN_DATA is required"
-        );
-        eprintln!("skipped: needs CAPSTAN_DATA");
-        return;
-    };
+    let Some(data) = data() else { return };
     let folder = folder_with("chat");
-    let trace = Path::new(&data).join("request-traces/azure-llm-2023/conv.csv.gz");
+    let trace = data.join("request-traces/azure-llm-2023/conv.csv.gz");
     fs::copy(trace, folder.path().join("conv.csv.gz")).expect("the trace is there");
     let text = fs::read_to_string(folder.path().join("chat.plan")).expect("the plan");
     let on_trace = text.replace("traffic = azure_2023_conversation", "trace   = \"conv.csv.gz\"");

@@ -3,37 +3,15 @@
 //! Needs CAPSTAN_DATA. The bars are what was measured with this version of the catalogs, plus a tenth; they may only
 //! fall. To see the numbers: `CAPSTAN_DATA=… cargo test -p capstan --test tables -- --nocapture`.
 
-use capstan_lang::catalog::load;
+mod common;
+
 use capstan_sim::fit::{Observations, Score, score};
 use capstan_sim::tables::{Kind, Table, price};
-use capstan_types::catalog::Catalog;
+use capstan_types::testing::data;
+use common::catalog;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-fn data() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    if let Ok(path) = data {
-        return Some(PathBuf::from(path));
-    }
-    assert!(!required.unwrap_or_default().contains("data"), "CAPSTAN_DATA is required here");
-    println!("skipped: needs CAPSTAN_DATA");
-    None
-}
-
-fn catalog() -> Catalog {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogs");
-    let mut texts = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "toml") {
-            texts.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
-        }
-    }
-    let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    load(&files).0
-}
+use std::path::Path;
 
 /// Prices a table; returns the scores over all rows and by stratum.
 fn scored(kind: Kind, folder: &Path) -> Vec<Score> {

@@ -2,20 +2,10 @@
 //!
 //! Needs CAPSTAN_DATA. `UPDATE=1 cargo test --test validation` writes the page anew.
 
+use capstan_types::testing::data;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-
-fn data() -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    if let Ok(path) = data {
-        return Some(path);
-    }
-    assert!(!required.unwrap_or_default().contains("data"), "CAPSTAN_DATA is required here");
-    println!("skipped: needs CAPSTAN_DATA");
-    None
-}
 
 fn capstan(arguments: &[&str]) -> Output {
     let done = Command::new(env!("CARGO_BIN_EXE_capstan"))
@@ -32,7 +22,7 @@ fn capstan(arguments: &[&str]) -> Output {
 /// The page cannot be made without the data; with it, it has to be current.
 #[test]
 fn the_page_of_validation_is_current() {
-    let Some(data) = data() else { return };
+    let Some(data) = data().map(|path| path.display().to_string()) else { return };
     let page = capstan(&["validate", "--data", &data, "--output", "markdown"]).stdout;
     let page = String::from_utf8(page).expect("the program prints UTF-8");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/validation.md");
@@ -66,7 +56,7 @@ fn without_measurements_nothing_is_validated() {
 #[test]
 #[ignore = "long: fits every curve and factor again"]
 fn long_fitting_again_gives_the_same_bytes() {
-    let Some(data) = data() else { return };
+    let Some(data) = data().map(|path| path.display().to_string()) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogs");
     let names = ["engines.toml", "efficiencies_fit.toml", "efficiencies_kernels.toml"];

@@ -6,6 +6,7 @@ use capstan_types::market::{Good, MarketPrice};
 use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::{Grade, PriceGrade};
+use capstan_types::testing::data;
 use std::path::{Path, PathBuf};
 
 fn folder() -> PathBuf {
@@ -230,21 +231,6 @@ fn the_fitted_curves_are_near_those_that_the_fixtures_test() {
         let times = |e: &Engine| [e.host_step_us, e.layer_us, e.request_us, e.factor];
         for (ours, theirs) in times(row).into_iter().zip(times(known)) {
             assert!((ours / theirs - 1.0).abs() < 0.4, "{name}: {ours} is not near {theirs}");
-        }
-    }
-}
-
-/// The folder of reference data, or none where this machine has none and none is required.
-fn data() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find their data by these two variables")]
-    let (folder, required) =
-        (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE").unwrap_or_default());
-    match folder {
-        Ok(folder) => Some(PathBuf::from(folder)),
-        Err(_) if required.split(',').any(|word| word == "data") => panic!("CAPSTAN_DATA is required"),
-        Err(_) => {
-            println!("skipped: needs CAPSTAN_DATA");
-            None
         }
     }
 }

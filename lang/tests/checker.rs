@@ -7,6 +7,7 @@ use capstan_lang::{
     scenario_changes, trace,
 };
 use capstan_types::place::FileId;
+use capstan_types::testing::data;
 use common::checked;
 use std::path::{Path, PathBuf};
 
@@ -200,13 +201,8 @@ fn a_scenario_is_a_list_of_changes() {
 /// The statistics that the catalog has of this trace were computed elsewhere, from the same file.
 #[test]
 fn a_trace_has_the_statistics_that_the_catalog_knows() {
-    let Some(data) = std::env::var_os("CAPSTAN_DATA") else {
-        let required = std::env::var_os("CAPSTAN_REQUIRE").unwrap_or_default();
-        assert!(!required.to_string_lossy().contains("data"), "CAPSTAN_DATA is not set");
-        eprintln!("skipped: needs CAPSTAN_DATA");
-        return;
-    };
-    let path = Path::new(&data).join("request-traces/azure-llm-2023/conv.csv.gz");
+    let Some(data) = data() else { return };
+    let path = data.join("request-traces/azure-llm-2023/conv.csv.gz");
     let mut text = String::new();
     let file = std::fs::File::open(path).expect("the trace is there");
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut text).expect("gzip");

@@ -1,7 +1,6 @@
 //! Configurations of models: every published one of the reference data, and everything that can be wrong with one.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use capstan_lang::catalog::load;
 use capstan_lang::codes;
@@ -9,19 +8,7 @@ use capstan_lang::import::{ConfigText, Imported, catalog_row, huggingface};
 use capstan_types::hardware::Precision;
 use capstan_types::model::{Model, Stored};
 use capstan_types::place::FileId;
-use capstan_types::testing;
-
-/// Returns the folder of reference data, or `None` (saying so) where the test may be skipped.
-fn data() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    if let Ok(path) = data {
-        return Some(PathBuf::from(path));
-    }
-    assert!(!required.unwrap_or_default().contains("data"), "CAPSTAN_DATA is required here");
-    println!("skipped: needs CAPSTAN_DATA");
-    None
-}
+use capstan_types::testing::{self, data};
 
 fn read(text: &str, beside: Option<&str>) -> Imported {
     let (file, other) = (FileId::new("config.json"), FileId::new("hf_quant_config.json"));

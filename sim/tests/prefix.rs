@@ -3,13 +3,13 @@
 //! Needs the data folder (`CAPSTAN_DATA`): request-traces/mooncake-fast25, whose README prints the shares.
 
 use std::io::Read;
-use std::path::PathBuf;
 
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
     KvCache, Outcome, PrefixCache, Prefixes, Record, Request, Router, RunResult, ServingConfig, StepTable,
     Trial, Unwatched, Watch, Window, Workload, simulate, simulate_watched,
 };
+use capstan_types::testing::data;
 use proptest::prelude::*;
 
 /// Tokens in a block of the traces; the last of a prompt may be partial.
@@ -17,14 +17,7 @@ const BLOCK_TOKENS: u64 = 512;
 
 /// Rows of (input tokens, hashes), or `None` where there is no data and none is required.
 fn trace(name: &str) -> Option<Vec<(u64, Vec<u64>)>> {
-    #[expect(clippy::disallowed_methods, reason = "tests find their data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    let Ok(data) = data else {
-        assert!(!required.is_ok_and(|all| all.contains("data")), "CAPSTAN_DATA is required and not set");
-        println!("skipped: needs CAPSTAN_DATA");
-        return None;
-    };
-    let path = PathBuf::from(data).join(format!("request-traces/mooncake-fast25/{name}.csv.gz"));
+    let path = data()?.join(format!("request-traces/mooncake-fast25/{name}.csv.gz"));
     let mut text = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
     let rows = csv::Reader::from_reader(text.as_bytes())

@@ -10,19 +10,11 @@ use capstan_sim::serving::{
     Distribution, KvCache, Layers, OperatorTables, Request, Router, RunResult, Scheduler, ServingConfig,
     TableTexts, Window, Workload, simulate,
 };
+use capstan_types::testing::data;
 
-/// The folder of Vidur's data, or `None` where there is none and none is required.
+/// The folder of Vidur's data.
 fn folder() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find their data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    match data {
-        Ok(data) => Some(PathBuf::from(data).join("vidur-profiles")),
-        Err(_) => {
-            assert!(!required.is_ok_and(|all| all.contains("data")), "CAPSTAN_DATA is required and not set");
-            println!("skipped: needs CAPSTAN_DATA");
-            None
-        }
-    }
+    Some(data()?.join("vidur-profiles"))
 }
 
 fn text(path: PathBuf) -> String {

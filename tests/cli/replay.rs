@@ -1,6 +1,7 @@
 //! The serving simulator on foreign operator tables.
 
 use crate::surroundings::Place;
+use capstan_types::testing::data;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -159,16 +160,6 @@ fn vidurs_runs_are_reproduced_through_the_command_line() {
             }
         }
     }
-}
-
-fn data() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find their data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    if data.is_err() {
-        assert!(!required.is_ok_and(|all| all.contains("data")), "CAPSTAN_DATA is required and not set");
-        println!("skipped: needs CAPSTAN_DATA");
-    }
-    data.ok().map(PathBuf::from)
 }
 
 fn unpacked(path: &PathBuf) -> Vec<u8> {

@@ -2,21 +2,9 @@
 
 use crate::common::{emitted, object, two_nodes};
 use capstan_types::testing::blueprint::chat_blueprint;
+use capstan_types::testing::data;
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
-
-/// Returns the data folder; without it the test is skipped, unless data are required.
-fn data() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the reference data through the environment")]
-    let read = |name: &str| std::env::var(name).ok();
-    let folder = read("CAPSTAN_DATA");
-    if folder.is_none() {
-        assert!(!read("CAPSTAN_REQUIRE").unwrap_or_default().contains("data"), "needs CAPSTAN_DATA");
-        eprintln!("skipped: needs CAPSTAN_DATA");
-    }
-    folder.map(PathBuf::from)
-}
 
 /// Returns the schema of one version of a resource definition.
 fn schema(file: &str, version: &str) -> Option<Value> {

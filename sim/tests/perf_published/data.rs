@@ -1,29 +1,16 @@
 //! Reading published measurements for tests.
 
 use capstan_types::model::{Experts, Latent, Model, Window};
-use capstan_types::testing;
+use capstan_types::testing::{self, data};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
 
 /// Rows of a table by column name.
 pub type Row = BTreeMap<String, String>;
 
-/// Returns the folder of measurements, or `None` (saying so) where the test may be skipped.
-pub fn folder() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests find the data through the environment")]
-    let (data, required) = (std::env::var("CAPSTAN_DATA"), std::env::var("CAPSTAN_REQUIRE"));
-    if let Ok(path) = data {
-        return Some(PathBuf::from(path));
-    }
-    assert!(!required.unwrap_or_default().contains("data"), "CAPSTAN_DATA is required here");
-    println!("skipped: needs CAPSTAN_DATA");
-    None
-}
-
 /// Returns the rows of a file below the folder, plain or gzipped.
 pub fn rows(path: &str) -> Option<Vec<Row>> {
-    let file = std::fs::File::open(folder()?.join(path)).unwrap();
+    let file = std::fs::File::open(data()?.join(path)).unwrap();
     let reader: Box<dyn Read> =
         if path.ends_with(".gz") { Box::new(flate2::read::GzDecoder::new(file)) } else { Box::new(file) };
     let mut reader = csv::Reader::from_reader(reader);

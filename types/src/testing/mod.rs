@@ -2,6 +2,8 @@
 
 pub mod blueprint;
 mod catalog;
+mod data;
 pub mod simulation;
 
 pub use catalog::{accelerators, catalog, engines, gemm_rows, models, provenance, shapes};
+pub use data::data;
