@@ -215,15 +215,10 @@ pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &D
             if here.is_empty() {
                 return None;
             }
-            let nodes = |pool: &Pool, period: usize| -> u32 {
-                let bought: u32 =
-                    pool.purchases.iter().map(|purchase| purchase.nodes_by_period[period]).sum();
-                pool.fleet[period] + bought
-            };
             let most = |weight: &dyn Fn(&Stand<'_>) -> Option<f64>| -> Option<f64> {
                 let each = (0..periods.len()).map(|period| {
                     let sums = here.iter().map(|(index, pool)| {
-                        weight(&market.stands[*index]).map(|each| each * f64::from(nodes(pool, period)))
+                        weight(&market.stands[*index]).map(|each| each * f64::from(pool.nodes(period)))
                     });
                     sums.sum::<Option<f64>>()
                 });

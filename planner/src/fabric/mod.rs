@@ -33,7 +33,7 @@ pub fn networks(spec: &Spec, catalog: &Catalog, draft: &Draft) -> (Vec<Network>,
         let site = spec.sites.iter().find(|site| site.name == pool.site);
         let (Some(site), Some(shape)) = (site, catalog.shape(&pool.shape)) else { continue };
         let wish = spec.fabrics.iter().find(|wish| wish.site == pool.site);
-        let nodes = most_nodes(pool);
+        let nodes = (0..pool.needed.len()).map(|period| pool.nodes(period)).max().unwrap_or(0);
         if !site.is_own() || nodes < 2 || !(wish.is_some() || spans_machines(draft, pool)) {
             continue;
         }
@@ -43,15 +43,6 @@ pub fn networks(spec: &Spec, catalog: &Catalog, draft: &Draft) -> (Vec<Network>,
         }
     }
     (networks, findings)
-}
-
-/// Returns the most machines of a pool at once.
-pub(crate) fn most_nodes(pool: &Pool) -> u32 {
-    let at = |period: usize| {
-        let bought: u32 = pool.purchases.iter().filter_map(|p| p.nodes_by_period.get(period)).sum();
-        bought + pool.fleet.get(period).copied().unwrap_or(0)
-    };
-    (0..pool.needed.len()).map(at).max().unwrap_or(0)
 }
 
 /// Says whether work runs on several machines of a pool at once.
@@ -89,10 +80,10 @@ fn wired(
         let message =
             format!("nobody knows the network ports of {}, so `{}` is not wired", shape.id, wish.site);
         let ways_out = vec!["a row for the machine with `scale_out` in a catalog of your own".to_owned()];
-        return Err(Box::new(finding(UNKNOWN_PORTS, Severity::Warning, message, wish, ways_out)));
+        return Err(finding(UNKNOWN_PORTS, Severity::Warning, message, wish, ways_out));
     };
     let each = scale_out.get() / f64::from(shape.accelerators.max(1)) / f64::from(wish.planes);
-    let sized = |switch: &Fabric| size(wish, switch, scale_out, nodes);
+    let sized = |switch| size(wish, switch, scale_out, nodes);
     let rate = figure::data(capstan_types::units::Bytes(each));
     let chosen = match &wish.switch {
         Some(id) => catalog.fabrics.iter().find(|row| row.id == *id).map(sized),
@@ -100,17 +91,14 @@ fn wired(
             let same = |row: &&Fabric| (row.port.get() / each - 1.0).abs() < 1e-6;
             // Facts that are known best, then the fewest switches; the rows are in order of their names.
             let known = catalog.fabrics.iter().filter(same).map(|row| (row.provenance.grade, sized(row)));
-            let switches =
-                |result: &Result<Network, String>| result.as_ref().map_or(u32::MAX, Network::switches);
+            let switches = |size: &Result<Size<'_>, String>| size.as_ref().map_or(u32::MAX, Size::switches);
             known
-                .min_by_key(|(grade, result)| (result.is_err(), *grade as u8, switches(result)))
-                .map(|(_, r)| r)
+                .min_by_key(|(grade, size)| (size.is_err(), *grade as u8, switches(size)))
+                .map(|(_, size)| size)
         }
     };
     let why = match chosen {
-        Some(Ok(network)) => {
-            return Ok(Network { site: wish.site.clone(), shape: shape.id.clone(), ..network });
-        }
+        Some(Ok(size)) => return Ok(laid_out(wish, shape, nodes, &size)),
         Some(Err(why)) => why,
         None => format!(
             "no switch of the catalog has ports of {rate}/s, the rate of an accelerator of {}",
@@ -122,17 +110,35 @@ fn wired(
         "another `switch`, more `planes`, `kind = fat_tree`, or more `oversubscription` in a `fabric` block"
             .to_owned(),
     ];
-    Err(Box::new(finding(IMPOSSIBLE, Severity::Error, message, wish, ways_out)))
+    Err(finding(IMPOSSIBLE, Severity::Error, message, wish, ways_out))
 }
 
-/// Sizes the network of these switches; site and shape are the caller's.
-fn size(
+/// Switches of one row of the catalog, as many as are needed.
+struct Size<'a> {
+    switch: &'a Fabric,
+    planes: u32,
+    ports_per_node: u32,
+    rails: u32,
+    host_ports: u32,
+    clos: Clos,
+}
+
+impl Size<'_> {
+    /// Of all planes.
+    fn switches(&self) -> u32 {
+        self.planes * (self.clos.leaves + self.clos.spines() + self.clos.cores())
+    }
+}
+
+/// Returns how many of these switches are needed.
+fn size<'a>(
     wish: &FabricWish,
-    switch: &Fabric,
+    switch: &'a Fabric,
     scale_out: BytesPerSecond,
     nodes: u32,
-) -> Result<Network, String> {
-    let ports = (scale_out.get() / f64::from(wish.planes) / switch.port.get() - 1e-9).ceil().max(1.0) as u32;
+) -> Result<Size<'a>, String> {
+    let planes = wish.planes;
+    let ports = (scale_out.get() / f64::from(planes) / switch.port.get() - 1e-9).ceil().max(1.0) as u32;
     let rails = match wish.kind {
         FabricKind::RailOptimised => wish.rails.unwrap_or(ports),
         FabricKind::FatTree | FabricKind::LeafSpine => wish.rails.unwrap_or(1),
@@ -148,30 +154,24 @@ fn size(
     if wish.kind == FabricKind::LeafSpine && clos.tiers > 2 {
         return Err(format!("two tiers of {} are too few for {host_ports} ports", switch.id));
     }
-    Ok(counted(wish, switch, (nodes, ports, rails), &clos, host_ports))
+    Ok(Size { switch, planes, ports_per_node: ports, rails, host_ports, clos })
 }
 
-fn counted(
-    wish: &FabricWish,
-    switch: &Fabric,
-    (nodes, ports_per_node, rails): (u32, u32, u32),
-    clos: &Clos,
-    host_ports: u32,
-) -> Network {
-    let laid_out = graph::Network::new(clos, host_ports);
-    let links = laid_out.links();
-    let planes = wish.planes;
-    let switches = planes * (clos.leaves + clos.spines() + clos.cores());
+/// Lays the network out, so that links are counted and what they carry is computed.
+fn laid_out(wish: &FabricWish, shape: &NodeShape, nodes: u32, size: &Size<'_>) -> Network {
+    let Size { switch, planes, clos, .. } = size;
+    let graph = graph::Network::new(clos, size.host_ports);
+    let links = graph.links();
     Network {
-        site: String::new(),
-        shape: String::new(),
+        site: wish.site.clone(),
+        shape: shape.id.clone(),
         nodes,
         switch: switch.id.clone(),
         kind: wish.kind,
-        planes,
-        ports_per_node,
+        planes: *planes,
+        ports_per_node: size.ports_per_node,
         port: switch.port,
-        rails,
+        rails: size.rails,
         oversubscription: wish.oversubscription,
         tiers: clos.tiers,
         leaves: planes * clos.leaves,
@@ -180,8 +180,8 @@ fn counted(
         host_links: planes * links.host,
         spine_links: planes * links.spine,
         core_links: planes * links.core,
-        bisection: switch.port * f64::from(planes * laid_out.bisection()),
-        power: switch.switch_power.map(|each| Watts(each.get() * f64::from(switches))),
+        bisection: switch.port * f64::from(planes * graph.bisection()),
+        power: switch.switch_power.map(|each| Watts(each.get() * f64::from(size.switches()))),
     }
 }
 
@@ -227,7 +227,7 @@ fn finding(
     message: String,
     wish: &FabricWish,
     ways_out: Vec<String>,
-) -> Finding {
+) -> Box<Finding> {
     let places = wish.place.iter().map(|place| (place.clone(), "wired here".to_owned())).collect();
-    Finding { code: code.to_owned(), severity, message, places, because: Vec::new(), ways_out }
+    Box::new(Finding { code: code.to_owned(), severity, message, places, because: Vec::new(), ways_out })
 }

@@ -262,6 +262,14 @@ pub struct Pool {
     pub purchases: Vec<Purchase>,
 }
 
+impl Pool {
+    /// Returns the nodes that there are at once in a period: those that stood there and those that are bought.
+    pub fn nodes(&self, period: usize) -> u32 {
+        let bought: u32 = self.purchases.iter().filter_map(|one| one.nodes_by_period.get(period)).sum();
+        self.fleet.get(period).copied().unwrap_or(0) + bought
+    }
+}
+
 /// Power and racks of one site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteSummary {
