@@ -1,9 +1,10 @@
 //! Rows of measured serving latencies: which are sense, what configuration they measured, and how far predictions were off.
 
 use super::{median, tpot, ttft};
-use crate::perf::{Device, PreparedStep, Ranks, Setup, StepShape};
+use crate::perf::{Device, PreparedStep, StepShape};
+use crate::tables::layout::Configuration;
 use crate::tables::row::Columns;
-use crate::tables::{Kind, Names, Row, RowError, ask, layout};
+use crate::tables::{Kind, Names, Row, RowError, ask};
 use capstan_types::catalog::{Calibration, CalibrationPoint};
 use capstan_types::hardware::Precision;
 use capstan_types::origin::{Grade, Provenance};
@@ -192,25 +193,15 @@ fn measure(cells: &[(&str, String)], names: &Names<'_>) -> Result<Measurement, R
     if measured_ttft.is_none() && measured_tpot.is_none() {
         return Err(RowError::NotPriced("ttft_ms and tpot_ms are both empty".to_owned()));
     }
-    let model = names.model(row.filled("model")?)?;
-    let accelerator = names.accelerator(row.filled("accelerator")?)?;
-    let engine = names.engine(row.filled("engine")?)?;
-    let split = layout::split(&row, model, accelerator)?;
-    let weights = layout::weights(&row, model)?;
+    let configuration = Configuration::of(&row, names)?;
+    let Configuration { model, accelerator, engine, split, weights } = configuration;
     if split != crate::perf::Split::tensor(split.tensor) {
         let what = "ranks with their own sequences or experts: neither `estimate` nor `plan` runs that";
         return Err(RowError::NotPriced(what.to_owned()));
     }
     let priced = ask(Kind::ServingLatency, cells, names)?;
     let pipeline = row.count("pp")?.unwrap_or(1);
-    let setup = Setup {
-        model,
-        accelerator,
-        engine,
-        ranks: Ranks { tensor: split.tensor, pipeline },
-        precision: weights.experts,
-        kv_precision: layout::cache(&row, engine, accelerator, model)?,
-    };
+    let setup = configuration.setup(&row, pipeline)?;
     let device = Device::resolve(names.catalog, accelerator)?;
     let step = PreparedStep::divided(&device, &setup, &split, weights)?;
     let (input, output) = (row.needed("input_tokens")?, row.needed("output_tokens")?);

@@ -25,6 +25,20 @@ pub struct Loop {
     pub lengths: Lengths,
 }
 
+impl Loop {
+    /// Returns the requests of the clients.
+    fn workload(&self) -> Workload {
+        Workload::Closed(ClosedLoop {
+            name: "closed".to_owned(),
+            clients: self.clients,
+            think_ns: 0,
+            lengths: self.lengths.clone(),
+            max_tokens: u32::MAX,
+            max_requests: ROUNDS * u64::from(self.clients),
+        })
+    }
+}
+
 /// Steps of equal shape, and what they weigh in the two means.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Steps {
@@ -89,16 +103,8 @@ impl Trace {
     /// # Errors
     /// [`ConfigError`] where the replica cannot be simulated.
     pub fn of(ran: Loop) -> Result<Self, ConfigError> {
-        let workload = Workload::Closed(ClosedLoop {
-            name: "closed".to_owned(),
-            clients: ran.clients,
-            think_ns: 0,
-            lengths: ran.lengths.clone(),
-            max_tokens: u32::MAX,
-            max_requests: ROUNDS * u64::from(ran.clients),
-        });
         let recorder = Recorder::default();
-        let result = simulate(&ran.config, &recorder, &workload, 1, 0)?;
+        let result = simulate(&ran.config, &recorder, &ran.workload(), 1, 0)?;
         let batches = recorder.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (waiting, writing) = weights(&result.records, batches.len());
         let completed = waiting.iter().any(|weight| *weight > 0.0);
@@ -178,15 +184,7 @@ mod tests {
 
     /// Means of a simulation with the step times themselves.
     fn simulated(ran: &Loop, time: &StepTable) -> (f64, f64) {
-        let workload = Workload::Closed(ClosedLoop {
-            name: "closed".to_owned(),
-            clients: ran.clients,
-            think_ns: 0,
-            lengths: ran.lengths.clone(),
-            max_tokens: u32::MAX,
-            max_requests: ROUNDS * u64::from(ran.clients),
-        });
-        let records = simulate(&ran.config, time, &workload, 1, 0).unwrap().records;
+        let records = simulate(&ran.config, time, &ran.workload(), 1, 0).unwrap().records;
         let n = records.len() as f64;
         let first = records.iter().map(|r| r.first_token.since(r.arrival) as f64).sum::<f64>() / n;
         let each = records

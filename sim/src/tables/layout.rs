@@ -1,12 +1,51 @@
 //! How the ranks of a published run divided the model, and how its weights were stored: what tables leave unsaid.
 
+use super::names::Names;
 use super::row::{Row, RowError};
-use crate::perf::Split;
 use crate::perf::coefficients::is_blackwell;
 use crate::perf::parameters::Weights;
+use crate::perf::{Ranks, Setup, Split};
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
+
+/// What a row of `serving_latency` ran.
+pub struct Configuration<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The accelerator.
+    pub accelerator: &'a Accelerator,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// How the ranks divided the model.
+    pub split: Split,
+    /// How its weights were stored.
+    pub weights: Weights,
+}
+
+impl<'a> Configuration<'a> {
+    /// Reads what the row says and leaves unsaid.
+    pub fn of(row: &Row<'_>, names: &Names<'a>) -> Result<Self, RowError> {
+        let model = names.model(row.filled("model")?)?;
+        let accelerator = names.accelerator(row.filled("accelerator")?)?;
+        let engine = names.engine(row.filled("engine")?)?;
+        let (split, weights) = (split(row, model, accelerator)?, weights(row, model)?);
+        Ok(Self { model, accelerator, engine, split, weights })
+    }
+
+    /// Returns the setup with so many pipeline stages.
+    pub fn setup(&self, row: &Row<'_>, pipeline: u32) -> Result<Setup<'a>, RowError> {
+        let Self { model, accelerator, engine, split, weights } = *self;
+        Ok(Setup {
+            model,
+            accelerator,
+            engine,
+            ranks: Ranks { tensor: split.tensor, pipeline },
+            precision: weights.experts,
+            kv_precision: cache(row, engine, accelerator, model)?,
+        })
+    }
+}
 
 /// Degrees of a row of `serving_latency`.
 ///

@@ -7,12 +7,12 @@
 use super::closed_loop::Loop;
 use super::interval::{Interval, Widening};
 use super::launch::{Launch, Load};
-use super::layout;
+use super::layout::Configuration;
 use super::names::Names;
 use super::row::{Row, RowError};
 use super::{Answer, Identity, Kind};
 use crate::perf::memory::default_limits;
-use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
+use crate::perf::{Device, PreparedStep, Reason, ServingMemory, StepShape};
 use crate::serving::{Batch, KvCache, Length, Lengths, ServingConfig, StepTime};
 use capstan_types::hardware::Precision;
 use capstan_types::origin::Origin;
@@ -112,23 +112,13 @@ fn lengths(row: &Row<'_>) -> Result<(Span, Span), RowError> {
 
 /// Predicts one row.
 pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
-    let model = names.model(row.filled("model")?)?;
-    let accelerator = names.accelerator(row.filled("accelerator")?)?;
-    let engine = names.engine(row.filled("engine")?)?;
-    let split = layout::split(row, model, accelerator)?;
-    let weights = layout::weights(row, model)?;
+    let configuration = Configuration::of(row, names)?;
+    let Configuration { model, accelerator, engine, split, weights } = configuration;
     let (prompt, output) = lengths(row)?;
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
     enough(split.ranks(), accelerator.scale_up.domain)?;
-    let setup = Setup {
-        model,
-        accelerator,
-        engine,
-        ranks: Ranks { tensor: split.tensor, pipeline },
-        precision: weights.experts,
-        kv_precision: layout::cache(row, engine, accelerator, model)?,
-    };
+    let setup = configuration.setup(row, pipeline)?;
     let memory = ServingMemory::divided(&setup, &split, weights, prompt.high.saturating_add(output.high))?;
     if let Some(reason) = memory.refusal() {
         return Err(reason.into());
