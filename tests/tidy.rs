@@ -128,7 +128,7 @@ const ROOMS_OF: &[(&str, &[&str])] = &[
     ("good_lp", &["planner/src/program/"]),
     ("highs::", &["planner/src/program/"]),
     ("nom::", &["lang/src/"]),
-    ("plotters::", &["report/src/outlook/", "report/src/timeline_plot.rs"]),
+    ("plotters::", &["report/src/outlook/", "report/src/picture.rs", "report/src/timeline_plot.rs"]),
     (
         "std::fs",
         &[

@@ -1,5 +1,6 @@
 //! Simulation → SVG: queues and machines over time, one panel for each, one picture for each hour.
 
+use crate::picture::{Area, Drawn, NoPicture, svg};
 use crate::simulation::heading;
 use capstan_types::simulation::{SimulatedHour, Simulation, TimelinePoint};
 use plotters::prelude::*;
@@ -34,35 +35,14 @@ const PANELS: [Panel; 4] = [
     },
 ];
 
-/// Why a picture could not be drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotDrawn(String);
-
-impl std::fmt::Display for NotDrawn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the picture could not be drawn: {}", self.0)
-    }
-}
-
-impl std::error::Error for NotDrawn {}
-
 /// Returns an SVG of all hours of a simulation, one below the other.
 ///
 /// # Errors
 /// Where the library refuses, which no input is known to cause.
-pub fn timeline_svg(simulation: &Simulation) -> Result<String, NotDrawn> {
-    let mut text = String::new();
+pub fn timeline_svg(simulation: &Simulation) -> Result<String, NoPicture> {
     let height = PANEL * PANELS.len() as u32 * simulation.runs.len().max(1) as u32;
-    {
-        let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
-        let drawn = draw(simulation, &root);
-        drawn.map_err(|error| NotDrawn(error.to_string()))?;
-    }
-    Ok(text)
+    svg((WIDTH, height), |root| draw(simulation, root))
 }
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn draw(simulation: &Simulation, root: &Area<'_>) -> Drawn {
     root.fill(&WHITE)?;
@@ -77,7 +57,6 @@ fn draw(simulation: &Simulation, root: &Area<'_>) -> Drawn {
             draw_panel(run, panel, &title, area)?;
         }
     }
-    root.present()?;
     Ok(())
 }
 

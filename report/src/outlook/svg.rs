@@ -3,6 +3,7 @@
 //! plotters draws with fixed colours; a style sheet in the file replaces them where the reader prefers dark.
 
 use super::several::name;
+use crate::picture::{Area, Drawn, NoPicture, svg};
 use crate::terminal::round_up;
 use capstan_types::figure;
 use capstan_types::outlook::{Answer, Outlook, Point};
@@ -25,18 +26,6 @@ const SERIES: [(RGBColor, &str); 6] = [
     (RGBColor(92, 92, 168), "#A9A9F0"),
 ];
 
-/// Why a picture could not be drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoPicture(String);
-
-impl std::fmt::Display for NoPicture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the picture cannot be drawn: {}", self.0)
-    }
-}
-
-impl std::error::Error for NoPicture {}
-
 fn place(point: &Point) -> (f64, f64) {
     (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value)
 }
@@ -52,18 +41,11 @@ pub fn outlook_svg(outlook: &Outlook) -> Result<String, NoPicture> {
     }
     let end = |of: fn(&Point) -> f64| round_up(points().map(of).fold(0.0, f64::max) * 1.02);
     let (right, top) = (end(|point| place(point).0), end(|point| place(point).1));
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        draw(&area, outlook, right, top).map_err(|error| NoPicture(error.to_string()))?;
-        area.present().map_err(|error| NoPicture(error.to_string()))?;
-    }
+    let text = svg(SIZE, |area| draw(area, outlook, right, top))?;
     Ok(themed(&text, &outlook.question.model_name))
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-
-fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Drawn {
     let font = |size: u32| ("sans-serif", size).into_font().color(&INK.0);
     let question = &outlook.question;
     let title = format!(
