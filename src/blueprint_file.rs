@@ -28,7 +28,11 @@ pub fn text(blueprint: &Blueprint) -> String {
 
 /// Reads a blueprint and checks that nobody changed it since it was written.
 pub fn read(path: &str) -> anyhow::Result<Blueprint> {
-    let bytes = Here.read(path, DATA_LIMIT).with_context(|| format!("cannot read `{path}`"))?;
+    of(path, Here.read(path, DATA_LIMIT).with_context(|| format!("cannot read `{path}`"))?)
+}
+
+/// The same of a file that was read already.
+pub fn of(path: &str, bytes: Vec<u8>) -> anyhow::Result<Blueprint> {
     let text = String::from_utf8(bytes)
         .map_err(|_| not_a_blueprint(path, "it is no text").hint("a blueprint is JSON, in UTF-8"))?;
     Ok(parse(path, &text)?)

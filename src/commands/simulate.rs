@@ -173,12 +173,10 @@ type Traces = BTreeMap<String, Vec<Request>>;
 
 /// Reads a blueprint, or a plan file, which is planned; with the requests of traces.
 fn read(args: &Args, session: &Session) -> anyhow::Result<Result<(Blueprint, Traces), Exit>> {
-    let is_blueprint = Here
-        .read(&args.file, DATA_LIMIT)
-        .is_ok_and(|bytes| bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{'));
-    if is_blueprint {
+    let begins = |bytes: &Vec<u8>| bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if let Some(bytes) = Here.read(&args.file, DATA_LIMIT).ok().filter(begins) {
         args.beside.refuse_with_blueprint()?;
-        let blueprint = blueprint_file::read(&args.file)?;
+        let blueprint = blueprint_file::of(&args.file, bytes)?;
         let traces = traces_of(&blueprint)?;
         return Ok(Ok((blueprint, traces)));
     }
