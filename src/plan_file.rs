@@ -175,9 +175,6 @@ impl Checked {
                     let help = format!("paths start from the folder of the plan file: this is `{shown}`");
                     self.diagnostics.push(mistake.help(help));
                     context.told.insert(path.clone());
-                    if reference.kind == ReferenceKind::HuggingFace {
-                        context.models.insert(path.clone(), None);
-                    }
                     continue;
                 }
             };
@@ -251,7 +248,11 @@ impl Checked {
             self.add_input("model", shown, files::sha256(bytes));
         }
         let found = model_file::read(&folder.shown(path), bytes, quantisation, "");
-        context.models.insert(path.clone(), found.imported.model);
+        if let Some(model) = found.imported.model {
+            context.models.insert(path.clone(), model);
+        } else {
+            context.told.insert(path.clone());
+        }
         self.diagnostics.extend(found.imported.diagnostics);
         self.sources.extend(found.sources);
     }

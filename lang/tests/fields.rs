@@ -141,7 +141,7 @@ fn context() -> CheckContext {
         burstiness: 1.0,
     };
     let traces = [("requests.csv".to_owned(), facts("a")), ("other.csv".to_owned(), facts("b"))];
-    let llama = CATALOG.model("llama3_1_8b").cloned();
+    let llama = CATALOG.model("llama3_1_8b").cloned().expect("a model of the catalog");
     let models = [("llama/config.json".to_owned(), llama)];
     CheckContext {
         traces: traces.into_iter().collect(),

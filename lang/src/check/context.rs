@@ -6,6 +6,7 @@ use capstan_types::model::Model;
 use capstan_types::traffic::Lengths;
 
 use crate::ast::File;
+use crate::references::stays_inside;
 
 /// A plan file as it was read.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +22,17 @@ pub struct Source<'a> {
 pub struct CheckContext {
     /// Traces by their path in the plan. A trace that is named and not here could not be read.
     pub traces: BTreeMap<String, TraceFacts>,
-    /// Models of each `config.json` by its path in the plan; nothing where what is wrong with it has been said.
-    pub models: BTreeMap<String, Option<Model>>,
+    /// Models of each `config.json` by its path in the plan.
+    pub models: BTreeMap<String, Model>,
     /// Paths of files that are wrong or cannot be read, as whoever read them has told already.
     pub told: BTreeSet<String>,
+}
+
+impl CheckContext {
+    /// Says whether somebody has told what is wrong with the file of this path, or that it leads outside.
+    pub(super) fn is_told(&self, path: &str) -> bool {
+        self.told.contains(path) || !stays_inside(path)
+    }
 }
 
 /// What a plan needs to know of a request trace.

@@ -151,8 +151,7 @@ pub(super) fn excludes(checker: &Checker<'_>, fields: &Fields, one: &str, other:
 fn trace<'c>(checker: &'c Checker<'_>, fields: &Fields) -> Option<(String, &'c TraceFacts)> {
     let path = fields.text("trace")?.to_owned();
     let facts = checker.context.traces.get(&path);
-    let told = checker.context.told.contains(&path) || !crate::references::stays_inside(&path);
-    if facts.is_none() && !told {
+    if facts.is_none() && !checker.context.is_told(&path) {
         let span = fields.place_of("trace").span();
         let message = format!("the trace `{path}` could not be read");
         let found = checker.values.error(codes::UNREADABLE_FILE, span, message);
