@@ -4,7 +4,7 @@ mod details;
 mod first;
 mod proof;
 
-pub(crate) use first::{counted, outcome as verdict_cell};
+pub(crate) use first::{counted, outcome as verdict_cell, percentile};
 
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};

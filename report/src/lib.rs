@@ -3,7 +3,9 @@
 //! Invariant: pure. The same blueprint gives the same bytes; width and colour are told, never asked for.
 
 mod build;
+pub mod ci;
 mod compare;
+mod csv;
 mod document;
 mod explain;
 mod json;
@@ -16,8 +18,9 @@ mod sparkline;
 mod terminal;
 mod timeline_plot;
 
+pub use self::csv::csv_files;
 pub use build::document;
-pub use compare::{diff_document, diff_json};
+pub use compare::{diff_document, diff_json, diff_markdown, diff_outputs, diff_told};
 pub use document::{Align, Block, Cell, Column, Document, Plot, Series, Table, Tone};
 pub use explain::explanation_document;
 pub use json::{REPORT_FORMAT, Report, json, summary};

@@ -155,7 +155,7 @@ fn uncounted(blueprint: &Blueprint) -> Cell {
 }
 
 /// Returns the percentile as people write it: `p99`, `p99.9`.
-pub(super) fn percentile(per_mille: u32) -> String {
+pub(crate) fn percentile(per_mille: u32) -> String {
     if per_mille.is_multiple_of(10) {
         format!("p{}", per_mille / 10)
     } else {
