@@ -1,8 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    baseline, calibrate, catalog, check, completions, diff, emit, estimate, explain, fit, fmt, import, init,
-    lock, man, plan, replay, report, simulate, validate,
+    actuals, baseline, calibrate, catalog, check, completions, diff, emit, estimate, explain, fit, fmt,
+    import, init, lock, man, plan, replay, report, simulate, validate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -42,6 +42,8 @@ pub enum Command {
     Lock(lock::Args),
     /// Say where all plans of a folder stand, and what moved since
     Baseline(baseline::Args),
+    /// Join a real bill to the forecast of a blueprint
+    Actuals(actuals::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
     /// Say what a model achieves on a machine, and what that costs; or price a table of measurements
@@ -79,6 +81,7 @@ impl Command {
             Command::Diff(args) => diff::run(&args, session),
             Command::Lock(args) => lock::run(&args, session),
             Command::Baseline(args) => baseline::run(&args, session),
+            Command::Actuals(args) => actuals::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
             Command::Estimate(args) => estimate::run(&args, session),
             Command::Validate(args) => validate::run(&args, session),

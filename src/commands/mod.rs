@@ -1,5 +1,6 @@
 //! One file per command: its arguments, then what it does.
 
+pub mod actuals;
 pub mod baseline;
 pub mod calibrate;
 pub mod catalog;

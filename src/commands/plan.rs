@@ -33,8 +33,8 @@ pub struct Args {
     /// Seed of every random stream; overrides the plan's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Form and file of the report: human, json, markdown, sarif, junit, gitlab or github, each with `:FILE` if wanted; may be given
-    /// several times
+    /// Form and file of the report: human, json, markdown, html, sarif, junit, gitlab or github, each with `:FILE` if
+    /// wanted; `xlsx:FILE`; `csv:FOLDER`. May be given several times
     #[arg(long, value_name = "FMT[:FILE]")]
     output: Vec<Output>,
     /// Plan anew even where the same plan was answered before
@@ -53,7 +53,7 @@ pub struct Args {
 
 /// Plans.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    output::only(&args.output, output::CI)?;
+    output::only(&args.output, output::ALL)?;
     each_output_has_its_file(args)?;
     let mut checked = Checked::read(&args.file, &args.beside);
     check::tell(&checked.diagnostics, &checked.sources, Style::Human, session)?;

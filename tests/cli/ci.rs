@@ -207,3 +207,35 @@ fn a_baseline_tells_what_moved_and_goes_on_after_a_broken_plan() {
     place.run(&["baseline", "update", "all"]).exits(1);
     assert_eq!(place.read("all/capstan.baseline.json"), first);
 }
+
+#[test]
+fn a_bill_is_joined_to_the_forecast_and_the_forecast_itself_differs_by_nothing() {
+    let place = Place::new();
+    place.write_blueprint("b.json", &chat_blueprint());
+    place
+        .run(&[
+            "report",
+            "b.json",
+            "--output",
+            "csv:out",
+            "--output",
+            "html:b.html",
+            "--output",
+            "xlsx:b.xlsx",
+        ])
+        .exits(0);
+    let seen = place.run(&["actuals", "b.json", "out/focus.csv", "--output", "json"]).exits(0);
+    let told = json(&seen.out);
+    let rows = told["rows"].as_array().expect("rows");
+    assert!(rows.len() > 36 && rows.iter().all(|row| row["planned"] == row["billed"]), "{}", seen.told());
+    let forecast = place.read("out/focus.csv");
+    let (head, rest) = forecast.split_once('\n').expect("headings");
+    let dearer = rest.lines().next().expect("a row").replace("USD,", "EUR,");
+    place.write("bill.csv", format!("{head}\n{dearer}\n"));
+    let seen = place.run(&["actuals", "b.json", "bill.csv"]).exits(1);
+    assert!(seen.err.contains("line 2 is in EUR"), "{}", seen.told());
+    place.write("bill.csv", "a,b\n1,2\n");
+    let seen = place.run(&["actuals", "b.json", "bill.csv"]).exits(1);
+    assert!(seen.err.contains("there is no column `ServiceName`"), "{}", seen.told());
+    place.run(&["report", "b.json", "--output", "xlsx"]).exits(64);
+}
