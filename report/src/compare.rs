@@ -144,7 +144,7 @@ fn guards(diff: &Diff) -> Block {
     for guard in &diff.guards {
         let verdict = match (guard.holds, guard.required) {
             (true, _) => Cell::toned("holds", Tone::Good),
-            (false, true) => Cell::toned("PASSED", Tone::Bad),
+            (false, true) => Cell::toned("EXCEEDED", Tone::Bad),
             (false, false) => Cell::toned("warning", Tone::Warn),
         };
         table.rows.push(vec![guard.name.as_str().into(), verdict, guard.numbers.as_str().into()]);
