@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// Say what changes between two plans, what it costs, and why
 ///
 /// Each side is a blueprint or a plan file, which is planned. With `--base REVISION` one plan file is compared with itself
-/// as a revision of git has it. Ends with 3 where the head does not hold or a limit on the change is passed.
+/// as a revision of git has it. Ends with 3 where they differ and the head does not hold, or a limit is passed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The base and the head: blueprints or plan files; with `--base REVISION` the head only
@@ -150,7 +150,8 @@ fn looks_like_plan(text: &str) -> bool {
 
 fn exit_of(diff: &Diff, args: &Args) -> Exit {
     let broken = |required: bool| diff.guards.iter().any(|guard| !guard.holds && guard.required == required);
-    let mut exit = blueprint_file::exit_of(diff.head.status);
+    // Where nothing differs, that a plan does not hold was known before.
+    let mut exit = if diff.is_empty() { Exit::Done } else { blueprint_file::exit_of(diff.head.status) };
     if broken(true) {
         exit = exit.and(Exit::Violated);
     }
