@@ -5,6 +5,7 @@ use crate::columns::{TrainColumn, is_allowed};
 use crate::market::{Market, Stand};
 use crate::periods::{month_after, month_of};
 use crate::spares;
+use crate::storage;
 use capstan_sim::perf::Reason;
 use capstan_sim::perf::training::{Cluster, Failures, Goodput, Job, TrainingStep, best, goodput};
 use capstan_types::blueprint::{Period, RejectionCount, TrainingCandidate, TrainingRun};
@@ -183,7 +184,10 @@ impl Ask<'_> {
         let job = Job { model: self.model, batch, sequence: self.train.sequence, precision: trial.precision };
         let step = best(&cluster, &job, &self.train.parallelism).map_err(Reject::Physics)?.best;
         let checkpoint = goodput::checkpoint_bytes(self.model);
-        let stall = Seconds(checkpoint.get() / (CHECKPOINT_WRITE_PER_NODE * f64::from(trial.nodes)));
+        let planned = storage::stall(self.spec, &stand.site.name);
+        let stall = planned.unwrap_or_else(|| {
+            Seconds(checkpoint.get() / (CHECKPOINT_WRITE_PER_NODE * f64::from(trial.nodes)))
+        });
         let every = self.train.checkpoint.every.as_ref().map(|limit| limit.value);
         let good = Goodput::of(trial.nodes, Failures::default(), goodput::RESTART, stall, every);
         if good.effective <= 0.0 {
