@@ -1,8 +1,8 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    calibrate, catalog, check, completions, diff, emit, estimate, explain, fit, fmt, import, init, man, plan,
-    replay, report, simulate, validate,
+    actuals, baseline, calibrate, catalog, check, completions, diff, emit, estimate, explain, fit, fmt,
+    import, init, lock, man, plan, replay, report, simulate, validate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -38,6 +38,12 @@ pub enum Command {
     Report(report::Args),
     /// Say what changes between two blueprints, and what it costs
     Diff(diff::Args),
+    /// Pin the catalogs, prices and models that plans stand on
+    Lock(lock::Args),
+    /// Say where all plans of a folder stand, and what moved since
+    Baseline(baseline::Args),
+    /// Join a real bill to the forecast of a blueprint
+    Actuals(actuals::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
     /// Say what a model achieves on a machine, and what that costs; or price a table of measurements
@@ -73,6 +79,9 @@ impl Command {
             Command::Simulate(args) => simulate::run(&args, session),
             Command::Report(args) => report::run(&args, session),
             Command::Diff(args) => diff::run(&args, session),
+            Command::Lock(args) => lock::run(&args, session),
+            Command::Baseline(args) => baseline::run(&args, session),
+            Command::Actuals(args) => actuals::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
             Command::Estimate(args) => estimate::run(&args, session),
             Command::Validate(args) => validate::run(&args, session),

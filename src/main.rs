@@ -5,12 +5,15 @@
 
 mod blueprint_file;
 mod builtin;
+mod cache;
 mod catalogs;
+mod ci;
 mod cli;
 mod commands;
 mod exit;
 mod failure;
 mod files;
+mod lock_file;
 mod model_file;
 mod output;
 mod plan_file;

@@ -11,6 +11,7 @@ pub mod demand;
 pub mod diff;
 pub mod explain;
 pub mod fabric;
+pub mod finance;
 pub mod fleet;
 pub mod formulate;
 mod infeasible;

@@ -234,13 +234,14 @@ fn best_offering<'a>(
     })
 }
 
-fn terms<'a>(catalog: &'a Catalog, shape: &NodeShape) -> Option<&'a Ownership> {
+/// Returns how owned machines of a shape lose value, `None` where no row says so.
+pub fn write_off_terms<'a>(catalog: &'a Catalog, shape: &str) -> Option<&'a Ownership> {
     let of = |id: &str| catalog.ownership.iter().find(|row| row.id == id);
-    of(&shape.id).or_else(|| of("default"))
+    of(shape).or_else(|| of("default"))
 }
 
 fn add_ownership(quote: &mut Quote, catalog: &Catalog, shape: &NodeShape, price: Decimal) {
-    let Some(terms) = terms(catalog, shape) else {
+    let Some(terms) = write_off_terms(catalog, &shape.id) else {
         quote.unknown.push(format!("network, maintenance and resale of {}", shape.id));
         return;
     };

@@ -5,7 +5,7 @@ mod first;
 mod proof;
 mod storage;
 
-pub(crate) use first::{counted, outcome as verdict_cell};
+pub(crate) use first::{counted, grade_word, oldest_price, outcome as verdict_cell, percentile};
 
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};
@@ -38,6 +38,11 @@ pub fn document(blueprint: &Blueprint) -> Document {
     document.section("Assumptions", proof::assumptions(blueprint));
     document.section("Inputs", proof::inputs(blueprint));
     document
+}
+
+/// Returns the verdict on a plan, with its name.
+pub(crate) fn verdict(blueprint: &Blueprint) -> String {
+    title(blueprint).text
 }
 
 fn title(blueprint: &Blueprint) -> Cell {

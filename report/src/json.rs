@@ -53,6 +53,8 @@ pub(crate) fn assumed(blueprint: &Blueprint) -> Assumed {
 /// The numbers that decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
+    /// Whether the plan holds: what the exit code of `plan` says too.
+    pub status: Status,
     /// Cost over the horizon, in the currency of the report like every amount.
     #[schemars(with = "f64")]
     pub total: Decimal,
@@ -230,6 +232,7 @@ fn the_summary(blueprint: &Blueprint) -> Summary {
     let purchases = blueprint.pools.iter().flat_map(|pool| &pool.purchases);
     let oldest = purchases.filter_map(|purchase| purchase.price.as_ref()).map(|price| price.as_of).min();
     Summary {
+        status: blueprint.status,
         total: cost.total,
         capex: cost.capex,
         opex: cost.opex,

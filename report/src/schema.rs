@@ -2,7 +2,9 @@
 
 use crate::compare::DiffReport;
 use crate::json::{Report, pretty};
+use capstan_types::baseline::Baseline;
 use capstan_types::blueprint::Blueprint;
+use capstan_types::lock::Lock;
 use capstan_types::outlook::Outlook;
 use capstan_types::simulation::Simulation;
 use schemars::schema_for;
@@ -25,6 +27,16 @@ pub fn outlook_schema() -> String {
 /// Returns the schema of the diff that programs read.
 pub fn diff_schema() -> String {
     pretty(&schema_for!(DiffReport))
+}
+
+/// Returns the schema of a lock file.
+pub fn lock_schema() -> String {
+    pretty(&schema_for!(Lock))
+}
+
+/// Returns the schema of a baseline.
+pub fn baseline_schema() -> String {
+    pretty(&schema_for!(Baseline))
 }
 
 /// Returns the schema of a simulation.

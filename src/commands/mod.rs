@@ -1,5 +1,7 @@
 //! One file per command: its arguments, then what it does.
 
+pub mod actuals;
+pub mod baseline;
 pub mod calibrate;
 pub mod catalog;
 pub mod check;
@@ -12,6 +14,7 @@ pub mod fit;
 pub mod fmt;
 pub mod import;
 pub mod init;
+pub mod lock;
 pub mod man;
 pub mod plan;
 pub mod replay;

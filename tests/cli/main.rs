@@ -2,6 +2,7 @@
 
 mod answers;
 mod catalogs;
+mod ci;
 mod estimate;
 mod imports;
 mod mistakes;

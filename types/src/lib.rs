@@ -2,13 +2,16 @@
 //!
 //! Invariant: no algorithms beyond arithmetic on units, no I/O, no dependency on another member.
 
+pub mod baseline;
 pub mod blueprint;
 pub mod catalog;
 pub mod diff;
 pub mod explanation;
 pub mod figure;
+pub mod finance;
 pub mod finding;
 pub mod hardware;
+pub mod lock;
 pub mod market;
 pub mod model;
 pub mod money;

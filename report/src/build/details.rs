@@ -22,7 +22,9 @@ fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
         format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
         format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
         range(&replicas).into(),
-        format!("{} req/s", figure::short(estimate.rate.get() * placement.derating)).into(),
+        Cell::from(format!("{} req/s", figure::short(estimate.rate.get() * placement.derating))).hinted(
+            &format!("{}; derated to {}", estimate.origin.word(), figure::percent(placement.derating)),
+        ),
         estimate.bound_by.as_str().into(),
     ]
 }
