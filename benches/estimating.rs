@@ -4,7 +4,7 @@
 mod common;
 
 use capstan_planner::candidates::enumerate;
-use capstan_sim::perf::training::{Cluster, Job, best};
+use capstan_sim::perf::training::{Cluster, Job, Known, best};
 use capstan_sim::perf::{PreparedStep, Ranks, Setup, StepShape};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::{NodeShape, Precision};
@@ -74,12 +74,19 @@ fn steps(criterion: &mut Criterion, catalog: &Catalog) {
 fn training(criterion: &mut Criterion, catalog: &Catalog) {
     let accelerator = catalog.accelerator("h100_sxm").expect("an accelerator that the catalog has");
     let model = catalog.model("llama3_1_70b").expect("a model that the catalog has");
-    let cluster = Cluster { accelerator, per_node: 8, nodes: 64, scale_out: Some(BytesPerSecond(400e9)) };
+    let known = Known::of(catalog);
+    let cluster = Cluster {
+        known: &known,
+        accelerator,
+        per_node: 8,
+        nodes: 64,
+        scale_out: Some(BytesPerSecond(400e9)),
+    };
     let job = Job { model, batch: Tokens(4.0 * 1024.0 * 1024.0), sequence: 8192, precision: Precision::Bf16 };
     let fixed = Parallelism { tensor: None, pipeline: None };
     let found = best(&cluster, &job, &fixed).expect("a layout that fits");
     let mut group = criterion.benchmark_group("training");
-    group.throughput(Throughput::Elements(u64::from(found.priced + found.rejected)));
+    group.throughput(Throughput::Elements(found.priced + found.rejected));
     group.bench_function("layouts of Llama 3.1 70B on 512 H100", |bench| {
         bench.iter(|| best(&cluster, black_box(&job), &fixed).expect("a layout that fits"))
     });

@@ -4,9 +4,12 @@
 //! "not printed", the scale-out rate is that of the reference machine, early papers recompute every layer. Unknown
 //! here: custom pipeline layouts, and what a release changed for one model only.
 
+use super::Answer;
 use super::names::Names;
 use super::row::{Row, RowError};
-use crate::perf::training::{self, Cluster, Job, Layout, Method, Recompute, Sharding, TrainingStep};
+use crate::perf::training::{
+    self, Cluster, Exchange, Job, Known, Layout, Method, Recompute, Sharding, TrainingStep,
+};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
@@ -31,7 +34,7 @@ pub const ADDED: &[&str] = &[
 ];
 
 /// What a row is predicted to have measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Seconds of a step, with the ends of a 90 % interval.
     pub step_s: (f64, f64, f64),
@@ -41,18 +44,20 @@ pub struct Prediction {
     pub tflops: f64,
     /// How the worst number in it came to be.
     pub origin: Origin,
+    /// What makes the interval wider than usual.
+    pub because: Vec<String>,
 }
 
 impl Prediction {
-    /// Returns the added cells but the last.
-    pub fn cells(&self) -> Vec<String> {
+    /// Returns the added cells but the last, and the causes of a wide interval.
+    pub fn answer(self) -> Answer {
         let (step, low, high) = self.step_s;
         let mut cells: Vec<String> =
             [step, low, high].iter().map(|seconds| format!("{seconds:.5}")).collect();
         cells.push(format!("{:.3}", self.tokens_s));
         cells.push(format!("{:.3}", self.tflops));
         cells.push(self.origin.word().to_owned());
-        cells
+        Answer { cells, because: self.because }
     }
 }
 
@@ -71,11 +76,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn predict(mut self) -> Result<Prediction, RowError> {
+    fn predict(mut self, known: &Known) -> Result<Prediction, RowError> {
         // Published fine-tunes run past the context of the checkpoint.
         self.model.context = self.model.context.max(self.sequence);
         let per_node = if self.accelerator.id.starts_with("gb") { 4 } else { 8 }.min(self.accelerators);
         let cluster = Cluster {
+            known,
             accelerator: self.accelerator,
             per_node,
             nodes: self.accelerators.div_ceil(per_node.max(1)),
@@ -100,6 +106,7 @@ impl Run<'_> {
             tokens_s: each,
             tflops: each * flops / 1e12,
             origin: step.origin,
+            because: step.wide_because.clone(),
         }
     }
 }
@@ -187,7 +194,7 @@ pub fn throughput(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowErr
         counted: adapters.then_some(0.64 * full),
         model,
     };
-    run.predict()
+    run.predict(names.known())
 }
 
 /// Model, precision and method of an MLPerf benchmark.
@@ -242,7 +249,7 @@ pub fn mlperf(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> 
         counted: adapters.then_some(0.64 * full),
         model,
     };
-    run.predict()
+    run.predict(names.known())
 }
 
 /// Sizes of the GPT models of the early papers: billions of parameters, layers, hidden width, heads.
@@ -342,12 +349,12 @@ pub fn papers(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> 
         sharding: if sharded { Sharding::EverythingOf2021 } else { Sharding::Optimizer },
         recompute,
         early,
-        sequence_parallel: !early || selective,
+        exchange: if !early || selective { Exchange::Sequence } else { Exchange::Scattered },
         ..Method::default()
     };
     let counted = source.contains("SC21").then(|| recomputed_flops(&model, sequence));
     let precision = precision(row.filled("precision")?)?;
     let run =
         Run { accelerator, accelerators: n, sequences, sequence, precision, layout, method, counted, model };
-    run.predict()
+    run.predict(names.known())
 }
