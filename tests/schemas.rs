@@ -37,6 +37,11 @@ fn the_schema_of_estimates_is_current() {
 }
 
 #[test]
+fn the_schema_of_training_is_current() {
+    is_current("training.schema.json", &capstan_report::training_schema());
+}
+
+#[test]
 fn the_schema_of_simulations_is_current() {
     is_current("simulation.schema.json", &capstan_report::simulation_schema());
 }

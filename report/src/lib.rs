@@ -22,9 +22,13 @@ pub use document::{Align, Block, Cell, Column, Document, Plot, Series, Table, To
 pub use explain::explanation_document;
 pub use json::{REPORT_FORMAT, Report, json, summary};
 pub use markdown::markdown;
-pub use outlook::{outlook_csv, outlook_document, outlook_json, outlook_svg};
+pub use outlook::{
+    outlook_csv, outlook_document, outlook_json, outlook_svg, training_document, training_json,
+};
 pub use picture::NoPicture;
-pub use schema::{blueprint_schema, diff_schema, outlook_schema, report_schema, simulation_schema};
+pub use schema::{
+    blueprint_schema, diff_schema, outlook_schema, report_schema, simulation_schema, training_schema,
+};
 pub use simulation::{simulation_document, simulation_json};
 pub use terminal::{Style, terminal};
 pub use timeline_plot::timeline_svg;

@@ -22,4 +22,5 @@ pub mod spec;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod traffic;
+pub mod training;
 pub mod units;

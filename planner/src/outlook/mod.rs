@@ -7,6 +7,7 @@
 mod open;
 mod price;
 mod run;
+mod training;
 
 use capstan_sim::perf::{Ranks, Reason};
 use capstan_sim::tables::{Names, RowError};
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 use run::Run;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+pub use training::Training;
 
 /// Loads of a sweep at most.
 const MOST_LOADS: usize = 64;

@@ -191,7 +191,7 @@ coefficients! {
     training_experts_network: 1.0 within 0.3,
     /// Host time per layer with experts and micro-batch, in milliseconds.
     training_experts_layer_ms: 2.0 within 0.5,
-    /// Time of experts, permutation and all-to-all with releases since mid 2026, against earlier ones.
+    /// Time of experts, permutation and all-to-all of transformers with releases since mid 2026, against earlier ones.
     training_experts_release: 0.8 within 0.2,
 }
 

@@ -30,6 +30,7 @@ pub use names::Names;
 pub use quantity::{Identity, Quantity};
 pub use row::{Row, RowError};
 pub use table::Table;
+pub use training::{Trains, job as training_job, math as training_math};
 
 use capstan_types::catalog::Catalog;
 use rayon::prelude::*;

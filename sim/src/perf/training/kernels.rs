@@ -42,6 +42,11 @@ pub const ATTENTION_PASSES: f64 = 3.5;
 pub const ATTENTION: f64 = 0.85;
 /// The same for heads of 64 and less.
 pub const SMALL_HEAD: f64 = 0.65;
+/// Tokens of a chunk in which recurrent layers scan a sequence.
+pub const SCAN_CHUNK: f64 = 256.0;
+/// Rate of that scan against attention: the two take equally long over 2,048 tokens (Mamba-2, arXiv 2405.21060, figure
+/// 10: 2.2 MFLOP per token against 8.4).
+pub const SCAN: f64 = 0.26;
 /// Rows at which an expert kernel loses half.
 pub const EXPERT_SHAPE: f64 = 470.0;
 /// Exposed share of all-to-all within a domain.

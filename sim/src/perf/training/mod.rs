@@ -46,6 +46,18 @@ pub struct Cluster<'a> {
     pub scale_out: Option<BytesPerSecond>,
 }
 
+/// Returns the network of one accelerator in the machines that published runs used, in bytes per second and direction:
+/// 200 Gbit/s with A100, 800 with B300 and GB300, else 400.
+pub fn usual_network(accelerator: &str) -> f64 {
+    if accelerator.starts_with("a100") {
+        25e9
+    } else if accelerator.starts_with("b300") || accelerator.starts_with("gb300") {
+        100e9
+    } else {
+        50e9
+    }
+}
+
 /// Network of a node where nobody states one: 100 Gbit/s, the least that clouds sell with training machines.
 const UNKNOWN_SCALE_OUT: f64 = 12.5e9;
 

@@ -161,7 +161,16 @@ impl MicroBatch<'_> {
         }
         let small = if model.head_dim <= 64 { fit::SMALL_HEAD } else { 1.0 };
         let floor = 3.0 * forward / self.kernels.peak_16bit;
-        gate(fit::ATTENTION_PASSES * forward / (self.kernels.attention * small), floor)
+        gate(fit::ATTENTION_PASSES * forward / (self.kernels.attention * small), floor) + self.scan()
+    }
+
+    /// Returns the scan of recurrent layers in chunks: what a token sees of its own chunk, and what it writes to the
+    /// state and reads of it (Mamba-2, arXiv 2405.21060, section 6).
+    fn scan(&self) -> f64 {
+        let Some(recurrent) = self.model().recurrent() else { return 0.0 };
+        let each = fit::SCAN_CHUNK * recurrent.output_width + 4.0 * recurrent.state;
+        let forward = f64::from(recurrent.layers) * each * self.tokens / self.tensor;
+        fit::ATTENTION_PASSES * forward / (self.kernels.attention * fit::SCAN)
     }
 
     /// Returns norms, residuals, attention inputs, activations and casts, with sequence parallelism.
@@ -215,7 +224,8 @@ impl MicroBatch<'_> {
         } else {
             0.0
         };
-        let release = if self.method.recent_experts { factors.training_experts_release } else { 1.0 };
+        let pure = self.model().recurrent().is_none();
+        let release = if self.method.recent_experts && pure { factors.training_experts_release } else { 1.0 };
         layers * ((math + permuted + exchange) * release + host)
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Pace {
     imbalance: f64,
     tensor_exposed: f64,
     tensor_exposed_early: f64,
+    /// What own measurements say of the job.
+    own: f64,
 }
 
 impl Pace {
@@ -60,6 +62,7 @@ impl Pace {
             imbalance: factors.training_imbalance,
             tensor_exposed: factors.training_tensor_exposed,
             tensor_exposed_early: factors.training_tensor_exposed_early,
+            own: cluster.known.correction(cluster, job, method),
         }
     }
 
@@ -101,8 +104,8 @@ pub(super) struct Stage {
     held: f64,
     /// Bytes per second from stage to stage.
     handover: f64,
-    /// Seconds of reduce-scatter alone, and of all-gather alone.
-    exchange: f64,
+    /// Seconds of reduce-scatter of gradients, and of all-gather of weights.
+    exchange: (f64, f64),
     /// Whether those overlap with compute.
     overlaps: bool,
     /// Seconds of gathering all weights for one micro-batch; none where weights are whole.
@@ -129,7 +132,8 @@ impl Stage {
         let ranks = cluster.accelerators() as f64 / t / p;
         let held = parameters_per_rank(job.model, layout);
         let params = held.dense + held.experts;
-        let states = ranks_and_bytes(cluster, t, ranks, 2.0 * params, method.links.data);
+        let gathered_once = exchange(cluster, t, ranks, 2.0 * params, method.links.data);
+        let reduced = exchange(cluster, t, ranks, method.gradient_bytes * params, method.links.data);
         let gathered = 6.0 * params / cluster.scale_out_each() * cluster.known.factors.training_gather_2021;
         let sharding = method.sharding;
         let own = match (method.adapters, sharding) {
@@ -145,9 +149,9 @@ impl Stage {
             interleave: f64::from(layout.interleave),
             held: last_stage(job.model.layers, layout.pipeline),
             handover: cluster.link(reach, method.links.pipeline),
-            exchange: if whole { states } else { 0.0 },
+            exchange: if whole { (reduced, gathered_once) } else { (0.0, 0.0) },
             overlaps: method.data_overlap,
-            gathering: if sharding == Sharding::Everything { 3.0 * states } else { 0.0 },
+            gathering: if sharding == Sharding::Everything { 3.0 * gathered_once } else { 0.0 },
             gathering_2021: if sharding == Sharding::EverythingOf2021 { gathered } else { 0.0 },
             optimizer: optimizer(own, kernels, method.offload, bus),
             host_weights: if method.offload.weights { 2.0 * 2.0 * params / bus } else { 0.0 },
@@ -164,15 +168,18 @@ impl Stage {
         ((layers_s * self.held / pace.layers + head_s) / mean - 1.0).max(0.0)
     }
 
-    /// Returns (all, exposed) data-parallel exchange: reduce-scatter and all-gather of 2 bytes per parameter.
+    /// Returns (all, exposed) data-parallel exchange: gradients beside the backward pass, two thirds of compute, weights
+    /// beside the forward pass.
     fn data_parallel(&self, compute: f64) -> (f64, f64) {
-        let each = self.exchange;
+        let (reduced, gathered) = self.exchange;
+        let all = reduced + gathered;
         if !self.overlaps {
-            return (2.0 * each, 2.0 * each);
+            return (all, all);
         }
         let overlapped = if self.interleave > 1.0 { self.pipeline } else { 1.0 };
-        let exposed = |share: f64| fit::DATA_EXPOSED * each + (each - share * compute * overlapped).max(0.0);
-        (2.0 * each, exposed(2.0 / 3.0) + exposed(1.0 / 3.0))
+        let exposed =
+            |each: f64, share: f64| fit::DATA_EXPOSED * each + (each - share * compute * overlapped).max(0.0);
+        (all, exposed(reduced, 2.0 / 3.0) + exposed(gathered, 1.0 / 3.0))
     }
 
     /// Returns what gathering all weights for every micro-batch shows of itself, beside `compute` seconds of each.
@@ -202,7 +209,7 @@ fn last_stage(layers: u32, pipeline: u32) -> f64 {
 }
 
 /// Returns the seconds in which `ranks` ranks gather or reduce `bytes` each.
-fn ranks_and_bytes(cluster: &Cluster<'_>, tensor: f64, ranks: f64, bytes: f64, link: Link) -> f64 {
+fn exchange(cluster: &Cluster<'_>, tensor: f64, ranks: f64, bytes: f64, link: Link) -> f64 {
     let bytes = bytes * (ranks - 1.0) / ranks;
     let inside = match link {
         Link::Nearest => (cluster.domain() / tensor).floor().clamp(1.0, ranks),
@@ -290,10 +297,16 @@ pub(super) fn step(pace: &Pace, row: &Row, stage: &Stage, shape: &Shape) -> Time
     let mut sum: f64 = parts.iter().sum();
     if stage.gathering_2021 > 0.0 {
         // ZeRO-3 of 2021: every accelerator received all 6 bytes per parameter over its own network card. The two join
-        // as a norm of order 4 (SC'21, table 2).
-        let joined = libm::pow(libm::pow(sum, 4.0) + libm::pow(stage.gathering_2021, 4.0), 0.25);
+        // as a norm of order 3: of table 2, where they are equal the longer one counts 1.26 times, where one is much longer
+        // the other hides.
+        let joined =
+            libm::cbrt(sum * sum * sum + stage.gathering_2021 * stage.gathering_2021 * stage.gathering_2021);
         parts[Part::DataParallel as usize] += joined - sum;
         sum = joined;
+    }
+    if pace.own != 1.0 {
+        parts.iter_mut().for_each(|seconds| *seconds *= pace.own);
+        sum *= pace.own;
     }
     let total = gate(sum, pace.floor.max(per_stage(traffic)).max(exchanged));
     // What physics adds to the model is communication that cannot hide.
