@@ -38,7 +38,7 @@ impl Browser {
         let port = loop {
             line.clear();
             assert!(out.read_line(&mut line).expect("text") > 0, "the driver says no port");
-            let said = line.trim_end().trim_end_matches('.').split("on port ").nth(1);
+            let said = line.trim_end().trim_end_matches('.').split("successfully on port ").nth(1);
             if let Some(port) = said.and_then(|port| port.parse().ok()) {
                 break port;
             }

@@ -62,7 +62,7 @@ pub fn with_lines(rows: &[Row]) -> (Blueprint, Finance) {
 pub fn many(count: usize) -> Vec<Row> {
     let row = |index: usize| Row {
         item: format!("{} × machine {index}, on demand", index + 1),
-        kind: if index % 7 == 0 { 1 } else { 0 },
+        kind: u8::from(index.is_multiple_of(7)),
         period: index as u32,
         quantity: 7_300_000 + index as i64 * 977,
         unit_price: 55_040_000 + index as i64 * 331,
