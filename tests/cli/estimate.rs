@@ -362,6 +362,34 @@ fn every_configuration_is_a_superset_of_the_usual_ones() {
     assert!(best["step_s"]["low"].as_f64() < best["step_s"]["value"].as_f64());
 }
 
+/// Steps that took longer than predicted make predictions of the same job longer, and of no other.
+#[test]
+fn own_steps_correct_the_job_that_they_measured() {
+    let place = Place::new();
+    let ask = |precision: &str, more: &[&str]| {
+        let args =
+            ["llama3_1_70b", "--train", "--on", "h100_sxm", "--accelerators", "64", "--precision", precision];
+        json(&place, &[&args[..], more].concat())["best"][0]["step_s"].clone()
+    };
+    let value = |step: &Value| step["value"].as_f64().unwrap();
+    let width = |step: &Value| step["high"].as_f64().unwrap() / step["low"].as_f64().unwrap();
+    let (plain, other) = (ask("fp8", &[]), ask("bf16", &[]));
+    let row = "Llama-3.1-70B,H100,64,128,1,8192,FP8,4,4,1250\n".repeat(8);
+    let table = format!("model,gpu,n_gpus,gbs,mbs,seq,precision,tp,pp,tokens_s_gpu\n{row}");
+    place.write("runs.csv", &format!("{table}Llama-3.1-70B,H100,64,128,1,8192,FP8,4,4,99999\n"));
+    let seen = place.run(&["calibrate", "runs.csv", "-o", "calibration.toml"]).exits(0);
+    for said in
+        ["8 of 9 measurements used, 1 job", "dense llama3_1_70b h100_sxm fp8", "TFLOP/s are more than"]
+    {
+        assert!(seen.out.contains(said), "{said} is missing\n{}", seen.told());
+    }
+    let own = ["--calibration", "calibration.toml"];
+    let (corrected, same) = (ask("fp8", &own), ask("bf16", &own));
+    assert!(value(&corrected) > 1.05 * value(&plain), "{plain} {corrected}");
+    assert!(width(&corrected) < width(&plain), "{plain} {corrected}");
+    assert_eq!(same, other);
+}
+
 #[test]
 fn what_does_not_train_says_why() {
     let place = Place::new();

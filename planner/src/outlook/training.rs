@@ -21,6 +21,9 @@ use capstan_types::units::{BytesPerSecond, Seconds, Tokens};
 /// Accelerators of a machine that nobody names.
 const PER_NODE: u32 = 8;
 
+/// Configurations of one layout that may be equally fast.
+const ALIKE: usize = 200;
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Training<'a> {
@@ -117,11 +120,20 @@ impl Training<'_> {
         } else {
             Space::usual(&cluster, &job, &self.fixed, &method)
         };
-        let wanted = Search { space: &space, method: &method, wanted: self.wanted, host };
+        // Choices that change nothing of a layout's time fill places; one of each layout is told.
+        let wanted = self.wanted * if self.wide { ALIKE } else { 1 };
+        let wanted = Search { space: &space, method: &method, wanted, host };
         match search(&cluster, &job, &wanted) {
             Ok(found) => {
                 (outlook.considered, outlook.fitting) = (found.priced + found.rejected, found.priced);
-                let steps = std::iter::once(&found.best).chain(&found.others);
+                let mut layouts = Vec::new();
+                let mut told = |step: &&TrainingStep| {
+                    let new = !layouts.contains(&step.layout);
+                    layouts.push(step.layout);
+                    new
+                };
+                let steps = std::iter::once(&found.best).chain(&found.others).filter(&mut told);
+                let steps = steps.take(self.wanted);
                 outlook.best = steps.map(|step| answer(self.accelerators, step)).collect();
             }
             Err(reason) => outlook.refused = Some(told(&reason)),

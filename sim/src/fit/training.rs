@@ -10,7 +10,7 @@ use super::observations::{Observations, Point};
 use super::residuals::{Quantiles, Residual, line};
 use super::text::short;
 use crate::perf::training::known::{Family, QUANTITY};
-use crate::tables::{Identity, Kind, Table};
+use crate::tables::{Identity, Kind, Names, Table};
 use capstan_types::catalog::Catalog;
 use std::collections::BTreeMap;
 
@@ -42,8 +42,13 @@ fn family(identity: &Identity) -> Family {
 }
 
 /// Returns what a row is beyond its table: cells are those of all tables.
-fn identified(kind: Kind, mut identity: Identity) -> Identity {
+fn identified(kind: Kind, mut identity: Identity, names: &Names<'_>) -> Identity {
     let family = family(&identity);
+    // Papers describe the whole system.
+    let chip = if identity.accelerator.contains("A100") { "a100_sxm_80gb" } else { &identity.accelerator };
+    if let Ok(known) = names.accelerator(chip.split(' ').next().unwrap_or_default()) {
+        identity.accelerator = known.id.clone();
+    }
     if kind == Kind::TrainingPapers && identity.model.starts_with("GPT") {
         // Models of the papers differ in size, by which they are not told apart: one cell per paper.
         identity.model = "gpt3_175b".to_owned();
@@ -81,10 +86,12 @@ impl Joined {
             },
             places: Vec::new(),
         };
+        let names = Names::new(catalog);
         for table in tables.iter().filter(|table| KINDS.contains(&table.kind())) {
             let mut observations = Observations::of(table, catalog);
             observations.differentiate(table, catalog, knobs);
-            let identity = |row: usize| identified(table.kind(), observations.identities[row].clone());
+            let identity =
+                |row: usize| identified(table.kind(), observations.identities[row].clone(), &names);
             for point in observations.points.clone() {
                 let identity = identity(point.row);
                 if (family(&identity) == Family::Mixture) != mixtures {

@@ -130,13 +130,11 @@ fn dense_pre_training_steps_follow_published_throughput() {
         let (n, seq) = (get("n_gpus").unwrap(), get("seq").unwrap());
         let per_node = if chip.id.starts_with("gb") { 4 } else { 8 };
         let each = if chip.id.starts_with("gb3") { 100e9 } else { 50e9 };
-        let nodes = (n as u32).div_ceil(per_node);
-        let known = Known::default();
         let cluster = Cluster {
-            known: &known,
+            known: &Known::default(),
             accelerator: &chip,
             per_node,
-            nodes,
+            nodes: (n as u32).div_ceil(per_node),
             scale_out: Some(BytesPerSecond(each * f64::from(per_node))),
         };
         let job = Job {

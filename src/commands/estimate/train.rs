@@ -22,8 +22,7 @@ const ACCELERATORS: u32 = 8;
 #[derive(Debug, clap::Args)]
 pub(super) struct Job {
     /// How fast it trains instead of how fast it serves: the best ways to split the work
-    #[arg(long, conflicts_with_all = ["table", "engine", "kv_dtype", "input", "concurrency", "sweep", "rate", "price",
-        "calibration"])]
+    #[arg(long, conflicts_with_all = ["table", "engine", "kv_dtype", "input", "concurrency", "sweep", "rate", "price"])]
     pub(super) train: bool,
     /// With `--train`, accelerators all together (8)
     #[arg(long, value_name = "N", requires = "train", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
