@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::buy::Plan;
-use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
+use super::master::{self, Case, Draft, Goal, NoDraft, Whole, WholeNodes};
 use super::search::{Proven, Search, TIE};
 use super::solution::Method;
 use super::solver::Stops;
@@ -23,7 +23,7 @@ impl Search<'_> {
     /// relaxation uses, then among all, each only while the best plan is not within [`Options::good_gap`] of
     /// the relaxation.
     pub fn columns(&self) -> Result<Proven, NoDraft> {
-        let relaxed = Whole { columns: false, nodes: false };
+        let relaxed = Whole { columns: false, nodes: WholeNodes::None };
         let mixed = master::solve(self.prepared, self.case, (relaxed, Goal::Cost, self.exactly()), None)?;
         let mut bound = mixed.found.bound;
         let mut n_nodes = 0;
@@ -34,7 +34,7 @@ impl Search<'_> {
             if best.as_ref().is_ok_and(is_good) {
                 break;
             }
-            let whole = Whole { columns: true, nodes: false };
+            let whole = Whole { columns: true, nodes: WholeNodes::None };
             let stops = Stops {
                 rel_gap: self.options.rel_gap,
                 max_nodes: self.options.max_nodes,

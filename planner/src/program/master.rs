@@ -45,14 +45,37 @@ impl Case {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whole {
     pub columns: bool,
-    pub nodes: bool,
+    pub nodes: WholeNodes,
+}
+
+/// Which nodes are whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WholeNodes {
+    /// None: the relaxation.
+    None,
+    /// Those that stay. Nodes by the hour are many and small, so that little is lost by their parts.
+    Committed,
+    /// All.
+    All,
+}
+
+impl WholeNodes {
+    fn holds(self, when: When) -> bool {
+        match self {
+            WholeNodes::None => false,
+            WholeNodes::Committed => matches!(when, When::Periods { .. }),
+            WholeNodes::All => true,
+        }
+    }
 }
 
 /// What is minimised.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Goal {
+pub(super) enum Goal<'c> {
     /// Discounted cost.
     Cost,
+    /// Cost by variable that includes what limits charge.
+    Charged(&'c [f64]),
     /// The value that the limit (by index) would need, if its rows have no base.
     Need { limit: usize },
     /// `lhs − ratio · base` of a share limit (its negative for `AtLeast`): a step of Dinkelbach's method.
@@ -104,7 +127,7 @@ pub(super) enum NoDraft {
 struct Builder<'a> {
     prepared: &'a Prepared<'a>,
     case: &'a Case,
-    goal: Goal,
+    goal: Goal<'a>,
     program: Program,
     columns: Vec<Vec<Var>>,
     nodes: Vec<Option<Var>>,
@@ -116,21 +139,21 @@ struct Builder<'a> {
 }
 
 /// Solves the case. With `pools`, only these exist, and hours in which all that runs needs the same may be bought
-/// alike. Relaxations lose nothing by that, since the mean of the hours is as good; whole nodes may, since a limit
-/// on a share may want to split equal hours.
+/// alike. Parts of nodes by the hour lose nothing by that, since the mean of the hours is as good; whole ones may,
+/// since a limit on a share may want to split equal hours.
 pub(super) fn solve(
     prepared: &Prepared,
     case: &Case,
-    (whole, goal, stops): (Whole, Goal, Stops),
+    (whole, goal, stops): (Whole, Goal<'_>, Stops),
     pools: Option<&[bool]>,
 ) -> Result<Draft, NoDraft> {
     let inside = |pool: usize| pools.is_none_or(|pools| pools[pool]);
     let mut builder = Builder::new(prepared, case, goal, whole);
-    if pools.is_some() && (stops.merges_hours || !whole.nodes) {
+    if pools.is_some() && (stops.merges_hours || whole.nodes != WholeNodes::All) {
         builder.merge_hours();
     }
     builder.add_nodes(whole.nodes, &inside);
-    builder.choose_one_column();
+    builder.choose_one_column(pools.is_some());
     (0..prepared.problem.pools.len()).filter(|pool| inside(*pool)).for_each(|pool| builder.cover(pool));
     for (index, limit) in prepared.limits.iter().enumerate() {
         builder.limit(index, limit);
@@ -158,7 +181,7 @@ pub(super) fn solve(
 }
 
 impl<'a> Builder<'a> {
-    fn new(prepared: &'a Prepared<'a>, case: &'a Case, goal: Goal, whole: Whole) -> Self {
+    fn new(prepared: &'a Prepared<'a>, case: &'a Case, goal: Goal<'a>, whole: Whole) -> Self {
         let mut program = Program::new();
         let mut add =
             |columns: &Vec<usize>| columns.iter().map(|_| program.add(0.0, 1.0, whole.columns)).collect();
@@ -184,7 +207,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add_nodes(&mut self, whole: bool, inside: &dyn Fn(usize) -> bool) {
+    fn add_nodes(&mut self, whole: WholeNodes, inside: &dyn Fn(usize) -> bool) {
         let ratio = match self.goal {
             Goal::Ratio { limit, ratio } => {
                 let limit = &self.prepared.limits[limit];
@@ -199,6 +222,7 @@ impl<'a> Builder<'a> {
             }
             let cost = match self.goal {
                 Goal::Cost => var.discounted,
+                Goal::Charged(costs) => costs[index],
                 Goal::Ratio { .. } => ratio[index],
                 Goal::Need { .. } | Goal::Fewest { .. } => 0.0,
             };
@@ -207,7 +231,7 @@ impl<'a> Builder<'a> {
                     self.program.raise_cost(same, cost);
                     Some(same)
                 }
-                None => Some(self.program.add(cost, most as f64, whole)),
+                None => Some(self.program.add(cost, most as f64, whole.holds(var.when))),
             };
         }
     }
@@ -219,9 +243,9 @@ impl<'a> Builder<'a> {
         (twin < slot).then(|| var - (slot - twin))
     }
 
-    /// Σ_c column(w, c) = 1 for each workload w.
-    fn choose_one_column(&mut self) {
-        for columns in &self.columns {
+    /// Σ_c column(w, c) = 1 for each workload w. With some pools only, workloads without columns are elsewhere.
+    fn choose_one_column(&mut self, is_part: bool) {
+        for columns in self.columns.iter().filter(|columns| !is_part || !columns.is_empty()) {
             let terms: Vec<_> = columns.iter().map(|var| (*var, 1.0)).collect();
             self.program.equal(&terms, 1.0);
         }
