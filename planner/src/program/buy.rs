@@ -133,6 +133,9 @@ impl<'a> Buyer<'a> {
                 Err(why) => return Err(why),
             };
             least = least.max(apart + draft.found.bound);
+            if least > stops.worth {
+                return Err(NoDraft::OutOfNodes);
+            }
             let mut rounded = nodes.to_vec();
             self.take(&draft, together, &mut rounded);
             rounding::round(self.prepared, case, columns, &needs, &mut rounded);

@@ -39,6 +39,7 @@ impl Search<'_> {
                 rel_gap: self.options.rel_gap,
                 max_nodes: self.options.max_nodes,
                 merges_hours: false,
+                worth: f64::INFINITY,
             };
             let draft = match master::solve(self.prepared, case, (whole, Goal::Cost, stops), None) {
                 Ok(draft) => draft,
@@ -144,7 +145,8 @@ impl Search<'_> {
             let mut bought = self.buyer.buy(&columns, None);
             if bought == Err(NoDraft::OutOfNodes) && *programs_left > 0 {
                 *programs_left -= 1;
-                bought = self.buyer.buy(&columns, Some(self.nearly()));
+                let worth = plan.cost + TIE * plan.cost.abs();
+                bought = self.buyer.buy(&columns, Some(Stops { worth, ..self.nearly() }));
             }
             plan = bought.ok().filter(|b| self.compare(b, &plan) == Ordering::Less).unwrap_or(plan);
         }

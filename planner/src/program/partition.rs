@@ -324,15 +324,13 @@ impl<'s, 'a> Table<'s, 'a> {
     }
 
     /// What these (workload, column) pairs cost on a pool at least, under limits that are asked of it alone: in parts
-    /// of nodes if that is already more than `known`, else with whole nodes where they stay.
-    pub fn at_least_within(&self, side: usize, pairs: &[(usize, usize)], known: f64) -> f64 {
+    /// of nodes, or, where that is no more than is `known`, with whole nodes where they stay.
+    pub fn at_least_within(&self, side: usize, pairs: &[(usize, usize)], known: Option<f64>) -> f64 {
         let at_least =
             |nodes| self.within(side, pairs, nodes).map_or(f64::NEG_INFINITY, |within| within.at_least);
         let parts = at_least(WholeNodes::None);
-        if parts > known + TIE * known.abs() || parts == f64::NEG_INFINITY {
-            return parts;
-        }
-        at_least(WholeNodes::Committed)
+        let is_no_more = |known: f64| parts.is_finite() && parts <= known + TIE * known.abs();
+        if known.is_some_and(is_no_more) { at_least(WholeNodes::Committed).max(parts) } else { parts }
     }
 
     /// `None` where no limit is asked of the pool alone, or the solver gave up.

@@ -53,7 +53,8 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
     if case.columns.iter().any(Vec::is_empty) {
         return Some(false);
     }
-    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false };
+    let stops =
+        Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
     let relaxed = Whole { columns: false, nodes: WholeNodes::None };
     match master::solve(prepared, case, (relaxed, Goal::Cost, stops), None) {
         Err(NoDraft::Infeasible) => return Some(false),
@@ -75,7 +76,8 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
 fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOut> {
     let mut case = Case::of(prepared);
     case.limits[limit] = None;
-    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false };
+    let stops =
+        Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
     let lowered = &prepared.limits[limit];
     if lowered.rows.iter().any(|row| row.only.is_some()) {
         return way_out_of_share(prepared, &case, limit, options);

@@ -125,12 +125,17 @@ impl<'a> Search<'a> {
     }
 
     pub fn exactly(&self) -> Stops {
-        Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes, merges_hours: false }
+        Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes, merges_hours: false, worth: f64::INFINITY }
     }
 
     /// For coupled purchases within a large problem, whose gap is far above this one.
     pub fn nearly(&self) -> Stops {
-        Stops { rel_gap: 1e-4, max_nodes: self.options.max_nodes.min(500), merges_hours: true }
+        Stops {
+            rel_gap: 1e-4,
+            max_nodes: self.options.max_nodes.min(500),
+            merges_hours: true,
+            worth: f64::INFINITY,
+        }
     }
 
     /// For coupled purchases of a partition.
@@ -139,7 +144,7 @@ impl<'a> Search<'a> {
             return self.exactly();
         }
         let (rel_gap, max_nodes) = (self.options.rel_gap / 3.0, self.options.max_nodes.min(60));
-        Stops { rel_gap, max_nodes, merges_hours: true }
+        Stops { rel_gap, max_nodes, merges_hours: true, worth: f64::INFINITY }
     }
 
     /// Whether everything is to be solved exactly.

@@ -44,6 +44,9 @@ impl<'t, 's, 'a> Walk<'t, 's, 'a> {
 
     /// Returns the next choice with what it costs at least, leaving out what costs `cutoff` or more; `None` at the
     /// end, and after `most` steps.
+    ///
+    /// With a `cutoff` the bounds of complete choices are worth whole nodes where they stay; the first choice, without
+    /// one, is bought anyway.
     pub fn next(&mut self, cutoff: f64, most: usize) -> Option<(f64, Vec<usize>)> {
         while self.n_steps < most {
             let open = self.open.pop()?;
@@ -119,7 +122,8 @@ impl<'t, 's, 'a> Walk<'t, 's, 'a> {
             for (part, lists) in parts.iter_mut().zip(&open.lists) {
                 let pairs = self.table.sides.chosen(part.side, lists);
                 let fixed = self.table.fixed(part.side);
-                let within = self.table.at_least_within(part.side, &pairs, part.cost + fixed) - fixed;
+                let known = cutoff.is_finite().then_some(part.cost + fixed);
+                let within = self.table.at_least_within(part.side, &pairs, known) - fixed;
                 part.cost = part.cost.max(within);
                 part.columns = lists.iter().map(|(_, columns)| columns[0]).collect();
             }

@@ -10,7 +10,7 @@ use super::prepared::Prepared;
 use super::solver::Stops;
 
 /// For purchases that only bound: their gap is below what choices differ by.
-const STOPS: Stops = Stops { rel_gap: 1e-3, max_nodes: 100, merges_hours: true };
+const STOPS: Stops = Stops { rel_gap: 1e-3, max_nodes: 100, merges_hours: true, worth: f64::INFINITY };
 
 /// A purchase for one pool.
 #[derive(Debug, Clone)]
