@@ -302,3 +302,21 @@ pub(crate) fn arrivals_words(trial: &Trial<'_>) -> String {
         _ => format!("gamma, coefficient of variation {}", trial.serve.load.burstiness),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capstan_types::testing::blueprint::chat_blueprint;
+
+    #[test]
+    fn some_of_many_replicas_get_their_part_of_a_burst_and_never_less_than_chance() {
+        let mut serve = chat_blueprint().inputs.spec.serves[0].clone();
+        serve.load.trace = None;
+        serve.load.burstiness = 10.0;
+        assert_eq!(burstiness_of(&serve, 0.25), 5.0);
+        assert_eq!(burstiness_of(&serve, 1.0), 10.0);
+        assert_eq!(burstiness_of(&serve, 1e-6), 1.0);
+        serve.load.burstiness = 0.5;
+        assert_eq!(burstiness_of(&serve, 0.25), 0.5, "what is more even than chance is left alone");
+    }
+}

@@ -4,6 +4,8 @@
 //! problems), the integer program (small ones), the purchase of coupled pools (columns fixed), and the
 //! smallest value of a limit (ways out). It does not know in which order these are asked.
 
+use std::collections::BTreeMap;
+
 use super::prepared::{LimitRow, LoweredLimit, Prepared, When};
 use super::problem::Bound;
 use super::solver::{Answer, Found, Program, Row, Stops, Var};
@@ -215,8 +217,9 @@ impl<'a> Builder<'a> {
             }
             _ => Vec::new(),
         };
+        let peaks = self.peaks();
         for (index, var) in self.prepared.vars.iter().enumerate() {
-            let most = self.prepared.peak_nodes[var.offer.pool];
+            let most = peaks[var.offer.pool];
             if !inside(var.offer.pool) || most == 0 {
                 continue;
             }
@@ -234,6 +237,35 @@ impl<'a> Builder<'a> {
                 None => Some(self.program.add(cost, most as f64, whole.holds(var.when))),
             };
         }
+    }
+
+    /// The most nodes that the columns of the case can need of each pool, since wide bounds make programs slow; a share from
+    /// below may ask for more than is needed.
+    fn peaks(&self) -> Vec<u64> {
+        let prepared = self.prepared;
+        let limits = prepared.limits.iter().zip(&self.case.limits).filter(|(_, value)| value.is_some());
+        let is_share_from_below = |limit: &LoweredLimit| {
+            matches!(limit.bound, Bound::AtLeast(_)) && limit.rows.iter().any(|row| row.base.is_some())
+        };
+        if limits.clone().any(|(limit, _)| is_share_from_below(limit)) {
+            return prepared.peak_nodes.clone();
+        }
+        let mut peaks = vec![0_u64; prepared.peak_nodes.len()];
+        for (w, columns) in self.case.columns.iter().enumerate() {
+            let mut largest: BTreeMap<usize, u64> = BTreeMap::new();
+            for &c in columns {
+                let peak = prepared.loads[w][c].iter().copied().max().unwrap_or(0);
+                let known = largest.entry(prepared.problem.workloads[w].columns[c].pool).or_insert(0);
+                *known = peak.max(*known);
+            }
+            largest.into_iter().for_each(|(pool, peak)| peaks[pool] = peaks[pool].saturating_add(peak));
+        }
+        let pools = prepared.problem.pools.iter();
+        peaks
+            .iter()
+            .zip(pools)
+            .map(|(peak, pool)| peak.div_ceil(u64::from(pool.accelerators_per_node)))
+            .collect()
     }
 
     /// Returns the variable of the same offer in an earlier hour that is bought alike.
