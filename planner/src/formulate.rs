@@ -309,11 +309,14 @@ impl Limits {
     fn add_rules(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, total: f64) {
         for (budget, rule, most) in linear::most_costs(spec, periods) {
             let told = rule.label.as_deref().unwrap_or(&rule.text);
+            let at = spec.budgets.iter().position(|other| std::ptr::eq(other, budget));
+            let of_budget = budget.rules.iter().position(|other| std::ptr::eq(other, rule));
+            let can_move = linear::moved(spec, periods, rule, most).is_some();
             let name = NamedLimit {
                 what: format!("cost that `{told}` of budget {} allows", budget.name),
                 unit: LimitUnit::Money,
                 place: Some(rule.place.clone()),
-                change: None,
+                change: at.zip(of_budget).filter(|_| can_move).map(|(at, rule)| Change::Rule(at, rule)),
                 outside: total,
             };
             self.add(whole_cost(market), Bound::AtMost((most - total).max(0.0)), name);
@@ -338,22 +341,22 @@ impl Limits {
         let refs = |keep: &dyn Fn(&Quote) -> bool| -> Vec<OfferRef> {
             offers_where(market, mine, keep, |_| 1.0).into_iter().map(|(offer, _)| offer).collect()
         };
-        for entry in buy {
+        for (at, entry) in buy.iter().enumerate() {
             let part = refs(&|quote: &Quote| quote.option == entry.option);
             let whole = refs(&|quote: &Quote| allowed(quote));
-            let named = |side: &str, place: &Place| NamedLimit {
+            let named = |side: &str, place: &Place, is_most| NamedLimit {
                 what: format!("{side} share of {} for {workload}", entry.option.words()),
                 unit: LimitUnit::NodeHours,
                 place: Some(place.clone()),
-                change: None,
+                change: Some(Change::Share { workload: index, entry: at, is_most }),
                 outside: 0.0,
             };
             let rule = || Rule::Share { part: part.clone(), whole: whole.clone(), workload: Some(index) };
             if let Some(limit) = &entry.at_most {
-                self.add(rule(), Bound::AtMost(limit.value), named("largest", &limit.place));
+                self.add(rule(), Bound::AtMost(limit.value), named("largest", &limit.place, true));
             }
             if let Some(limit) = &entry.at_least {
-                self.add(rule(), Bound::AtLeast(limit.value), named("smallest", &limit.place));
+                self.add(rule(), Bound::AtLeast(limit.value), named("smallest", &limit.place, false));
             }
         }
     }

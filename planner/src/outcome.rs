@@ -109,7 +109,10 @@ pub(crate) fn runners_up(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<RunnerUp> {
             let extra = (other.cost - turn.solution.objective).max(0.0);
             let share = if turn.solution.objective > 0.0 { extra / turn.solution.objective } else { 0.0 };
             let column = other.columns[other.workload];
-            let (workload, instead) = column_words(frame, turn, other.workload, column);
+            let (workload, mut instead) = column_words(frame, turn, other.workload, column);
+            if extra == 0.0 {
+                instead.push_str(", as cheap within the proven gap");
+            }
             RunnerUp {
                 workload,
                 instead,
