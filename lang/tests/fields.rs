@@ -98,6 +98,10 @@ fn frames() -> Vec<Frame> {
         Frame { after: "} }\n", ..frame("serve/slo", with_slo(), &[]) },
         Frame { after: "} }\n", ..frame("serve/parallelism", with(serve, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("serve/batching", with(serve, "batching"), &[]) },
+        Frame {
+            after: "} }\n",
+            ..frame("serve/autoscale", with(serve, "autoscale"), &[("replicas", ">= 0")])
+        },
         frame("train", "train job {", TRAIN_BASE),
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },

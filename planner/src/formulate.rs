@@ -10,9 +10,10 @@ use crate::pricing::{Basis, Quote};
 use crate::program::{self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, day_type_slots};
 use crate::ways_out::Change;
 use capstan_types::blueprint::Period;
+use capstan_types::hardware::NodeShape;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
-use capstan_types::spec::{Buy, Frame, Objective, Site, Spec};
+use capstan_types::spec::{Buy, Frame, Objective, Rack, Site, Spec};
 use rust_decimal::prelude::ToPrimitive;
 
 /// A limit of the plan and the words for it.
@@ -115,10 +116,14 @@ pub fn racks_per_node(stand: &Stand<'_>) -> Option<f64> {
 
 /// Returns how many nodes one rack holds, by height and by power.
 pub fn nodes_per_rack(stand: &Stand<'_>) -> Option<u32> {
-    let rack = stand.site.rack.as_ref()?;
-    let by_height = (rack.height_u / stand.shape.height_u?).floor();
+    nodes_in(stand.site.rack.as_ref()?, stand.shape)
+}
+
+/// As [`nodes_per_rack`], of a machine in a rack.
+pub(crate) fn nodes_in(rack: &Rack, shape: &NodeShape) -> Option<u32> {
+    let by_height = (rack.height_u / shape.height_u?).floor();
     let by_power = match &rack.power {
-        Some(limit) => (limit.value.get() / stand.shape.power?.get()).floor(),
+        Some(limit) => (limit.value.get() / shape.power?.get()).floor(),
         None => by_height,
     };
     Some(by_height.min(by_power).max(0.0) as u32)

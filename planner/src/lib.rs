@@ -4,6 +4,7 @@
 
 pub mod assemble;
 pub mod audit;
+mod autoscale;
 pub mod candidates;
 pub mod columns;
 pub mod cost;

@@ -87,8 +87,14 @@ pub(crate) fn prove(
         for (at, part) in parts.iter().enumerate() {
             let rates = share_of(serve, &parts, at);
             let mut worst = Vec::new();
-            for (period, hour) in busiest(&rates, &part.working) {
+            let mut hours = busiest(&rates, &part.working);
+            if serve.serve.autoscale.is_some() {
+                let steepest = steepest(&rates, &part.working);
+                hours.extend(steepest.filter(|hour| !hours.contains(hour)));
+            }
+            for (period, hour) in hours {
                 let rate = rates[period][hour];
+                let before = rates[period][hour_before(hour)];
                 let requests = scaled_trace(frame, serve.serve, rate);
                 let trial = Trial {
                     serve: serve.serve,
@@ -98,6 +104,8 @@ pub(crate) fn prove(
                     period,
                     hour,
                     rate,
+                    before,
+                    capacity: part.rate,
                     replicas: part.working[period][hour],
                     trace: requests.as_deref(),
                     seed: frame.spec.frame.seed,
@@ -110,6 +118,21 @@ pub(crate) fn prove(
     }
     deratings.rounds += 1;
     Ok(proof)
+}
+
+/// Returns the hour into which the rate rises most, where replicas that follow it come latest; the earliest of equals.
+fn steepest(rates: &[Vec<f64>], working: &[Vec<u32>]) -> Option<(usize, usize)> {
+    let rise = |(period, hour): (usize, usize)| rates[period][hour] - rates[period][hour_before(hour)];
+    let hours = rates.iter().enumerate();
+    let hours = hours.flat_map(|(period, hours)| (0..hours.len()).map(move |hour| (period, hour)));
+    let rising = hours.filter(|&at| rise(at) > 0.0 && working[at.0][at.1] > 0);
+    rising.max_by(|a, b| rise(*a).total_cmp(&rise(*b)).then(b.cmp(a)))
+}
+
+/// Returns the hour before, on a day of the same type.
+pub(crate) fn hour_before(hour: usize) -> usize {
+    let midnight = hour / 24 * 24;
+    midnight + (hour - midnight + 23) % 24
 }
 
 /// One placement as the simulator sees it.
@@ -211,14 +234,15 @@ fn words(verdict: &Verdict) -> String {
 /// Simulates a trial, or returns what was seen when the same was simulated before.
 fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict>, VerifyError> {
     let key = format!(
-        "{}/{}/{}/{}/{}/{}/{}",
+        "{}/{}/{}/{}/{}/{}/{}/{}",
         trial.serve.name,
         trial.site,
         trial.way.key(),
         trial.period,
         trial.hour,
         trial.replicas,
-        trial.rate.to_bits()
+        trial.rate.to_bits(),
+        trial.capacity.to_bits()
     );
     if let Some(verdicts) = deratings.seen.get(&key) {
         return Ok(verdicts.clone());
@@ -241,7 +265,8 @@ fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Res
         }
         let rate = trial.rate * STEPS[step];
         let requests = scaled_trace(frame, trial.serve, rate);
-        let lighter = Trial { rate, trace: requests.as_deref(), ..*trial };
+        let (before, capacity) = (trial.before * STEPS[step], trial.capacity * STEPS[step]);
+        let lighter = Trial { rate, before, capacity, trace: requests.as_deref(), ..*trial };
         Ok(all_met(&simulated(&lighter, deratings)?))
     };
     while bad < good {

@@ -35,6 +35,8 @@ pub(super) fn point(
         period: 0,
         hour: 0,
         rate,
+        before: rate,
+        capacity: way.estimate.rate.get(),
         replicas,
         trace: None,
         seed: ask.seed,

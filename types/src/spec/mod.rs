@@ -373,6 +373,34 @@ pub struct Serve {
     pub headroom: f64,
     /// Fewest replicas.
     pub min_replicas: u32,
+    /// How replicas follow the requests in flight; `None` is by the hour, as demand is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<Autoscale>,
+}
+
+/// How replicas follow the requests in flight, as Kubernetes scales them. The most replicas are those planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Autoscale {
+    /// Requests in flight that a replica should have; `None` is decided by the planner.
+    pub target: Option<f64>,
+    /// Fewest replicas; zero lets the last one go.
+    pub least: u32,
+    /// Relative deviation from the target at which nothing is changed.
+    pub tolerance: f64,
+    /// For how long more must be wanted before replicas are added.
+    #[serde(rename = "up_window_s")]
+    pub up_window: Seconds,
+    /// For how long fewer must do before replicas are taken away.
+    #[serde(rename = "down_window_s")]
+    pub down_window: Seconds,
+    /// How long nothing must have come before the last replica goes.
+    #[serde(rename = "cooldown_s")]
+    pub cooldown: Seconds,
+    /// Time until there is a machine for a new replica.
+    #[serde(rename = "provision_s")]
+    pub provision: Seconds,
+    /// Whether only what its program reads first of an image is pulled before it starts.
+    pub lazy_image: bool,
 }
 
 /// How often a training job saves its state.

@@ -195,6 +195,7 @@ fn serve() -> Serve {
         sites: None,
         headroom: 0.1,
         min_replicas: 2,
+        autoscale: None,
     }
 }
 

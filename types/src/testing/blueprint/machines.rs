@@ -117,6 +117,7 @@ pub(super) fn service(demand: &[DemandCurve]) -> Service {
             derating,
             start: Seconds(185.0),
             start_origin: Origin::Analytic,
+            in_flight_target: None,
         }],
     }
 }
