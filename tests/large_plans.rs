@@ -27,7 +27,6 @@ fn two_services_and_a_training_job_over_two_sites() {
 }
 
 #[test]
-#[ignore = "does not end within minutes yet: each round solves many coupled purchases under a limit on spot"]
 fn three_services_and_a_training_job_over_four_sites() {
     is_near_the_cheapest("three-services-training");
 }

@@ -43,6 +43,11 @@ fn the_schemas_of_locks_and_baselines_are_current() {
 }
 
 #[test]
+fn the_schema_of_training_is_current() {
+    is_current("training.schema.json", &capstan_report::training_schema());
+}
+
+#[test]
 fn the_schema_of_simulations_is_current() {
     is_current("simulation.schema.json", &capstan_report::simulation_schema());
 }

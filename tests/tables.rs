@@ -71,15 +71,16 @@ fn serving_throughput_stays_near_the_measurements() {
     );
 }
 
-/// Tail latencies depend on distributions of lengths that nobody publishes; their bars are loose for that reason.
+/// Tail latencies depend on distributions of lengths that nobody publishes, and on which of the two limits binds: where that
+/// is taken for the other one, the error is large. Their bars are loose for that reason.
 #[test]
 fn mlperf_inference_stays_near_the_measurements() {
     check(
         Kind::MlperfInference,
         &[
             Bar { quantity: "result", median: 0.165, p90: 0.405, priced: 104 },
-            Bar { quantity: "ttft_p99_ms", median: 0.590, p90: 0.950, priced: 87 },
-            Bar { quantity: "tpot_p99_ms", median: 0.345, p90: 0.592, priced: 87 },
+            Bar { quantity: "ttft_p99_ms", median: 0.350, p90: 0.860, priced: 87 },
+            Bar { quantity: "tpot_p99_ms", median: 0.083, p90: 1.200, priced: 87 },
         ],
     );
 }
@@ -90,8 +91,8 @@ fn training_throughput_stays_near_the_measurements() {
         Kind::TrainingThroughput,
         &[
             // 34 of the rows are of hybrid, latent and compressed models, whose kernels nobody has measured.
-            Bar { quantity: "tokens_s_gpu", median: 0.070, p90: 0.376, priced: 190 },
-            Bar { quantity: "step_time_s", median: 0.071, p90: 0.325, priced: 190 },
+            Bar { quantity: "tokens_s_gpu", median: 0.068, p90: 0.330, priced: 190 },
+            Bar { quantity: "step_time_s", median: 0.070, p90: 0.275, priced: 190 },
         ],
     );
 }
@@ -106,8 +107,8 @@ fn training_papers_stay_near_the_measurements() {
     check(
         Kind::TrainingPapers,
         &[
-            Bar { quantity: "tflops_gpu", median: 0.032, p90: 0.100, priced: 25 },
-            Bar { quantity: "step_s", median: 0.030, p90: 0.059, priced: 8 },
+            Bar { quantity: "tflops_gpu", median: 0.022, p90: 0.105, priced: 25 },
+            Bar { quantity: "step_s", median: 0.032, p90: 0.071, priced: 8 },
         ],
     );
 }

@@ -51,6 +51,13 @@ fn follow(text: &str, step: &str) -> String {
             let number = number.replace(',', "");
             replaced(text, "total <=", "}", &format!(" {number} {currency} "))
         }
+        ["spot", ">=", share, "of", _] => replaced(text, "spot >=", ",", &format!(" {share}")),
+        ["reserved(3", "y)", ">=", share, "of", _] => {
+            replaced(text, "reserved(3 y) >=", ",", &format!(" {share}"))
+        }
+        ["rule", "chat.cost", "/", "chat.tokens", "<=", number, unit, "of", "budget", _] => {
+            replaced(text, "chat.tokens <=", "\n", &format!(" {number} {unit}"))
+        }
         ["cost", "that", ..] => panic!("not one value: {step}"),
         _ => panic!("unknown step: {step}"),
     }
@@ -80,6 +87,16 @@ fn a_site_with_too_little_power() {
 #[test]
 fn two_service_levels_that_nothing_reaches() {
     follows("levels-too-tight");
+}
+
+#[test]
+fn shares_that_exclude_each_other() {
+    follows("shares-that-exclude");
+}
+
+#[test]
+fn a_rule_on_the_cost_of_tokens() {
+    follows("unit-cost-too-low");
 }
 
 #[test]

@@ -98,10 +98,16 @@ fn frames() -> Vec<Frame> {
         Frame { after: "} }\n", ..frame("serve/slo", with_slo(), &[]) },
         Frame { after: "} }\n", ..frame("serve/parallelism", with(serve, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("serve/batching", with(serve, "batching"), &[]) },
+        Frame {
+            after: "} }\n",
+            ..frame("serve/autoscale", with(serve, "autoscale"), &[("replicas", ">= 0")])
+        },
         frame("train", "train job {", TRAIN_BASE),
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
         frame("fabric", "fabric f {", &[("site", "= hall")]),
+        frame("storage", "storage s {", &[("site", "= hall")]),
+        frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
         frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
         frame("deploy", "deploy kubernetes {", &[]),

@@ -1,23 +1,25 @@
 //! The program's answer in the plan's nouns: placements, pools, purchases, power.
 
+use crate::autoscale;
 use crate::candidates::Way;
 use crate::columns::{ServeColumn, ServeColumns, TrainColumns, spare_nodes};
 use crate::demand::hour_weight;
 use crate::formulate::nodes_per_rack;
 use crate::market::{Market, Stand};
 use crate::program::{Nodes, Solution};
+use crate::storage::Stores;
 use capstan_types::blueprint::{HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun};
 use capstan_types::origin::Origin;
-use capstan_types::spec::Spec;
+use capstan_types::spec::{Serve, Spec};
 use capstan_types::units::{HOURS_PER_MONTH, Seconds, Watts};
 
 /// Rate at which a starting replica reads its weights and its image, and the time an engine needs to warm up.
 ///
 /// Origin: Assumed; no storage is sized yet. 2 GB/s is the "good" node read rate of the SuperPOD H100 storage guidance
 /// halved, an engine image holds about 10 GB, and capturing graphs takes about a minute.
-const READ_BYTES_PER_S: f64 = 2e9;
-const IMAGE_BYTES: f64 = 10e9;
-const WARM_UP_S: f64 = 60.0;
+pub(crate) const READ_BYTES_PER_S: f64 = 2e9;
+pub(crate) const IMAGE_BYTES: f64 = 10e9;
+pub(crate) const WARM_UP_S: f64 = 60.0;
 
 /// A draft of what runs and on what: everything that follows from one answer of the program.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,13 +68,15 @@ fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) 
             serve.demand.rates.iter().enumerate().map(|(period, hours)| {
                 hours.iter().map(|rate| base.replicas(rate * headroom, period)).collect()
             });
-        placement(&serve.ways[base.way], base.rate, &market.stands[base.stand], replicas.collect())
+        let way = &serve.ways[base.way];
+        placement(serve.serve, way, base.rate, &market.stands[base.stand], replicas.collect())
     });
     let needed =
         |rest: f64| ((rest / column.rate - 1e-9).ceil().max(0.0) as u32).max(column.fewest) + column.spares;
     let replicas =
         serve.rest().iter().map(|hours| hours.iter().map(|&rest| needed(rest)).collect()).collect();
-    let beside = placement(&serve.ways[column.way], column.rate, &market.stands[column.stand], replicas);
+    let way = &serve.ways[column.way];
+    let beside = placement(serve.serve, way, column.rate, &market.stands[column.stand], replicas);
     Service {
         workload: serve.serve.name.clone(),
         model: serve.serve.model.clone(),
@@ -80,7 +84,8 @@ fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) 
     }
 }
 
-fn placement(way: &Way, rate: f64, stand: &Stand<'_>, replicas: Vec<Vec<u32>>) -> Placement {
+fn placement(serve: &Serve, way: &Way, rate: f64, stand: &Stand<'_>, replicas: Vec<Vec<u32>>) -> Placement {
+    let target = |scaled| autoscale::target(serve, scaled, &way.estimate, rate);
     Placement {
         site: stand.site.name.clone(),
         candidate: way.candidate.clone(),
@@ -89,7 +94,13 @@ fn placement(way: &Way, rate: f64, stand: &Stand<'_>, replicas: Vec<Vec<u32>>) -
         replicas,
         start: start(way),
         start_origin: Origin::Assumed,
+        in_flight_target: serve.autoscale.as_ref().map(target),
     }
+}
+
+/// Returns the time from a crash of the program to its first answer: its image is there.
+pub(crate) fn restart(start: Seconds) -> Seconds {
+    Seconds((start.get() - IMAGE_BYTES / READ_BYTES_PER_S).max(0.0))
 }
 
 /// Returns the time from the start of a container to its first answer; each rank reads its own weights.
@@ -204,7 +215,13 @@ fn purchase(
 }
 
 /// Returns power and racks of every site that has machines.
-pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &Draft) -> Vec<SiteSummary> {
+pub fn summaries(
+    spec: &Spec,
+    periods: &[Period],
+    market: &Market<'_>,
+    draft: &Draft,
+    stores: &Stores,
+) -> Vec<SiteSummary> {
     let site_of = |index: usize| market.stands[index].site_index;
     spec.sites
         .iter()
@@ -224,7 +241,8 @@ pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &D
                 });
                 each.collect::<Option<Vec<f64>>>().map(|sums| sums.into_iter().fold(0.0, f64::max))
             };
-            let it_power = most(&|stand| stand.shape.power.map(|power| power.get())).map(Watts);
+            let machines = most(&|stand| stand.shape.power.map(|power| power.get()));
+            let it_power = machines.map(|power| Watts(power) + stores.power_at(&site.name));
             let racks = most(&|stand| nodes_per_rack(stand).map(|fit| 1.0 / f64::from(fit.max(1))));
             Some(SiteSummary {
                 site: site.name.clone(),
@@ -233,7 +251,11 @@ pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &D
                 it_power,
                 facility_power: it_power.map(|power| power * site.pue),
                 power_limit: site.power.as_ref().map(|limit| limit.value),
-                racks: if site.is_own() { racks.map(|racks| (racks - 1e-9).ceil() as u32) } else { None },
+                racks: if site.is_own() {
+                    racks.map(|racks| (racks + stores.racks_at(site) - 1e-9).ceil() as u32)
+                } else {
+                    None
+                },
             })
         })
         .collect()

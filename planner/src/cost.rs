@@ -47,9 +47,17 @@ pub struct Usage {
 }
 
 /// Returns the whole bill.
-pub fn bill(frame: &Frame, periods: &[Period], pools: &[PricedPool<'_>], usage: &[Usage]) -> Cost {
+///
+/// What is bought beside machines comes in as lines, and what of it has no price as words.
+pub fn bill(
+    frame: &Frame,
+    periods: &[Period],
+    pools: &[PricedPool<'_>],
+    usage: &[Usage],
+    (beside, unknown): (Vec<CostLine>, Vec<String>),
+) -> Cost {
     let mut lines = Vec::new();
-    let mut not_included = Vec::new();
+    let mut not_included = unknown;
     for pool in pools {
         let context = LineContext { frame, periods, pool };
         context.fleet_lines(&mut lines, &mut not_included);
@@ -60,6 +68,7 @@ pub fn bill(frame: &Frame, periods: &[Period], pools: &[PricedPool<'_>], usage: 
             }
         }
     }
+    lines.extend(beside);
     not_included.sort();
     not_included.dedup();
     let standing: Decimal =

@@ -2,12 +2,10 @@
 
 use crate::columns::ServeColumns;
 use crate::formulate::{Formulation, NamedLimit};
-use crate::limit_unit::LimitUnit;
 use crate::plan::Frame;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
 use crate::settle::Deratings;
 use crate::ways_out::{Change, Step, Stuck};
-use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
 use capstan_types::place::Place;
@@ -239,8 +237,6 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Con
     if !conflict.is_proven_minimal {
         finding.because.push("not proven minimal: a bounded search ended undecided".to_owned());
     }
-    let (either, others): (Vec<_>, Vec<_>) = named.iter().partition(|(_, name)| name.change.is_some());
-    finding.ways_out = ways_out(&others, currency);
     let step = |(member, name): &(&Member, &NamedLimit)| {
         Some(Step {
             change: name.change?,
@@ -250,36 +246,7 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Con
             unit: Some(name.unit),
         })
     };
-    Stuck { finding, either: either.iter().filter_map(step).collect(), all: Vec::new() }
-}
-
-/// Returns what each limit that is more than one value would have to be with the others kept, the cheapest plan first.
-fn ways_out(named: &[(&Member, &NamedLimit)], currency: Currency) -> Vec<String> {
-    let mut ways: Vec<(f64, String)> = Vec::new();
-    for (member, name) in named {
-        let Some(way) = member.way_out else { continue };
-        let words = format!(
-            "{} {} instead of {}: the draft then costs {} by its objective",
-            name.what,
-            name.unit.amount(outward(way.value + name.outside, member, name), currency),
-            name.unit.amount(member.value + name.outside, currency),
-            figure::money(crate::pricing::decimal(way.cost), currency)
-        );
-        ways.push((way.cost, words));
-    }
-    ways.sort_by(|a, b| a.0.total_cmp(&b.0));
-    ways.into_iter().map(|(_, words)| words).collect()
-}
-
-/// Returns a value that a person would write and that is enough: three digits, rounded away from the limit.
-fn outward(value: f64, member: &Member, name: &NamedLimit) -> f64 {
-    if value <= 0.0 || !matches!(name.unit, LimitUnit::Money | LimitUnit::MoneyPerMonth) {
-        return value;
-    }
-    let step = libm::pow(10.0, libm::floor(libm::log10(value)) - 2.0);
-    let scaled = value / step;
-    // A looser limit from above is larger, one from below smaller.
-    if value >= member.value + name.outside { scaled.ceil() * step } else { scaled.floor() * step }
+    Stuck { finding, either: named.iter().filter_map(step).collect(), all: Vec::new() }
 }
 
 fn what_is_needed(member: &Member, name: &NamedLimit, currency: Currency) -> String {

@@ -4,6 +4,7 @@
 
 pub mod assemble;
 pub mod audit;
+mod autoscale;
 pub mod candidates;
 pub mod columns;
 pub mod cost;
@@ -21,6 +22,7 @@ mod linear;
 pub mod market;
 mod outcome;
 pub mod outlook;
+pub mod outside;
 pub mod periods;
 pub mod plan;
 pub mod pricing;
@@ -29,6 +31,7 @@ pub mod rules;
 pub mod settle;
 pub mod simulate;
 pub mod spares;
+pub mod storage;
 pub mod verify;
 mod ways_out;
 pub use ways_out::Change;

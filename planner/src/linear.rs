@@ -5,6 +5,8 @@
 //! one workload among several or of machines at once, are checked on the finished plan by [`crate::rules`].
 
 use crate::demand;
+use crate::pricing::decimal;
+use crate::ways_out::three_digits_up;
 use capstan_types::blueprint::Period;
 use capstan_types::spec::{Budget, Metric, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Spec};
 
@@ -45,6 +47,27 @@ fn most_cost(spec: &Spec, periods: &[Period], condition: &RuleExpr) -> Option<f6
     };
     let (cost, room) = (smaller.cost - larger.cost, larger.number - smaller.number);
     (cost > 0.0 && room >= 0.0).then(|| room / cost)
+}
+
+/// Returns a rule's text and condition with the number that it compares with moved so that the plan may cost `most`: up,
+/// to three digits. `None` where it compares with no number.
+pub fn moved(spec: &Spec, periods: &[Period], rule: &Rule, most: f64) -> Option<(String, RuleExpr)> {
+    let RuleExpr::Binary { operator, left, right } = &rule.condition else { return None };
+    let (RuleOperator::AtMost | RuleOperator::Less, RuleExpr::Number { value }) = (operator, &**right) else {
+        return None;
+    };
+    let side = linear(spec, periods, left).filter(|side| side.cost > 0.0 && *value > 0.0)?;
+    let needed = (most * side.cost + side.number) / value / (1.0 - FOR_ROUNDING);
+    let written = rule.text.rfind('<')? + 1;
+    let written = written + usize::from(rule.text[written..].starts_with('='));
+    let (head, tail) = rule.text.split_at(written);
+    let number = tail.trim_start().split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+    let then = three_digits_up(number.parse::<f64>().ok()? * needed);
+    let digits = decimal(then).round_dp(9).normalize();
+    let moved = value * then / number.parse::<f64>().ok()?;
+    let text = format!("{head} {digits}{}", &tail.trim_start()[number.len()..]);
+    let right = Box::new(RuleExpr::Number { value: moved });
+    Some((text, RuleExpr::Binary { operator: *operator, left: left.clone(), right }))
 }
 
 fn linear(spec: &Spec, periods: &[Period], expr: &RuleExpr) -> Option<Linear> {

@@ -3,13 +3,15 @@
 //! A placement with many replicas is simulated on some of them with their share of the requests; a smaller group
 //! balances worse, so the verdict errs on the careful side.
 
+use crate::autoscale;
 use crate::candidates::Way;
 use capstan_sim::bridge::length;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
 use capstan_sim::serving::{
-    ConfigError, Judged, KvCache, Lengths, Metric, Objective, OpenLoop, Rate, Replicated, Request,
-    ServingConfig, Verdict as Judgement, Window, Workload, replicate,
+    self, Autoscaler, ConfigError, Judged, KvCache, Lengths, Metric, Objective, OpenLoop, Rate, Record,
+    Replicated, Replications, Request, ServingConfig, Tally, Unwatched, Verdict as Judgement, Window,
+    Workload, replicate_runs, simulate_watched,
 };
 use capstan_types::blueprint::{Candidate, HOURS, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
@@ -31,6 +33,13 @@ const ENOUGH_REQUESTS: f64 = 24_000.0;
 /// replica that sees less is no worse off.
 const FEWEST_REQUESTS: f64 = 200.0;
 const SLOWEST: f64 = 1e-4;
+
+/// How long the rate rises from one hour's to the next's, and how long it stays there, where replicas follow it.
+const RISE_S: f64 = 3600.0;
+const HOLD_S: f64 = 1800.0;
+
+/// Requests of one replication at most where replicas follow them, unless fewer than [`MOST_REPLICAS`] have more.
+const MOST_SCALED_REQUESTS: f64 = 120_000.0;
 
 /// Most replicas that are simulated; more are simulated on a split.
 const MOST_REPLICAS: u32 = 4;
@@ -54,6 +63,10 @@ pub struct Trial<'a> {
     pub hour: usize,
     /// Requests per second of the whole placement.
     pub rate: f64,
+    /// Those of the hour before.
+    pub before: f64,
+    /// Requests per second that a replica is planned to serve at most.
+    pub capacity: f64,
     /// Replicas that share them.
     pub replicas: u32,
     /// Real arrivals (seconds, prompt, output), scaled to the rate, where the plan names a trace.
@@ -136,18 +149,55 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
 pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated, u32, f64), VerifyError> {
     let split = split(trial);
     let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
+    let way = trial.way;
     let config = serving_config(trial, split);
     let (workload, window) = workload_within(trial, rate, f64::INFINITY)
         .map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })?;
-    let seen = replicate(&config, &*trial.way.step, &workload, trial.seed, window, objectives)
+    let autoscaler = autoscaler(trial, split);
+    let one = |replication: u32| {
+        let mut tally = Tally::new(window, objectives);
+        let mut log = |_: u64, record: &Record| tally.add(record);
+        let trial = serving::Trial {
+            config: &config,
+            workload: &workload,
+            seed: trial.seed,
+            replication,
+            faults: &[],
+            autoscaler: autoscaler.as_ref(),
+        };
+        let totals = simulate_watched(&trial, &*way.step, &mut log, &mut Unwatched)?;
+        Ok(tally.summarize(&config, &totals.replicas, totals.stop, totals.end))
+    };
+    let seen = replicate_runs(Replications::until_decided(&workload), objectives, &one)
         .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })?;
     Ok((seen, split, rate))
+}
+
+/// Whether more requests come at once than by chance, whatever the rate: then more replicas help, a lighter load does not.
+pub(crate) fn comes_in_bursts(serve: &Serve) -> bool {
+    serve.load.trace.is_none() && serve.load.burstiness > 1.0
+}
+
+/// Returns the coefficient of variation of arrivals at some of the replicas that get this share of the requests.
+///
+/// Dealt out in turn, a replica of n gets every n-th request, and the sum of n gaps, each gamma with coefficient c, is
+/// gamma with c / √n. So k of n replicas get what they get of all n where the coefficient of theirs is c · √(k / n).
+fn burstiness_of(serve: &Serve, share: f64) -> f64 {
+    if comes_in_bursts(serve) {
+        (serve.load.burstiness * share.min(1.0).sqrt()).max(1.0)
+    } else {
+        serve.load.burstiness
+    }
 }
 
 /// Returns how many replicas are simulated.
 fn split(trial: &Trial<'_>) -> u32 {
     if trial.trace.is_some() {
         return trial.replicas.max(1);
+    }
+    if trial.serve.autoscale.is_some() {
+        let most = MOST_SCALED_REQUESTS / (each(trial) * (WARM_UP_S + RISE_S + HOLD_S));
+        return trial.replicas.clamp(1, (most.floor().min(1e6) as u32).max(MOST_REPLICAS));
     }
     let shortest = each(trial) * (SHORTEST_S + WARM_UP_S);
     let most = (ENOUGH_REQUESTS / shortest).floor().clamp(1.0, f64::from(MOST_REPLICAS)) as u32;
@@ -184,18 +234,51 @@ pub(crate) fn workload_within(
         return Ok((Workload::Trace(trace.to_vec()), Window::ALL));
     }
     let load = &trial.serve.load;
+    if trial.serve.autoscale.is_some() {
+        return rising(trial, rate);
+    }
     let measured = (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S.max(FEWEST_REQUESTS / rate));
     let until = WARM_UP_S + measured.min((most_requests / rate - WARM_UP_S).max(WARM_UP_S));
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::constant(rate),
-        burstiness: load.burstiness,
+        burstiness: burstiness_of(trial.serve, rate / trial.rate),
         lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
         max_tokens: u32::MAX,
         until: seconds(until),
         max_requests: u64::MAX,
     };
     Ok((Workload::Open(open), Window { from: seconds(WARM_UP_S), until: seconds(until) }))
+}
+
+/// Returns the requests from the hour before to the one that is busy, whose rates are joined by a line from middle to
+/// middle. What counts is the hour in which it is reached: the second half of the rise, and what follows.
+fn rising(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), QuantileTableError> {
+    let load = &trial.serve.load;
+    let before = if trial.rate > 0.0 { (trial.before / trial.rate).min(1.0) * rate } else { rate };
+    let at = Time::from_seconds;
+    let points = vec![(Time::ZERO, before), (at(WARM_UP_S), before), (at(WARM_UP_S + RISE_S), rate)];
+    let until = at(WARM_UP_S + RISE_S + HOLD_S);
+    let open = OpenLoop {
+        name: stream(trial),
+        rate: Rate::lines(points).unwrap_or_else(|_| Rate::constant(rate)),
+        burstiness: load.burstiness,
+        lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
+        max_tokens: u32::MAX,
+        until,
+        max_requests: u64::MAX,
+    };
+    Ok((Workload::Open(open), Window { from: at(WARM_UP_S + RISE_S - HOLD_S), until }))
+}
+
+/// Returns the autoscaler of the trial's workload, if it has one: it begins with what the hour before needs.
+pub(crate) fn autoscaler(trial: &Trial<'_>, split: u32) -> Option<Autoscaler> {
+    let scaled = trial.serve.autoscale.as_ref()?;
+    let Way { candidate, estimate, .. } = trial.way;
+    let target = autoscale::target(trial.serve, scaled, estimate, trial.capacity);
+    let share = if trial.trace.is_some() { 1.0 } else { (trial.before / trial.rate).min(1.0) };
+    let initial = (f64::from(split) * share - 1e-9).ceil().max(0.0) as u32;
+    Some(autoscale::scaler(scaled, (candidate, estimate), target, initial.max(1), split))
 }
 
 fn stream(trial: &Trial<'_>) -> String {
@@ -283,5 +366,23 @@ pub(crate) fn arrivals_words(trial: &Trial<'_>) -> String {
         (Some(trace), Some(_)) => format!("trace {}", trace.path),
         _ if trial.serve.load.burstiness == 1.0 => "Poisson".to_owned(),
         _ => format!("gamma, coefficient of variation {}", trial.serve.load.burstiness),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capstan_types::testing::blueprint::chat_blueprint;
+
+    #[test]
+    fn some_of_many_replicas_get_their_part_of_a_burst_and_never_less_than_chance() {
+        let mut serve = chat_blueprint().inputs.spec.serves[0].clone();
+        serve.load.trace = None;
+        serve.load.burstiness = 10.0;
+        assert_eq!(burstiness_of(&serve, 0.25), 5.0);
+        assert_eq!(burstiness_of(&serve, 1.0), 10.0);
+        assert_eq!(burstiness_of(&serve, 1e-6), 1.0);
+        serve.load.burstiness = 0.5;
+        assert_eq!(burstiness_of(&serve, 0.25), 0.5, "what is more even than chance is left alone");
     }
 }

@@ -7,6 +7,8 @@
 
 use crate::infeasible;
 use crate::limit_unit::LimitUnit;
+use crate::linear;
+use crate::periods::periods;
 use crate::plan::{Frame, Provenance, Settled, finish, settle};
 use crate::pricing::decimal;
 use capstan_sim::serving::Request;
@@ -15,7 +17,8 @@ use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::Finding;
 use capstan_types::money::Currency;
-use capstan_types::spec::{Spec, percentile_word};
+use capstan_types::offering::PurchaseOption;
+use capstan_types::spec::{Buy, Spec, percentile_word};
 use capstan_types::units::{Seconds, Watts};
 use jiff::ToSpan;
 use std::collections::BTreeMap;
@@ -46,6 +49,17 @@ pub enum Change {
     Slo(usize, usize),
     /// The deadline of a training.
     Finish(usize),
+    /// A share of what a workload buys: the workload, services first, and its entry of `buy`.
+    Share {
+        /// The workload.
+        workload: usize,
+        /// The entry.
+        entry: usize,
+        /// Whether it is the largest share, not the smallest.
+        is_most: bool,
+    },
+    /// The number that a rule of a budget compares the cost with.
+    Rule(usize, usize),
 }
 
 /// One value of the plan that is to move.
@@ -67,6 +81,11 @@ impl Step {
         let value = self.value * (1.0 + OUTWARD[trial]);
         match (self.change, self.unit) {
             (Change::Finish(_), _) => f64::from(MONTHS[trial]),
+            (Change::Share { is_most: true, .. }, _) => ((value * 100.0 - 1e-6).ceil() / 100.0).min(1.0),
+            (Change::Share { is_most: false, .. }, _) => {
+                let value = self.value * (1.0 - OUTWARD[trial]);
+                ((value * 100.0 + 1e-6).floor() / 100.0).max(0.0)
+            }
             (Change::Slo(..), _) => (value * 1e3).ceil() / 1e3,
             (_, Some(LimitUnit::Racks | LimitUnit::Accelerators)) => (value - 1e-6).ceil(),
             _ => three_digits_up(value),
@@ -96,6 +115,20 @@ impl Step {
             Change::Opex(budget) => set(spec.budgets[budget].opex_per_month.as_mut()),
             Change::Total(budget) => set(spec.budgets[budget].total.as_mut()),
             Change::Slo(serve, slo) => spec.serves[serve].slos[slo].target = Seconds(value),
+            Change::Share { workload, entry, is_most } => {
+                let entry = &mut bought_by(spec, workload)[entry];
+                let share = if is_most { &mut entry.at_most } else { &mut entry.at_least };
+                if let Some(limit) = share {
+                    limit.value = value;
+                }
+            }
+            Change::Rule(budget, rule) => {
+                let moved = linear::moved(spec, &periods(spec), &spec.budgets[budget].rules[rule], value);
+                if let Some((text, condition)) = moved {
+                    let rule = &mut spec.budgets[budget].rules[rule];
+                    (rule.text, rule.condition) = (text, condition);
+                }
+            }
             Change::Finish(train) => {
                 let end = spec.frame.end;
                 if let Some(finish) = &mut spec.trains[train].finish {
@@ -121,6 +154,22 @@ impl Step {
                 let date = moved.trains[train].finish.as_ref().map(|finish| finish.value.to_string());
                 format!("finish <= {} of `{}`", date.unwrap_or_default(), spec.trains[train].name)
             }
+            (Change::Share { workload, entry, is_most }, _) => {
+                let mut moved = spec.clone();
+                let option = literal(bought_by(&mut moved, workload)[entry].option);
+                let (sign, percent) = (if is_most { "<=" } else { ">=" }, (value * 100.0).round());
+                let services = spec.serves.iter().map(|serve| &serve.name);
+                let name = services.chain(spec.trains.iter().map(|train| &train.name)).nth(workload);
+                format!("{option} {sign} {percent}% of `{}`", name.map_or("", String::as_str))
+            }
+            (Change::Rule(budget, rule), _) => {
+                let mut moved = spec.clone();
+                self.apply(&mut moved, trial);
+                format!(
+                    "rule {} of budget `{}`",
+                    moved.budgets[budget].rules[rule].text, spec.budgets[budget].name
+                )
+            }
             (_, Some(unit)) => {
                 let amount = unit.amount(value, spec.frame.currency);
                 format!("{} {amount} instead of {}", self.what, self.now)
@@ -130,8 +179,31 @@ impl Step {
     }
 }
 
+/// What a workload may buy, services first.
+fn bought_by(spec: &mut Spec, workload: usize) -> &mut Vec<Buy> {
+    let services = spec.serves.len();
+    if workload < services {
+        &mut spec.serves[workload].buy
+    } else {
+        &mut spec.trains[workload - services].buy
+    }
+}
+
+/// Returns an option as a plan file writes it.
+fn literal(option: PurchaseOption) -> String {
+    match option {
+        PurchaseOption::Owned => "owned".to_owned(),
+        PurchaseOption::Reserved { term_months } if term_months % 12 == 0 => {
+            format!("reserved({} y)", term_months / 12)
+        }
+        PurchaseOption::Reserved { term_months } => format!("reserved({term_months} mo)"),
+        PurchaseOption::OnDemand => "on_demand".to_owned(),
+        PurchaseOption::Spot => "spot".to_owned(),
+    }
+}
+
 /// Returns a value rounded up to three digits, which a person would write.
-fn three_digits_up(value: f64) -> f64 {
+pub(crate) fn three_digits_up(value: f64) -> f64 {
     if value <= 0.0 {
         return value;
     }

@@ -3,13 +3,14 @@
 //! Grid *apart*: ≤ 2 workloads, ≤ 3 offerings, each an on-demand pool of its own; demand ∈ {0, 1, 2, 3}, price
 //! ∈ {1, 2, 3, unknown}, rate ∈ {1, 2} per workload and offering, limit ∈ {none, 2}. Grid *together*: the three
 //! offerings are the reserved, on-demand and spot nodes of one pool over two slots, two accelerators per node,
-//! and the second workload may not use spot.
+//! and the second workload may not use spot. Grid *shared*: the same with a limit on the share of one offer.
 //!
 //! The full grids run by enumeration; the integer program (one to two HiGHS solves per instance) runs on a fixed
 //! stride here and on the full grids in `long_…` (`cargo test -- --ignored long_`).
 
 use capstan_planner::program::{
-    Column, Method, NoPlan, Offer, Options, Period, Pool, Problem, Runs, Slot, Terms, Workload, solve,
+    Bound, Column, Limit, Method, NoPlan, Offer, OfferRef, Options, Period, Pool, Problem, Rule, Runs, Slot,
+    Terms, Workload, solve,
 };
 
 const PRICES: [Option<f64>; 4] = [Some(1.0), Some(2.0), Some(3.0), None];
@@ -128,9 +129,9 @@ mod together {
     use super::*;
 
     /// Hours of the two slots; the workloads peak in different ones.
-    const HOURS: [f64; 2] = [1.0, 2.0];
+    pub const HOURS: [f64; 2] = [1.0, 2.0];
 
-    fn demand(instance: &Instance, workload: usize) -> [u32; 2] {
+    pub fn demand(instance: &Instance, workload: usize) -> [u32; 2] {
         let peak = instance.demand[workload];
         if workload == 0 { [peak, peak / 2] } else { [peak / 3, peak] }
     }
@@ -197,6 +198,66 @@ mod together {
     }
 }
 
+mod shared {
+    use super::together::{HOURS, demand};
+    use super::*;
+
+    /// Offer and bound on its share of the first workload's node-hours.
+    pub const SHARES: [(usize, Bound); 4] = [
+        (2, Bound::AtMost(0.3)),
+        (0, Bound::AtLeast(0.5)),
+        (2, Bound::AtMost(0.0)),
+        (1, Bound::AtLeast(0.25)),
+    ];
+
+    pub fn problem(instance: &Instance, (offer, bound): (usize, Bound)) -> Problem {
+        let offers =
+            |offers: std::ops::Range<usize>| offers.map(|offer| OfferRef { pool: 0, offer }).collect();
+        let rule = Rule::Share { part: offers(offer..offer + 1), whole: offers(0..3), workload: Some(0) };
+        Problem { limits: vec![Limit { rule, bound }], ..together::problem(instance) }
+    }
+
+    /// Every count of nodes in both slots, up to 3: no slot of this grid needs more, and shares of up to a half are
+    /// reached by that.
+    pub fn brute_force(instance: &Instance, (offer, bound): (usize, Bound)) -> Option<f64> {
+        let counts = |offer: usize| {
+            let most = if instance.price[offer].is_some() { instance.limit[offer].unwrap_or(3) } else { 0 };
+            0..=most
+        };
+        let price = |offer: usize| instance.price[offer].unwrap_or(0.0);
+        let need = |w: usize, slot: usize| match instance.demand.get(w) {
+            Some(_) => demand(instance, w)[slot].div_ceil(instance.rate[w][0]),
+            None => 0,
+        };
+        let covers = |reserved: u32, on_demand: u32, spot: u32, slot: usize| {
+            2 * (reserved + on_demand) >= need(0, slot).saturating_sub(2 * spot) + need(1, slot)
+        };
+        let mut best: Option<f64> = None;
+        for reserved in counts(0) {
+            let hourly = |slot: usize| {
+                let each = counts(1).flat_map(|on_demand| counts(2).map(move |spot| (on_demand, spot)));
+                each.filter(move |&(on_demand, spot)| covers(reserved, on_demand, spot, slot))
+            };
+            for first in hourly(0) {
+                for second in hourly(1) {
+                    let sum = |a: u32, b: u32| f64::from(a) * HOURS[0] + f64::from(b) * HOURS[1];
+                    let hours = [sum(reserved, reserved), sum(first.0, second.0), sum(first.1, second.1)];
+                    let all: f64 = hours.iter().sum();
+                    let is_kept = match bound {
+                        Bound::AtMost(share) => hours[offer] <= share * all + 1e-9,
+                        Bound::AtLeast(share) => hours[offer] >= share * all - 1e-9,
+                    };
+                    let cost = price(0) / 2.0 * hours[0] + price(1) * hours[1] + price(2) * hours[2];
+                    if is_kept {
+                        best = Some(best.map_or(cost, |best: f64| best.min(cost)));
+                    }
+                }
+            }
+        }
+        best
+    }
+}
+
 /// Demands that the program and brute force agree, and that the program claims a proof.
 fn agree(problem: &Problem, expected: Option<f64>, method: Option<Method>, instance: &Instance) {
     let options = Options { method, rel_gap: 0.0, ..Options::default() };
@@ -222,7 +283,8 @@ fn check_apart(method: Option<Method>, stride: usize) {
     }
 }
 
-fn check_together(method: Option<Method>, stride: usize) {
+/// Calls `check` with every `stride`th instance of the grid together.
+fn each_together(stride: usize, check: &dyn Fn(&Instance)) {
     for n_workloads in [1, 2] {
         // Only the first rate of a workload counts here: skip the repetitions.
         let n = 4_usize.pow(n_workloads as u32) * 512;
@@ -231,9 +293,23 @@ fn check_together(method: Option<Method>, stride: usize) {
             let mut instance = instance(n_workloads, 3, low);
             instance.rate.iter_mut().enumerate().for_each(|(w, r)| r[0] = 1 + (rates >> w & 1) as u32);
             if rates >> n_workloads == 0 {
-                agree(&together::problem(&instance), together::brute_force(&instance), method, &instance);
+                check(&instance);
             }
         }
+    }
+}
+
+fn check_together(method: Option<Method>, stride: usize) {
+    each_together(stride, &|instance| {
+        agree(&together::problem(instance), together::brute_force(instance), method, instance);
+    });
+}
+
+fn check_shared(method: Option<Method>, stride: usize) {
+    for share in shared::SHARES {
+        each_together(stride, &|instance| {
+            agree(&shared::problem(instance, share), shared::brute_force(instance, share), method, instance);
+        });
     }
 }
 
@@ -245,6 +321,12 @@ fn every_instance_with_offerings_apart_equals_brute_force() {
 #[test]
 fn every_instance_with_offerings_together_equals_brute_force() {
     check_together(None, 1);
+}
+
+#[test]
+fn limits_on_shares_equal_brute_force_on_a_stride() {
+    check_shared(None, 61);
+    check_shared(Some(Method::Integer), 307);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod details;
 mod first;
 mod proof;
+mod storage;
 
 pub(crate) use first::{counted, grade_word, oldest_price, outcome as verdict_cell, percentile};
 
@@ -26,6 +27,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("Cost by item", details::lines(blueprint));
         document.section("Sites", details::sites(blueprint));
         document.section("Networks", details::networks(blueprint));
+        document.section("Storage", storage::stores(blueprint));
     }
     document.section("Rules", proof::rules(blueprint));
     document.section("What limits cost", proof::limit_prices(blueprint));

@@ -1,8 +1,8 @@
 //! Blueprint → the report that programs read: numbers as numbers, units in the names of fields.
 
 use capstan_types::blueprint::{
-    Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, TrainingRun,
-    Unpriced, Verdict, VerdictStatus, WorkloadCost,
+    Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, Store,
+    TrainingRun, Unpriced, Verdict, VerdictStatus, WorkloadCost,
 };
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -34,6 +34,7 @@ pub(crate) fn assumed(blueprint: &Blueprint) -> Assumed {
     let rows = catalog.accelerators.iter().map(|row| row.provenance.grade);
     let rows = rows.chain(catalog.shapes.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.fabrics.iter().map(|row| row.provenance.grade));
+    let rows = rows.chain(catalog.storage.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.models.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.traffic.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.engines.iter().map(|row| row.provenance.grade));
@@ -191,6 +192,9 @@ pub struct Report {
     pub sites: Vec<SiteSummary>,
     /// How machines are wired at own sites.
     pub networks: Vec<Network>,
+    /// What keeps data at own sites.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<Store>,
     /// Service levels.
     pub service_levels: Vec<Verdict>,
     /// Rules.
@@ -321,6 +325,7 @@ pub fn summary(blueprint: &Blueprint) -> Report {
         by_month: blueprint.cost.by_month.clone(),
         sites: blueprint.sites.clone(),
         networks: blueprint.networks.clone(),
+        stores: blueprint.stores.clone(),
         service_levels: blueprint.verdicts.clone(),
         rules: blueprint.rules.clone(),
         runners_up: blueprint.runners_up.clone(),

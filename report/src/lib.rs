@@ -28,11 +28,13 @@ pub use explain::explanation_document;
 pub use html::html;
 pub use json::{REPORT_FORMAT, Report, json, summary};
 pub use markdown::markdown;
-pub use outlook::{outlook_csv, outlook_document, outlook_json, outlook_svg};
+pub use outlook::{
+    outlook_csv, outlook_document, outlook_json, outlook_svg, training_document, training_json,
+};
 pub use picture::NoPicture;
 pub use schema::{
     baseline_schema, blueprint_schema, diff_schema, lock_schema, outlook_schema, report_schema,
-    simulation_schema,
+    simulation_schema, training_schema,
 };
 pub use simulation::{simulation_document, simulation_json};
 pub use terminal::{Style, terminal};

@@ -7,6 +7,7 @@ use capstan_types::blueprint::Blueprint;
 use capstan_types::lock::Lock;
 use capstan_types::outlook::Outlook;
 use capstan_types::simulation::Simulation;
+use capstan_types::training::TrainingOutlook;
 use schemars::schema_for;
 
 /// Returns the schema of a blueprint.
@@ -22,6 +23,11 @@ pub fn report_schema() -> String {
 /// Returns the schema of the answer of `estimate`.
 pub fn outlook_schema() -> String {
     pretty(&schema_for!(Outlook))
+}
+
+/// Returns the schema of the answer of `estimate --train`.
+pub fn training_schema() -> String {
+    pretty(&schema_for!(TrainingOutlook))
 }
 
 /// Returns the schema of the diff that programs read.
@@ -81,6 +87,7 @@ mod tests {
             (report_schema(), "Report"),
             (diff_schema(), "DiffReport"),
             (outlook_schema(), "Outlook"),
+            (training_schema(), "TrainingOutlook"),
         ] {
             let value: Value = serde_json::from_str(&schema).unwrap();
             assert_eq!(value["title"], title);

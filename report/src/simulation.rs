@@ -7,7 +7,8 @@ use crate::sparkline::sparkline;
 use capstan_types::blueprint::VerdictStatus;
 use capstan_types::figure;
 use capstan_types::simulation::{
-    Estimated, Latency, SimulatedFailure, SimulatedHour, SimulatedLevel, Simulation, TimelinePoint,
+    Estimated, Latency, RandomArrivals, SimulatedFailure, SimulatedHour, SimulatedLevel, SimulatedScaling,
+    Simulation, TimelinePoint,
 };
 use capstan_types::spec::percentile_word;
 use capstan_types::units::Seconds;
@@ -30,6 +31,7 @@ pub fn simulation_document(simulation: &Simulation, timeline: bool) -> Document 
             Block::Table(latencies(run)),
             Block::Facts(facts(run)),
         ];
+        blocks.extend(run.scaling.as_ref().map(|scaling| Block::Facts(scaled(scaling))));
         blocks.extend(run.failure.as_ref().map(|failure| Block::Facts(failed(failure))));
         if timeline {
             blocks.push(Block::Facts(over_time(run)));
@@ -132,6 +134,7 @@ fn facts(run: &SimulatedHour) -> Vec<(String, Cell)> {
         ("at once".to_owned(), format!("{} sequences on a replica", figure::short(run.mean_batch)).into()),
         ("cache".to_owned(), format!("{} of it at most", figure::percent(run.peak_kv)).into()),
     ];
+    facts.extend(run.random_arrivals.as_ref().map(|random| bursts(run, random)));
     let counts = [
         ("restarted", run.restarted, Tone::Warn),
         ("turned away", run.rejected, Tone::Bad),
@@ -151,13 +154,44 @@ fn facts(run: &SimulatedHour) -> Vec<(String, Cell)> {
     facts
 }
 
+/// Says in one line what the bursts of a trace cost.
+fn bursts(run: &SimulatedHour, random: &RandomArrivals) -> (String, Cell) {
+    let waits = random
+        .ttft_p99_s
+        .map_or_else(String::new, |p99| format!(", and answer 99% within {} on all", span(p99)));
+    let words = match random.replicas {
+        Some(replicas) => format!(
+            "at random, {} req/s on average would need {replicas} of {}{waits}",
+            figure::short(random.rate.get()),
+            counted(run.replicas as usize, "replica")
+        ),
+        None => "not even at random would all replicas do".to_owned(),
+    };
+    ("bursts".to_owned(), words.into())
+}
+
+fn scaled(scaling: &SimulatedScaling) -> Vec<(String, Cell)> {
+    let replicas = format!(
+        "{} to {} serve, {} are paid for on average, {} in flight each are aimed at",
+        scaling.fewest_serving,
+        counted(scaling.most_serving as usize, "replica"),
+        figure::short(scaling.mean_paid),
+        figure::short(scaling.target)
+    );
+    let starts = match scaling.starts {
+        0 => "none".to_owned(),
+        n => format!("{n}, the longest in {}", figure::span(scaling.longest_start)),
+    };
+    vec![("replicas follow".to_owned(), replicas.into()), ("cold starts".to_owned(), starts.into())]
+}
+
 fn failed(failure: &SimulatedFailure) -> Vec<(String, Cell)> {
     let lasted = Seconds(failure.back.get() - failure.at.get());
     let share = |share: Option<f64>| {
         share.map_or_else(|| "no requests".into(), |share| figure::percent(share).into())
     };
     let what = format!(
-        "a {}: {} down for {}, from {} on",
+        "a {}: {} struck for {}, from {} on",
         failure.what,
         counted(failure.replicas as usize, "replica"),
         figure::span(lasted),

@@ -159,7 +159,7 @@ proptest! {
             (Request { arrival: Time::from_ns(at * 3_001), prompt, output }, hashes)
         };
         let workload = prefixed(rows.into_iter().map(row).collect(), tokens);
-        let trial = Trial { config: &config, workload: &workload, seed: 1, replication: 0, faults: &[] };
+        let trial = Trial { config: &config, workload: &workload, seed: 1, replication: 0, faults: &[], autoscaler: None };
         let (mut leapt, mut stepped) = (Vec::new(), Vec::new());
         let mut log = |number: u64, record: &Record| leapt.push((number, *record));
         let fast = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();

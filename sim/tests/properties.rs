@@ -2,9 +2,10 @@
 
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    Admission, ClosedLoop, Fault, Interrupted, KvCache, Length, Lengths, Metric, Objective, OpenLoop,
-    Outcome, Rate, Record, Reject, Request, Router, RunResult, Scheduler, ServingConfig, StepTable, Stop,
-    Tally, Trial, Unwatched, Watch, Window, Workload, replicate, simulate, simulate_into, simulate_watched,
+    Admission, Autoscaler, Behaviour, ClosedLoop, ColdStart, Effect, Fault, Interrupted, KvCache, Length,
+    Lengths, Metric, Objective, OpenLoop, Outcome, Pipe, Rate, Record, Reject, Request, Router, RunResult,
+    Scheduler, ServingConfig, StepTable, Stop, Tally, Trial, Unwatched, Watch, Window, Workload, replicate,
+    simulate, simulate_into, simulate_watched,
 };
 use proptest::prelude::*;
 
@@ -71,13 +72,52 @@ fn traces() -> impl Strategy<Value = Vec<Request>> {
 
 /// Replicas that fail, some before others are back, some for ever, some that there are not.
 fn faults() -> impl Strategy<Value = Vec<Fault>> {
-    let again = prop_oneof![3 => Just(Interrupted::Retried), 1 => Just(Interrupted::Lost)];
+    let effect = prop_oneof![
+        3 => Just(Effect::Down(Interrupted::Retried)),
+        1 => Just(Effect::Down(Interrupted::Lost)),
+        2 => (500u32..9_000).prop_map(|per_mille| Effect::Slow { per_mille }),
+    ];
     let lasts = prop_oneof![5 => (1u64..100_000).prop_map(Some), 1 => Just(None)];
-    let fault = (0u64..300_000, 0u32..5, lasts, again).prop_map(|(at, replica, lasts, requests)| {
-        let at = Time::from_ns(at);
-        Fault { at, replica, back: lasts.map_or(Time::NEVER, |ns| at.plus(ns)), requests }
-    });
+    let notice = prop_oneof![Just(0), 0u64..60_000];
+    let fault = (0u64..300_000, 0u32..5, lasts, effect, notice).prop_map(
+        |(warned, replica, lasts, effect, notice)| {
+            let warned = Time::from_ns(warned);
+            let at = warned.plus(notice);
+            Fault { warned, at, replica, back: lasts.map_or(Time::NEVER, |ns| at.plus(ns)), effect }
+        },
+    );
     prop::collection::vec(fault, 0..6)
+}
+
+/// Autoscalers of every temper, from zero on, with starts that take nothing up to most of a trace.
+fn autoscalers() -> impl Strategy<Value = Autoscaler> {
+    let start = (0u64..40_000, 0.0..9e3f64, 0.0..9e3f64, 0u64..40_000).prop_map(
+        |(provision_ns, image, weights, warm)| {
+            let pipe = Pipe { shared: 1e9, own: 4e8 };
+            ColdStart {
+                provision_ns,
+                image_bytes: image,
+                image_rest_bytes: image / 2.0,
+                weight_bytes: weights,
+                registry: pipe,
+                storage: pipe,
+                warm_up_ns: warm,
+            }
+        },
+    );
+    (0u32..3, 0u32..4, 0.5..6.0f64, start, 0u64..60_000).prop_map(
+        |(least, initial, target, start, window_ns)| {
+            let down = Behaviour { window_ns, pods: 1, percent: 30, period_ns: 9_000 };
+            let up = Behaviour { period_ns: 9_000, ..Behaviour::UP };
+            Autoscaler {
+                up,
+                down,
+                cooldown_ns: window_ns,
+                start,
+                ..Autoscaler::kubernetes(least, initial.max(least), target)
+            }
+        },
+    )
 }
 
 fn run(config: &ServingConfig, workload: &Workload) -> RunResult {
@@ -162,7 +202,7 @@ proptest! {
         let workload = Workload::Trace(trace.clone());
         let failing = |config: &ServingConfig| {
             let mut records = Vec::new();
-            let trial = Trial { config, workload: &workload, seed: 9, replication: 0, faults: &faults };
+            let trial = Trial { config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: None };
             let mut log = |_: u64, record: &Record| records.push(*record);
             let totals = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
             (records, totals)
@@ -171,7 +211,8 @@ proptest! {
         let (records, totals) = failing(&config);
         prop_assert_eq!((totals.stop, records.len()), (Stop::Drained, trace.len()));
         let lost = records.iter().filter(|record| record.outcome == Outcome::Lost).count();
-        let all_again = faults.iter().all(|fault| fault.requests == Interrupted::Retried && fault.back != Time::NEVER);
+        let again = |fault: &Fault| fault.effect != Effect::Down(Interrupted::Lost) && fault.back != Time::NEVER;
+        let all_again = faults.iter().all(again);
         if all_again {
             prop_assert_eq!(lost, 0);
             let served = records.iter().filter(|record| record.outcome == Outcome::Completed);
@@ -180,12 +221,37 @@ proptest! {
         }
     }
 
+    /// However replicas come and go, every request is served once; tokens are checked by the run itself.
+    #[test]
+    fn an_autoscaler_loses_nothing(
+        config in configs(), trace in traces(), faults in faults(), scaler in autoscalers(), sync_ns in 500u64..50_000,
+    ) {
+        let workload = Workload::Trace(trace.clone());
+        let again = |fault: &&Fault| fault.effect != Effect::Down(Interrupted::Lost) && fault.back != Time::NEVER;
+        let faults: Vec<Fault> = faults.iter().filter(again).copied().collect();
+        let (least, initial) = (scaler.least.min(config.n_replicas), scaler.initial.min(config.n_replicas));
+        let scaler = Autoscaler { least: least.min(initial), initial, sync_ns, ..scaler };
+        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: Some(&scaler) };
+        let mut records = Vec::new();
+        let totals = simulate_watched(&trial, &step(), &mut |_, record: &Record| records.push(*record), &mut Unwatched).unwrap();
+        prop_assert_eq!((totals.stop, records.len()), (Stop::Drained, trace.len()));
+        prop_assert!(records.iter().all(|record| matches!(record.outcome, Outcome::Completed | Outcome::Rejected(_))));
+        let served = records.iter().filter(|record| record.outcome == Outcome::Completed);
+        let stays: u128 = served.map(|record| u128::from(record.completed.since(record.arrival))).sum();
+        prop_assert_eq!(totals.outstanding_ns, stays);
+        let scaled = totals.scaled.unwrap();
+        prop_assert!(scaled.most_serving <= config.n_replicas);
+        prop_assert!(scaled.course.iter().all(|(_, serving, on)| serving <= on && *on <= config.n_replicas));
+        let busy: u128 = totals.replicas.iter().map(|work| u128::from(work.busy_ns)).sum();
+        prop_assert!(busy <= scaled.on_ns, "{} busy in {} ns that are paid for", busy, scaled.on_ns);
+    }
+
     /// Somebody who watches sees every step of a replica without stages, and changes nothing.
     #[test]
     fn watching_changes_nothing(config in configs(), trace in traces(), faults in faults()) {
         let config = ServingConfig { n_stages: 1, ..config };
         let workload = Workload::Trace(trace);
-        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults };
+        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: None };
         let (mut seen, mut unseen) = (Vec::new(), Vec::new());
         let mut watch = Watch::new(config.n_replicas, Window::ALL, Time::from_ns(1_000_000), 10);
         watch.steps = Some(Vec::new());

@@ -13,7 +13,7 @@ use crate::output::{Output, write as write_outputs, write_file};
 use crate::plan_file::{Beside, Checked, requests_of};
 use crate::session::Session;
 use anyhow::Context;
-use capstan_planner::simulate::{Failing, Failure as Falls, Progress, Question, Simulated, simulate};
+use capstan_planner::simulate::{Failing, Failure as Falls, Progress, Question, Simulated, Spike, simulate};
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::{Blueprint, VerdictStatus};
 use capstan_types::place::FileId;
@@ -45,6 +45,15 @@ pub struct Args {
     /// Times the planned requests, such as 2x
     #[arg(long, value_name = "FACTOR", default_value = "1x")]
     surge: Times,
+    /// Times the planned requests for a while, a third into the measured time, such as 5x
+    #[arg(long, value_name = "FACTOR", conflicts_with = "clients")]
+    spike: Option<Times>,
+    /// For how long a spike lasts
+    #[arg(long, value_name = "TIME", requires = "spike", default_value = "2min")]
+    spike_for: Lasts,
+    /// So many clients that wait for their answer before they ask again, in place of the planned requests
+    #[arg(long, value_name = "N", conflicts_with = "surge", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    clients: Option<u32>,
     /// What fails, a third into the measured time, with the replicas on it
     #[arg(long, value_enum)]
     fail: Option<Fails>,
@@ -54,6 +63,15 @@ pub struct Args {
     /// Requests in flight on what fails are lost; by default they are sent again
     #[arg(long, requires = "fail")]
     lose: bool,
+    /// How many fail at once; of spot machines by default all that the plan buys
+    #[arg(long, value_name = "N", requires = "fail", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// How long before it takes machines back the spot market says so, such as 2min, 30s or none
+    #[arg(long, value_name = "TIME", requires = "fail", default_value = "2min")]
+    notice: Notice,
+    /// How many times as long the steps of a slow replica take
+    #[arg(long, value_name = "FACTOR", requires = "fail", default_value = "2x")]
+    slower: Times,
     /// Show queues and machines over time; with svg:FILE as a picture
     #[arg(long, value_name = "svg:FILE", num_args = 0..=1, default_missing_value = "terminal", require_equals = true)]
     timeline: Option<Course>,
@@ -70,8 +88,32 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Fails {
+    /// An accelerator, with the replica on it
     Gpu,
+    /// A machine
     Node,
+    /// A rack of an own site
+    Rack,
+    /// A zone: an equal part of the replicas for each zone of the site
+    Zone,
+    /// The program of a replica, which starts again where it is
+    Crash,
+    /// A replica that is slow
+    Slow,
+    /// All spot machines of the region at once
+    Spot,
+}
+
+/// A span of time, or none.
+#[derive(Clone, Copy, Debug)]
+struct Notice(Seconds);
+
+impl FromStr for Notice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(Notice(Seconds(0.0))) } else { text.parse().map(|Lasts(time)| Notice(time)) }
+    }
 }
 
 /// A factor, such as `2x`.
@@ -150,11 +192,21 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         replications: args.replications,
         seed: args.seed.unwrap_or(blueprint.inputs.spec.frame.seed),
         surge: args.surge.0,
+        spike: args.spike.map(|factor| Spike { factor: factor.0, lasts: args.spike_for.0 }),
+        clients: args.clients,
         failure: args.fail.map(|what| Falls {
             what: match what {
                 Fails::Gpu => Failing::Gpu,
                 Fails::Node => Failing::Node,
+                Fails::Rack => Failing::Rack,
+                Fails::Zone => Failing::Zone,
+                Fails::Crash => Failing::Crash,
+                Fails::Slow => Failing::Slow,
+                Fails::Spot => Failing::Spot,
             },
+            count: args.count,
+            notice: args.notice.0,
+            slower: args.slower.0,
             lasts: args.lasts.map(|lasts| lasts.0),
             loses_requests: args.lose,
         }),

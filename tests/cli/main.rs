@@ -9,6 +9,8 @@ mod mistakes;
 mod networks;
 mod pages;
 mod plans;
+mod prices;
 mod replay;
 mod simulate;
+mod stores;
 mod surroundings;

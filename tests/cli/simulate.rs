@@ -2,7 +2,7 @@
 
 use crate::surroundings::Place;
 use capstan_types::blueprint::VerdictStatus;
-use capstan_types::simulation::Simulation;
+use capstan_types::simulation::{SimulatedFailure, Simulation};
 use serde_json::Value;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
@@ -75,6 +75,100 @@ fn too_many_requests_break_a_level_and_a_failure_is_told() {
 }
 
 #[test]
+fn each_kind_of_failure_strikes_what_it_takes_along() {
+    let place = planned();
+    let told = |further: &[&str]| {
+        let asked = [&["simulate", "b.json", "--replications", "8", "--output", "json"], further].concat();
+        let simulation = simulation(&place.run(&asked).out);
+        (simulation.what_if[0].clone(), simulation.runs[0].clone())
+    };
+    let (what, crash) = told(&["--fail", "crash"]);
+    assert_eq!(what, "a replica crashes and starts again");
+    let crash = crash.failure.expect("it fails");
+    let (_, gpu) = told(&["--fail", "gpu"]);
+    let gpu = gpu.failure.expect("it fails");
+    let lasts = |failure: &SimulatedFailure| failure.back.get() - failure.at.get();
+    assert!(lasts(&crash) < lasts(&gpu), "the image is there: {crash:?} {gpu:?}");
+    assert_eq!((crash.replicas, gpu.replicas), (1, 1));
+    let (_, slow) = told(&["--fail", "slow", "--slower", "3x", "--for", "5min"]);
+    let restarted = slow.restarted;
+    let slow = slow.failure.expect("it is slow");
+    assert!((lasts(&slow) - 300.0).abs() < 1e-6 && restarted == 0, "nobody is sent again: {slow:?}");
+    assert!(slow.attainment_during < slow.attainment_before, "{slow:?}");
+    // The site has no zones, so it is one, and goes with all that it has.
+    let (_, zone) = told(&["--fail", "zone"]);
+    assert_eq!(zone.failure.expect("it fails").replicas, zone.replicas);
+    let spot = |notice: &str| told(&["--fail", "spot", "--count", "1", "--notice", notice]).1;
+    let (warned, unwarned) = (spot("2min"), spot("none"));
+    assert!(warned.restarted < unwarned.restarted, "{} {}", warned.restarted, unwarned.restarted);
+    for (kind, says) in [("rack", "how many machines a rack"), ("spot", "no machine at `cloud`")] {
+        let seen = place.run(&["simulate", "b.json", "--fail", kind]).exits(1);
+        assert!(seen.err.contains(says), "{}", seen.told());
+    }
+}
+
+const FOLLOWS: &str = r#"plan follows { currency = USD }
+site cloud { provider = aws, region = "us-east-1" }
+serve chat {
+  model       = "meta-llama/Llama-3.1-8B-Instruct"
+  accelerator = l40s
+  parallelism = { tensor = 1 }
+  load        = {
+    peak   = 16 req/s
+    prompt = 1 ktok
+    output = 250 tok
+    daily  = diurnal(trough = 20%, peak_at = 14:00)
+  }
+  autoscale   = { AIM }
+  slo ttft { p99 <= 4 s }
+}
+"#;
+
+/// Replicas that follow the requests are what a plan is verified with, and what a simulation shows.
+#[test]
+fn replicas_that_follow_requests_are_verified_as_they_come() {
+    let place = Place::new();
+    let plan = |aim: &str| {
+        place.write("follows.plan", FOLLOWS.replace("AIM", aim));
+        place.run(&["plan", "follows.plan", "-o", "f.json"])
+    };
+    plan("provision = 1 min, image = lazy").exits(0);
+    let blueprint: Value = serde_json::from_str(&place.read("f.json")).expect("JSON");
+    let target = blueprint["services"][0]["placements"][0]["in_flight_target"].as_f64();
+    let asked = ["simulate", "f.json", "--replications", "8", "--surge", "0.4x", "--output", "json"];
+    let run = simulation(&place.run(&asked).out).runs[0].clone();
+    let scaling = run.scaling.expect("replicas follow");
+    assert_eq!(Some(scaling.target), target, "what is simulated is what the blueprint says");
+    // Less than half of the requests: replicas go, and are not paid for.
+    assert!(scaling.fewest_serving < run.replicas, "{scaling:?}");
+    assert!(scaling.mean_paid < 0.9 * f64::from(run.replicas), "{scaling:?}");
+    // Who aims at far more than a replica bears keeps one of them, and no level holds.
+    let seen = plan("target = 100000 req").exits(3);
+    assert!(seen.told().contains("ttft"), "{}", seen.told());
+}
+
+#[test]
+fn a_spike_is_told_and_clients_wait_for_their_answers() {
+    let place = planned();
+    let run = |further: &[&str]| {
+        let asked = [&["simulate", "b.json", "--replications", "8", "--output", "json"], further].concat();
+        simulation(&place.run(&asked).out)
+    };
+    let (usual, spiked) = (run(&[]), run(&["--spike", "4x", "--spike-for", "3min"]));
+    assert_eq!(spiked.what_if, ["4 times the requests for 180 s"]);
+    // 3 minutes of 5 req/s, three times more, in eight replications.
+    let more = spiked.runs[0].requests as f64 - usual.runs[0].requests as f64;
+    assert!((more / (8.0 * 180.0 * 15.0) - 1.0).abs() < 0.1, "{more}");
+    let (few, many) = (run(&["--clients", "4"]), run(&["--clients", "16"]));
+    assert_eq!(few.what_if, ["4 clients that wait for their answers"]);
+    for (clients, seen) in [(4.0, &few), (16.0, &many)] {
+        // Little: clients are those in flight.
+        let (served, stays) = (seen.runs[0].served_per_s.mean, seen.runs[0].e2e.expect("seen").mean_s.mean);
+        assert!((served * stays / clients - 1.0).abs() < 0.03, "{clients}: {served} {stays}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let place = planned();
     let run = |seed: &str| {
@@ -96,6 +190,8 @@ fn what_cannot_be_simulated_is_refused() {
         &["--fail", "node", "--for", "2"],
         &["--replications", "0"],
         &["--set", "chat.load.rate=6 req/s"],
+        &["--fail", "spot", "--notice", "2"],
+        &["--fail", "gpu", "--count", "0"],
         &["--requests", "b.json"],
         &["--requests", "x", "--chrome-trace", "x"],
     ] {

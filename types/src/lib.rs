@@ -22,7 +22,9 @@ pub mod place;
 pub mod quantity;
 pub mod simulation;
 pub mod spec;
+pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod traffic;
+pub mod training;
 pub mod units;

@@ -113,6 +113,12 @@ pub struct SimulatedHour {
     pub levels: Vec<SimulatedLevel>,
     /// What failed, and what came of it.
     pub failure: Option<SimulatedFailure>,
+    /// How replicas followed the requests, in the first replication, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<SimulatedScaling>,
+    /// How requests of the mean of a trace would fare if they came at random, where the plan names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random_arrivals: Option<RandomArrivals>,
     /// Queues and machines over time, of the first replication.
     pub timeline: Vec<TimelinePoint>,
 }
@@ -158,6 +164,36 @@ pub struct SimulatedFailure {
     /// did not happen.
     #[serde(rename = "recovery_s")]
     pub recovery: Option<Seconds>,
+}
+
+/// Requests with the mean rate and the lengths of a trace, without its bursts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RandomArrivals {
+    /// Their mean rate.
+    #[serde(rename = "requests_per_s")]
+    pub rate: RequestsPerSecond,
+    /// Replicas that would do; unknown where not even all of them would.
+    pub replicas: Option<u32>,
+    /// 99th percentile of the time to first token on all replicas, what is waited outside of them left out.
+    pub ttft_p99_s: Option<f64>,
+}
+
+/// How replicas followed the requests in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SimulatedScaling {
+    /// Requests in flight that a replica should have.
+    pub target: f64,
+    /// Cold starts.
+    pub starts: u32,
+    /// The longest of them, from the order of a machine to the first request.
+    #[serde(rename = "longest_start_s")]
+    pub longest_start: Seconds,
+    /// Most replicas that served at once.
+    pub most_serving: u32,
+    /// Fewest replicas that served at once.
+    pub fewest_serving: u32,
+    /// Replicas that are paid for, mean over the simulated time.
+    pub mean_paid: f64,
 }
 
 /// One slice of time.

@@ -11,7 +11,7 @@ use super::fields::{Contents, Fields};
 use super::plan::assumed;
 use super::read::Stated;
 use super::table::{AT_LEAST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
-use super::{load, model, slo};
+use super::{autoscale, load, model, slo};
 use crate::ast::Block;
 use crate::codes;
 
@@ -83,7 +83,10 @@ static FIELDS: &[FieldRow] = &[
         .shown("in [hall]", "in [cloud]"),
     FieldRow::not_yet("prefix_caching", "Reuse of the cache of common prefixes."),
     FieldRow::not_yet("disaggregated", "Prefill and decode on machines of their own."),
-    FieldRow::not_yet("autoscale", "How replicas follow the demand."),
+    FieldRow::new("autoscale", FieldType::Record(&autoscale::AUTOSCALE), FACT)
+        .default("replicas follow the planned demand by the hour")
+        .means("How replicas follow the requests in flight.")
+        .shown("= { target = 8 req }", "= { target = 20 req }"),
     FieldRow::not_yet("zones", "Zones that replicas are spread over; see `zones` of a site."),
     FieldRow::not_yet("speculative", "A draft model."),
 ];
@@ -144,6 +147,8 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let batching = fields.record("batching");
     let precisions = precisions(checker, &fields, model, shown);
     let sites = fields.names("site");
+    let min_replicas = replicas(checker, &fields, sites.as_deref(), shown);
+    let scaled = fields.record("autoscale");
     let served = Serve {
         name: shown.to_owned(),
         place: fields.place.clone(),
@@ -160,7 +165,8 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         max_sequences: batching.and_then(|batching| batching.small("sequences")),
         step_tokens: batching.and_then(|batching| model::tokens(batching, "step_tokens")),
         buy: buy(checker, &fields, shown),
-        min_replicas: replicas(checker, &fields, sites.as_deref(), shown),
+        min_replicas,
+        autoscale: scaled.map(|record| autoscale::check(checker, record, shown, min_replicas)),
         sites,
         headroom: headroom(checker, &fields, shown),
     };

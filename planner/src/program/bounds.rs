@@ -105,6 +105,11 @@ impl<'a> Priced<'a> {
         vars.all(|&var| self.costs[var] == other.costs[var]) && only(self) == only(other)
     }
 
+    /// Returns the costs by variable, without what is charged only for some workloads.
+    pub fn costs(&self) -> &[f64] {
+        &self.costs
+    }
+
     /// Returns the prices by limit and row.
     pub fn prices(&self) -> &[Vec<f64>] {
         &self.prices

@@ -9,17 +9,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
+use super::master::{self, Case, Draft, Goal, NoDraft, Whole, WholeNodes};
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::{Bound, Problem};
 use super::purchase::{Bought, Menu, Need};
+use super::rounding;
 use super::solver::Stops;
 
 /// HiGHS keeps a row within 1e-6 of its bound (its `primal_feasibility_tolerance` is 1e-7, integers 1e-6).
 const ROW_TOLERANCE: f64 = 2e-6;
-
-/// Nodes closer to a whole number than this are that number.
-const WHOLE_NODES: f64 = 1e-6;
 
 /// A complete integer plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,15 +54,15 @@ pub(super) struct Piece<'a> {
 }
 
 /// What the chosen columns need of one pool.
-struct PoolNeed {
-    need: Need,
+pub(super) struct PoolNeed {
+    pub need: Need,
     /// Offers that someone may use.
-    mask: u32,
+    pub mask: u32,
     /// Offers by the hour that some may not use.
-    restricted: u32,
+    pub restricted: u32,
     /// Whether the closed form knows such sets of offers: one, or one and a part of it that lacks only
     /// offers by the hour. If not, what it buys is a lower bound.
-    is_nested: bool,
+    pub is_nested: bool,
 }
 
 impl<'a> Buyer<'a> {
@@ -84,7 +82,7 @@ impl<'a> Buyer<'a> {
         let (mut nodes, mut joint) = self.buy_apart(columns)?;
         let mut case = self.case.fixed(columns);
         case.limits.iter_mut().for_each(|limit| *limit = None);
-        let (mut is_exact, mut is_apart) = (true, true);
+        let (mut is_exact, mut is_apart, mut bound) = (true, true, 0.0);
         let mut must_solve = joint.contains(&true);
         loop {
             for index in self.broken_limits(&nodes, columns) {
@@ -98,29 +96,83 @@ impl<'a> Buyer<'a> {
             self.join(&mut joint, &case);
             let together = self.that_run(&joint, columns);
             let stops = stops.ok_or(NoDraft::OutOfNodes)?;
-            let parts = self.solve_jointly(&case, &together, false, stops)?;
-            let mut rounded = nodes.clone();
-            self.take(&parts, &together, &mut rounded);
-            let least = self.prepared.cost(&rounded);
-            self.round(&case, &mut rounded);
-            let is_kept = |index: &usize| case.limits[*index].is_none();
-            if self.prepared.cost(&rounded) - least <= stops.rel_gap * least
-                && self.covers(&together, columns, &rounded)
-                && self.broken_limits(&rounded, columns).iter().all(is_kept)
-            {
-                nodes = rounded;
-            } else {
-                let draft = self.solve_jointly(&case, &together, true, stops)?;
-                is_exact &= draft.found.is_within_gap;
-                self.take(&draft, &together, &mut nodes);
-                nodes.iter_mut().for_each(|count| *count = count.round());
-            }
+            let (joint_bound, is_solved) =
+                self.buy_jointly(&case, (&together, columns), stops, &mut nodes)?;
+            is_exact &= is_solved;
+            bound = joint_bound;
             (must_solve, is_apart) = (false, false);
         }
         let cost = self.prepared.cost(&nodes);
-        // Programs that merge equal hours may miss a cheaper purchase, so they bound nothing.
-        let bound = if is_apart { cost } else { 0.0 };
+        let bound = if is_apart { cost } else { bound.min(cost) };
         Ok(Plan { columns: columns.to_vec(), cost, bound, nodes, is_exact })
+    }
+
+    /// Buys for pools that limits in force couple: in parts of nodes, then whole where they stay, each rounded; then
+    /// whole altogether, unless that is close enough. Returns what it costs at least, and whether that is proven up to the gap asked for.
+    fn buy_jointly(
+        &self,
+        case: &Case,
+        (together, columns): (&[bool], &[usize]),
+        stops: Stops,
+        nodes: &mut [f64],
+    ) -> Result<(f64, bool), NoDraft> {
+        let vars = self.prepared.vars.iter().zip(nodes.iter());
+        let apart =
+            vars.filter(|(var, _)| !together[var.offer.pool]).map(|(var, count)| var.discounted * count);
+        let apart: f64 = apart.sum();
+        let needs: Vec<(usize, PoolNeed)> = (0..together.len())
+            .filter(|&pool| together[pool])
+            .map(|pool| (pool, self.need(pool, columns)))
+            .collect();
+        let mut least = 0.0_f64;
+        let mut best: Option<Vec<f64>> = None;
+        for whole in [WholeNodes::None, WholeNodes::Committed] {
+            let draft = match self.solve_jointly(case, together, whole, stops) {
+                Ok(draft) => draft,
+                Err(NoDraft::OutOfNodes) => break,
+                Err(why) => return Err(why),
+            };
+            least = least.max(apart + draft.found.bound);
+            if least > stops.worth {
+                return Err(NoDraft::OutOfNodes);
+            }
+            let mut rounded = nodes.to_vec();
+            self.take(&draft, together, &mut rounded);
+            rounding::round(self.prepared, case, columns, &needs, &mut rounded);
+            let is_kept = |index: &usize| case.limits[*index].is_none();
+            if !self.covers(together, columns, &rounded)
+                || !self.broken_limits(&rounded, columns).iter().all(is_kept)
+            {
+                continue;
+            }
+            let cost = self.prepared.cost(&rounded);
+            if best.as_ref().is_none_or(|best| cost < self.prepared.cost(best)) {
+                best = Some(rounded);
+            }
+            if cost - least <= stops.rel_gap * least {
+                break;
+            }
+        }
+        if let Some(best) = &best
+            && self.prepared.cost(best) - least <= stops.rel_gap * least
+        {
+            nodes.copy_from_slice(best);
+            return Ok((least, true));
+        }
+        let draft = self.solve_jointly(case, together, WholeNodes::All, stops)?;
+        let mut whole = nodes.to_vec();
+        self.take(&draft, together, &mut whole);
+        whole.iter_mut().for_each(|count| *count = count.round());
+        let mut is_proven = draft.found.is_within_gap;
+        if !stops.merges_hours {
+            least = least.max(apart + draft.found.bound);
+        }
+        if let Some(best) = best.filter(|best| self.prepared.cost(best) < self.prepared.cost(&whole)) {
+            whole = best;
+            is_proven = self.prepared.cost(&whole) - least <= stops.rel_gap * least;
+        }
+        nodes.copy_from_slice(&whole);
+        Ok((least, is_proven))
     }
 
     /// Returns the cheapest purchase for what runs on `pool`, limits aside; `None` if the offers cannot serve it. A
@@ -159,7 +211,7 @@ impl<'a> Buyer<'a> {
             broken.into_iter().for_each(|index| case.limits[index] = self.case.limits[index]);
             self.join(&mut joint, &case);
             let together = self.that_run(&joint, columns);
-            let draft = self.solve_jointly(&case, &together, false, stops)?;
+            let draft = self.solve_jointly(&case, &together, WholeNodes::None, stops)?;
             self.take(&draft, &together, &mut nodes);
             prices = draft.prices;
         }
@@ -177,26 +229,6 @@ impl<'a> Buyer<'a> {
             bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
         }
         Ok((nodes, joint))
-    }
-
-    /// Rounds parts of nodes: those of which a share is limited from above down, all others up. Two that together are
-    /// a whole number stay it.
-    fn round(&self, case: &Case, nodes: &mut [f64]) {
-        let mut is_scarce = vec![false; nodes.len()];
-        for (limit, value) in self.prepared.limits.iter().zip(&case.limits) {
-            if value.is_some() && matches!(limit.bound, Bound::AtMost(_)) {
-                let shares = limit.rows.iter().filter(|row| row.base.is_some());
-                shares.flat_map(|row| &row.lhs).for_each(|&(var, _)| is_scarce[var] = true);
-            }
-        }
-        for (count, is_scarce) in nodes.iter_mut().zip(is_scarce) {
-            let is_whole = (*count - count.round()).abs() < WHOLE_NODES;
-            *count = match (is_whole, is_scarce) {
-                (true, _) => count.round(),
-                (false, true) => count.floor(),
-                (false, false) => count.ceil(),
-            };
-        }
     }
 
     /// Whether whole nodes are enough on these pools; `false` where the closed form does not know their offers.
@@ -236,10 +268,10 @@ impl<'a> Buyer<'a> {
         &self,
         case: &Case,
         pools: &[bool],
-        whole: bool,
+        nodes: WholeNodes,
         stops: Stops,
     ) -> Result<Draft, NoDraft> {
-        let whole = Whole { columns: whole, nodes: whole };
+        let whole = Whole { columns: nodes == WholeNodes::All, nodes };
         master::solve(self.prepared, case, (whole, Goal::Cost, stops), Some(pools))
     }
 
@@ -260,7 +292,8 @@ impl<'a> Buyer<'a> {
         }
     }
 
-    fn broken_limits(&self, nodes: &[f64], columns: &[usize]) -> Vec<usize> {
+    /// Returns the limits of the case that a purchase for these columns breaks.
+    pub fn broken_limits(&self, nodes: &[f64], columns: &[usize]) -> Vec<usize> {
         let problem = self.prepared.problem;
         let limits = self.prepared.limits.iter().zip(&self.case.limits).enumerate();
         limits

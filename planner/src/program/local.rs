@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::buy::Plan;
-use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
+use super::master::{self, Case, Draft, Goal, NoDraft, Whole, WholeNodes};
 use super::search::{Proven, Search, TIE};
 use super::solution::Method;
 use super::solver::Stops;
@@ -23,7 +23,7 @@ impl Search<'_> {
     /// relaxation uses, then among all, each only while the best plan is not within [`Options::good_gap`] of
     /// the relaxation.
     pub fn columns(&self) -> Result<Proven, NoDraft> {
-        let relaxed = Whole { columns: false, nodes: false };
+        let relaxed = Whole { columns: false, nodes: WholeNodes::None };
         let mixed = master::solve(self.prepared, self.case, (relaxed, Goal::Cost, self.exactly()), None)?;
         let mut bound = mixed.found.bound;
         let mut n_nodes = 0;
@@ -34,11 +34,12 @@ impl Search<'_> {
             if best.as_ref().is_ok_and(is_good) {
                 break;
             }
-            let whole = Whole { columns: true, nodes: false };
+            let whole = Whole { columns: true, nodes: WholeNodes::None };
             let stops = Stops {
                 rel_gap: self.options.rel_gap,
                 max_nodes: self.options.max_nodes,
                 merges_hours: false,
+                worth: f64::INFINITY,
             };
             let draft = match master::solve(self.prepared, case, (whole, Goal::Cost, stops), None) {
                 Ok(draft) => draft,
@@ -144,7 +145,8 @@ impl Search<'_> {
             let mut bought = self.buyer.buy(&columns, None);
             if bought == Err(NoDraft::OutOfNodes) && *programs_left > 0 {
                 *programs_left -= 1;
-                bought = self.buyer.buy(&columns, Some(self.nearly()));
+                let worth = plan.cost + TIE * plan.cost.abs();
+                bought = self.buyer.buy(&columns, Some(Stops { worth, ..self.nearly() }));
             }
             plan = bought.ok().filter(|b| self.compare(b, &plan) == Ordering::Less).unwrap_or(plan);
         }

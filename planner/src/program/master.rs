@@ -4,6 +4,8 @@
 //! problems), the integer program (small ones), the purchase of coupled pools (columns fixed), and the
 //! smallest value of a limit (ways out). It does not know in which order these are asked.
 
+use std::collections::BTreeMap;
+
 use super::prepared::{LimitRow, LoweredLimit, Prepared, When};
 use super::problem::Bound;
 use super::solver::{Answer, Found, Program, Row, Stops, Var};
@@ -45,14 +47,37 @@ impl Case {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Whole {
     pub columns: bool,
-    pub nodes: bool,
+    pub nodes: WholeNodes,
+}
+
+/// Which nodes are whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WholeNodes {
+    /// None: the relaxation.
+    None,
+    /// Those that stay. Nodes by the hour are many and small, so that little is lost by their parts.
+    Committed,
+    /// All.
+    All,
+}
+
+impl WholeNodes {
+    fn holds(self, when: When) -> bool {
+        match self {
+            WholeNodes::None => false,
+            WholeNodes::Committed => matches!(when, When::Periods { .. }),
+            WholeNodes::All => true,
+        }
+    }
 }
 
 /// What is minimised.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Goal {
+pub(super) enum Goal<'c> {
     /// Discounted cost.
     Cost,
+    /// Cost by variable that includes what limits charge.
+    Charged(&'c [f64]),
     /// The value that the limit (by index) would need, if its rows have no base.
     Need { limit: usize },
     /// `lhs − ratio · base` of a share limit (its negative for `AtLeast`): a step of Dinkelbach's method.
@@ -104,7 +129,7 @@ pub(super) enum NoDraft {
 struct Builder<'a> {
     prepared: &'a Prepared<'a>,
     case: &'a Case,
-    goal: Goal,
+    goal: Goal<'a>,
     program: Program,
     columns: Vec<Vec<Var>>,
     nodes: Vec<Option<Var>>,
@@ -116,21 +141,21 @@ struct Builder<'a> {
 }
 
 /// Solves the case. With `pools`, only these exist, and hours in which all that runs needs the same may be bought
-/// alike. Relaxations lose nothing by that, since the mean of the hours is as good; whole nodes may, since a limit
-/// on a share may want to split equal hours.
+/// alike. Parts of nodes by the hour lose nothing by that, since the mean of the hours is as good; whole ones may,
+/// since a limit on a share may want to split equal hours.
 pub(super) fn solve(
     prepared: &Prepared,
     case: &Case,
-    (whole, goal, stops): (Whole, Goal, Stops),
+    (whole, goal, stops): (Whole, Goal<'_>, Stops),
     pools: Option<&[bool]>,
 ) -> Result<Draft, NoDraft> {
     let inside = |pool: usize| pools.is_none_or(|pools| pools[pool]);
     let mut builder = Builder::new(prepared, case, goal, whole);
-    if pools.is_some() && (stops.merges_hours || !whole.nodes) {
+    if pools.is_some() && (stops.merges_hours || whole.nodes != WholeNodes::All) {
         builder.merge_hours();
     }
     builder.add_nodes(whole.nodes, &inside);
-    builder.choose_one_column();
+    builder.choose_one_column(pools.is_some());
     (0..prepared.problem.pools.len()).filter(|pool| inside(*pool)).for_each(|pool| builder.cover(pool));
     for (index, limit) in prepared.limits.iter().enumerate() {
         builder.limit(index, limit);
@@ -158,7 +183,7 @@ pub(super) fn solve(
 }
 
 impl<'a> Builder<'a> {
-    fn new(prepared: &'a Prepared<'a>, case: &'a Case, goal: Goal, whole: Whole) -> Self {
+    fn new(prepared: &'a Prepared<'a>, case: &'a Case, goal: Goal<'a>, whole: Whole) -> Self {
         let mut program = Program::new();
         let mut add =
             |columns: &Vec<usize>| columns.iter().map(|_| program.add(0.0, 1.0, whole.columns)).collect();
@@ -184,7 +209,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add_nodes(&mut self, whole: bool, inside: &dyn Fn(usize) -> bool) {
+    fn add_nodes(&mut self, whole: WholeNodes, inside: &dyn Fn(usize) -> bool) {
         let ratio = match self.goal {
             Goal::Ratio { limit, ratio } => {
                 let limit = &self.prepared.limits[limit];
@@ -192,13 +217,15 @@ impl<'a> Builder<'a> {
             }
             _ => Vec::new(),
         };
+        let peaks = self.peaks();
         for (index, var) in self.prepared.vars.iter().enumerate() {
-            let most = self.prepared.peak_nodes[var.offer.pool];
+            let most = peaks[var.offer.pool];
             if !inside(var.offer.pool) || most == 0 {
                 continue;
             }
             let cost = match self.goal {
                 Goal::Cost => var.discounted,
+                Goal::Charged(costs) => costs[index],
                 Goal::Ratio { .. } => ratio[index],
                 Goal::Need { .. } | Goal::Fewest { .. } => 0.0,
             };
@@ -207,9 +234,38 @@ impl<'a> Builder<'a> {
                     self.program.raise_cost(same, cost);
                     Some(same)
                 }
-                None => Some(self.program.add(cost, most as f64, whole)),
+                None => Some(self.program.add(cost, most as f64, whole.holds(var.when))),
             };
         }
+    }
+
+    /// The most nodes that the columns of the case can need of each pool, since wide bounds make programs slow; a share from
+    /// below may ask for more than is needed.
+    fn peaks(&self) -> Vec<u64> {
+        let prepared = self.prepared;
+        let limits = prepared.limits.iter().zip(&self.case.limits).filter(|(_, value)| value.is_some());
+        let is_share_from_below = |limit: &LoweredLimit| {
+            matches!(limit.bound, Bound::AtLeast(_)) && limit.rows.iter().any(|row| row.base.is_some())
+        };
+        if limits.clone().any(|(limit, _)| is_share_from_below(limit)) {
+            return prepared.peak_nodes.clone();
+        }
+        let mut peaks = vec![0_u64; prepared.peak_nodes.len()];
+        for (w, columns) in self.case.columns.iter().enumerate() {
+            let mut largest: BTreeMap<usize, u64> = BTreeMap::new();
+            for &c in columns {
+                let peak = prepared.loads[w][c].iter().copied().max().unwrap_or(0);
+                let known = largest.entry(prepared.problem.workloads[w].columns[c].pool).or_insert(0);
+                *known = peak.max(*known);
+            }
+            largest.into_iter().for_each(|(pool, peak)| peaks[pool] = peaks[pool].saturating_add(peak));
+        }
+        let pools = prepared.problem.pools.iter();
+        peaks
+            .iter()
+            .zip(pools)
+            .map(|(peak, pool)| peak.div_ceil(u64::from(pool.accelerators_per_node)))
+            .collect()
     }
 
     /// Returns the variable of the same offer in an earlier hour that is bought alike.
@@ -219,9 +275,9 @@ impl<'a> Builder<'a> {
         (twin < slot).then(|| var - (slot - twin))
     }
 
-    /// Σ_c column(w, c) = 1 for each workload w.
-    fn choose_one_column(&mut self) {
-        for columns in &self.columns {
+    /// Σ_c column(w, c) = 1 for each workload w. With some pools only, workloads without columns are elsewhere.
+    fn choose_one_column(&mut self, is_part: bool) {
+        for columns in self.columns.iter().filter(|columns| !is_part || !columns.is_empty()) {
             let terms: Vec<_> = columns.iter().map(|var| (*var, 1.0)).collect();
             self.program.equal(&terms, 1.0);
         }

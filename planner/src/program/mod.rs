@@ -15,8 +15,8 @@
 //! limits: linear rows over nodes
 //! ```
 //!
-//! How that is solved: `search` by size, `partition` for few workloads with `pool_plans` for what limits are worth,
-//! `local` for many. Loads are rounded up to whole replicas before the solve. All numbers here are `f64`; the plan's nodes are
+//! How that is solved: `search` by size, `partition` and `walk` for few workloads with `pool_plans` for what limits are
+//! worth and `within` for those of one pool, `local` for many; `rounding` makes nodes whole. Loads are rounded up to whole replicas before the solve. All numbers here are `f64`; the plan's nodes are
 //! whole, and its cost is the sum of its lines. The program knows no names, no currencies and no catalog, and
 //! does not know whether a rate holds: that is what simulation is for. Only `solver` names the solver.
 
@@ -32,11 +32,14 @@ mod prepared;
 mod problem;
 mod purchase;
 mod relax;
+mod rounding;
 mod search;
 mod sensitivity;
 mod solution;
 mod solver;
 mod statement;
+mod walk;
+mod within;
 
 pub use problem::{
     Bound, Column, Limit, LimitId, Offer, OfferRef, Period, Pool, Problem, Rule, Runs, Slot, Terms, Workload,

@@ -14,12 +14,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::bounds::Priced;
 use super::buy::Piece;
-use super::master::Case;
+use super::master::{Case, WholeNodes};
 use super::prepared::Prepared;
-use super::purchase::Bought;
+use super::search::TIE;
+use super::within::{self, Within};
 
 /// More workloads with a choice than this are too many sets.
 const MOST_WORKLOADS: usize = 12;
@@ -38,6 +40,7 @@ pub(super) struct Side {
 /// The pools of a case, and which workloads have a choice.
 pub(super) struct Sides<'a> {
     prepared: &'a Prepared<'a>,
+    case: &'a Case,
     /// Workloads with more than one column.
     pub free: Vec<usize>,
     pub sides: Vec<Side>,
@@ -47,7 +50,7 @@ pub(super) struct Sides<'a> {
 
 impl<'a> Sides<'a> {
     /// Returns the pools of the case; `None` if too many workloads have a choice.
-    pub fn new(prepared: &'a Prepared<'a>, case: &Case) -> Option<Self> {
+    pub fn new(prepared: &'a Prepared<'a>, case: &'a Case) -> Option<Self> {
         let free: Vec<usize> = (0..case.columns.len()).filter(|&w| case.columns[w].len() > 1).collect();
         if free.len() > MOST_WORKLOADS {
             return None;
@@ -68,7 +71,7 @@ impl<'a> Sides<'a> {
         }
         let rows = prepared.limits.iter().flat_map(|limit| &limit.rows);
         let asked_alone = rows.filter_map(|row| row.only.map(|(w, _)| w)).collect();
-        Some(Sides { prepared, free, sides, n_workloads: case.columns.len(), asked_alone })
+        Some(Sides { prepared, case, free, sides, n_workloads: case.columns.len(), asked_alone })
     }
 
     /// All workloads with a choice, as bits.
@@ -81,7 +84,7 @@ impl<'a> Sides<'a> {
         self.asked_alone.contains(&w)
     }
 
-    fn has_all(&self, side: usize, set: u32) -> bool {
+    pub fn has_all(&self, side: usize, set: u32) -> bool {
         members(set).all(|at| !self.sides[side].columns[at].is_empty())
     }
 
@@ -101,7 +104,7 @@ impl<'a> Sides<'a> {
     }
 
     /// What runs on a pool where each workload of the set may run any of its columns: the least at each point.
-    fn cost(&self, priced: &Priced<'_>, side: usize, lists: &[(usize, Vec<usize>)]) -> f64 {
+    pub fn cost(&self, priced: &Priced<'_>, side: usize, lists: &[(usize, Vec<usize>)]) -> f64 {
         let (loads, masks) = (&self.prepared.loads, &self.prepared.masks);
         let least = lists.iter().map(|(w, columns)| {
             let mut load = loads[*w][columns[0]].clone();
@@ -126,7 +129,13 @@ impl<'a> Sides<'a> {
         priced.buy_alone(self.sides[side].pool, &pieces).map_or(f64::INFINITY, |(_, cost)| cost)
     }
 
-    fn lists(&self, side: usize, set: u32) -> Vec<(usize, Vec<usize>)> {
+    /// The (workload, column) pairs of lists of one column each, those without a choice last.
+    pub fn chosen(&self, side: usize, lists: &[(usize, Vec<usize>)]) -> Vec<(usize, usize)> {
+        let chosen = lists.iter().map(|(w, columns)| (*w, columns[0]));
+        chosen.chain(self.sides[side].fixed.iter().copied()).collect()
+    }
+
+    pub fn lists(&self, side: usize, set: u32) -> Vec<(usize, Vec<usize>)> {
         members(set).map(|at| (self.free[at], self.sides[side].columns[at].clone())).collect()
     }
 }
@@ -157,6 +166,9 @@ pub(super) struct Part {
     pub cost: f64,
 }
 
+/// (workload, column) pairs of one pool, and which nodes are whole.
+type Placed = (Vec<(usize, usize)>, WholeNodes);
+
 /// What is known of the costs of the sets of one pool at some prices.
 #[derive(Clone, Default)]
 struct Known {
@@ -164,6 +176,8 @@ struct Known {
     fixed: f64,
     bought: BTreeMap<u32, (f64, Vec<usize>)>,
     at_least: BTreeMap<u32, f64>,
+    /// By (workload, column) pairs: what they cost under limits that are asked of the pool alone.
+    within: BTreeMap<Placed, Option<Rc<Within>>>,
 }
 
 /// The cheapest partition of every set of workloads at some prices of limits.
@@ -172,7 +186,7 @@ pub(super) struct Table<'s, 'a> {
     pub priced: Priced<'a>,
     known: RefCell<Vec<Known>>,
     /// By set.
-    least: Vec<f64>,
+    pub least: Vec<f64>,
     /// By set: the pool and the subset that its first workload is in.
     first: Vec<(usize, u32)>,
 }
@@ -225,7 +239,7 @@ impl<'s, 'a> Table<'s, 'a> {
     }
 
     /// More never costs less: what is known of a part holds for the whole, unless a limit of its own pays a workload.
-    fn at_least(&self, side: usize, set: u32) -> f64 {
+    pub fn at_least(&self, side: usize, set: u32) -> f64 {
         let known = &self.known.borrow()[side];
         let of = |set: u32| match (known.bought.get(&set), known.at_least.get(&set)) {
             (Some(bought), _) => bought.0,
@@ -237,7 +251,7 @@ impl<'s, 'a> Table<'s, 'a> {
     }
 
     /// What a set costs on a pool at least, beyond those without a choice; exact where it is below `cutoff`.
-    fn cost(&self, side: usize, set: u32, cutoff: f64) -> f64 {
+    pub fn cost(&self, side: usize, set: u32, cutoff: f64) -> f64 {
         if let Some((cost, _)) = self.known.borrow()[side].bought.get(&set) {
             return *cost;
         }
@@ -246,7 +260,7 @@ impl<'s, 'a> Table<'s, 'a> {
             self.known.borrow_mut()[side].at_least.insert(set, at_least);
             return at_least;
         }
-        let fixed = self.known.borrow()[side].fixed;
+        let fixed = self.fixed(side);
         let lists = self.sides.lists(side, set);
         let loose = self.sides.cost(&self.priced, side, &lists) - fixed;
         if loose.is_finite() && loose >= cutoff {
@@ -273,7 +287,7 @@ impl<'s, 'a> Table<'s, 'a> {
         lists: Vec<(usize, Vec<usize>)>,
         (loose, cutoff): (f64, f64),
     ) -> (f64, Vec<usize>) {
-        let fixed = self.known.borrow()[side].fixed;
+        let fixed = self.fixed(side);
         let mut open = vec![(loose, lists)];
         let mut n_looked_at = 0;
         loop {
@@ -283,6 +297,14 @@ impl<'s, 'a> Table<'s, 'a> {
             }
             let longest = (0..lists.len()).max_by_key(|&at| (lists[at].1.len(), lists.len() - at));
             let Some(at) = longest.filter(|&at| lists[at].1.len() > 1) else {
+                let pairs = self.sides.chosen(side, &lists);
+                let within = self.within(side, &pairs, WholeNodes::None);
+                let within = within.map_or(cost, |within| within.at_least - fixed);
+                if within > cost + TIE * cost.abs() {
+                    open.push((within, lists));
+                    open.sort_by(|a, b| b.0.total_cmp(&a.0));
+                    continue;
+                }
                 return (cost, lists.into_iter().map(|(_, columns)| columns[0]).collect());
             };
             if n_looked_at > MOST_CHOICES {
@@ -301,13 +323,42 @@ impl<'s, 'a> Table<'s, 'a> {
         }
     }
 
+    /// What these (workload, column) pairs cost on a pool at least, under limits that are asked of it alone: in parts
+    /// of nodes, or, where that is no more than is `known`, with whole nodes where they stay.
+    pub fn at_least_within(&self, side: usize, pairs: &[(usize, usize)], known: Option<f64>) -> f64 {
+        let at_least =
+            |nodes| self.within(side, pairs, nodes).map_or(f64::NEG_INFINITY, |within| within.at_least);
+        let parts = at_least(WholeNodes::None);
+        let is_no_more = |known: f64| parts.is_finite() && parts <= known + TIE * known.abs();
+        if known.is_some_and(is_no_more) { at_least(WholeNodes::Committed).max(parts) } else { parts }
+    }
+
+    /// `None` where no limit is asked of the pool alone, or the solver gave up.
+    fn within(&self, side: usize, pairs: &[(usize, usize)], nodes: WholeNodes) -> Option<Rc<Within>> {
+        let key = (pairs.to_vec(), nodes);
+        if let Some(known) = self.known.borrow()[side].within.get(&key) {
+            return known.clone();
+        }
+        let (prepared, case, pool) = (self.sides.prepared, self.sides.case, self.sides.sides[side].pool);
+        let within = within::is_asked(prepared, case, pool, pairs)
+            .then(|| within::buy(prepared, case, (self.priced.costs(), nodes), (pool, pairs)).map(Rc::new))
+            .flatten();
+        self.known.borrow_mut()[side].within.insert(key, within.clone());
+        within
+    }
+
     /// What every plan costs at least at these prices, their allowance subtracted.
     pub fn bound(&self) -> f64 {
         self.least[self.sides.all() as usize] + self.beside()
     }
 
+    /// What those without a choice cost on a pool.
+    pub fn fixed(&self, side: usize) -> f64 {
+        self.known.borrow()[side].fixed
+    }
+
     /// What those without a choice cost, the allowance subtracted.
-    fn beside(&self) -> f64 {
+    pub fn beside(&self) -> f64 {
         self.known.borrow().iter().map(|known| known.fixed).sum::<f64>() - self.priced.allowance()
     }
 
@@ -323,152 +374,37 @@ impl<'s, 'a> Table<'s, 'a> {
         parts
     }
 
-    /// The cheapest purchase for these (workload, column) pairs at the prices of the table.
-    pub fn buy(&self, side: usize, pairs: &[(usize, usize)]) -> Option<Bought> {
+    /// What runs on each pool in the cheapest partition: (side, (workload, column) pairs).
+    pub fn cheapest(&self) -> Vec<(usize, Vec<(usize, usize)>)> {
+        let parts = self.parts();
+        let beside = (0..self.sides.sides.len()).filter(|&side| {
+            !self.sides.sides[side].fixed.is_empty() && parts.iter().all(|part| part.side != side)
+        });
+        let beside: Vec<_> = beside.map(|side| (side, self.sides.pairs(side, 0, &[]))).collect();
+        let chosen =
+            parts.iter().map(|part| (part.side, self.sides.pairs(part.side, part.set, &part.columns)));
+        chosen.chain(beside).collect()
+    }
+
+    /// The cheapest purchase for these (workload, column) pairs at the prices of the table: (variable, nodes).
+    pub fn buy(&self, side: usize, pairs: &[(usize, usize)]) -> Option<Vec<(usize, f64)>> {
+        let known = [WholeNodes::Committed, WholeNodes::None].into_iter();
+        if let Some(within) = known.filter_map(|nodes| self.within(side, pairs, nodes)).next() {
+            return within.at_least.is_finite().then(|| within.nodes.clone());
+        }
         let (loads, masks) = (&self.sides.prepared.loads, &self.sides.prepared.masks);
         let pieces: Vec<Piece<'_>> = pairs
             .iter()
             .map(|&(w, c)| Piece { workload: w, load: &loads[w][c], mask: masks[w][c] })
             .collect();
-        self.priced.buy_alone(self.sides.sides[side].pool, &pieces).map(|(bought, _)| bought)
+        let (bought, _) = self.priced.buy_alone(self.sides.sides[side].pool, &pieces)?;
+        Some(bought.nodes.into_iter().map(|(var, count)| (var, count as f64)).collect())
     }
 
-    fn part(&self, side: usize, set: u32) -> Part {
+    pub fn part(&self, side: usize, set: u32) -> Part {
         let cost = self.cost(side, set, f64::INFINITY);
         let known = self.known.borrow();
         let columns = known[side].bought.get(&set).map_or_else(Vec::new, |bought| bought.1.clone());
         Part { side, set, columns, cost }
-    }
-}
-
-/// A partition that is not complete yet, or whose columns are not all chosen yet.
-#[derive(Clone)]
-struct Open {
-    /// What it costs at least.
-    bound: f64,
-    /// Workloads that are in no part.
-    rest: u32,
-    parts: Vec<Part>,
-    /// Columns that each workload of the parts may run; empty while workloads are left.
-    lists: Vec<Vec<(usize, Vec<usize>)>>,
-}
-
-/// Choices of columns for all workloads, cheapest first at the prices of a table.
-pub(super) struct Walk<'t, 's, 'a> {
-    table: &'t Table<'s, 'a>,
-    /// The cheapest is last.
-    open: Vec<Open>,
-    /// Nothing that was left out costs less.
-    pub left_out: f64,
-    pub n_steps: usize,
-}
-
-impl<'t, 's, 'a> Walk<'t, 's, 'a> {
-    /// Starts with nothing shared out.
-    pub fn new(table: &'t Table<'s, 'a>) -> Self {
-        let (bound, rest) = (table.bound(), table.sides.all());
-        let root = Open { bound, rest, parts: Vec::new(), lists: Vec::new() };
-        Walk { table, open: vec![root], left_out: f64::INFINITY, n_steps: 0 }
-    }
-
-    /// What everything that is still to come costs at least.
-    pub fn bound(&self) -> f64 {
-        self.open.last().map_or(f64::INFINITY, |open| open.bound).min(self.left_out)
-    }
-
-    /// Returns the next choice with what it costs at least, leaving out what costs `cutoff` or more; `None` at the
-    /// end, and after `most` steps.
-    pub fn next(&mut self, cutoff: f64, most: usize) -> Option<(f64, Vec<usize>)> {
-        while self.n_steps < most {
-            let open = self.open.pop()?;
-            self.n_steps += 1;
-            if open.bound >= cutoff {
-                self.left_out = self.left_out.min(open.bound);
-                continue;
-            }
-            if open.rest != 0 {
-                self.share_out(&open, cutoff);
-            } else if let Some(found) = self.narrow(open, cutoff) {
-                return Some(found);
-            }
-            self.open.sort_by(|a, b| b.bound.total_cmp(&a.bound));
-        }
-        None
-    }
-
-    fn push(&mut self, open: Open, cutoff: f64) {
-        if open.bound < cutoff {
-            self.open.push(open);
-        } else {
-            self.left_out = self.left_out.min(open.bound);
-        }
-    }
-
-    /// Puts the first workload that is left on every pool, with every set of others.
-    fn share_out(&mut self, open: &Open, cutoff: f64) {
-        let table = self.table;
-        let spent = open.parts.iter().map(|part| part.cost).sum::<f64>() + table.beside();
-        let first = open.rest & open.rest.wrapping_neg();
-        let others = open.rest ^ first;
-        let mut joined = others;
-        loop {
-            let set = first | joined;
-            let rest = open.rest ^ set;
-            for side in 0..table.sides.sides.len() {
-                let is_taken = open.parts.iter().any(|part| part.side == side);
-                if is_taken || !table.sides.has_all(side, set) {
-                    continue;
-                }
-                let then = spent + table.least[rest as usize];
-                let mut bound = then + table.at_least(side, set);
-                if bound < cutoff {
-                    bound = then + table.cost(side, set, cutoff - then);
-                }
-                if bound >= cutoff {
-                    self.left_out = self.left_out.min(bound);
-                    continue;
-                }
-                let mut parts = open.parts.clone();
-                parts.push(table.part(side, set));
-                let lists = match rest {
-                    0 => parts.iter().map(|part| table.sides.lists(part.side, part.set)).collect(),
-                    _ => Vec::new(),
-                };
-                self.push(Open { bound: bound.max(open.bound), rest, parts, lists }, cutoff);
-            }
-            if joined == 0 {
-                break;
-            }
-            joined = (joined - 1) & others;
-        }
-    }
-
-    /// Returns the choice if there is only one left; else takes the longest list of columns apart.
-    fn narrow(&mut self, open: Open, cutoff: f64) -> Option<(f64, Vec<usize>)> {
-        let longest = open.lists.iter().enumerate().flat_map(|(part, lists)| {
-            lists.iter().enumerate().map(move |(at, (_, columns))| (columns.len(), part, at))
-        });
-        let Some((_, part, at)) = longest.max_by_key(|found| found.0).filter(|found| found.0 > 1) else {
-            let mut parts = open.parts;
-            for (part, lists) in parts.iter_mut().zip(open.lists) {
-                part.columns = lists.into_iter().map(|(_, columns)| columns[0]).collect();
-            }
-            return Some((open.bound, self.table.sides.columns(&parts)));
-        };
-        let side = open.parts[part].side;
-        let fixed = self.table.known.borrow()[side].fixed;
-        for c in open.lists[part][at].1.clone() {
-            let mut narrower = open.clone();
-            narrower.lists[part][at].1 = vec![c];
-            let cost = self.table.sides.cost(&self.table.priced, side, &narrower.lists[part]) - fixed;
-            if !cost.is_finite() {
-                continue;
-            }
-            narrower.parts[part].cost = cost.max(open.parts[part].cost);
-            let total: f64 = narrower.parts.iter().map(|part| part.cost).sum();
-            narrower.bound = open.bound.max(total + self.table.beside());
-            self.push(narrower, cutoff);
-        }
-        None
     }
 }

@@ -8,7 +8,7 @@
 use super::buy::Plan;
 use super::master::Case;
 use super::partition::{Sides, Table};
-use super::prepared::Prepared;
+use super::prepared::{LimitRow as LoweredRow, Prepared};
 use super::problem::Bound;
 use super::solver::{Answer, Program, Row, Stops, Var};
 
@@ -56,7 +56,9 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
         let mut rows = Vec::new();
         for (limit, value) in case.limits.iter().enumerate() {
             let Some(value) = *value else { continue };
-            for (row, lowered) in prepared.limits[limit].rows.iter().enumerate() {
+            // What is asked of one pool alone its plans keep.
+            let couples = |(_, lowered): &(usize, &LoweredRow)| lowered.only.is_none();
+            for (row, lowered) in prepared.limits[limit].rows.iter().enumerate().filter(couples) {
                 let most = if lowered.base.is_some() { 0.0 } else { value } - lowered.constant;
                 let most = if is_from_above(prepared, limit) { most } else { -most };
                 rows.push(LimitRow { limit, row, most });
@@ -82,7 +84,7 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
         let pairs = self.sides.pairs(side, set, &columns);
         let Some(bought) = table.buy(side, &pairs) else { return };
         let mut nodes = vec![0.0; self.prepared.vars.len()];
-        bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
+        bought.iter().for_each(|&(var, count)| nodes[var] = count);
         self.add(side, set, columns, &nodes);
     }
 
@@ -110,8 +112,7 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
     }
 
     fn add(&mut self, side: usize, set: u32, columns: Vec<usize>, nodes: &[f64]) {
-        let pairs = self.sides.pairs(side, set, &columns);
-        let uses = self.rows.iter().map(|row| self.used(row, nodes, (side, &pairs))).collect();
+        let uses = self.rows.iter().map(|row| self.used(row, nodes)).collect();
         let cost = self.prepared.cost(nodes);
         let is_known = |plan: &PoolPlan| {
             (plan.side, plan.set, plan.cost) == (side, set, cost)
@@ -124,12 +125,8 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
     }
 
     /// What nodes use of a row; of a share beyond what it may be.
-    fn used(&self, row: &LimitRow, nodes: &[f64], (side, pairs): (usize, &[(usize, usize)])) -> f64 {
+    fn used(&self, row: &LimitRow, nodes: &[f64]) -> f64 {
         let lowered = &self.prepared.limits[row.limit].rows[row.row];
-        let runs = |(w, pool)| pool == self.sides.sides[side].pool && pairs.iter().any(|pair| pair.0 == w);
-        if !lowered.only.is_none_or(runs) {
-            return 0.0;
-        }
         let (lhs, base) = lowered.sides(nodes);
         let value = self.case.limits[row.limit].unwrap_or_default();
         let used = lhs - lowered.constant - if lowered.base.is_some() { value * base } else { 0.0 };

@@ -6,7 +6,7 @@
 //! it can. It does not know which way out a person would like.
 
 use super::buy::Buyer;
-use super::master::{self, Case, Draft, Goal, NoDraft, Whole};
+use super::master::{self, Case, Draft, Goal, NoDraft, Whole, WholeNodes};
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::{Bound, Problem};
 use super::search;
@@ -53,8 +53,9 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
     if case.columns.iter().any(Vec::is_empty) {
         return Some(false);
     }
-    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false };
-    let relaxed = Whole { columns: false, nodes: false };
+    let stops =
+        Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
+    let relaxed = Whole { columns: false, nodes: WholeNodes::None };
     match master::solve(prepared, case, (relaxed, Goal::Cost, stops), None) {
         Err(NoDraft::Infeasible) => return Some(false),
         Err(_) => return None,
@@ -75,7 +76,8 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
 fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOut> {
     let mut case = Case::of(prepared);
     case.limits[limit] = None;
-    let stops = Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false };
+    let stops =
+        Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
     let lowered = &prepared.limits[limit];
     if lowered.rows.iter().any(|row| row.only.is_some()) {
         return way_out_of_share(prepared, &case, limit, options);
@@ -108,8 +110,8 @@ fn way_out_of_share(prepared: &Prepared, case: &Case, limit: usize, options: &Op
 }
 
 /// The integer program for a goal other than cost, with the columns that it chose.
-fn nearest(prepared: &Prepared, case: &Case, (goal, stops): (Goal, Stops)) -> Option<(Draft, Case)> {
-    let whole = Whole { columns: true, nodes: true };
+fn nearest(prepared: &Prepared, case: &Case, (goal, stops): (Goal<'_>, Stops)) -> Option<(Draft, Case)> {
+    let whole = Whole { columns: true, nodes: WholeNodes::All };
     let mut draft = master::solve(prepared, case, (whole, goal, stops), None).ok()?;
     draft.nodes.iter_mut().for_each(|count| *count = count.round());
     let fixed = case.fixed(&draft.columns(case));

@@ -5,18 +5,20 @@
 //! once, to gap 0. *Columns* ([`super::local`]): for more workloads than can be shared out.
 //! Equally cheap plans are ordered by fewer kinds of pools, then by column indices.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::{Priced, prices_apart};
 use super::buy::{Buyer, Plan};
 use super::local::MAX_JOINT_MOVES;
-use super::master::{self, Case, Goal, NoDraft, Whole};
-use super::partition::{Sides, Table, Walk};
+use super::master::{self, Case, Goal, NoDraft, Whole, WholeNodes};
+use super::partition::{Sides, Table};
 use super::pool_plans::PoolPlans;
 use super::prepared::Prepared;
 use super::solution::{Method, Options};
 use super::solver::Stops;
+use super::walk::Walk;
 
 /// Costs closer than this share are equally cheap.
 pub(super) const TIE: f64 = 1e-9;
@@ -50,7 +52,7 @@ pub(super) fn search(prepared: &Prepared, case: &Case, options: &Options) -> Res
     if case.columns.iter().any(Vec::is_empty) {
         return Err(NoDraft::Infeasible);
     }
-    let search = Search { prepared, case, buyer: Buyer::new(prepared, case), options };
+    let search = Search::new(prepared, case, options);
     match options.method {
         Some(Method::Partition) => search.partition().unwrap_or(Err(NoDraft::OutOfNodes)),
         Some(Method::Integer) => search.integer(),
@@ -80,7 +82,7 @@ pub(super) fn without_column(
 ) -> Option<(Plan, bool)> {
     let mut other = case.clone();
     other.columns[w].retain(|c| *c != columns[w]);
-    let search = Search { prepared, case: &other, buyer: Buyer::new(prepared, &other), options };
+    let search = Search::new(prepared, &other, options);
     if other.columns[w].is_empty() {
         return None;
     }
@@ -113,16 +115,27 @@ pub(super) struct Search<'a> {
     pub case: &'a Case,
     pub buyer: Buyer<'a>,
     pub options: &'a Options,
+    /// Choices of columns that took programs to buy.
+    bought: RefCell<BTreeMap<Vec<usize>, Result<Plan, NoDraft>>>,
 }
 
 impl<'a> Search<'a> {
+    fn new(prepared: &'a Prepared<'a>, case: &'a Case, options: &'a Options) -> Self {
+        Search { prepared, case, buyer: Buyer::new(prepared, case), options, bought: RefCell::default() }
+    }
+
     pub fn exactly(&self) -> Stops {
-        Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes, merges_hours: false }
+        Stops { rel_gap: 0.0, max_nodes: self.options.max_nodes, merges_hours: false, worth: f64::INFINITY }
     }
 
     /// For coupled purchases within a large problem, whose gap is far above this one.
     pub fn nearly(&self) -> Stops {
-        Stops { rel_gap: 1e-4, max_nodes: self.options.max_nodes.min(500), merges_hours: true }
+        Stops {
+            rel_gap: 1e-4,
+            max_nodes: self.options.max_nodes.min(500),
+            merges_hours: true,
+            worth: f64::INFINITY,
+        }
     }
 
     /// For coupled purchases of a partition.
@@ -131,7 +144,7 @@ impl<'a> Search<'a> {
             return self.exactly();
         }
         let (rel_gap, max_nodes) = (self.options.rel_gap / 3.0, self.options.max_nodes.min(60));
-        Stops { rel_gap, max_nodes, merges_hours: true }
+        Stops { rel_gap, max_nodes, merges_hours: true, worth: f64::INFINITY }
     }
 
     /// Whether everything is to be solved exactly.
@@ -195,7 +208,7 @@ impl<'a> Search<'a> {
         }
         found.bound = best.bound();
         let columns = sides.columns(&best.parts());
-        if self.buyer.buy(&columns, None) != Err(NoDraft::OutOfNodes) {
+        if !self.breaks_what_couples(&best, &columns) {
             return Ok(best);
         }
         let refusal = REFUSAL * best.bound().max(0.0) + 1.0;
@@ -231,9 +244,19 @@ impl<'a> Search<'a> {
         Ok(best)
     }
 
+    /// Whether the cheapest pool plans together break a limit that couples pools.
+    fn breaks_what_couples(&self, table: &Table<'_, 'a>, columns: &[usize]) -> bool {
+        let mut nodes = vec![0.0; self.prepared.vars.len()];
+        for (side, pairs) in table.cheapest() {
+            table.buy(side, &pairs).into_iter().flatten().for_each(|(var, count)| nodes[var] = count);
+        }
+        let broken = self.buyer.broken_limits(&nodes, columns);
+        broken.iter().any(|&limit| self.prepared.limits[limit].rows.iter().all(|row| row.only.is_none()))
+    }
+
     /// An error if not even parts of nodes and columns keep the limits.
     fn rule_out(&self) -> Result<(), NoDraft> {
-        let relaxed = Whole { columns: false, nodes: false };
+        let relaxed = Whole { columns: false, nodes: WholeNodes::None };
         match master::solve(self.prepared, self.case, (relaxed, Goal::Cost, self.exactly()), None) {
             Err(NoDraft::Infeasible) => Err(NoDraft::Infeasible),
             _ => Ok(()),
@@ -258,10 +281,12 @@ impl<'a> Search<'a> {
         most: usize,
         found: &mut Found,
     ) -> Result<Plan, NoDraft> {
-        let mut bought = self.buyer.buy(columns, None);
-        if bought == Err(NoDraft::OutOfNodes) && found.n_programs < most {
+        let known = self.bought.borrow().get(columns).cloned();
+        let mut bought = known.clone().unwrap_or_else(|| self.buyer.buy(columns, None));
+        if known.is_none() && bought == Err(NoDraft::OutOfNodes) && found.n_programs < most {
             found.n_programs += 1;
             bought = self.buy_closely(columns, bound);
+            self.bought.borrow_mut().insert(columns.to_vec(), bought.clone());
         }
         let plan = bought?;
         if !self.is_small() && bound.is_finite() {
@@ -277,8 +302,9 @@ impl<'a> Search<'a> {
     fn buy_closely(&self, columns: &[usize], bound: f64) -> Result<Plan, NoDraft> {
         let stops = self.closely();
         let merged = self.buyer.buy(columns, Some(stops));
-        let is_close =
-            |plan: &Plan| plan.cost - bound <= self.options.good_gap * plan.cost || bound.is_infinite();
+        let is_close = |plan: &Plan| {
+            plan.cost - bound.max(plan.bound) <= self.options.good_gap * plan.cost || bound.is_infinite()
+        };
         if !stops.merges_hours || merged.as_ref().is_ok_and(is_close) {
             return merged;
         }
@@ -324,7 +350,7 @@ impl<'a> Search<'a> {
 
     /// The whole integer program, then the stated order among equally cheap answers.
     pub fn integer(&self) -> Result<Proven, NoDraft> {
-        let whole = Whole { columns: true, nodes: true };
+        let whole = Whole { columns: true, nodes: WholeNodes::All };
         let solve = |goal| master::solve(self.prepared, self.case, (whole, goal, self.exactly()), None);
         let draft = solve(Goal::Cost)?;
         let mut plan = self.buyer.buy(&draft.columns(self.case), Some(self.exactly()))?;

@@ -19,6 +19,8 @@ pub(super) struct Stops {
     pub max_nodes: i32,
     /// Whether hours that need the same may be bought alike, which makes programs small and plans slightly dearer.
     pub merges_hours: bool,
+    /// A purchase that costs more than this is not worth finding: it is given up where that is seen.
+    pub worth: f64,
 }
 
 /// A variable of a [`Program`].
@@ -217,7 +219,7 @@ fn read(solved: &SolvedModel, has_integers: bool) -> Answer {
 mod tests {
     use super::*;
 
-    const EXACT: Stops = Stops { rel_gap: 0.0, max_nodes: 1000, merges_hours: false };
+    const EXACT: Stops = Stops { rel_gap: 0.0, max_nodes: 1000, merges_hours: false, worth: f64::INFINITY };
 
     #[test]
     fn an_integer_program_reports_objective_bound_and_no_gap() {

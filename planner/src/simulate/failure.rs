@@ -1,9 +1,11 @@
 //! What fails, which replicas does it take along, and how did requests fare before, meanwhile and afterwards?
 
-use super::seconds;
+use super::{SimulateError, seconds};
+use crate::assemble::restart;
 use capstan_sim::engine::Time;
-use capstan_sim::serving::{Fault, Interrupted, Outcome, Record, Slice, Window};
-use capstan_types::blueprint::Placement;
+use capstan_sim::serving::{Effect, Fault, Interrupted, Outcome, Record, Slice, Window};
+use capstan_types::blueprint::{Blueprint, Placement};
+use capstan_types::offering::PurchaseOption;
 use capstan_types::simulation::SimulatedFailure;
 use capstan_types::units::Seconds;
 
@@ -14,14 +16,29 @@ pub enum Failing {
     Gpu,
     /// One node, and with it every replica that has a part on it.
     Node,
+    /// One rack of an own site, with its nodes.
+    Rack,
+    /// One zone: replicas are spread evenly over the zones of a site; a site without zones is one.
+    Zone,
+    /// The program of one replica, which starts again on the machine where it is: its weights are read, not its image.
+    Crash,
+    /// One replica is slow and keeps its requests.
+    Slow,
+    /// The market takes all spot machines of the region back at once.
+    Spot,
 }
 
 impl Failing {
-    /// Returns the word of the command line.
-    pub fn word(self) -> &'static str {
+    /// Returns the words of the answer.
+    pub fn words(self) -> &'static str {
         match self {
-            Failing::Gpu => "gpu",
-            Failing::Node => "node",
+            Failing::Gpu => "gpu fails",
+            Failing::Node => "node fails",
+            Failing::Rack => "rack fails",
+            Failing::Zone => "zone fails",
+            Failing::Crash => "replica crashes and starts again",
+            Failing::Slow => "replica is slow",
+            Failing::Spot => "spot market takes its machines back",
         }
     }
 }
@@ -31,11 +48,22 @@ impl Failing {
 pub struct Failure {
     /// What fails.
     pub what: Failing,
+    /// How many of them at once; of spot machines, how many, where not all of them.
+    pub count: Option<u32>,
     /// For how long replicas are down; where nothing is said, as long as a container takes to start elsewhere.
     pub lasts: Option<Seconds>,
+    /// How long before it takes a machine back the spot market says so.
+    pub notice: Seconds,
+    /// How many times as long the steps of a slow replica take.
+    pub slower: f64,
     /// Whether requests in flight are lost; otherwise they are sent again.
     pub loses_requests: bool,
 }
+
+/// For how long a replica is slow where nothing is said: what it takes until somebody has looked.
+///
+/// Origin: Assumed.
+const SLOW_FOR: Seconds = Seconds(600.0);
 
 /// A failure at its instant.
 pub(super) struct Planned {
@@ -45,20 +73,92 @@ pub(super) struct Planned {
     pub back: Time,
 }
 
-/// Places a failure a third into the measured time.
-pub(super) fn planned(failure: &Failure, placement: &Placement, replicas: u32, window: Window) -> Planned {
-    let at = window.from.plus(window.until.since(window.from) / 3);
-    let lasts = failure.lasts.unwrap_or(placement.start);
-    let back = at.plus(Time::from_seconds(lasts.get()).ns().max(1));
-    let struck = match failure.what {
-        Failing::Gpu => 1,
-        Failing::Node => placement.candidate.replicas_per_node.max(1),
+/// Places a failure a third into the measured time; a notice comes before.
+pub(super) fn planned(
+    blueprint: &Blueprint,
+    failure: &Failure,
+    placement: &Placement,
+    replicas: u32,
+    window: Window,
+) -> Result<Planned, SimulateError> {
+    let ns = |seconds: Seconds| Time::from_seconds(seconds.get()).ns();
+    let warned = window.from.plus(window.until.since(window.from) / 3);
+    let notice = if failure.what == Failing::Spot { ns(failure.notice) } else { 0 };
+    let at = warned.plus(notice);
+    let lasts = failure.lasts.map(ns).map(|lasts| lasts.max(1));
+    let back = match (failure.what, lasts) {
+        (_, Some(lasts)) => at.plus(lasts),
+        (Failing::Slow, None) => at.plus(ns(SLOW_FOR)),
+        (Failing::Crash, None) => at.plus(ns(restart(placement.start)).max(1)),
+        // What takes their place is ordered when the notice comes.
+        (_, None) => warned.plus(ns(placement.start)).max(at.plus(1)),
     };
-    let requests = if failure.loses_requests { Interrupted::Lost } else { Interrupted::Retried };
+    let interrupted = if failure.loses_requests { Interrupted::Lost } else { Interrupted::Retried };
+    let effect = match failure.what {
+        Failing::Slow => Effect::Slow { per_mille: (failure.slower * 1e3).clamp(1.0, 1e9) as u32 },
+        _ => Effect::Down(interrupted),
+    };
+    let struck = struck(blueprint, failure, placement, replicas)?;
     // The highest numbers: routers prefer the lowest where replicas are equal, so the others are no idle ones.
     let faults = (0..replicas).rev().take(struck as usize);
-    let faults = faults.map(|replica| Fault { at, replica, back, requests }).collect();
-    Planned { faults, what: failure.what.word(), at, back }
+    let faults = faults.map(|replica| Fault { warned, at, replica, back, effect }).collect();
+    Ok(Planned { faults, what: failure.what.words(), at: warned, back })
+}
+
+/// Returns how many replicas go down.
+fn struck(
+    blueprint: &Blueprint,
+    failure: &Failure,
+    placement: &Placement,
+    replicas: u32,
+) -> Result<u32, SimulateError> {
+    let count = failure.count.unwrap_or(1);
+    let on_nodes = |nodes: u32| on_nodes(placement, nodes);
+    let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site);
+    Ok(match failure.what {
+        Failing::Gpu | Failing::Crash | Failing::Slow => count,
+        Failing::Node => on_nodes(count),
+        Failing::Rack => {
+            let rack = nodes_of_a_rack(blueprint, placement);
+            on_nodes(
+                rack.ok_or_else(|| SimulateError::NoRacks(placement.site.clone()))?.saturating_mul(count),
+            )
+        }
+        Failing::Zone => {
+            let zones = site.and_then(|site| site.zones.as_ref()).map_or(1, |zones| zones.value.max(1));
+            replicas.div_ceil(zones).saturating_mul(count)
+        }
+        Failing::Spot => {
+            let nodes = failure.count.unwrap_or_else(|| spot_nodes(blueprint, placement));
+            if nodes == 0 {
+                return Err(SimulateError::NoSpot(placement.site.clone()));
+            }
+            on_nodes(nodes)
+        }
+    })
+}
+
+/// Returns the replicas that have a part on so many nodes: those of a node fail together, and one over several nodes
+/// with the first of them.
+fn on_nodes(placement: &Placement, nodes: u32) -> u32 {
+    let each = placement.candidate.replicas_per_node.max(1);
+    nodes.saturating_mul(each).div_ceil(placement.candidate.nodes_per_replica.max(1))
+}
+
+/// Returns the nodes of the placement's shape in one rack of its site, where the plan has racks.
+fn nodes_of_a_rack(blueprint: &Blueprint, placement: &Placement) -> Option<u32> {
+    let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site)?;
+    let shapes = &blueprint.inputs.catalog.shapes;
+    let shape = shapes.iter().find(|shape| shape.id == placement.candidate.shape)?;
+    crate::formulate::nodes_in(site.rack.as_ref()?, shape).filter(|nodes| *nodes > 0)
+}
+
+/// Returns the nodes of the placement's shape and site that are bought on the spot market.
+fn spot_nodes(blueprint: &Blueprint, placement: &Placement) -> u32 {
+    let here = blueprint.pools.iter();
+    let here = here.filter(|pool| pool.site == placement.site && pool.shape == placement.candidate.shape);
+    let bought = here.flat_map(|pool| &pool.purchases);
+    bought.filter(|purchase| purchase.option == PurchaseOption::Spot).map(|purchase| purchase.nodes).sum()
 }
 
 /// Requests that met every level, and all of them, by when they arrived: before, meanwhile, afterwards.

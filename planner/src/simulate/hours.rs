@@ -1,5 +1,6 @@
 //! Which hours are simulated? Those that the plan was verified at; where nothing was asked, the busiest.
 
+use crate::settle::hour_before;
 use crate::verify::busiest;
 use capstan_types::blueprint::{Blueprint, Placement, Service};
 use capstan_types::spec::Serve;
@@ -14,6 +15,8 @@ pub(super) struct Hour {
     pub replicas: u32,
     /// Requests per second of all of them.
     pub rate: f64,
+    /// Those of the hour before, over these.
+    pub before: f64,
 }
 
 /// Returns the hours of each placement of a service, in order.
@@ -33,6 +36,7 @@ pub(super) fn of(blueprint: &Blueprint, service: &Service, serve: &Serve) -> Vec
                 hour: verdict.hour as usize,
                 replicas: verdict.replicas_planned.max(1),
                 rate: verdict.rate.get() * share,
+                before: before(blueprint, service, verdict.period as usize, verdict.hour as usize),
             };
             if !hours.contains(&hour) {
                 hours.push(hour);
@@ -45,6 +49,15 @@ pub(super) fn of(blueprint: &Blueprint, service: &Service, serve: &Serve) -> Vec
             service.placements.iter().map(|placement| unverified(blueprint, service, placement)).collect();
     }
     found
+}
+
+/// Returns the demand of the hour before over that of an hour.
+fn before(blueprint: &Blueprint, service: &Service, period: usize, hour: usize) -> f64 {
+    let demand = blueprint.demand.iter().find(|curve| curve.workload == service.workload);
+    let hours = demand.and_then(|curve| curve.rates.get(period));
+    let rate = |hour: usize| hours.and_then(|hours| hours.get(hour)).copied().unwrap_or(0.0);
+    let (now, before) = (rate(hour), rate(hour_before(hour)));
+    if now > 0.0 { before / now } else { 1.0 }
 }
 
 /// The hours that strain a placement most: demand is split in proportion to capacity.
@@ -72,6 +85,7 @@ fn unverified(blueprint: &Blueprint, service: &Service, placement: &Placement) -
         hour,
         replicas: placement.replicas[period][hour],
         rate: rates[period][hour],
+        before: before(blueprint, service, period, hour),
     };
     busiest(&rates, &placement.replicas).into_iter().map(hour).collect()
 }

@@ -3,11 +3,14 @@
 //!
 //! It plans nothing and changes nothing: everything comes from the blueprint, but the requests of a trace.
 
+mod asked;
 mod failure;
 mod hours;
 mod run;
+mod twin;
 
 use crate::candidates::{Way, enumerate};
+pub use asked::Spike;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
 use capstan_sim::serving::{ConfigError, Record, Request, StepSeen};
@@ -30,6 +33,10 @@ pub struct Question {
     pub seed: u64,
     /// Factor on the rate of requests.
     pub surge: f64,
+    /// Requests that come for a while above those that come anyway.
+    pub spike: Option<Spike>,
+    /// Clients that send the next request when the last is answered, in place of arrivals at a rate.
+    pub clients: Option<u32>,
     /// What fails.
     pub failure: Option<Failure>,
     /// Whether the requests of the first replication are wanted.
@@ -84,6 +91,12 @@ pub enum SimulateError {
     /// The requests of a trace are not there.
     #[error("the requests of the trace `{0}` are not there")]
     NoTrace(String),
+    /// Nothing is known of racks there.
+    #[error("nothing says how many machines a rack of `{0}` holds; write `rack = {{ ... }}` in the site")]
+    NoRacks(String),
+    /// Nothing there is bought on the spot market.
+    #[error("no machine at `{0}` is bought on the spot market; `--count` says how many are taken away")]
+    NoSpot(String),
     /// The simulator refuses the configuration.
     #[error("the simulator refuses the configuration")]
     Config(#[from] ConfigError),
@@ -143,8 +156,12 @@ pub fn simulate(
 
 fn what_if(question: &Question) -> Vec<String> {
     let surge = (question.surge != 1.0).then(|| format!("{} times the requests", question.surge));
-    let failure = question.failure.as_ref().map(|failure| format!("a {} fails", failure.what.word()));
-    surge.into_iter().chain(failure).collect()
+    let failure = question.failure.as_ref().map(|failure| format!("a {}", failure.what.words()));
+    let spike = question
+        .spike
+        .map(|spike| format!("{} times the requests for {:.0} s", spike.factor, spike.lasts.get()));
+    let clients = question.clients.map(|clients| format!("{clients} clients that wait for their answers"));
+    surge.into_iter().chain(spike).chain(clients).chain(failure).collect()
 }
 
 /// Returns a placement's way, made again from what the blueprint embeds.

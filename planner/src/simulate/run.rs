@@ -1,17 +1,22 @@
 //! How did one hour of one placement go? Replications that are watched, summed up as they end.
 
+use super::asked;
 use super::failure::{Phases, Planned, outcome, planned};
 use super::hours::Hour;
+use super::twin::random_arrivals;
 use super::{Details, MOST_REQUESTS, Progress, Question, SimulateError, seconds};
 use crate::candidates::Way;
 use crate::verify::{self, overhead_ns, serving_config, verdict_status};
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    ConfigError, Estimates, Interval, Judged, Objective, Record, Replicated, Replications, Request,
-    ServingConfig, Stop, Summary, Tally, Trial, Watch, Window, Workload, replicate_runs, simulate_watched,
+    Autoscaler, ConfigError, Estimates, Interval, Judged, Objective, Record, Replicated, Replications,
+    Request, Scaled, ServingConfig, Stop, Summary, Tally, Trial, Watch, Window, Workload, replicate_runs,
+    simulate_watched,
 };
 use capstan_types::blueprint::{Blueprint, Placement};
-use capstan_types::simulation::{Estimated, Latency, SimulatedHour, SimulatedLevel, TimelinePoint};
+use capstan_types::simulation::{
+    Estimated, Latency, SimulatedHour, SimulatedLevel, SimulatedScaling, TimelinePoint,
+};
 use capstan_types::spec::{Serve, Slo, SloMetric};
 use capstan_types::units::{RequestsPerSecond, Seconds};
 use std::collections::BTreeMap;
@@ -32,14 +37,15 @@ pub(super) struct Scene<'a> {
 }
 
 /// What is simulated, prepared.
-struct Stage<'a> {
-    scene: &'a Scene<'a>,
+pub(super) struct Stage<'a> {
+    pub scene: &'a Scene<'a>,
     trial: verify::Trial<'a>,
-    config: ServingConfig,
+    pub config: ServingConfig,
     workload: Workload,
     window: Window,
-    objectives: Vec<Objective>,
+    pub objectives: Vec<Objective>,
     failure: Option<Planned>,
+    autoscaler: Option<Autoscaler>,
 }
 
 /// Runs one hour.
@@ -70,8 +76,14 @@ pub(super) fn run(
     let seen = replicate_runs(replications, &stage.objectives, &one)?;
     let phases = phases.into_inner().unwrap_or_default();
     let phases = phases.values().fold(Phases::default(), Phases::plus);
-    let (watch, details) = stage.first()?;
-    Ok((stage.told(&seen, &phases, &watch), details))
+    let (watch, details, scaled) = stage.first()?;
+    let told = stage.told(&seen, &phases, &watch);
+    let scaling = scaled.map(|scaled| stage.scaling(&scaled));
+    let random_arrivals = match &requests {
+        Some(rows) => random_arrivals(&stage, rows)?,
+        None => None,
+    };
+    Ok((SimulatedHour { scaling, random_arrivals, ..told }, details))
 }
 
 /// Returns the requests of the plan's trace, closer together or further apart so that their busiest ten minutes come at
@@ -101,6 +113,8 @@ impl<'a> Stage<'a> {
             period: hour.period,
             hour: hour.hour,
             rate: hour.rate * question.surge,
+            before: hour.before * hour.rate * question.surge,
+            capacity: scene.placement.estimate.rate.get() * scene.placement.derating,
             replicas: hour.replicas,
             trace,
             seed: question.seed,
@@ -114,14 +128,18 @@ impl<'a> Stage<'a> {
             }
             _ => window,
         };
+        let (config, workload) = asked::changed(question, config, workload, window);
         let slos = &scene.serve.slos;
         let objectives = slos
             .iter()
             .map(|slo| verify::objective(slo, overhead_ns(&trial, slo.metric, share(slo))))
             .collect();
         let failure = question.failure.as_ref();
-        let failure = failure.map(|failure| planned(failure, scene.placement, hour.replicas, window));
-        Ok(Stage { scene, trial, config, workload, window, objectives, failure })
+        let failure = failure
+            .map(|failure| planned(scene.blueprint, failure, scene.placement, hour.replicas, window))
+            .transpose()?;
+        let autoscaler = verify::autoscaler(&trial, hour.replicas);
+        Ok(Stage { scene, trial, config, workload, window, objectives, failure, autoscaler })
     }
 
     fn trial(&self, replication: u32) -> Trial<'_> {
@@ -131,6 +149,7 @@ impl<'a> Stage<'a> {
             seed: self.scene.question.seed,
             replication,
             faults: self.failure.as_ref().map_or(&[], |failure| &failure.faults),
+            autoscaler: self.autoscaler.as_ref(),
         }
     }
 
@@ -151,19 +170,19 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs the first replication once more, for its course.
-    fn first(&self) -> Result<(Watch, Details), ConfigError> {
+    fn first(&self) -> Result<(Watch, Details, Option<Scaled>), ConfigError> {
         let question = self.scene.question;
         let mut watch = Watch::new(self.config.n_replicas, self.window, self.window.until, SLICES);
         watch.steps = question.keep_steps.then(Vec::new);
         let mut records: Vec<(u64, Record)> = Vec::new();
         let mut log = |number: u64, record: &Record| records.push((number, *record));
-        simulate_watched(&self.trial(0), &*self.scene.way.step, &mut log, &mut watch)?;
+        let totals = simulate_watched(&self.trial(0), &*self.scene.way.step, &mut log, &mut watch)?;
         records.iter().for_each(|(_, record)| watch.record(record));
         records.sort_unstable_by_key(|(number, _)| *number);
         let requests = if question.keep_requests { records } else { Vec::new() };
         let requests = requests.into_iter().map(|(_, record)| record).collect();
         let steps = watch.steps.take().unwrap_or_default();
-        Ok((watch, Details { requests, steps }))
+        Ok((watch, Details { requests, steps }, totals.scaled))
     }
 
     fn told(&self, seen: &Replicated, phases: &Phases, watch: &Watch) -> SimulatedHour {
@@ -200,6 +219,8 @@ impl<'a> Stage<'a> {
             peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
             levels: judged.map(|(judged, slo)| self.level(judged, slo)).collect(),
             failure: failure.map(|failure| outcome(failure, phases, &slices, self.window.from)),
+            scaling: None,
+            random_arrivals: None,
             timeline: slices
                 .iter()
                 .map(|slice| TimelinePoint {
@@ -212,6 +233,19 @@ impl<'a> Stage<'a> {
                     completed: slice.completed,
                 })
                 .collect(),
+        }
+    }
+
+    fn scaling(&self, scaled: &Scaled) -> SimulatedScaling {
+        let end = self.window.until.seconds();
+        let most = scaled.course.iter().filter(|(at, ..)| *at <= self.window.until);
+        SimulatedScaling {
+            target: self.autoscaler.as_ref().map_or(0.0, |scaler| scaler.target),
+            starts: scaled.starts,
+            longest_start: Seconds(scaled.longest_start_ns as f64 / 1e9),
+            most_serving: scaled.most_serving,
+            fewest_serving: most.map(|(_, serving, _)| *serving).min().unwrap_or(0),
+            mean_paid: scaled.on_ns as f64 / 1e9 / end.max(1e-9),
         }
     }
 

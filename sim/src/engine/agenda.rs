@@ -46,6 +46,12 @@ impl Agenda {
         (key != ABSENT).then(|| source_of(key))
     }
 
+    /// Returns the source of the earliest event of all but `source`: whose turn it is next, if `source` has none before.
+    pub fn next_source_but(&self, source: u32) -> Option<u32> {
+        let key = self.keys.least_but(source as usize);
+        (key != ABSENT).then(|| source_of(key))
+    }
+
     /// Sets the next event of `source`, replacing the one it had.
     pub fn schedule(&mut self, source: u32, time: Time) {
         let rank = self.next_sequence << SOURCE_BITS | u64::from(source);

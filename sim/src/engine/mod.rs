@@ -4,9 +4,11 @@
 //! the start of the simulation, and events are ordered by (time, sequence), so a run has exactly one order.
 
 mod agenda;
+mod link;
 mod time;
 mod tournament;
 
 pub use agenda::Agenda;
+pub use link::{Link, max_min};
 pub use time::{Fine, Time};
 pub use tournament::Tournament;

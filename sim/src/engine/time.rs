@@ -69,12 +69,18 @@ impl Fine {
 
     /// Returns the span nearest to `ns` nanoseconds; negative and NaN become zero.
     pub fn from_ns_f64(ns: f64) -> Fine {
-        Fine((ns * (1u64 << Self::BITS) as f64).round() as u64)
+        // Not `round`, which is a call where the processor is only known to have SSE2, and is asked for every step.
+        Fine((ns * (1u64 << Self::BITS) as f64 + 0.5) as u64)
     }
 
     /// Returns the whole nanoseconds, rounded down.
     pub const fn floor(self) -> Time {
         Time::from_ns(self.0 >> Self::BITS)
+    }
+
+    /// Says whether it is as late as can be told: what was added to get there is not known any more.
+    pub const fn is_saturated(self) -> bool {
+        self.0 == u64::MAX
     }
 
     /// Returns the later of the two.
@@ -85,6 +91,11 @@ impl Fine {
     /// Returns the instant `span` later, saturating.
     pub const fn plus(self, span: Fine) -> Fine {
         Fine(self.0.saturating_add(span.0))
+    }
+
+    /// Returns the instant `span` earlier, at least the start.
+    pub const fn minus(self, span: Fine) -> Fine {
+        Fine(self.0.saturating_sub(span.0))
     }
 }
 

@@ -34,6 +34,17 @@ impl<K: Ord + Copy> Tournament<K> {
         self.nodes[self.leaves + index]
     }
 
+    /// Returns the least key of all but the one at `index`; the greatest if there is no other.
+    pub fn least_but(&self, index: usize) -> K {
+        let mut node = self.leaves + index;
+        let mut least = self.nodes[node ^ 1];
+        while node > 3 {
+            node /= 2;
+            least = least.min(self.nodes[node ^ 1]);
+        }
+        least
+    }
+
     /// Sets the key at `index`.
     pub fn set(&mut self, index: usize, key: K) {
         let mut node = self.leaves + index;

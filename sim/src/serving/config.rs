@@ -55,8 +55,11 @@ const TENSORRT_LLM_VISIBILITY_STEPS: u32 = 2;
 const SGLANG_RESERVED_PER_MILLE: u32 = 600;
 
 /// Why a configuration cannot be simulated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum ConfigError {
+    /// Its autoscaler cannot work.
+    #[error(transparent)]
+    Autoscale(#[from] super::autoscale::AutoscaleError),
     /// A count is zero or absurd.
     #[error("{what} is {value}, it must be from 1 to {most}")]
     OutOfRange {

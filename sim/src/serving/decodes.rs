@@ -23,6 +23,13 @@ pub(crate) struct Decodes {
     finishing: Vec<u64>,
 }
 
+/// The blocks that a round takes, and its residue modulo the block size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needed {
+    residue: u32,
+    pub blocks: u32,
+}
+
 /// Counts in one line of a processor's cache.
 #[derive(Debug, Clone, Default)]
 #[repr(align(64))]
@@ -75,9 +82,38 @@ impl Decodes {
         self.round
     }
 
+    /// Returns the blocks that the next round takes.
+    pub fn blocks_needed(&self) -> u32 {
+        self.needed_at(self.round).blocks
+    }
+
     /// Returns the blocks that the round after `ahead` more takes.
-    pub fn blocks_needed_in(&self, ahead: u64) -> u32 {
-        let residue = self.residue(self.round + ahead);
+    pub fn needed_ahead(&self, ahead: u32) -> Needed {
+        self.needed_at(self.round + u64::from(ahead))
+    }
+
+    fn needed_at(&self, round: u64) -> Needed {
+        let residue = self.residue(round) as u32;
+        Needed { residue, blocks: self.count(residue) }
+    }
+
+    /// Returns what the round after takes: one addition, where a division would cost as much as a step.
+    #[inline]
+    pub fn needed_after(&self, needed: Needed) -> Needed {
+        let residue = if needed.residue + 1 == self.block_tokens { 0 } else { needed.residue + 1 };
+        Needed { residue, blocks: self.count(residue) }
+    }
+
+    /// Returns what the round before takes.
+    #[inline]
+    pub fn needed_before(&self, needed: Needed) -> Needed {
+        let residue = if needed.residue == 0 { self.block_tokens } else { needed.residue } - 1;
+        Needed { residue, blocks: self.count(residue) }
+    }
+
+    #[inline]
+    fn count(&self, residue: u32) -> u32 {
+        let residue = residue as usize;
         self.needing_block[residue / COUNTS_PER_LINE].0[residue % COUNTS_PER_LINE]
     }
 

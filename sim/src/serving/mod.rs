@@ -28,6 +28,7 @@
 //! ```
 
 mod arrivals;
+mod autoscale;
 mod config;
 mod decodes;
 mod kv;
@@ -52,6 +53,7 @@ mod watch;
 mod work;
 
 pub use arrivals::{ClosedLoop, MAX_REQUESTS, OpenLoop, Workload};
+pub use autoscale::{AutoscaleError, Autoscaler, Behaviour, ColdStart, Pipe};
 pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
 pub use kv::KvCache;
 pub use lengths::{Length, Lengths};
@@ -66,7 +68,8 @@ pub use replicate::{
 pub use request::{Outcome, Record, Reject, Request};
 pub use router::Router;
 pub use run::{
-    Fault, Interrupted, RunResult, RunTotals, Stop, Trial, simulate, simulate_into, simulate_watched,
+    Effect, Fault, Interrupted, RunResult, RunTotals, Scaled, Stop, Trial, simulate, simulate_into,
+    simulate_watched,
 };
 pub use scheduler::{Admission, Scheduler};
 pub use stats::{Attained, Distribution, Metric, Objective, Summary, Window};

@@ -250,8 +250,14 @@ fn read_prompt(id: u32, tokens: u32, flight: &mut Flight, jobs: &mut [Job], now:
 }
 
 impl Server for Pipeline {
+    fn touch(&self) {}
+
     fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, _now: Time, _step: &S) -> bool {
         self.waiting.push_back(id);
+        false
+    }
+
+    fn interrupt<S: StepTime + ?Sized>(&mut self, _now: Time, _step: &S) -> bool {
         false
     }
 

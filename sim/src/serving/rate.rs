@@ -21,6 +21,25 @@ struct Segment {
     to: f64,
 }
 
+impl Segment {
+    /// Returns the piece between two seconds from its begin.
+    fn part(self, begin: f64, end: f64) -> Segment {
+        let at = |seconds: f64| {
+            if self.seconds.is_finite() {
+                self.from + (self.to - self.from) * seconds / self.seconds
+            } else {
+                self.from
+            }
+        };
+        let to = if end.is_finite() { at(end) } else { self.to };
+        Segment { seconds: end - begin, from: at(begin), to }
+    }
+
+    fn times(self, factor: f64) -> Segment {
+        Segment { from: self.from * factor, to: self.to * factor, ..self }
+    }
+}
+
 /// Why points do not make a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RateError {
@@ -77,6 +96,29 @@ impl Rate {
         }
         self.repeats &= factor > 0.0;
         self
+    }
+
+    /// Returns this rate, `factor` times as high from one instant to another; negative and NaN become zero.
+    pub fn raised(self, factor: f64, from: Time, to: Time) -> Rate {
+        let factor = if factor.is_finite() { factor.max(0.0) } else { 0.0 };
+        let (from, to) = (from.seconds(), to.seconds());
+        let mut segments = Vec::with_capacity(self.segments.len() + 2);
+        let mut start = 0.0;
+        for segment in self.segments {
+            let end = start + segment.seconds;
+            // A segment is cut where the factor changes within it.
+            let mut begin = start;
+            for cut in [from, to, end] {
+                let until = cut.clamp(begin, end);
+                if until > begin {
+                    let times = if begin >= from && begin < to { factor } else { 1.0 };
+                    segments.push(segment.part(begin - start, until - start).times(times));
+                    begin = until;
+                }
+            }
+            start = end;
+        }
+        Rate { segments, repeats: false }
     }
 
     fn through(points: Vec<(Time, f64)>, ends: impl Fn(f64, f64) -> (f64, f64)) -> Result<Rate, RateError> {

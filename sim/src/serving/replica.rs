@@ -17,6 +17,7 @@ use super::step::{Batch, StepTime};
 use super::work::{RareSums, Sums, Work};
 use crate::engine::{Fine, Time};
 
+mod cut;
 mod reuse;
 
 /// A piece of a prompt in the running step.
@@ -188,7 +189,7 @@ impl<'a> Replica<'a> {
 
     /// Gives every decode that needs a block one and adds all decodes to the step; says whether any was evicted.
     pub fn grant_decodes(&mut self, jobs: &mut [Job]) -> bool {
-        let needed = self.decodes.blocks_needed_in(0);
+        let needed = self.decodes.blocks_needed();
         let fits = needed <= self.blocks.free();
         if fits {
             self.blocks.take(needed);
@@ -299,12 +300,13 @@ impl<'a> Replica<'a> {
             return;
         }
         let mut batch = self.batch;
-        for ahead in 1..self.decodes.rounds_to_finish().min(u64::from(self.max_leap)) {
-            let blocks = self.decodes.blocks_needed_in(ahead);
-            if blocks > self.blocks.free() {
+        let mut needed = self.decodes.needed_ahead(0);
+        for _ in 1..self.decodes.rounds_to_finish().min(u64::from(self.max_leap)) {
+            needed = self.decodes.needed_after(needed);
+            if needed.blocks > self.blocks.free() {
                 return;
             }
-            self.blocks.take(blocks);
+            self.blocks.take(needed.blocks);
             batch.decode_kv += u64::from(batch.decodes);
             self.run_step(step.nanoseconds(&batch));
         }
@@ -320,36 +322,6 @@ impl<'a> Replica<'a> {
         let ns = end.floor().since(self.steps.end.floor());
         self.steps.block_ns += u128::from(ns) * u128::from(blocks_used);
         self.steps.end = end;
-    }
-
-    /// Gives up the running steps that come after those of which `ended` is true and `more` others; says whether there
-    /// were any. When each ends is computed again: it is asked less often than steps are leapt over.
-    fn cut<S: StepTime + ?Sized>(&mut self, step: &S, more: u32, ended: impl Fn(Time) -> bool) -> bool {
-        let n = self.steps.n;
-        let (mut batch, mut end, mut n_ended) = (self.batch, self.steps.clock, 0);
-        let (mut blocks_used, mut block_ns) = (self.steps.first_blocks_used, 0);
-        for ahead in 0..n {
-            if ahead > 0 {
-                batch.decode_kv += u64::from(batch.decodes);
-                blocks_used += self.decodes.blocks_needed_in(u64::from(ahead));
-            }
-            let next = end.plus(Fine::from_ns_f64(step.nanoseconds(&batch)));
-            n_ended += u32::from(ended(next.floor()));
-            if ahead >= n_ended + more {
-                break;
-            }
-            block_ns += u128::from(next.floor().since(end.floor())) * u128::from(blocks_used);
-            end = next;
-        }
-        let kept = (n_ended + more).min(n);
-        if kept == n {
-            return false;
-        }
-        for ahead in kept..n {
-            self.blocks.release(self.decodes.blocks_needed_in(u64::from(ahead)));
-        }
-        (self.steps.n, self.steps.end, self.steps.block_ns) = (kept, end, block_ns);
-        true
     }
 
     /// Ends the running steps: counts what they did and lets the decodes advance. Returns how many they were.
@@ -381,9 +353,14 @@ impl<'a> Replica<'a> {
 }
 
 impl Server for Replica<'_> {
+    fn touch(&self) {
+        let Replica { steps, blocks, sums, decodes, batch, waiting, .. } = self;
+        let lines = steps.n ^ blocks.used() ^ sums.iterations as u32 ^ batch.decodes ^ waiting.len() as u32;
+        std::hint::black_box(lines ^ decodes.blocks_needed());
+    }
+
     fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, now: Time, step: &S) -> bool {
-        // What is left are those that have ended, and the one that runs or ends now.
-        let cuts = self.steps.n > 1 && self.cut(step, 1, |end| end < now);
+        let cuts = self.interrupt(now, step);
         match &mut self.unseen {
             None => self.waiting.push_back(id),
             Some(unseen) => {
@@ -392,6 +369,11 @@ impl Server for Replica<'_> {
             }
         }
         cuts
+    }
+
+    fn interrupt<S: StepTime + ?Sized>(&mut self, now: Time, step: &S) -> bool {
+        // What is left are those that have ended, and the one that runs or ends now.
+        self.steps.n > 1 && self.cut(step, now, true)
     }
 
     fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64 {
@@ -415,7 +397,7 @@ impl Server for Replica<'_> {
     }
 
     fn settle<S: StepTime + ?Sized>(&mut self, now: Time, step: &S) -> (u64, Time) {
-        self.cut(step, 0, |end| end <= now);
+        self.cut(step, now.plus(1), false);
         (self.end_steps(), self.steps.clock.floor())
     }
 

@@ -4,6 +4,7 @@
 //! a step ends is seen by the next step.
 
 use super::arrivals::{Arrivals, Workload};
+use super::autoscale::Autoscaler;
 use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
 use super::prefix::Prefixes;
@@ -18,9 +19,12 @@ use crate::engine::{Agenda, Time};
 use crate::random::{Stream, Streams};
 
 mod faults;
+mod scaling;
 
-use faults::Turn;
-pub use faults::{Fault, Interrupted};
+pub use faults::{Effect, Fault, Interrupted};
+use faults::{Pace, Turn};
+pub use scaling::Scaled;
+use scaling::Scaling;
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,8 @@ pub struct RunTotals {
     pub scheduled: u64,
     /// Σ over time of nanoseconds × requests not yet complete: the left side of Little's law.
     pub outstanding_ns: u128,
+    /// What an autoscaler did, where there is one.
+    pub scaled: Option<Scaled>,
 }
 
 /// Runs one replication to its end and keeps every record.
@@ -109,7 +115,7 @@ pub fn simulate_into<S: StepTime + ?Sized>(
     replication: u32,
     log: &mut dyn FnMut(u64, &Record),
 ) -> Result<RunTotals, ConfigError> {
-    let trial = Trial { config, workload, seed, replication, faults: &[] };
+    let trial = Trial { config, workload, seed, replication, faults: &[], autoscaler: None };
     simulate_watched(&trial, step, log, &mut Unwatched)
 }
 
@@ -126,6 +132,8 @@ pub struct Trial<'a> {
     pub replication: u32,
     /// Replicas that fail.
     pub faults: &'a [Fault],
+    /// What changes the number of replicas; those of `config` are the most then.
+    pub autoscaler: Option<&'a Autoscaler>,
 }
 
 /// As [`simulate_into`], with replicas that fail, before the eyes of `probe`.
@@ -138,10 +146,11 @@ pub fn simulate_watched<S: StepTime + ?Sized, P: Probe>(
     let Trial { config, workload, seed, replication, .. } = *trial;
     config.validate()?;
     config.validate_workload(workload)?;
+    trial.autoscaler.map_or(Ok(()), |scaler| scaler.validate(config.n_replicas))?;
     let prefixes = workload.prefixes();
     let draws = Streams::new(seed).stream(&format!("router/rep{replication}"));
     let arrivals = Arrivals::new(workload, seed, replication);
-    let scene = Scene { arrivals, faults: trial.faults, draws, prefixes };
+    let scene = Scene { arrivals, faults: trial.faults, autoscaler: trial.autoscaler, draws, prefixes };
     if config.n_stages == 1 {
         let max_leap = if P::WATCHES { 1 } else { MAX_LEAP };
         let replica = || Replica::new(config, max_leap, prefixes);
@@ -156,6 +165,7 @@ pub fn simulate_watched<S: StepTime + ?Sized, P: Probe>(
 struct Scene<'a> {
     arrivals: Arrivals<'a>,
     faults: &'a [Fault],
+    autoscaler: Option<&'a Autoscaler>,
     draws: Stream,
     prefixes: Option<&'a Prefixes>,
 }
@@ -188,6 +198,11 @@ struct Fleet<'a, S: ?Sized, R, P> {
     next_turn: usize,
     /// Requests that no replica lives for.
     homeless: Vec<u32>,
+    /// Replicas that have failed and are not back.
+    down: Vec<bool>,
+    /// How slow replicas are, where any ever is.
+    paces: Vec<Pace>,
+    scaling: Option<Scaling<'a>>,
 }
 
 impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
@@ -199,8 +214,13 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
         log: &'a mut dyn FnMut(u64, &Record),
         probe: &'a mut P,
     ) -> Self {
-        let Scene { arrivals, faults, draws, prefixes } = scene;
+        let Scene { arrivals, faults, autoscaler, draws, prefixes } = scene;
         let n = config.n_replicas as usize;
+        let mut routing = Routing::new(config.router, config.n_replicas, draws);
+        let off = autoscaler.map_or(config.n_replicas, |scaler| scaler.initial)..config.n_replicas;
+        for replica in off {
+            routing.fail(replica);
+        }
         Fleet {
             config,
             step,
@@ -213,7 +233,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             servers: (0..n).map(|_| server()).collect(),
             loads: vec![Load::default(); n],
             agenda: Agenda::new(n),
-            routing: Routing::new(config.router, config.n_replicas, draws),
+            routing,
             now: Time::ZERO,
             events: 0,
             n_outstanding: 0,
@@ -225,13 +245,17 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             turns: faults::turns(faults, config.n_replicas),
             next_turn: 0,
             homeless: Vec::new(),
+            down: vec![false; n],
+            paces: faults::paces(faults, n),
+            scaling: autoscaler.map(|scaler| Scaling::new(scaler, config.n_replicas)),
         }
     }
 
     fn run(mut self) -> RunTotals {
         let until = self.config.until.min(Time::LATEST);
         let stop = loop {
-            let next = [self.agenda.next_time(), self.arrivals.next_time(), self.next_turn()];
+            let next =
+                [self.agenda.next_time(), self.arrivals.next_time(), self.next_turn(), self.next_scaling()];
             let Some(next) = next.into_iter().flatten().min() else {
                 // Where clients wait for answers, giving up brings their next requests.
                 if self.give_up_homeless() {
@@ -250,6 +274,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             self.now = next;
             self.end_steps();
             self.take_turns();
+            self.scale();
             self.take_arrivals();
             self.start_steps();
         };
@@ -260,11 +285,15 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
         // Where nothing can arrive at this instant, a replica goes on at once, and its event is moved, not taken and given.
         let nothing_comes = !self.arrivals.are_answers_to_answers()
             && self.arrivals.next_time() != Some(self.now)
-            && self.turns.get(self.next_turn).is_none_or(|turn| turn.at != self.now);
+            && self.turns.get(self.next_turn).is_none_or(|turn| turn.at != self.now)
+            && self.next_scaling() != Some(self.now);
         while self.agenda.next_time() == Some(self.now) && self.events < self.config.max_events {
             let Some(replica) = self.agenda.next_source() else { break };
             if P::WATCHES {
                 self.watch(replica);
+            }
+            if let Some(next) = self.agenda.next_source_but(replica) {
+                self.servers[next as usize].touch();
             }
             self.events +=
                 self.servers[replica as usize].finish(self.now, &mut self.jobs.places, &mut self.done);
@@ -301,6 +330,10 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             self.jobs.leave(id);
             self.arrivals.answered(self.now);
         }
+        if let Some(scaling) = self.scaling.as_mut().filter(|_| self.loads[replica as usize].outstanding == 0)
+        {
+            scaling.is_empty(replica, self.now);
+        }
     }
 
     fn take_arrivals(&mut self) {
@@ -329,8 +362,13 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
         let hashes = self.prefixes.map_or(&[][..], |all| all.of(self.jobs.places[id as usize].number));
         let Some(replica) = self.routing.pick_for(hashes) else { return self.homeless.push(id) };
         self.jobs.places[id as usize].replica = replica;
-        let server = &mut self.servers[replica as usize];
-        if server.enqueue(id, self.now, self.step) || server.may_start() {
+        let changes = if self.paces.is_empty() {
+            self.servers[replica as usize].enqueue(id, self.now, self.step)
+        } else {
+            let step = self.paces[replica as usize].of(self.step);
+            self.servers[replica as usize].enqueue(id, self.now, &step)
+        };
+        if changes || self.servers[replica as usize].may_start() {
             self.touched.push(replica);
         }
         let load = &mut self.loads[replica as usize];
@@ -348,8 +386,12 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
 
     /// Starts what can start at a replica now.
     fn start(&mut self, replica: u32) {
+        if self.paces.is_empty() {
+            self.servers[replica as usize].start(self.now, self.step, &mut self.jobs.places);
+        } else {
+            self.start_at_pace(replica);
+        }
         let server = &mut self.servers[replica as usize];
-        server.start(self.now, self.step, &mut self.jobs.places);
         match server.next_end() {
             Some(end) => self.agenda.schedule(replica, end),
             None => self.agenda.cancel(replica),
@@ -366,8 +408,8 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
     /// Checks that nothing was lost, and returns what happened.
     fn conclude(mut self, stop: Stop) -> RunTotals {
         let limit = if stop == Stop::Until { self.config.until.min(Time::LATEST) } else { self.now };
-        for server in &mut self.servers {
-            let (n_steps, end) = server.settle(limit, self.step);
+        for replica in 0..self.servers.len() {
+            let (n_steps, end) = self.settle(replica as u32, limit);
             self.events += n_steps;
             self.outstanding_ns += u128::from(self.n_outstanding) * u128::from(end.since(self.now));
             self.now = self.now.max(end);
@@ -392,6 +434,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             events: self.events,
             scheduled: self.agenda.n_scheduled(),
             outstanding_ns: self.outstanding_ns,
+            scaled: self.scaling.map(|scaling| scaling.conclude(self.now)),
         }
     }
 }
@@ -497,7 +540,8 @@ mod tests {
         let mut records = BTreeMap::new();
         let mut log = |number, record: &Record| assert!(records.insert(number, *record).is_none());
         let draws = Streams::new(1).stream("router");
-        let scene = Scene { arrivals: Arrivals::new(trace, 1, 0), faults: &[], draws, prefixes: None };
+        let arrivals = Arrivals::new(trace, 1, 0);
+        let scene = Scene { arrivals, faults: &[], autoscaler: None, draws, prefixes: None };
         let totals = Fleet::new(config, &step(), scene, server, &mut log, &mut Unwatched).run();
         (records, totals)
     }

@@ -7,8 +7,12 @@ use crate::engine::Time;
 
 /// What the fleet asks of a replica: take a request, end what ends now, start what can start.
 pub(crate) trait Server {
+    /// Fetches what the next event will read from memory, while there is something else to do; changes nothing.
+    fn touch(&self);
     /// Queues a request that arrives at `now`; says whether `next_end` changed.
     fn enqueue<S: StepTime + ?Sized>(&mut self, id: u32, now: Time, step: &S) -> bool;
+    /// Gives up what follows the step that runs at `now`; says whether `next_end` changed.
+    fn interrupt<S: StepTime + ?Sized>(&mut self, now: Time, step: &S) -> bool;
     /// Ends everything that ends at `now`; completed requests are appended to `done`. Returns how many steps ended.
     fn finish(&mut self, now: Time, jobs: &mut [Job], done: &mut Vec<u32>) -> u64;
     /// Ends what ended by `now` and was no event. Returns how many steps, and when the last ended.

@@ -108,6 +108,9 @@ pub struct Placement {
     pub start: Seconds,
     /// How that time came to be.
     pub start_origin: Origin,
+    /// Requests in flight that a replica should have, where replicas follow them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight_target: Option<f64>,
 }
 
 impl Placement {

@@ -2,9 +2,11 @@
 
 mod budget;
 mod fabric;
+mod storage;
 
 pub use budget::*;
 pub use fabric::*;
+pub use storage::*;
 
 use crate::hardware::Precision;
 use crate::model::Model;
@@ -41,6 +43,12 @@ pub struct Spec {
     pub fleets: Vec<Fleet>,
     /// How own sites are to be wired.
     pub fabrics: Vec<FabricWish>,
+    /// What storage is to be like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storages: Vec<StorageWish>,
+    /// What data lies where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<Dataset>,
     /// The models that workloads use.
     pub models: Vec<Model>,
     /// Online inference.
@@ -365,6 +373,34 @@ pub struct Serve {
     pub headroom: f64,
     /// Fewest replicas.
     pub min_replicas: u32,
+    /// How replicas follow the requests in flight; `None` is by the hour, as demand is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<Autoscale>,
+}
+
+/// How replicas follow the requests in flight, as Kubernetes scales them. The most replicas are those planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Autoscale {
+    /// Requests in flight that a replica should have; `None` is decided by the planner.
+    pub target: Option<f64>,
+    /// Fewest replicas; zero lets the last one go.
+    pub least: u32,
+    /// Relative deviation from the target at which nothing is changed.
+    pub tolerance: f64,
+    /// For how long more must be wanted before replicas are added.
+    #[serde(rename = "up_window_s")]
+    pub up_window: Seconds,
+    /// For how long fewer must do before replicas are taken away.
+    #[serde(rename = "down_window_s")]
+    pub down_window: Seconds,
+    /// How long nothing must have come before the last replica goes.
+    #[serde(rename = "cooldown_s")]
+    pub cooldown: Seconds,
+    /// Time until there is a machine for a new replica.
+    #[serde(rename = "provision_s")]
+    pub provision: Seconds,
+    /// Whether only what its program reads first of an image is pulled before it starts.
+    pub lazy_image: bool,
 }
 
 /// How often a training job saves its state.

@@ -2,8 +2,8 @@
 
 use crate::blueprint::VerdictStatus;
 use crate::simulation::{
-    Estimated, Latency, SIMULATION_FORMAT, SimulatedFailure, SimulatedHour, SimulatedLevel, Simulation,
-    TimelinePoint,
+    Estimated, Latency, RandomArrivals, SIMULATION_FORMAT, SimulatedFailure, SimulatedHour, SimulatedLevel,
+    SimulatedScaling, Simulation, TimelinePoint,
 };
 use crate::spec::SloMetric;
 use crate::units::{RequestsPerSecond, Seconds};
@@ -44,7 +44,7 @@ pub fn chat_simulation() -> Simulation {
         status: VerdictStatus::Met,
     };
     let failure = SimulatedFailure {
-        what: "node".to_owned(),
+        what: "node fails".to_owned(),
         replicas: 2,
         at: Seconds(300.0),
         back: Seconds(500.0),
@@ -53,6 +53,15 @@ pub fn chat_simulation() -> Simulation {
         attainment_after: Some(0.998),
         recovery: Some(Seconds(225.0)),
     };
+    let scaling = SimulatedScaling {
+        target: 6.4,
+        starts: 5,
+        longest_start: Seconds(312.0),
+        most_serving: 8,
+        fewest_serving: 4,
+        mean_paid: 6.7,
+    };
+    let random = RandomArrivals { rate: RequestsPerSecond(20.0), replicas: Some(5), ttft_p99_s: Some(0.21) };
     let run = SimulatedHour {
         workload: "chat".to_owned(),
         site: "use1".to_owned(),
@@ -80,6 +89,8 @@ pub fn chat_simulation() -> Simulation {
         peak_kv: 0.71,
         levels: vec![level],
         failure: Some(failure),
+        scaling: Some(scaling),
+        random_arrivals: Some(random),
         timeline: (0..12).map(point).collect(),
     };
     Simulation {

@@ -1,0 +1,229 @@
+//! Does the simulator tell what was measured on whole servers? Runs whose every request, or whose every number of clients,
+//! is known. What a step takes comes from the built-in catalogs; the cache and the budget of a step are those measured.
+//!
+//! Needs CAPSTAN_DATA but for what stands here in numbers.
+
+mod common;
+
+use capstan_sim::engine::Time;
+use capstan_sim::perf::{PreparedStep, Ranks, ServingMemory, Setup};
+use capstan_sim::serving::{
+    ClosedLoop, KvCache, Length, Lengths, Metric, Objective, OpenLoop, Rate, Record, Request, ServingConfig,
+    Stop, Summary, Tally, Window, Workload, simulate, simulate_into,
+};
+use capstan_types::catalog::Catalog;
+use capstan_types::hardware::Precision;
+use capstan_types::testing::data;
+use common::catalog;
+
+/// How long a step takes, and the tokens that the cache holds.
+fn replica(
+    catalog: &Catalog,
+    (model, accelerator, engine): (&str, &str, &str),
+    tensor: u32,
+    precision: Precision,
+    context: u32,
+) -> (PreparedStep, f64) {
+    let setup = Setup {
+        model: catalog.model(model).unwrap(),
+        accelerator: catalog.accelerator(accelerator).unwrap(),
+        engine: catalog.engine(engine).unwrap(),
+        ranks: Ranks { tensor, pipeline: 1 },
+        precision,
+        kv_precision: (precision == Precision::Fp8).then_some(Precision::Fp8),
+    };
+    let memory = ServingMemory::of(&setup, context).unwrap();
+    (PreparedStep::prepare(catalog, &setup).unwrap(), memory.kv_tokens_at(f64::from(context)))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
+    sum / n
+}
+
+/// 300 requests of ShareGPT at 10 a second, vLLM 0.19, Llama 3.1 8B on one RTX 4090 (data/vllm-measured): 41,408 tokens of
+/// cache, 2,048 tokens in a step, 256 sequences.
+#[test]
+fn an_overloaded_rtx_4090_is_followed_request_by_request() {
+    let Some(folder) = data() else { return };
+    let path = folder.join("vllm-measured/rtx4090_llama-3.1-8b.csv");
+    let mut rows = csv::Reader::from_path(path).unwrap();
+    let rows: Vec<Vec<f64>> =
+        rows.records().map(|row| row.unwrap().iter().map(|cell| cell.parse().unwrap()).collect()).collect();
+    let request = |row: &Vec<f64>| Request {
+        arrival: Time::from_seconds(row[1]),
+        prompt: row[2] as u32,
+        output: row[3] as u32,
+    };
+    let catalog = catalog();
+    let (step, _) = replica(&catalog, ("llama3_1_8b", "rtx_4090", "vllm"), 1, Precision::Bf16, 32_768);
+    let config = ServingConfig::vllm(2_048, 256, KvCache::new(41_408 / 16));
+    let workload = Workload::Trace(rows.iter().map(request).collect());
+    let result = simulate(&config, &step, &workload, 1, 0).unwrap();
+    let seen = |part: fn(&Record) -> Option<f64>| mean(result.records.iter().filter_map(part));
+    let measured = |column: usize| mean(rows.iter().map(|row| row[column]));
+    let ttft = seen(|record| record.ttft_ns().map(|ns| ns as f64 / 1e6)) / measured(8) - 1.0;
+    let tpot = seen(|record| record.tpot_ns().map(|ns| ns / 1e6)) / measured(9) - 1.0;
+    let e2e = seen(|record| record.e2e_ns().map(|ns| ns as f64 / 1e6)) / measured(10) - 1.0;
+    println!("off by: TTFT {:.1} %, TPOT {:.1} %, e2e {:.1} %", 100.0 * ttft, 100.0 * tpot, 100.0 * e2e);
+    assert!(ttft.abs() < 0.10, "TTFT is off by {ttft}");
+    assert!(tpot.abs() < 0.03, "TPOT is off by {tpot}");
+    assert!(e2e.abs() < 0.04, "e2e is off by {e2e}");
+}
+
+/// NIM, Llama 3.3 70B in FP8 on two H100, 5,000 tokens in and 500 out (reference/serving.md, 6.3): clients, time to first
+/// token in milliseconds, output tokens per second.
+const NIM: [(u32, f64, f64); 6] = [
+    (1, 407.0, 51.7),
+    (5, 547.0, 218.0),
+    (25, 689.0, 623.0),
+    (50, 835.0, 814.0),
+    (100, 7_996.0, 917.0),
+    (250, 88_605.0, 920.0),
+];
+
+fn closed(config: &ServingConfig, step: &PreparedStep, clients: u32) -> (f64, f64) {
+    let lengths = Lengths::Independent { prompt: Length::Fixed(5_000), output: Length::Fixed(500) };
+    let workload = Workload::Closed(ClosedLoop {
+        name: "nim".to_owned(),
+        clients,
+        think_ns: 0,
+        lengths,
+        max_tokens: u32::MAX,
+        max_requests: 10 * u64::from(clients),
+    });
+    let result = simulate(config, step, &workload, 1, 0).unwrap();
+    let ttft = mean(result.records.iter().filter_map(Record::ttft_ns).map(|ns| ns as f64 / 1e6));
+    let tokens: u64 = result.records.iter().map(|record| u64::from(record.output)).sum();
+    (ttft, tokens as f64 / result.end.seconds())
+}
+
+/// Where the cache is full, waiting begins: ten times the time to first token for an eighth more throughput.
+#[test]
+fn a_server_bends_where_its_cache_is_full() {
+    let catalog = catalog();
+    let (step, kv_tokens) =
+        replica(&catalog, ("llama3_3_70b", "h100_sxm", "trtllm"), 2, Precision::Fp8, 5_500);
+    let blocks = (kv_tokens / 16.0) as u32;
+    let config = ServingConfig::tensorrt_llm(8_192, 512, KvCache::new(blocks));
+    let seen: Vec<(f64, f64)> = NIM.iter().map(|(clients, ..)| closed(&config, &step, *clients)).collect();
+    for ((clients, ttft, tokens), seen) in NIM.iter().zip(&seen) {
+        println!("{clients} clients: TTFT {:.0} ms ({ttft}), {:.0} tok/s ({tokens})", seen.0, seen.1);
+    }
+    println!("{kv_tokens:.0} tokens of cache, {:.0} requests", kv_tokens / 5_500.0);
+    assert!(seen[4].0 > 3.0 * seen[3].0, "the knee lies between 50 and 100 clients: {seen:?}");
+    assert!(seen[3].0 < 3.0 * seen[2].0, "and not before: {seen:?}");
+    assert!((0.5..2.0).contains(&(seen[4].0 / NIM[4].1)), "time to first token of 100 clients: {seen:?}");
+    assert!(seen[4].1 / seen[3].1 < 1.3, "throughput hardly grows beyond: {seen:?}");
+}
+
+/// Highest rate of a system at which the 99th percentiles of MLPerf's server scenario hold, over what it does offline.
+fn server_over_offline(config: &ServingConfig, step: &PreparedStep) -> f64 {
+    // OpenOrca: 294 tokens in, 290 out.
+    let lengths =
+        Lengths::Independent { prompt: Length::Exponential(294.0), output: Length::Exponential(290.0) };
+    let run = |rate: f64, max_requests: u64, until: Time| {
+        let open = OpenLoop {
+            name: "queries".to_owned(),
+            rate: Rate::constant(rate),
+            burstiness: 1.0,
+            lengths: lengths.clone(),
+            max_tokens: 1_024,
+            until,
+            max_requests,
+        };
+        let limits = [(Metric::Ttft, 2_000e6), (Metric::Tpot, 200e6)];
+        let objectives = limits.map(|(metric, limit_ns)| Objective { metric, quantile: 0.99, limit_ns });
+        let mut tally = Tally::new(Window::ALL, &objectives);
+        let mut log = |_: u64, record: &Record| tally.add(record);
+        let totals = simulate_into(config, step, &Workload::Open(open), 1, 0, &mut log).unwrap();
+        assert_eq!(totals.stop, Stop::Drained);
+        (tally.summarize(config, &totals.replicas, totals.stop, totals.end), totals.end)
+    };
+    // Ten minutes of queries that are all there at once: MLPerf's offline run, its long end included.
+    let (offline, end) = run(1e9, 24_000, Time::NEVER);
+    let offline = offline.completed as f64 / end.seconds();
+    let holds = |rate: f64| {
+        let (summary, _): (Summary, Time) = run(rate, u64::MAX, Time::from_seconds(600.0));
+        let objectives = [2_000e6, 200e6];
+        summary
+            .attained
+            .iter()
+            .zip(objectives)
+            .all(|(seen, limit)| seen.quantile_ns.is_some_and(|ns| ns <= limit))
+    };
+    let (mut low, mut high) = (0.5, 1.2);
+    while high - low > 0.005 {
+        let middle = (low + high) / 2.0;
+        if holds(middle * offline) { low = middle } else { high = middle }
+    }
+    low
+}
+
+/// Llama 2 70B on eight GPUs: submissions reach 0.89 to 0.98 of their offline rate as servers.
+#[test]
+fn a_server_does_nearly_what_it_does_offline() {
+    let catalog = catalog();
+    for (accelerator, tensor) in [("h100_sxm", 2), ("h200_sxm", 1)] {
+        let (step, kv_tokens) =
+            replica(&catalog, ("llama2_70b", accelerator, "trtllm"), tensor, Precision::Fp8, 1_024);
+        let cache = KvCache::new((kv_tokens / 16.0) as u32);
+        let replicas = 8 / tensor;
+        let config =
+            ServingConfig { n_replicas: replicas, ..ServingConfig::tensorrt_llm(8_192, 1_024, cache) };
+        let ratio = server_over_offline(&config, &step);
+        println!("{accelerator}: server over offline {ratio:.3}");
+        assert!((0.84..=1.03).contains(&ratio), "{accelerator}: {ratio}");
+    }
+}
+
+/// The trace of Azure's code model, whose busiest ten seconds have 12.7 times the mean, against Poisson arrivals of the
+/// same mean and lengths, on one replica less and more.
+#[test]
+fn a_bursty_trace_needs_more_than_random_arrivals_of_its_mean() {
+    let Some(folder) = data() else { return };
+    let path = folder.join("request-traces/azure-llm-2023/code.csv.gz");
+    let unpacked = flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap());
+    let mut rows = csv::Reader::from_reader(unpacked);
+    let requests: Vec<Request> = rows
+        .records()
+        .map(|row| {
+            let row = row.unwrap();
+            let whole = |cell: &str| cell.parse::<f64>().unwrap() as u32;
+            Request {
+                arrival: Time::from_seconds(row[0].parse().unwrap()),
+                prompt: whole(&row[1]).max(1),
+                output: whole(&row[2]).max(1),
+            }
+        })
+        .collect();
+    let catalog = catalog();
+    let (step, kv) = replica(&catalog, ("llama3_1_8b", "h100_sxm", "vllm"), 1, Precision::Bf16, 16_384);
+    let span = requests.iter().map(|request| request.arrival).max().unwrap().seconds();
+    let poisson = Workload::Open(OpenLoop {
+        name: "poisson".to_owned(),
+        rate: Rate::constant(requests.len() as f64 / span),
+        burstiness: 1.0,
+        lengths: Lengths::Pairs(requests.iter().map(|request| (request.prompt, request.output)).collect()),
+        max_tokens: 16_384,
+        until: Time::from_seconds(span),
+        max_requests: u64::MAX,
+    });
+    let limit = Objective { metric: Metric::Ttft, quantile: 0.99, limit_ns: 1_000e6 };
+    let needed = |workload: &Workload| {
+        let holds = |n_replicas: &u32| {
+            let cache = KvCache::new((kv / 16.0) as u32);
+            let config =
+                ServingConfig { n_replicas: *n_replicas, ..ServingConfig::vllm(8_192, 1_024, cache) };
+            let result = simulate(&config, &step, workload, 1, 0).unwrap();
+            let seen = result.summarize(&config, Window::ALL, &[limit]).attained[0].quantile_ns;
+            seen.is_some_and(|ns| ns <= limit.limit_ns)
+        };
+        (1..40).find(holds).expect("some number of replicas holds")
+    };
+    let (real, random) = (needed(&Workload::Trace(requests.clone())), needed(&poisson));
+    println!(
+        "replicas for a p99 of one second: {real} for the trace, {random} for Poisson arrivals of its mean"
+    );
+    assert!(real >= 2 * random, "{real} replicas for the trace, {random} for random arrivals");
+}
