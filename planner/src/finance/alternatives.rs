@@ -4,13 +4,13 @@
 //! by the cheapest machine with the same accelerators that is, and the basis says so; where there is none, the alternative
 //! is unknown.
 
-use super::{category, float};
+use super::float;
 use crate::cost::{of_line_by_month, spread};
 use crate::demand::hour_weight;
 use crate::pricing::{Basis, Quote, Quoted, converted, decimal, quote};
 use capstan_types::blueprint::{Blueprint, Pool};
 use capstan_types::figure;
-use capstan_types::finance::{Alternative, BreakEven, Category};
+use capstan_types::finance::{Alternative, BreakEven};
 use capstan_types::hardware::NodeShape;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::Site;
@@ -72,14 +72,12 @@ fn all(blueprint: &Blueprint, option: PurchaseOption) -> (String, Vec<String>, O
     (name, basis, months)
 }
 
-/// Returns what is paid in any case: contracts and standing cost of machines that stand there already.
+/// Returns what is paid in any case, as the bill counts it: storage, and what machines that stand there already cost.
 fn standing(blueprint: &Blueprint) -> Months {
     let frame = &blueprint.inputs.spec.frame;
     let mut months = vec![Decimal::ZERO; frame.months as usize];
     for line in &blueprint.cost.lines {
-        let comes_with_fleet =
-            line.option.is_none() && !matches!(category(line), Category::Residual | Category::Purchase);
-        if comes_with_fleet {
+        if line.option.is_none() {
             let period = &blueprint.periods[line.period as usize];
             for (month, paid) in of_line_by_month(frame, period, line) {
                 months[month] += paid;

@@ -39,7 +39,7 @@ pub fn finance(blueprint: &Blueprint) -> Finance {
 }
 
 /// Returns what a line is paid for, by its kind and the words that the bill uses.
-pub(crate) fn category(line: &CostLine) -> Category {
+fn category(line: &CostLine) -> Category {
     let begins = |words: &str| line.item.starts_with(words);
     match (line.kind, line.option) {
         (CostKind::Residual, _) => Category::Residual,
@@ -103,7 +103,8 @@ fn written_off(blueprint: &Blueprint) -> Vec<WrittenOff> {
     let bought = blueprint.cost.lines.iter().filter(|line| line.kind == CostKind::Capex);
     bought
         .filter_map(|line| {
-            let terms = write_off_terms(&blueprint.inputs.catalog, line.shape.as_deref()?)?;
+            let terms =
+                write_off_terms(&blueprint.inputs.catalog, line.shape.as_deref().unwrap_or("default"))?;
             let from_month = blueprint.periods[line.period as usize].first_month;
             let life = Decimal::from(terms.life_months.max(1));
             let lost = line.billed_cost * decimal(1.0 - terms.residual);

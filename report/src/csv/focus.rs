@@ -186,6 +186,7 @@ fn service(line: &CostLine, category: Category) -> (&'static str, &'static str) 
     match category {
         Category::Energy | Category::Space => ("Other", "Other (Other)"),
         Category::Support => ("Management and Governance", "Support"),
+        _ if line.item.ends_with(", storage") => ("Storage", "Other (Storage)"),
         _ if line.item.starts_with("network") => ("Networking", "Network Infrastructure"),
         _ => ("Compute", "Virtual Machines"),
     }
