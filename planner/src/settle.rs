@@ -1,12 +1,11 @@
-//! Does the draft hold, and if not, how much less may a replica be asked? Factors that were seen only ever fall, and ways
-//! that were not seen are soon trusted no more than those that were, so the loop ends.
+//! Does the draft hold, and if not, how much less may a replica be asked? Factors only ever fall, so the loop ends.
 
 use crate::assemble::Draft;
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
 use crate::plan::Frame;
 use crate::program::Solution;
-use crate::verify::{Trial, VerifyError, busiest, comes_in_bursts, verify};
+use crate::verify::{Trial, VerifyError, busiest, verify};
 use capstan_sim::engine::Time;
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::{Placement, Verdict, VerdictStatus};
@@ -16,40 +15,17 @@ use std::collections::BTreeMap;
 /// Shares of the load at which a placement that missed is tried again; the last means "not at all".
 const STEPS: [f64; 12] = [0.97, 0.94, 0.9, 0.86, 0.82, 0.77, 0.7, 0.6, 0.5, 0.4, 0.25, 0.1];
 
-/// Rounds in which a way that was not simulated is taken to be as good as its estimate.
-const TRUSTING_ROUNDS: usize = 2;
-
 /// Factors on estimated rates, and what was simulated already.
 #[derive(Debug, Default)]
 pub struct Deratings {
     factors: BTreeMap<(String, String), f64>,
-    /// Rounds that were proven.
-    rounds: usize,
     seen: BTreeMap<String, Vec<Verdict>>,
 }
 
 impl Deratings {
-    /// Returns the factor of a way of a workload. A way that was not simulated is trusted in the first rounds, and
-    /// later no more than the way that came out worst, or each round would move on to another such way.
+    /// Returns the factor of a way of a workload.
     pub fn factor(&self, workload: &str, way: &Way) -> f64 {
-        let key = (workload.to_owned(), way.key());
-        match self.factors.get(&key) {
-            Some(factor) => *factor,
-            None if self.rounds < TRUSTING_ROUNDS => 1.0,
-            None => self.worst(workload),
-        }
-    }
-
-    /// From now on a way that was simulated is trusted as it was in this round.
-    fn keep(&mut self, workload: &str, way: &Way) {
-        let factor = self.factor(workload, way);
-        self.factors.entry((workload.to_owned(), way.key())).or_insert(factor);
-    }
-
-    /// The smallest factor of the ways of a workload that hold at some load.
-    fn worst(&self, workload: &str) -> f64 {
-        let of = self.factors.iter().filter(|((name, _), factor)| name == workload && **factor > 0.0);
-        of.map(|(_, factor)| *factor).fold(1.0, f64::min)
+        self.factors.get(&(workload.to_owned(), way.key())).copied().unwrap_or(1.0)
     }
 
     /// Returns the ways of a workload that the simulator turned down at every load that was tried.
@@ -112,11 +88,9 @@ pub(crate) fn prove(
                 };
                 keep_worse(&mut worst, judge(frame, &trial, deratings, &mut proof)?);
             }
-            deratings.keep(&serve.serve.name, part.way);
             proof.verdicts.extend(worst);
         }
     }
-    deratings.rounds += 1;
     Ok(proof)
 }
 
@@ -252,17 +226,12 @@ fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict
     Ok(verdicts)
 }
 
-/// Returns the largest factor that was seen to hold, at the trial's replicas or, where requests come in bursts, with as
-/// many more as the factor asks for; 0 where none did.
+/// Returns the largest factor that was seen to hold at the trial's replicas, or 0 where none did.
 ///
 /// Bisection over a fixed list of loads: a lower load is taken to be no worse.
 fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Result<f64, VerifyError> {
     let (mut good, mut bad) = (STEPS.len(), 0_usize);
     let mut holds = |step: usize| -> Result<bool, VerifyError> {
-        if comes_in_bursts(trial.serve) {
-            let spread = Trial { replicas: more_replicas(trial, STEPS[step]), ..*trial };
-            return Ok(all_met(&simulated(&spread, deratings)?));
-        }
         let rate = trial.rate * STEPS[step];
         let requests = scaled_trace(frame, trial.serve, rate);
         let (before, capacity) = (trial.before * STEPS[step], trial.capacity * STEPS[step]);
@@ -273,20 +242,9 @@ fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Res
         let middle = usize::midpoint(bad, good);
         if holds(middle)? { good = middle } else { bad = middle + 1 }
     }
+    let each = trial.rate / f64::from(trial.replicas.max(1));
     let estimated = trial.way.estimate.rate.get();
-    Ok(STEPS.get(good).map_or(0.0, |&step| {
-        let each = if comes_in_bursts(trial.serve) {
-            trial.rate / f64::from(more_replicas(trial, step))
-        } else {
-            trial.rate / f64::from(trial.replicas.max(1)) * step
-        };
-        each / estimated
-    }))
-}
-
-/// Returns how many replicas share the requests of the trial where each gets this share of what it gets now.
-fn more_replicas(trial: &Trial<'_>, share: f64) -> u32 {
-    (f64::from(trial.replicas.max(1)) / share).ceil() as u32
+    Ok(STEPS.get(good).map_or(0.0, |step| each * step / estimated))
 }
 
 /// Returns the requests of the plan's trace, closer together so that their busiest ten minutes come at `rate`.

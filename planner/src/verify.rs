@@ -173,23 +173,6 @@ pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated,
     Ok((seen, split, rate))
 }
 
-/// Whether more requests come at once than by chance, whatever the rate: then more replicas help, a lighter load does not.
-pub(crate) fn comes_in_bursts(serve: &Serve) -> bool {
-    serve.load.trace.is_none() && serve.load.burstiness > 1.0
-}
-
-/// Returns the coefficient of variation of arrivals at some of the replicas that get this share of the requests.
-///
-/// Dealt out in turn, a replica of n gets every n-th request, and the sum of n gaps, each gamma with coefficient c, is
-/// gamma with c / √n. So k of n replicas get what they get of all n where the coefficient of theirs is c · √(k / n).
-fn burstiness_of(serve: &Serve, share: f64) -> f64 {
-    if comes_in_bursts(serve) {
-        (serve.load.burstiness * share.min(1.0).sqrt()).max(1.0)
-    } else {
-        serve.load.burstiness
-    }
-}
-
 /// Returns how many replicas are simulated.
 fn split(trial: &Trial<'_>) -> u32 {
     if trial.trace.is_some() {
@@ -242,7 +225,7 @@ pub(crate) fn workload_within(
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::constant(rate),
-        burstiness: burstiness_of(trial.serve, rate / trial.rate),
+        burstiness: load.burstiness,
         lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
         max_tokens: u32::MAX,
         until: seconds(until),
@@ -366,23 +349,5 @@ pub(crate) fn arrivals_words(trial: &Trial<'_>) -> String {
         (Some(trace), Some(_)) => format!("trace {}", trace.path),
         _ if trial.serve.load.burstiness == 1.0 => "Poisson".to_owned(),
         _ => format!("gamma, coefficient of variation {}", trial.serve.load.burstiness),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use capstan_types::testing::blueprint::chat_blueprint;
-
-    #[test]
-    fn some_of_many_replicas_get_their_part_of_a_burst_and_never_less_than_chance() {
-        let mut serve = chat_blueprint().inputs.spec.serves[0].clone();
-        serve.load.trace = None;
-        serve.load.burstiness = 10.0;
-        assert_eq!(burstiness_of(&serve, 0.25), 5.0);
-        assert_eq!(burstiness_of(&serve, 1.0), 10.0);
-        assert_eq!(burstiness_of(&serve, 1e-6), 1.0);
-        serve.load.burstiness = 0.5;
-        assert_eq!(burstiness_of(&serve, 0.25), 0.5, "what is more even than chance is left alone");
     }
 }

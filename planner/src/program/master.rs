@@ -13,6 +13,9 @@ use super::solver::{Answer, Found, Program, Row, Stops, Var};
 /// HiGHS' tolerance on whole numbers (`mip_feasibility_tolerance`): shares closer than this are equal.
 const SHARE_NOISE: f64 = 1e-6;
 
+/// Of more nodes than this a part is no matter where some may be parts, and HiGHS walks over the whole range.
+const MOST_WHOLE: u64 = 256;
+
 /// Which columns and limits are in force.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Case {
@@ -62,10 +65,10 @@ pub(super) enum WholeNodes {
 }
 
 impl WholeNodes {
-    fn holds(self, when: When) -> bool {
+    fn holds(self, when: When, most: u64) -> bool {
         match self {
             WholeNodes::None => false,
-            WholeNodes::Committed => matches!(when, When::Periods { .. }),
+            WholeNodes::Committed => matches!(when, When::Periods { .. }) && most <= MOST_WHOLE,
             WholeNodes::All => true,
         }
     }
@@ -234,7 +237,7 @@ impl<'a> Builder<'a> {
                     self.program.raise_cost(same, cost);
                     Some(same)
                 }
-                None => Some(self.program.add(cost, most as f64, whole.holds(var.when))),
+                None => Some(self.program.add(cost, most as f64, whole.holds(var.when, most))),
             };
         }
     }
