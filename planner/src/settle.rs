@@ -65,8 +65,11 @@ pub(crate) fn prove(
             let mut worst = Vec::new();
             let mut hours = busiest(&rates, &part.working);
             if serve.serve.autoscale.is_some() {
-                let steepest = steepest(&rates, &part.working);
-                hours.extend(steepest.filter(|hour| !hours.contains(hour)));
+                for hour in followed(&rates, &part.working) {
+                    if !hours.contains(&hour) {
+                        hours.push(hour);
+                    }
+                }
             }
             for (period, hour) in hours {
                 let rate = rates[period][hour];
@@ -94,13 +97,18 @@ pub(crate) fn prove(
     Ok(proof)
 }
 
-/// Returns the hour into which the rate rises most, where replicas that follow it come latest; the earliest of equals.
-fn steepest(rates: &[Vec<f64>], working: &[Vec<u32>]) -> Option<(usize, usize)> {
+/// Returns the hours at which replicas that follow the rate may be too few: the one into which it rises most, and the one
+/// in which it is highest, whatever a replica gets of it. The earliest of equals.
+fn followed(rates: &[Vec<f64>], working: &[Vec<u32>]) -> Vec<(usize, usize)> {
+    let rate = |(period, hour): (usize, usize)| rates[period][hour];
     let rise = |(period, hour): (usize, usize)| rates[period][hour] - rates[period][hour_before(hour)];
     let hours = rates.iter().enumerate();
     let hours = hours.flat_map(|(period, hours)| (0..hours.len()).map(move |hour| (period, hour)));
-    let rising = hours.filter(|&at| rise(at) > 0.0 && working[at.0][at.1] > 0);
-    rising.max_by(|a, b| rise(*a).total_cmp(&rise(*b)).then(b.cmp(a)))
+    let hours: Vec<(usize, usize)> = hours.filter(|&at| rate(at) > 0.0 && working[at.0][at.1] > 0).collect();
+    let most = |of: &dyn Fn((usize, usize)) -> f64| {
+        hours.iter().copied().max_by(|a, b| of(*a).total_cmp(&of(*b)).then(b.cmp(a)))
+    };
+    most(&rise).into_iter().chain(most(&rate)).collect()
 }
 
 /// Returns the hour before, on a day of the same type.

@@ -2,10 +2,9 @@
 
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    Admission, Autoscaler, Behaviour, ClosedLoop, ColdStart, Effect, Fault, Interrupted, KvCache, Length,
-    Lengths, Metric, Objective, OpenLoop, Outcome, Pipe, Rate, Record, Reject, Request, Router, RunResult,
-    Scheduler, ServingConfig, StepTable, Stop, Tally, Trial, Unwatched, Watch, Window, Workload, replicate,
-    simulate, simulate_into, simulate_watched,
+    Admission, ClosedLoop, Effect, Fault, Interrupted, KvCache, Length, Lengths, Metric, Objective, OpenLoop,
+    Outcome, Rate, Record, Reject, Request, Router, RunResult, Scheduler, ServingConfig, StepTable, Stop,
+    Tally, Trial, Unwatched, Watch, Window, Workload, replicate, simulate, simulate_into, simulate_watched,
 };
 use proptest::prelude::*;
 
@@ -87,37 +86,6 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
         },
     );
     prop::collection::vec(fault, 0..6)
-}
-
-/// Autoscalers of every temper, from zero on, with starts that take nothing up to most of a trace.
-fn autoscalers() -> impl Strategy<Value = Autoscaler> {
-    let start = (0u64..40_000, 0.0..9e3f64, 0.0..9e3f64, 0u64..40_000).prop_map(
-        |(provision_ns, image, weights, warm)| {
-            let pipe = Pipe { shared: 1e9, own: 4e8 };
-            ColdStart {
-                provision_ns,
-                image_bytes: image,
-                image_rest_bytes: image / 2.0,
-                weight_bytes: weights,
-                registry: pipe,
-                storage: pipe,
-                warm_up_ns: warm,
-            }
-        },
-    );
-    (0u32..3, 0u32..4, 0.5..6.0f64, start, 0u64..60_000).prop_map(
-        |(least, initial, target, start, window_ns)| {
-            let down = Behaviour { window_ns, pods: 1, percent: 30, period_ns: 9_000 };
-            let up = Behaviour { period_ns: 9_000, ..Behaviour::UP };
-            Autoscaler {
-                up,
-                down,
-                cooldown_ns: window_ns,
-                start,
-                ..Autoscaler::kubernetes(least, initial.max(least), target)
-            }
-        },
-    )
 }
 
 fn run(config: &ServingConfig, workload: &Workload) -> RunResult {
@@ -219,31 +187,6 @@ proptest! {
             let stays: u128 = served.map(|record| u128::from(record.completed.since(record.arrival))).sum();
             prop_assert_eq!(totals.outstanding_ns, stays);
         }
-    }
-
-    /// However replicas come and go, every request is served once; tokens are checked by the run itself.
-    #[test]
-    fn an_autoscaler_loses_nothing(
-        config in configs(), trace in traces(), faults in faults(), scaler in autoscalers(), sync_ns in 500u64..50_000,
-    ) {
-        let workload = Workload::Trace(trace.clone());
-        let again = |fault: &&Fault| fault.effect != Effect::Down(Interrupted::Lost) && fault.back != Time::NEVER;
-        let faults: Vec<Fault> = faults.iter().filter(again).copied().collect();
-        let (least, initial) = (scaler.least.min(config.n_replicas), scaler.initial.min(config.n_replicas));
-        let scaler = Autoscaler { least: least.min(initial), initial, sync_ns, ..scaler };
-        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: Some(&scaler) };
-        let mut records = Vec::new();
-        let totals = simulate_watched(&trial, &step(), &mut |_, record: &Record| records.push(*record), &mut Unwatched).unwrap();
-        prop_assert_eq!((totals.stop, records.len()), (Stop::Drained, trace.len()));
-        prop_assert!(records.iter().all(|record| matches!(record.outcome, Outcome::Completed | Outcome::Rejected(_))));
-        let served = records.iter().filter(|record| record.outcome == Outcome::Completed);
-        let stays: u128 = served.map(|record| u128::from(record.completed.since(record.arrival))).sum();
-        prop_assert_eq!(totals.outstanding_ns, stays);
-        let scaled = totals.scaled.unwrap();
-        prop_assert!(scaled.most_serving <= config.n_replicas);
-        prop_assert!(scaled.course.iter().all(|(_, serving, on)| serving <= on && *on <= config.n_replicas));
-        let busy: u128 = totals.replicas.iter().map(|work| u128::from(work.busy_ns)).sum();
-        prop_assert!(busy <= scaled.on_ns, "{} busy in {} ns that are paid for", busy, scaled.on_ns);
     }
 
     /// Somebody who watches sees every step of a replica without stages, and changes nothing.

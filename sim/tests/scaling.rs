@@ -1,10 +1,12 @@
-//! What do an autoscaler, a notice and a slow replica do to requests? Small cases whose answer follows on paper.
+//! What do an autoscaler, a notice and a slow replica do to requests? Small cases whose answer follows on paper,
+//! and what holds however replicas come and go.
 
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    Autoscaler, ColdStart, Effect, Fault, Interrupted, KvCache, Outcome, Pipe, Record, Request, RunTotals,
-    ServingConfig, StepTable, Stop, Trial, Unwatched, Workload, simulate_watched,
+    Autoscaler, Behaviour, ColdStart, Effect, Fault, Interrupted, KvCache, Outcome, Pipe, Record, Request,
+    RunTotals, ServingConfig, StepTable, Stop, Trial, Unwatched, Workload, simulate_watched,
 };
+use proptest::prelude::*;
 
 /// Every step takes a second.
 fn run(
@@ -109,4 +111,77 @@ fn a_slow_replica_is_slow_from_its_next_step_to_the_one_that_runs_when_it_recove
     assert_eq!(ends(slow(1.5, 6.5)), at(14.0));
     assert_eq!(ends(slow(0.0, 99.0)), at(30.0));
     assert_eq!(ends(slow(90.0, 99.0)), at(10.0));
+}
+
+/// Autoscalers of every temper, from zero on, with starts that take nothing up to most of a trace.
+fn autoscalers() -> impl Strategy<Value = Autoscaler> {
+    let start = (0u64..40_000, 0.0..9e3f64, 0.0..9e3f64, 0u64..40_000).prop_map(
+        |(provision_ns, image, weights, warm)| {
+            let pipe = Pipe { shared: 1e9, own: 4e8 };
+            ColdStart {
+                provision_ns,
+                image_bytes: image,
+                image_rest_bytes: image / 2.0,
+                weight_bytes: weights,
+                registry: pipe,
+                storage: pipe,
+                warm_up_ns: warm,
+            }
+        },
+    );
+    (0u32..3, 0u32..4, 0.5..6.0f64, start, 0u64..60_000).prop_map(
+        |(least, initial, target, start, window_ns)| {
+            let down = Behaviour { window_ns, pods: 1, percent: 30, period_ns: 9_000 };
+            let up = Behaviour { period_ns: 9_000, ..Behaviour::UP };
+            Autoscaler {
+                up,
+                down,
+                cooldown_ns: window_ns,
+                start,
+                ..Autoscaler::kubernetes(least, initial.max(least), target)
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However replicas come and go, every request is served once; tokens are checked by the run itself.
+    #[test]
+    fn an_autoscaler_loses_nothing(
+        rows in prop::collection::vec((0u64..200_000, 1u32..60, 1u32..40), 0..60),
+        (n_replicas, max_sequences, blocks) in (1u32..5, 1u32..9, 30u32..60),
+        crash in prop::option::of((0u64..300_000, 0u32..5, 1u64..90_000)),
+        scaler in autoscalers(), sync_ns in 500u64..50_000,
+    ) {
+        let kv = KvCache { blocks, block_tokens: 4, watermark_blocks: 0 };
+        let config = ServingConfig { n_replicas, ..ServingConfig::chunked(40, max_sequences, kv) };
+        let row = |&(at, prompt, output): &(u64, u32, u32)| Request { arrival: Time::from_ns(at), prompt, output };
+        let workload = Workload::Trace(rows.iter().map(row).collect());
+        let crash = crash.map(|(at, replica, lasts)| Fault {
+            warned: Time::from_ns(at),
+            at: Time::from_ns(at + lasts / 2),
+            replica,
+            back: Time::from_ns(at + lasts),
+            effect: Effect::Down(Interrupted::Retried),
+        });
+        let faults: Vec<Fault> = crash.into_iter().collect();
+        let (least, initial) = (scaler.least.min(config.n_replicas), scaler.initial.min(config.n_replicas));
+        let scaler = Autoscaler { least: least.min(initial), initial, sync_ns, ..scaler };
+        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: Some(&scaler) };
+        let step = StepTable { by_tokens: vec![0.0, 900.4, 1_000.9], ..StepTable::default() };
+        let mut records = Vec::new();
+        let totals = simulate_watched(&trial, &step, &mut |_, record: &Record| records.push(*record), &mut Unwatched).unwrap();
+        prop_assert_eq!((totals.stop, records.len()), (Stop::Drained, rows.len()));
+        prop_assert!(records.iter().all(|record| matches!(record.outcome, Outcome::Completed | Outcome::Rejected(_))));
+        let served = records.iter().filter(|record| record.outcome == Outcome::Completed);
+        let stays: u128 = served.map(|record| u128::from(record.completed.since(record.arrival))).sum();
+        prop_assert_eq!(totals.outstanding_ns, stays);
+        let scaled = totals.scaled.unwrap();
+        prop_assert!(scaled.most_serving <= config.n_replicas);
+        prop_assert!(scaled.course.iter().all(|(_, serving, on)| serving <= on && *on <= config.n_replicas));
+        let busy: u128 = totals.replicas.iter().map(|work| u128::from(work.busy_ns)).sum();
+        prop_assert!(busy <= scaled.on_ns, "{} busy in {} ns that are paid for", busy, scaled.on_ns);
+    }
 }

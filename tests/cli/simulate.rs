@@ -91,16 +91,15 @@ fn each_kind_of_failure_strikes_what_it_takes_along() {
     assert!(lasts(&crash) < lasts(&gpu), "the image is there: {crash:?} {gpu:?}");
     assert_eq!((crash.replicas, gpu.replicas), (1, 1));
     let (_, slow) = told(&["--fail", "slow", "--slower", "3x", "--for", "5min"]);
-    let restarted = slow.restarted;
     let slow = slow.failure.expect("it is slow");
-    assert!((lasts(&slow) - 300.0).abs() < 1e-6 && restarted == 0, "nobody is sent again: {slow:?}");
+    assert!((lasts(&slow) - 300.0).abs() < 1e-6 && slow.replicas == 1, "{slow:?}");
     assert!(slow.attainment_during < slow.attainment_before, "{slow:?}");
     // The site has no zones, so it is one, and goes with all that it has.
     let (_, zone) = told(&["--fail", "zone"]);
     assert_eq!(zone.failure.expect("it fails").replicas, zone.replicas);
-    let spot = |notice: &str| told(&["--fail", "spot", "--count", "1", "--notice", notice]).1;
+    let spot = |notice: &str| told(&["--fail", "spot", "--count", "1", "--lose", "--notice", notice]).1.lost;
     let (warned, unwarned) = (spot("2min"), spot("none"));
-    assert!(warned.restarted < unwarned.restarted, "{} {}", warned.restarted, unwarned.restarted);
+    assert!(warned == 0 && unwarned > 0, "what runs ends within two minutes: {warned} {unwarned}");
     for (kind, says) in [("rack", "how many machines a rack"), ("spot", "no machine at `cloud`")] {
         let seen = place.run(&["simulate", "b.json", "--fail", kind]).exits(1);
         assert!(seen.err.contains(says), "{}", seen.told());
@@ -112,7 +111,7 @@ site cloud { provider = aws, region = "us-east-1" }
 serve chat {
   model       = "meta-llama/Llama-3.1-8B-Instruct"
   accelerator = l40s
-  parallelism = { tensor = 1 }
+  parallelism = { tensor = 1, pipeline = 1 }
   load        = {
     peak   = 16 req/s
     prompt = 1 ktok
@@ -142,9 +141,6 @@ fn replicas_that_follow_requests_are_verified_as_they_come() {
     // Less than half of the requests: replicas go, and are not paid for.
     assert!(scaling.fewest_serving < run.replicas, "{scaling:?}");
     assert!(scaling.mean_paid < 0.9 * f64::from(run.replicas), "{scaling:?}");
-    // Who aims at far more than a replica bears keeps one of them, and no level holds.
-    let seen = plan("target = 100000 req").exits(3);
-    assert!(seen.told().contains("ttft"), "{}", seen.told());
 }
 
 #[test]

@@ -24,6 +24,11 @@ fn latency(mean: f64) -> Option<Latency> {
     })
 }
 
+fn chat_scaling() -> SimulatedScaling {
+    let (target, starts, longest_start) = (6.4, 5, Seconds(312.0));
+    SimulatedScaling { target, starts, longest_start, most_serving: 8, fewest_serving: 4, mean_paid: 6.7 }
+}
+
 /// Returns a simulation in which a level holds, and a node fails for a while.
 pub fn chat_simulation() -> Simulation {
     let point = |index: u32| TimelinePoint {
@@ -53,14 +58,6 @@ pub fn chat_simulation() -> Simulation {
         attainment_after: Some(0.998),
         recovery: Some(Seconds(225.0)),
     };
-    let scaling = SimulatedScaling {
-        target: 6.4,
-        starts: 5,
-        longest_start: Seconds(312.0),
-        most_serving: 8,
-        fewest_serving: 4,
-        mean_paid: 6.7,
-    };
     let random = RandomArrivals { rate: RequestsPerSecond(20.0), replicas: Some(5), ttft_p99_s: Some(0.21) };
     let run = SimulatedHour {
         workload: "chat".to_owned(),
@@ -89,7 +86,7 @@ pub fn chat_simulation() -> Simulation {
         peak_kv: 0.71,
         levels: vec![level],
         failure: Some(failure),
-        scaling: Some(scaling),
+        scaling: Some(chat_scaling()),
         random_arrivals: Some(random),
         timeline: (0..12).map(point).collect(),
     };
