@@ -17,7 +17,7 @@ const WHAT: &str = "Every prediction of `capstan estimate --table` beside what w
 const LEFT: &str = "Left out: the factors between kernels and steps are fitted without the cell, model, engine, \
     accelerator or precision that is predicted. What was chosen with all cells in view, the structure of the model, is \
     not, so expect new options of engines to be worse than any line here. Kernel curves come from kernel tables, which \
-    no serving measurement touches. Factors of training were fitted with every row in view.";
+    no serving measurement touches. Factors of training rest on its three tables together.";
 
 /// What other programs publish, or reached on the same rows: (program, figure, source).
 const OTHERS: [(&str, &str, &str); 4] = [
