@@ -305,6 +305,16 @@ pub fn peak_memory() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// Returns the text of a small file of the system, such as those in `/proc`; none where it has none.
+pub fn system(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// Returns what a link names, such as the namespace of a process.
+pub fn link(path: &str) -> Option<String> {
+    fs::read_link(path).ok().map(|target| target.display().to_string())
+}
+
 /// Makes a folder and those above it where they do not exist.
 pub fn make_folder(path: &str) -> Result<(), FileError> {
     Ok(fs::create_dir_all(path)?)

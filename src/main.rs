@@ -7,6 +7,7 @@ mod blueprint_file;
 mod builtin;
 mod catalogs;
 mod cli;
+mod cluster;
 mod commands;
 mod exit;
 mod failure;

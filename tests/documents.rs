@@ -5,8 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The documents that people write; others are generated.
-const WRITTEN: &[&str] =
-    &["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/glossary.md", "docs/install.md"];
+const WRITTEN: &[&str] = &[
+    "README.md",
+    "CHANGELOG.md",
+    "docs/apply.md",
+    "docs/architecture.md",
+    "docs/glossary.md",
+    "docs/install.md",
+];
 
 /// Files that building or running makes.
 const MADE: &[&str] = &["target/", "out/", "vendor", ".cargo/", "~/", "/somewhere", "../"];

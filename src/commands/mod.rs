@@ -1,10 +1,13 @@
 //! One file per command: its arguments, then what it does.
 
+pub mod apply;
 pub mod calibrate;
 pub mod catalog;
 pub mod check;
 pub mod completions;
+pub mod destroy;
 pub mod diff;
+pub mod drift;
 pub mod emit;
 pub mod estimate;
 pub mod explain;
@@ -14,7 +17,9 @@ pub mod import;
 pub mod init;
 pub mod man;
 pub mod plan;
+pub mod preflight;
 pub mod replay;
 pub mod report;
+pub mod rollback;
 pub mod simulate;
 pub mod validate;
