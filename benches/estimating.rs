@@ -4,14 +4,15 @@
 mod common;
 
 use capstan_planner::candidates::enumerate;
-use capstan_sim::perf::training::{Cluster, Job, best};
+use capstan_sim::perf::training::{Cluster, Job, Known, Method, Search, Space, best, search};
 use capstan_sim::perf::{PreparedStep, Ranks, Setup, StepShape};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::{NodeShape, Precision};
 use capstan_types::spec::{Parallelism, Serve};
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::units::{BytesPerSecond, Tokens};
-use criterion::{Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -70,18 +71,45 @@ fn steps(criterion: &mut Criterion, catalog: &Catalog) {
     group.finish();
 }
 
+/// Every configuration of GPT-3 175B on 64 A100 that Calculon's search looks at. The figure to keep: 2 s.
+fn every(group: &mut BenchmarkGroup<'_, WallTime>, catalog: &Catalog, known: &Known) {
+    let accelerator = catalog.accelerator("a100_sxm_80gb").expect("an accelerator that the catalog has");
+    let model = catalog.model("gpt3_175b").expect("a model that the catalog has");
+    let cluster =
+        Cluster { known, accelerator, per_node: 8, nodes: 8, scale_out: Some(BytesPerSecond(200e9)) };
+    let job = Job { model, batch: Tokens(64.0 * 2048.0), sequence: 2048, precision: Precision::Bf16 };
+    let fixed = Parallelism { tensor: None, pipeline: None };
+    let (space, method) = (Space::wide(&cluster, &job, &fixed, true), Method::default());
+    let all = Search { space: &space, method: &method, wanted: 1, host: None };
+    let found = search(&cluster, &job, &all).expect("a configuration that fits");
+    assert_eq!(found.priced + found.rejected, 3_232_128);
+    group.throughput(Throughput::Elements(found.priced + found.rejected));
+    group.sample_size(10);
+    group.bench_function("every configuration of GPT-3 175B on 64 A100", |bench| {
+        bench.iter(|| search(&cluster, black_box(&job), &all).expect("a configuration that fits"))
+    });
+}
+
 /// Layouts of a training job, memory check included.
 fn training(criterion: &mut Criterion, catalog: &Catalog) {
     let accelerator = catalog.accelerator("h100_sxm").expect("an accelerator that the catalog has");
     let model = catalog.model("llama3_1_70b").expect("a model that the catalog has");
-    let cluster = Cluster { accelerator, per_node: 8, nodes: 64, scale_out: Some(BytesPerSecond(400e9)) };
+    let known = Known::of(catalog);
+    let cluster = Cluster {
+        known: &known,
+        accelerator,
+        per_node: 8,
+        nodes: 64,
+        scale_out: Some(BytesPerSecond(400e9)),
+    };
     let job = Job { model, batch: Tokens(4.0 * 1024.0 * 1024.0), sequence: 8192, precision: Precision::Bf16 };
     let fixed = Parallelism { tensor: None, pipeline: None };
     let found = best(&cluster, &job, &fixed).expect("a layout that fits");
     let mut group = criterion.benchmark_group("training");
-    group.throughput(Throughput::Elements(u64::from(found.priced + found.rejected)));
+    group.throughput(Throughput::Elements(found.priced + found.rejected));
     group.bench_function("layouts of Llama 3.1 70B on 512 H100", |bench| {
         bench.iter(|| best(&cluster, black_box(&job), &fixed).expect("a layout that fits"))
     });
+    every(&mut group, catalog, &known);
     group.finish();
 }

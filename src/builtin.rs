@@ -32,6 +32,7 @@ pub const TEXTS: &[(&str, &str)] = texts![
     "ownership.toml",
     "regions.toml",
     "shapes.toml",
+    "storage.toml",
     "traffic.toml",
 ];
 

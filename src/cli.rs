@@ -1,8 +1,9 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    apply, calibrate, catalog, check, completions, destroy, diff, drift, emit, estimate, explain, fit, fmt,
-    import, init, man, plan, preflight, replay, report, rollback, simulate, validate,
+    actuals, apply, baseline, calibrate, catalog, check, completions, destroy, diff, drift, emit, estimate,
+    explain, fit, fmt, import, init, lock, man, plan, preflight, replay, report, rollback, simulate,
+    validate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -38,6 +39,12 @@ pub enum Command {
     Report(report::Args),
     /// Say what changes between two blueprints, and what it costs
     Diff(diff::Args),
+    /// Pin the catalogs, prices and models that plans stand on
+    Lock(lock::Args),
+    /// Say where all plans of a folder stand, and what moved since
+    Baseline(baseline::Args),
+    /// Join a real bill to the forecast of a blueprint
+    Actuals(actuals::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
     /// Say whether a cluster can take a blueprint
@@ -83,6 +90,9 @@ impl Command {
             Command::Simulate(args) => simulate::run(&args, session),
             Command::Report(args) => report::run(&args, session),
             Command::Diff(args) => diff::run(&args, session),
+            Command::Lock(args) => lock::run(&args, session),
+            Command::Baseline(args) => baseline::run(&args, session),
+            Command::Actuals(args) => actuals::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
             Command::Preflight(args) => preflight::run(&args, session),
             Command::Apply(args) => apply::run(&args, session),

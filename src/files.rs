@@ -82,17 +82,62 @@ impl Files for Here {
     }
 }
 
+/// The files of a revision of a repository, by their paths in the folder where the program runs.
+#[derive(Clone, Debug)]
+pub struct Revision(pub String);
+
+impl Files for Revision {
+    fn read(&self, path: &str, most: u64) -> Result<Vec<u8>, FileError> {
+        let path = Path::new(path);
+        let name = path.file_name().ok_or(FileError::IsFolder)?.to_string_lossy();
+        committed(parent(path), &self.0, &name, most)
+    }
+}
+
+/// Returns a file as a revision has it, by the program git; nothing is checked out.
+fn committed(folder: &Path, revision: &str, path: &str, most: u64) -> Result<Vec<u8>, FileError> {
+    if revision.is_empty() || revision.starts_with('-') {
+        return Err(FileError::Other(io::Error::other(format!("`{revision}` is no revision"))));
+    }
+    let mut git = std::process::Command::new("git");
+    git.arg("-C").arg(folder).args(["cat-file", "blob", &format!("{revision}:./{path}")]);
+    let done = git.output().map_err(|error| {
+        FileError::Other(io::Error::other(format!("the program git does not start: {error}")))
+    })?;
+    if done.status.success() {
+        return limited(&done.stdout[..], most);
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    if said.contains("does not exist in") || said.contains("exists on disk, but not in") {
+        return Err(FileError::Missing);
+    }
+    let first = said.lines().next().unwrap_or("it says nothing").to_owned();
+    Err(FileError::Other(io::Error::other(format!("git: {first}"))))
+}
+
 /// The files in and below one folder: what a plan may name.
 #[derive(Clone, Debug)]
 pub struct Folder {
     root: PathBuf,
+    revision: Option<String>,
 }
 
 impl Folder {
     /// The folder in which a file lies.
     pub fn of(file: &str) -> Self {
         let parent = Path::new(file).parent().filter(|parent| !parent.as_os_str().is_empty());
-        Folder { root: parent.unwrap_or(Path::new(".")).to_owned() }
+        Folder { root: parent.unwrap_or(Path::new(".")).to_owned(), revision: None }
+    }
+
+    /// The same as a revision of its repository has it.
+    pub fn at(file: &str, revision: Option<&str>) -> Self {
+        Folder { revision: revision.map(str::to_owned), ..Folder::of(file) }
+    }
+
+    /// Returns how a file is named from the folder: the opposite of [`Folder::shown`]; as given where it lies elsewhere.
+    pub fn inside(&self, shown: &str) -> String {
+        let inner = Path::new(shown).strip_prefix(&self.root).ok();
+        inner.map_or_else(|| shown.to_owned(), |inner| inner.display().to_string())
     }
 
     /// Returns how a file in it is named from where the program runs.
@@ -106,6 +151,9 @@ impl Files for Folder {
         let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
         if !Path::new(path).components().all(inside) {
             return Err(FileError::Outside);
+        }
+        if let Some(revision) = &self.revision {
+            return committed(&self.root, revision, path, most);
         }
         let (root, real) = (fs::canonicalize(&self.root)?, fs::canonicalize(self.root.join(path))?);
         if !real.starts_with(root) {
@@ -151,6 +199,22 @@ pub fn sha256(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Adds to the end of a file, which is made where there is none: for files that others began.
+pub fn append(path: &str, bytes: &[u8]) -> Result<(), FileError> {
+    Ok(fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(bytes)?)
+}
+
+/// Returns the path of a file from the root of its repository, with `/` between its parts; from where the program runs
+/// where there is no repository, and as given where it lies elsewhere.
+pub fn in_repository(path: &str) -> String {
+    let given = path.strip_prefix("./").unwrap_or(path);
+    let Ok(real) = fs::canonicalize(path) else { return given.replace('\\', "/") };
+    let repository = real.ancestors().skip(1).find(|folder| folder.join(".git").exists()).map(Path::to_owned);
+    let root = repository.or_else(|| fs::canonicalize(".").ok());
+    let inside = root.and_then(|root| real.strip_prefix(root).ok().map(Path::to_owned));
+    inside.map_or_else(|| given.to_owned(), |path| path.display().to_string()).replace('\\', "/")
 }
 
 /// Returns whether two paths name the same file, also where it does not exist yet.
@@ -313,6 +377,26 @@ pub fn system(path: &str) -> Option<String> {
 /// Returns what a link names, such as the namespace of a process.
 pub fn link(path: &str) -> Option<String> {
     fs::read_link(path).ok().map(|target| target.display().to_string())
+}
+
+/// Returns what tells this build of the program from others: length and time of its file.
+pub fn own_stamp() -> Option<String> {
+    let known = fs::metadata(std::env::current_exe().ok()?).ok()?;
+    let since = known.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(format!("{} {}", known.len(), since.as_nanos()))
+}
+
+/// Removes the oldest files of a folder, so that `most` are left.
+pub fn keep_newest(folder: &str, most: usize) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    let old = files.len().saturating_sub(most);
+    // That a file of a cache cannot be removed harms nobody.
+    files.drain(..old).for_each(|(_, path)| drop(fs::remove_file(path)));
 }
 
 /// Makes a folder and those above it where they do not exist.

@@ -5,13 +5,16 @@
 
 mod blueprint_file;
 mod builtin;
+mod cache;
 mod catalogs;
+mod ci;
 mod cli;
 mod cluster;
 mod commands;
 mod exit;
 mod failure;
 mod files;
+mod lock_file;
 mod model_file;
 mod output;
 mod plan_file;

@@ -1,5 +1,6 @@
 //! Where does an answer go, and in which form? `--output FMT[:FILE]`, the same for every command.
 
+use crate::failure::Failure;
 use crate::files;
 use crate::session::Session;
 use anyhow::Context;
@@ -15,6 +16,71 @@ pub enum Format {
     Markdown,
     /// For programs.
     Json,
+    /// For code scanning.
+    Sarif,
+    /// For CI servers.
+    Junit,
+    /// For GitLab's code quality.
+    Gitlab,
+    /// Workflow commands, step summary and outputs of GitHub.
+    Github,
+    /// Line items, cash flow and FOCUS rows, in a folder.
+    Csv,
+    /// A workbook.
+    Xlsx,
+    /// A page.
+    Html,
+}
+
+/// The forms that every answer has.
+pub const PROSE: &[Format] = &[Format::Terminal, Format::Markdown, Format::Json];
+
+/// The forms of what holds or does not.
+pub const CI: &[Format] = &[
+    Format::Terminal,
+    Format::Markdown,
+    Format::Json,
+    Format::Sarif,
+    Format::Junit,
+    Format::Gitlab,
+    Format::Github,
+];
+
+/// The forms of a blueprint.
+pub const ALL: &[Format] = &[
+    Format::Terminal,
+    Format::Markdown,
+    Format::Json,
+    Format::Sarif,
+    Format::Junit,
+    Format::Gitlab,
+    Format::Github,
+    Format::Csv,
+    Format::Xlsx,
+    Format::Html,
+];
+
+impl Format {
+    /// Returns the word of the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Format::Terminal => "human",
+            Format::Markdown => "markdown",
+            Format::Json => "json",
+            Format::Sarif => "sarif",
+            Format::Junit => "junit",
+            Format::Gitlab => "gitlab",
+            Format::Github => "github",
+            Format::Csv => "csv",
+            Format::Xlsx => "xlsx",
+            Format::Html => "html",
+        }
+    }
+
+    /// Needs it a name, since a terminal cannot show it?
+    fn needs_name(self) -> bool {
+        matches!(self, Format::Csv | Format::Xlsx)
+    }
 }
 
 /// A form and where it goes; standard output where no file is named.
@@ -34,23 +100,39 @@ impl FromStr for Output {
             Some((format, file)) => (format, Some(file.to_owned())),
             None => (text, None),
         };
-        let format = match format {
-            "terminal" | "human" => Format::Terminal,
-            "markdown" => Format::Markdown,
-            "json" => Format::Json,
-            other => return Err(format!("`{other}` is none of terminal, markdown, json")),
+        let word = if format == "terminal" { "human" } else { format };
+        let Some(&format) = ALL.iter().find(|known| known.word() == word) else {
+            let known: Vec<&str> = ALL.iter().map(|format| format.word()).collect();
+            return Err(format!("`{format}` is none of {}", known.join(", ")));
         };
+        let file = file.filter(|file| file != "-");
         match file.as_deref() {
             Some("") => Err("a file name is missing after `:`".to_owned()),
-            Some("-") => Ok(Output { format, file: None }),
+            None if format.needs_name() => Err(format!("say where it goes: `{word}:NAME`")),
             _ => Ok(Output { format, file }),
         }
     }
 }
 
+/// Refuses forms that an answer does not have, before anything is computed.
+pub fn only(asked: &[Output], known: &[Format]) -> Result<(), Failure> {
+    let Some(other) = asked.iter().find(|output| !known.contains(&output.format)) else { return Ok(()) };
+    let words: Vec<&str> = known.iter().map(|format| format.word()).collect();
+    Err(Failure::usage(format!("this answer has no form `{}`", other.format.word()))
+        .hint(format!("it has {}", words.join(", "))))
+}
+
 /// Returns what was asked for, or the terminal where nothing was.
 pub fn or_terminal(asked: &[Output]) -> Vec<Output> {
     if asked.is_empty() { vec![Output { format: Format::Terminal, file: None }] } else { asked.to_vec() }
+}
+
+/// An answer in one form.
+pub enum Made {
+    /// One file.
+    Bytes(Vec<u8>),
+    /// Files of a folder, by name.
+    Files(Vec<(String, Vec<u8>)>),
 }
 
 /// Writes an answer in every form that was asked for. `json` is only called where it is.
@@ -60,21 +142,57 @@ pub fn write(
     document: &Document,
     json: impl Fn() -> String,
 ) -> anyhow::Result<()> {
+    only(asked, PROSE)?;
+    write_made(asked, session, |format, look| {
+        Ok(Made::Bytes(match format {
+            Format::Json => json().into_bytes(),
+            _ => prose(document, format, look).into_bytes(),
+        }))
+    })
+}
+
+/// How an answer looks where it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    width: usize,
+    style: Style,
+}
+
+/// Returns a document as people read it.
+pub fn prose(document: &Document, format: Format, shown: Shown) -> String {
+    match format {
+        Format::Markdown => markdown(document),
+        _ => terminal(document, shown.width, shown.style),
+    }
+}
+
+/// Makes an answer in every form that was asked for, and writes it. Nothing is written before all of them are made.
+pub fn write_made(
+    asked: &[Output],
+    session: &Session,
+    mut make: impl FnMut(Format, Shown) -> anyhow::Result<Made>,
+) -> anyhow::Result<()> {
+    let mut made = Vec::new();
     for output in or_terminal(asked) {
         let look = session.out;
         let to_file = output.file.is_some();
         let style = Style { colour: look.colour && !to_file, unicode: look.unicode || to_file };
-        let text = match output.format {
-            Format::Terminal => terminal(document, look.width, style),
-            Format::Markdown => markdown(document),
-            Format::Json => json(),
-        };
-        match output.file {
-            None => session.print(&text)?,
-            Some(file) => write_file(&file, text.as_bytes())?,
+        made.push((make(output.format, Shown { width: look.width, style })?, output.file));
+    }
+    for (made, file) in made {
+        match (made, file) {
+            (Made::Bytes(bytes), None) => session.print_bytes(&bytes)?,
+            (Made::Bytes(bytes), Some(file)) => write_file(&file, &bytes)?,
+            (Made::Files(files), folder) => write_files(folder.as_deref().unwrap_or("."), &files)?,
         }
     }
     Ok(())
+}
+
+/// Writes files into a folder, each whole; what else is there stays.
+fn write_files(folder: &str, made: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
+    files::make_folder(folder).with_context(|| format!("cannot write `{folder}`"))?;
+    made.iter().try_for_each(|(name, bytes)| write_file(&format!("{folder}/{name}"), bytes))
 }
 
 /// Writes a file whole, and says which one where it cannot.
@@ -92,5 +210,12 @@ mod tests {
         assert_eq!("markdown:out:1.md".parse(), Ok(Output { format: Format::Markdown, file }));
         assert_eq!("json:-".parse(), Ok(Output { format: Format::Json, file: None }));
         assert!("pdf".parse::<Output>().is_err() && "json:".parse::<Output>().is_err());
+        assert!("xlsx".parse::<Output>().is_err() && "csv:-".parse::<Output>().is_err());
+    }
+
+    #[test]
+    fn a_form_that_an_answer_does_not_have_is_refused() {
+        let asked = [Output { format: Format::Sarif, file: None }];
+        assert!(only(&asked, CI).is_ok() && only(&asked, PROSE).is_err());
     }
 }

@@ -5,7 +5,8 @@
 use crate::builtin;
 use crate::catalogs::{start, text, unreadable};
 use crate::failure::Failure;
-use crate::files::{self, DATA_LIMIT, FileError, Files, Folder, Here, TEXT_LIMIT};
+use crate::files::{self, DATA_LIMIT, FileError, Files, Folder, Here, Revision, TEXT_LIMIT};
+use crate::lock_file;
 use crate::model_file;
 use crate::render::Sources;
 use capstan_lang::catalog::load_over;
@@ -36,8 +37,11 @@ pub struct Text {
 impl Text {
     /// Reads a plan file; `-` is standard input.
     pub fn read(path: &str) -> Text {
+        Text::of(path, if path == "-" { files::stdin(TEXT_LIMIT) } else { Here.read(path, TEXT_LIMIT) })
+    }
+
+    fn of(path: &str, bytes: Result<Vec<u8>, FileError>) -> Text {
         let file = FileId::new(path);
-        let bytes = if path == "-" { files::stdin(TEXT_LIMIT) } else { Here.read(path, TEXT_LIMIT) };
         let (parsed, text, digest) = match bytes {
             Ok(bytes) => {
                 let parsed = parse_bytes(&file, &bytes);
@@ -130,7 +134,16 @@ pub struct Checked {
 impl Checked {
     /// Reads and checks a plan file.
     pub fn read(path: &str, beside: &Beside) -> Checked {
-        let text = Text::read(path);
+        Checked::of(Text::read(path), &Folder::of(path), beside)
+    }
+
+    /// The same as a revision of the repository has it, with all that it names; catalogs of the command line are of today.
+    pub fn at(path: &str, revision: &str, beside: &Beside) -> Checked {
+        let bytes = Revision(revision.to_owned()).read(path, TEXT_LIMIT);
+        Checked::of(Text::of(path, bytes), &Folder::at(path, Some(revision)), beside)
+    }
+
+    fn of(text: Text, folder: &Folder, beside: &Beside) -> Checked {
         let mut checked = Checked {
             spec: None,
             catalog: Cow::Borrowed(builtin::catalog()),
@@ -144,15 +157,22 @@ impl Checked {
         if text.parsed.file.entries.is_empty() && text.has_errors() {
             return checked;
         }
-        checked.add_input("plan", path, text.digest.clone());
+        checked.add_input("plan", &text.name, text.digest.clone());
         checked.files.push(builtin::input());
         let (named, outside) = references(&text.parsed.file);
         checked.diagnostics.extend(outside);
-        let facts = checked.read_named(path, &named);
+        let facts = checked.read_named(folder, &named);
         checked.read_catalogs(&beside.catalogs);
+        checked.hold_against_lock(&text.name, folder);
         checked.check(&text, beside, &facts);
         sort(&mut checked.diagnostics);
         checked
+    }
+
+    /// Where a lock lies beside the plan, what it pins must be what was read.
+    fn hold_against_lock(&mut self, plan: &str, folder: &Folder) {
+        let Ok(bytes) = folder.read(lock_file::NAME, TEXT_LIMIT) else { return };
+        self.diagnostics.extend(lock_file::stale(plan, &bytes, &lock_file::pins(&self.files, folder)));
     }
 
     fn add_input(&mut self, role: &str, path: &str, sha256: String) {
@@ -160,8 +180,7 @@ impl Checked {
     }
 
     /// Reads the files that a plan names, from its folder.
-    fn read_named(&mut self, plan: &str, named: &[Reference]) -> CheckContext {
-        let folder = Folder::of(plan);
+    fn read_named(&mut self, folder: &Folder, named: &[Reference]) -> CheckContext {
         let mut context = CheckContext::default();
         let mut tables = Vec::new();
         for reference in named {
@@ -193,7 +212,7 @@ impl Checked {
                 },
                 ReferenceKind::Trace => self.read_trace(reference, &shown, bytes, &digest, &mut context),
                 ReferenceKind::HuggingFace => {
-                    self.read_model(reference, &folder, bytes, &mut context);
+                    self.read_model(reference, folder, bytes, &mut context);
                 }
             }
         }

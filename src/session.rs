@@ -60,8 +60,13 @@ impl Session {
 
     /// Writes what programs read.
     pub fn print(&self, text: &str) -> anyhow::Result<()> {
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// The same of bytes.
+    pub fn print_bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("writing to standard output")
+        out.write_all(bytes).and_then(|()| out.flush()).context("writing to standard output")
     }
 
     /// Says something to the person who watches. That nobody listens is no failure.

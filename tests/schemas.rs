@@ -37,6 +37,17 @@ fn the_schema_of_estimates_is_current() {
 }
 
 #[test]
+fn the_schemas_of_locks_and_baselines_are_current() {
+    is_current("lock.schema.json", &capstan_report::lock_schema());
+    is_current("baseline.schema.json", &capstan_report::baseline_schema());
+}
+
+#[test]
+fn the_schema_of_training_is_current() {
+    is_current("training.schema.json", &capstan_report::training_schema());
+}
+
+#[test]
 fn the_schema_of_simulations_is_current() {
     is_current("simulation.schema.json", &capstan_report::simulation_schema());
 }

@@ -53,6 +53,7 @@ fn every_row_loads() {
     let loaded = catalog.accelerators.len()
         + catalog.shapes.len()
         + catalog.fabrics.len()
+        + catalog.storage.len()
         + catalog.regions.len()
         + catalog.market_prices.len()
         + catalog.ownership.len()

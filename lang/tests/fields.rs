@@ -102,6 +102,8 @@ fn frames() -> Vec<Frame> {
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
         frame("fabric", "fabric f {", &[("site", "= hall")]),
+        frame("storage", "storage s {", &[("site", "= hall")]),
+        frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
         frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
         frame("deploy", "deploy kubernetes {", &[]),

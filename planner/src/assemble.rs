@@ -6,6 +6,7 @@ use crate::demand::hour_weight;
 use crate::formulate::nodes_per_rack;
 use crate::market::{Market, Stand};
 use crate::program::{Nodes, Solution};
+use crate::storage::Stores;
 use capstan_types::blueprint::{HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun};
 use capstan_types::origin::Origin;
 use capstan_types::spec::Spec;
@@ -204,7 +205,13 @@ fn purchase(
 }
 
 /// Returns power and racks of every site that has machines.
-pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &Draft) -> Vec<SiteSummary> {
+pub fn summaries(
+    spec: &Spec,
+    periods: &[Period],
+    market: &Market<'_>,
+    draft: &Draft,
+    stores: &Stores,
+) -> Vec<SiteSummary> {
     let site_of = |index: usize| market.stands[index].site_index;
     spec.sites
         .iter()
@@ -224,7 +231,8 @@ pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &D
                 });
                 each.collect::<Option<Vec<f64>>>().map(|sums| sums.into_iter().fold(0.0, f64::max))
             };
-            let it_power = most(&|stand| stand.shape.power.map(|power| power.get())).map(Watts);
+            let machines = most(&|stand| stand.shape.power.map(|power| power.get()));
+            let it_power = machines.map(|power| Watts(power) + stores.power_at(&site.name));
             let racks = most(&|stand| nodes_per_rack(stand).map(|fit| 1.0 / f64::from(fit.max(1))));
             Some(SiteSummary {
                 site: site.name.clone(),
@@ -233,7 +241,11 @@ pub fn summaries(spec: &Spec, periods: &[Period], market: &Market<'_>, draft: &D
                 it_power,
                 facility_power: it_power.map(|power| power * site.pue),
                 power_limit: site.power.as_ref().map(|limit| limit.value),
-                racks: if site.is_own() { racks.map(|racks| (racks - 1e-9).ceil() as u32) } else { None },
+                racks: if site.is_own() {
+                    racks.map(|racks| (racks + stores.racks_at(site) - 1e-9).ceil() as u32)
+                } else {
+                    None
+                },
             })
         })
         .collect()

@@ -7,6 +7,7 @@ use crate::periods::{monthly_rate, present_value};
 use crate::pricing::{Basis, Component, Quote, decimal, standing};
 use capstan_types::blueprint::{Cost, CostKind, CostLine, Period, Pool, Purchase, WorkloadCost};
 use capstan_types::hardware::NodeShape;
+use capstan_types::money::Currency;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
 use capstan_types::spec::{Frame, Site};
@@ -46,9 +47,17 @@ pub struct Usage {
 }
 
 /// Returns the whole bill.
-pub fn bill(frame: &Frame, periods: &[Period], pools: &[PricedPool<'_>], usage: &[Usage]) -> Cost {
+///
+/// What is bought beside machines comes in as lines, and what of it has no price as words.
+pub fn bill(
+    frame: &Frame,
+    periods: &[Period],
+    pools: &[PricedPool<'_>],
+    usage: &[Usage],
+    (beside, unknown): (Vec<CostLine>, Vec<String>),
+) -> Cost {
     let mut lines = Vec::new();
-    let mut not_included = Vec::new();
+    let mut not_included = unknown;
     for pool in pools {
         let context = LineContext { frame, periods, pool };
         context.fleet_lines(&mut lines, &mut not_included);
@@ -59,6 +68,7 @@ pub fn bill(frame: &Frame, periods: &[Period], pools: &[PricedPool<'_>], usage: 
             }
         }
     }
+    lines.extend(beside);
     not_included.sort();
     not_included.dedup();
     let standing: Decimal =
@@ -118,25 +128,35 @@ fn totals(
     }
 }
 
-/// Returns the payments of each month; what does not divide evenly falls into the last month of its period.
+/// Returns the payments of each month.
 fn by_month(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Vec<Decimal> {
     let mut months = vec![Decimal::ZERO; frame.months as usize];
     for line in lines {
-        let period = &periods[line.period as usize];
-        let first = period.first_month as usize;
-        let last = first + period.months as usize - 1;
-        match line.kind {
-            CostKind::Capex => months[first] += line.billed_cost,
-            CostKind::Residual => months[last] += line.billed_cost,
-            CostKind::Opex => {
-                let each = frame.currency.round(line.billed_cost / Decimal::from(period.months));
-                let rest = line.billed_cost - each * Decimal::from(period.months);
-                months[first..=last].iter_mut().for_each(|month| *month += each);
-                months[last] += rest;
-            }
+        for (month, paid) in of_line_by_month(frame, &periods[line.period as usize], line) {
+            months[month] += paid;
         }
     }
     months
+}
+
+/// Returns the payments of a line: purchases in the first month of its period, value left in the last, the rest evenly.
+pub(crate) fn of_line_by_month(frame: &Frame, period: &Period, line: &CostLine) -> Vec<(usize, Decimal)> {
+    let first = period.first_month as usize;
+    match line.kind {
+        CostKind::Capex => vec![(first, line.billed_cost)],
+        CostKind::Residual => vec![(first + period.months as usize - 1, line.billed_cost)],
+        CostKind::Opex => (first..).zip(spread(frame.currency, line.billed_cost, period.months)).collect(),
+    }
+}
+
+/// Returns an amount spread evenly over months; what does not divide evenly falls into the last one.
+pub(crate) fn spread(currency: Currency, amount: Decimal, months: u32) -> Vec<Decimal> {
+    let each = currency.round(amount / Decimal::from(months.max(1)));
+    let mut all = vec![each; months as usize];
+    if let Some(last) = all.last_mut() {
+        *last += amount - each * Decimal::from(months);
+    }
+    all
 }
 
 fn highest_opex(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Decimal {

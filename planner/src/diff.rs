@@ -1,13 +1,18 @@
 //! What changes between two blueprints, what it costs, and which inputs made it change.
 //!
-//! It compares answers, not ways to them: solver rounds, audits and tool versions do not count. It does not know
-//! which input caused which change; it lists both.
+//! It compares answers, not ways to them: solver rounds, audits and tool versions do not count. It lists what changes and
+//! which inputs differ; what each kind of input is worth is planned again, one kind at a time, by [`shares`].
 
 mod answers;
+mod guards;
 mod inputs;
+mod shares;
+
+pub use guards::{Guards, Threshold};
+pub use shares::{Stand, shares};
 
 use capstan_types::blueprint::{Blueprint, CostKind, CostLine};
-use capstan_types::diff::{Amounts, CostDelta, Diff, GroupDelta, Side};
+use capstan_types::diff::{Amounts, CostDelta, Counts, Diff, GroupDelta, Side};
 use capstan_types::offering::PurchaseOption;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -19,13 +24,29 @@ pub fn diff(base: &Blueprint, head: &Blueprint) -> Diff {
         head: side(head),
         changes: answers::changes(base, head),
         cost: cost(base, head),
+        machines: answers::machines(base, head),
+        levels: answers::levels(base, head),
+        unpriced: counts(base.unpriced.len(), head.unpriced.len()),
+        assumed: counts(base.assumptions.len(), head.assumptions.len()),
         causes: inputs::causes(base, head),
+        shares: Vec::new(),
+        guards: Vec::new(),
     }
+}
+
+fn counts(before: usize, after: usize) -> Counts {
+    Counts { before: before as u64, after: after as u64 }
 }
 
 fn side(blueprint: &Blueprint) -> Side {
     Side {
         plan: blueprint.inputs.spec.name.clone(),
+        path: blueprint
+            .inputs
+            .files
+            .iter()
+            .find(|file| file.role == "plan")
+            .map_or_else(String::new, |file| file.path.clone()),
         status: blueprint.status,
         currency: blueprint.cost.currency,
     }

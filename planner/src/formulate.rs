@@ -4,6 +4,7 @@ use crate::columns::{ServeColumns, TrainColumns, charge, spare_nodes};
 use crate::limit_unit::LimitUnit;
 use crate::linear;
 use crate::market::{Market, Stand};
+use crate::outside::Outside;
 use crate::periods::lead_months;
 use crate::pricing::{Basis, Quote};
 use crate::program::{self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, day_type_slots};
@@ -25,7 +26,7 @@ pub struct NamedLimit {
     pub place: Option<Place>,
     /// What of the plan to change to move it; `None` where that is not one value.
     pub change: Option<Change>,
-    /// Added to the program's value to get the plan's: cost of machines that stand there already.
+    /// Added to the program's value to get the plan's: what stands there already and storage cost, draw or fill.
     pub outside: f64,
 }
 
@@ -45,16 +46,16 @@ pub fn formulate(
     market: &Market<'_>,
     serves: &[ServeColumns<'_>],
     trains: &[TrainColumns<'_>],
-    standing_cost_per_month: &[f64],
+    outside: &Outside,
 ) -> Formulation {
     let pools = market.stands.iter().map(|stand| pool(&spec.frame, periods, stand)).collect();
     let serving = serves.iter().map(|serve| serve_workload(serve, market));
     let training = trains.iter().map(|train| train_workload(train, market));
     let bases = serves.iter().flat_map(|serve| base_workloads(serve, market));
     let mut limits = Limits { rules: Vec::new(), names: Vec::new() };
-    limits.add_sites(spec, market);
-    limits.add_budgets(spec, periods, market, standing_cost_per_month);
-    limits.add_rules(spec, periods, market, standing_cost_per_month);
+    limits.add_sites(spec, market, outside);
+    limits.add_budgets(spec, periods, market, outside);
+    limits.add_rules(spec, periods, market, outside.total(periods));
     for (index, serve) in serves.iter().enumerate() {
         let stands: Vec<usize> = serve.columns.iter().map(|column| column.stand).collect();
         limits.add_shares((index, &serve.serve.name), &serve.serve.buy, market, &stands);
@@ -222,29 +223,31 @@ impl Limits {
         self.names.push(name);
     }
 
-    fn add_sites(&mut self, spec: &Spec, market: &Market<'_>) {
+    fn add_sites(&mut self, spec: &Spec, market: &Market<'_>, outside: &Outside) {
         for (index, site) in spec.sites.iter().enumerate() {
-            let named = |what: &str, unit, place: &Place, change| NamedLimit {
+            let named = |what: &str, unit, place: &Place, (change, beside)| NamedLimit {
                 what: format!("{what} at {}", site.name),
                 unit,
                 place: Some(place.clone()),
                 change: Some(change),
-                outside: 0.0,
+                outside: beside,
             };
             if let Some(limit) = &site.power {
-                let bound = Bound::AtMost(limit.value.kw());
+                let beside = outside.power_kw[index];
+                let bound = Bound::AtMost((limit.value.kw() - beside).max(0.0));
                 self.add(
                     Rule::SitePower { site: index },
                     bound,
-                    named("power", LimitUnit::Kilowatts, &limit.place, Change::Power(index)),
+                    named("power", LimitUnit::Kilowatts, &limit.place, (Change::Power(index), beside)),
                 );
             }
             if let Some(limit) = &site.racks {
-                let bound = Bound::AtMost(f64::from(limit.value));
+                let beside = outside.racks[index];
+                let bound = Bound::AtMost((f64::from(limit.value) - beside).max(0.0));
                 self.add(
                     Rule::SiteRacks { site: index },
                     bound,
-                    named("racks", LimitUnit::Racks, &limit.place, Change::Racks(index)),
+                    named("racks", LimitUnit::Racks, &limit.place, (Change::Racks(index), beside)),
                 );
             }
             for (at, quota) in site.quotas.iter().enumerate() {
@@ -258,31 +261,30 @@ impl Limits {
                 self.add(
                     Rule::Nodes { weights },
                     bound,
-                    named(&what, LimitUnit::Accelerators, &quota.most.place, Change::Quota(index, at)),
+                    named(&what, LimitUnit::Accelerators, &quota.most.place, (Change::Quota(index, at), 0.0)),
                 );
             }
         }
     }
 
-    fn add_budgets(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, standing: &[f64]) {
+    fn add_budgets(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, outside: &Outside) {
         let all = 0..periods.len();
         let money = |limit: &rust_decimal::Decimal| limit.to_f64().unwrap_or(f64::MAX);
-        let highest = standing.iter().copied().fold(0.0, f64::max);
-        let total = over_horizon(standing, periods);
+        let (highest, total) = (outside.highest_per_month(), outside.total(periods));
         for (index, budget) in spec.budgets.iter().enumerate() {
-            let named = |what: &str, unit, place: &Place, (change, outside)| NamedLimit {
+            let named = |what: &str, unit, place: &Place, (change, beside)| NamedLimit {
                 what: format!("{what} of budget {}", budget.name),
                 unit,
                 place: Some(place.clone()),
                 change: Some(change),
-                outside,
+                outside: beside,
             };
             if let Some(limit) = &budget.capex {
-                let bound = Bound::AtMost(money(&limit.value));
+                let bound = Bound::AtMost((money(&limit.value) - outside.capex).max(0.0));
                 self.add(
                     Rule::Capex { periods: all.clone() },
                     bound,
-                    named("capex", LimitUnit::Money, &limit.place, (Change::Capex(index), 0.0)),
+                    named("capex", LimitUnit::Money, &limit.place, (Change::Capex(index), outside.capex)),
                 );
             }
             if let Some(limit) = &budget.opex_per_month {
@@ -304,8 +306,7 @@ impl Limits {
     }
 
     /// Rules that limit what the whole costs; the others are checked afterwards.
-    fn add_rules(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, standing: &[f64]) {
-        let total = over_horizon(standing, periods);
+    fn add_rules(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, total: f64) {
         for (budget, rule, most) in linear::most_costs(spec, periods) {
             let told = rule.label.as_deref().unwrap_or(&rule.text);
             let name = NamedLimit {
@@ -356,11 +357,6 @@ impl Limits {
             }
         }
     }
-}
-
-/// Returns what machines that stand there already cost over the horizon.
-fn over_horizon(standing: &[f64], periods: &[Period]) -> f64 {
-    standing.iter().zip(periods).map(|(monthly, period)| monthly * f64::from(period.months)).sum()
 }
 
 /// What everything that is bought costs, not discounted.

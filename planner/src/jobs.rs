@@ -5,8 +5,9 @@ use crate::columns::{TrainColumn, is_allowed};
 use crate::market::{Market, Stand};
 use crate::periods::{month_after, month_of};
 use crate::spares;
+use crate::storage;
 use capstan_sim::perf::Reason;
-use capstan_sim::perf::training::{Cluster, Failures, Goodput, Job, TrainingStep, best, goodput};
+use capstan_sim::perf::training::{Cluster, Failures, Goodput, Job, Known, TrainingStep, best, goodput};
 use capstan_types::blueprint::{Period, RejectionCount, TrainingCandidate, TrainingRun};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
@@ -48,6 +49,7 @@ struct Ask<'a> {
     periods: &'a [Period],
     train: &'a Train,
     model: &'a Model,
+    known: Known,
     window: Range<usize>,
 }
 
@@ -68,7 +70,8 @@ pub fn enumerate(
     train: &Train,
     model: &Model,
 ) -> Jobs {
-    let ask = Ask { spec, periods, train, model, window: window(spec, periods, train) };
+    let known = Known::of(catalog);
+    let ask = Ask { spec, periods, train, model, known, window: window(spec, periods, train) };
     let mut trials = Vec::new();
     for (index, stand) in market.stands.iter().enumerate() {
         if is_allowed(train.sites.as_ref(), stand.site) && accelerator_allowed(train, stand) {
@@ -174,6 +177,7 @@ impl Ask<'_> {
             .and_then(|id| catalog.accelerator(id))
             .ok_or(Reject::Physics(Reason::TooFewAccelerators { needed: 1, available: 0 }))?;
         let cluster = Cluster {
+            known: &self.known,
             accelerator,
             per_node: stand.shape.accelerators,
             nodes: trial.nodes,
@@ -183,7 +187,10 @@ impl Ask<'_> {
         let job = Job { model: self.model, batch, sequence: self.train.sequence, precision: trial.precision };
         let step = best(&cluster, &job, &self.train.parallelism).map_err(Reject::Physics)?.best;
         let checkpoint = goodput::checkpoint_bytes(self.model);
-        let stall = Seconds(checkpoint.get() / (CHECKPOINT_WRITE_PER_NODE * f64::from(trial.nodes)));
+        let planned = storage::stall(self.spec, &stand.site.name);
+        let stall = planned.unwrap_or_else(|| {
+            Seconds(checkpoint.get() / (CHECKPOINT_WRITE_PER_NODE * f64::from(trial.nodes)))
+        });
         let every = self.train.checkpoint.every.as_ref().map(|limit| limit.value);
         let good = Goodput::of(trial.nodes, Failures::default(), goodput::RESTART, stall, every);
         if good.effective <= 0.0 {

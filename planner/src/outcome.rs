@@ -4,6 +4,7 @@ use crate::limit_unit::LimitUnit;
 use crate::plan::{Frame, Provenance, Turn};
 use crate::pricing::MEAN_POWER_SHARE;
 use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
+use crate::storage;
 use capstan_types::blueprint::{
     Blueprint, Cost, FORMAT, Inputs, LimitPrice, Network, Pool, Round, RunnerUp, Solver, SolverStatus,
     Status, VerdictStatus,
@@ -57,6 +58,7 @@ pub(crate) fn infeasible(
         pools: Vec::new(),
         sites: Vec::new(),
         networks: Vec::new(),
+        stores: frame.stores.all.clone(),
         cost: Cost {
             currency: frame.spec.frame.currency,
             lines: Vec::new(),
@@ -275,6 +277,13 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
     }
     if !frame.spec.trains.is_empty() {
         add("each node writes checkpoints at 2 GB/s; nodes fail 6.5 times per 1,000 node-days".to_owned());
+        for store in frame.spec.sites.iter().filter(|site| storage::stall(frame.spec, &site.name).is_some()) {
+            let stall = storage::stall(frame.spec, &store.name).map_or(0.0, |stall| stall.get());
+            add(format!(
+                "at `{}` a training stands still for {stall:.0} s while a checkpoint is written",
+                store.name
+            ));
+        }
     }
     if !frame.spec.serves.is_empty() {
         add("a replica starts in the time to read its image and weights at 2 GB/s and a minute to warm up"
@@ -309,6 +318,7 @@ pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
         accelerators: kept(&all.accelerators, |row| has_chip(&row.id)),
         shapes: kept(&all.shapes, |row| has_shape(&row.id)),
         fabrics: kept(&all.fabrics, |row| networks.iter().any(|network| network.switch == row.id)),
+        storage: kept(&all.storage, |row| frame.stores.all.iter().any(|store| store.system == row.id)),
         regions: kept(&all.regions, |row| sold_at(&row.provider, &row.id)),
         offerings: kept(&all.offerings, |row| has_shape(&row.shape) && sold_at(&row.provider, &row.region)),
         market_prices: Vec::new(),

@@ -10,13 +10,14 @@ use crate::formulate::{Formulation, formulate};
 use crate::infeasible;
 use crate::jobs;
 use crate::market::{Market, market};
+use crate::outside::Outside;
 use crate::periods::periods;
-use crate::pricing::standing;
 use crate::program::{
     NoPlan, Options, Solution, Status as ProgramStatus, Unservable, charged_accelerators, costs_at_least,
     solve,
 };
 use crate::settle::{Deratings, Proof, prove};
+use crate::storage::{self, Stores};
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
 use crate::{audit, demand, outcome, rules};
@@ -28,8 +29,6 @@ use capstan_types::blueprint::{
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::NodeShape;
 use capstan_types::spec::{Serve, Spec};
-use capstan_types::units::HOURS_PER_MONTH;
-use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
 
 /// Most turns of solve, simulate, derate.
@@ -76,7 +75,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) traces: &'a BTreeMap<String, Vec<Request>>,
     pub(crate) rejections: Vec<RejectionCount>,
     pub(crate) unreached: Vec<Vec<Unreached>>,
-    pub(crate) standing_per_month: Vec<f64>,
+    pub(crate) outside: Outside,
+    pub(crate) stores: Stores,
 }
 
 /// One turn of the loop.
@@ -180,11 +180,13 @@ impl<'a> Frame<'a> {
     ) -> Result<Self, PlanError> {
         let periods = periods(spec);
         let market = market(spec, catalog, &periods);
+        let stores = storage::stores(spec, catalog);
         let mut frame = Self {
             spec,
             catalog,
             demand: spec.serves.iter().map(|serve| demand::curve(serve, &periods)).collect(),
-            standing_per_month: standing_per_month(&market, &periods),
+            outside: Outside::of(spec, catalog, &market, &periods, &stores),
+            stores,
             periods,
             market,
             ways: Vec::new(),
@@ -268,14 +270,8 @@ impl<'a> Frame<'a> {
             base: base.clone(),
         };
         let serves: Vec<ServeColumns<'f>> = self.asking().zip(bases).map(columns).collect();
-        let formulation = formulate(
-            self.spec,
-            &self.periods,
-            &self.market,
-            &serves,
-            &self.trains,
-            &self.standing_per_month,
-        );
+        let formulation =
+            formulate(self.spec, &self.periods, &self.market, &serves, &self.trains, &self.outside);
         (serves, formulation)
     }
 
@@ -323,21 +319,6 @@ fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
     rows.collect()
 }
 
-/// Returns what machines that stand there already cost per month, by period: fixed, so outside the program.
-fn standing_per_month(market: &Market<'_>, periods: &[Period]) -> Vec<f64> {
-    (0..periods.len())
-        .map(|period| {
-            let each = market.stands.iter().map(|stand| {
-                let (components, _) = standing(stand.site, stand.shape);
-                let monthly: f64 = components.iter().filter_map(|part| part.price.to_f64()).sum();
-                let contract = stand.committed.and_then(|price| price.to_f64()).unwrap_or(0.0);
-                f64::from(stand.fleet[period]) * (monthly + contract * HOURS_PER_MONTH)
-            });
-            each.sum()
-        })
-        .collect()
-}
-
 pub(crate) fn finish(
     frame: &Frame<'_>,
     turn: Turn<'_>,
@@ -346,9 +327,10 @@ pub(crate) fn finish(
     provenance: Provenance,
 ) -> Blueprint {
     let bill = bill(frame, &turn);
-    let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft);
+    let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft, &frame.stores);
     let (networks, mut findings) = fabric::networks(frame.spec, frame.catalog, &turn.draft);
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
+    findings.extend(frame.stores.findings.iter().cloned());
     let solver = Solver {
         status: match turn.solution.status {
             ProgramStatus::Optimal => SolverStatus::Optimal,
@@ -386,6 +368,7 @@ pub(crate) fn finish(
         pools,
         sites,
         networks,
+        stores: frame.stores.all.clone(),
         cost: bill,
         verdicts: turn.proof.verdicts,
         rules: Vec::new(),
@@ -424,7 +407,8 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
             }
         })
         .collect();
-    cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn))
+    let beside = storage::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores.all);
+    cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn), beside)
 }
 
 /// Returns what each workload uses: accelerator-hours charged, and the tokens of its mean demand.

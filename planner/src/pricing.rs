@@ -131,6 +131,9 @@ pub fn quote(
         source: offering.source.clone(),
     };
     let mut quote = Quote { option, row, components: vec![node], write_off: None, unknown: Vec::new() };
+    if let PurchaseOption::Reserved { term_months } = option {
+        quote.components.extend(spread_upfront(catalog, frame, offering, term_months));
+    }
     if option == PurchaseOption::Owned {
         add_ownership(&mut quote, catalog, shape, price);
     }
@@ -138,6 +141,25 @@ pub fn quote(
         add_standing(&mut quote, site, shape);
     }
     Quoted::Priced(Box::new(quote))
+}
+
+/// Returns the payment at the start of a term as money per hour of that term, which is paid for used or not.
+fn spread_upfront(
+    catalog: &Catalog,
+    frame: &Frame,
+    offering: &Offering,
+    term_months: u32,
+) -> Option<Component> {
+    let upfront = converted(catalog, frame, offering.currency, offering.upfront?)?;
+    let hours = decimal(f64::from(term_months) * HOURS_PER_MONTH);
+    Some(Component {
+        item: format!("{}, {}, up-front payment over its term", offering.shape, offering.option.words()),
+        basis: Basis::NodeHour,
+        is_machine: false,
+        price: upfront.checked_div(hours)?.round_dp(9),
+        origin: offering.origin(),
+        source: offering.source.clone(),
+    })
 }
 
 /// Returns what a node that stands at an own site already costs per month: energy and space.
@@ -191,7 +213,7 @@ pub fn decimal(value: f64) -> Decimal {
     Decimal::from_f64_retain(value).unwrap_or(Decimal::MAX).round_dp(9)
 }
 
-/// Returns the row to use: the firmest grade, then the newest, then the cheapest.
+/// Returns the row to use: one of the region itself, then the firmest grade, the newest, the cheapest.
 fn best_offering<'a>(
     catalog: &'a Catalog,
     site: &Site,
@@ -205,22 +227,21 @@ fn best_offering<'a>(
             && (offering.region == "all" || site.region.as_deref() == Some(offering.region.as_str()))
     };
     catalog.offerings.iter().filter(here).min_by(|a, b| {
-        (a.price.is_none(), a.grade, std::cmp::Reverse(a.as_of), a.price).cmp(&(
-            b.price.is_none(),
-            b.grade,
-            std::cmp::Reverse(b.as_of),
-            b.price,
-        ))
+        let rank = |row: &Offering| {
+            (row.price.is_none(), row.region == "all", row.grade, std::cmp::Reverse(row.as_of), row.price)
+        };
+        rank(a).cmp(&rank(b))
     })
 }
 
-fn terms<'a>(catalog: &'a Catalog, shape: &NodeShape) -> Option<&'a Ownership> {
+/// Returns how owned machines of a shape lose value, `None` where no row says so.
+pub fn write_off_terms<'a>(catalog: &'a Catalog, shape: &str) -> Option<&'a Ownership> {
     let of = |id: &str| catalog.ownership.iter().find(|row| row.id == id);
-    of(&shape.id).or_else(|| of("default"))
+    of(shape).or_else(|| of("default"))
 }
 
 fn add_ownership(quote: &mut Quote, catalog: &Catalog, shape: &NodeShape, price: Decimal) {
-    let Some(terms) = terms(catalog, shape) else {
+    let Some(terms) = write_off_terms(catalog, &shape.id) else {
         quote.unknown.push(format!("network, maintenance and resale of {}", shape.id));
         return;
     };

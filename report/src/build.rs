@@ -3,8 +3,9 @@
 mod details;
 mod first;
 mod proof;
+mod storage;
 
-pub(crate) use first::{counted, outcome as verdict_cell};
+pub(crate) use first::{counted, grade_word, oldest_price, outcome as verdict_cell, percentile};
 
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};
@@ -26,6 +27,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("Cost by item", details::lines(blueprint));
         document.section("Sites", details::sites(blueprint));
         document.section("Networks", details::networks(blueprint));
+        document.section("Storage", storage::stores(blueprint));
     }
     document.section("Rules", proof::rules(blueprint));
     document.section("What limits cost", proof::limit_prices(blueprint));
@@ -36,6 +38,11 @@ pub fn document(blueprint: &Blueprint) -> Document {
     document.section("Assumptions", proof::assumptions(blueprint));
     document.section("Inputs", proof::inputs(blueprint));
     document
+}
+
+/// Returns the verdict on a plan, with its name.
+pub(crate) fn verdict(blueprint: &Blueprint) -> String {
+    title(blueprint).text
 }
 
 fn title(blueprint: &Blueprint) -> Cell {

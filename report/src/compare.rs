@@ -1,11 +1,15 @@
 //! Diff → document and JSON: the first line says the verdict and the money, then what changes and why.
 
+use crate::ci::{Case, Outcome, Remark, Spot, Suite, Told, status_word};
 use crate::document::{Block, Cell, Document, Table, Tone};
 use crate::json::pretty;
+use crate::markdown::markdown;
 use capstan_types::blueprint::{CostKind, Status};
-use capstan_types::diff::{Amounts, Cause, Diff, Value};
+use capstan_types::diff::{Amounts, Cause, Counts, Diff, LevelDelta, Value};
 use capstan_types::figure;
+use capstan_types::finding::Severity;
 use capstan_types::money::Currency;
+use capstan_types::units::Seconds;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use schemars::JsonSchema;
@@ -21,14 +25,102 @@ pub struct DiffReport {
     pub format: u32,
     /// Whether nothing differs.
     pub empty: bool,
+    /// What decides.
+    pub summary: DiffSummary,
     /// What differs.
     #[serde(flatten)]
     pub diff: Diff,
 }
 
-/// Returns a diff as JSON.
-pub fn diff_json(diff: &Diff) -> String {
-    pretty(&DiffReport { format: DIFF_FORMAT, empty: diff.is_empty(), diff: diff.clone() })
+/// What decides, in one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiffSummary {
+    /// Whether the head holds.
+    pub status: Status,
+    /// The exit code of the command.
+    pub exit_code: u8,
+    /// Limits on the change that are passed and refuse it.
+    pub guards_broken: usize,
+    /// Limits on the change that are passed and only warn.
+    pub guards_warned: usize,
+}
+
+/// Returns a diff as JSON; `exit_code` is what the command ends with.
+pub fn diff_json(diff: &Diff, exit_code: u8) -> String {
+    let broken = |required: bool| {
+        diff.guards.iter().filter(|guard| !guard.holds && guard.required == required).count()
+    };
+    let summary = DiffSummary {
+        status: diff.head.status,
+        exit_code,
+        guards_broken: broken(true),
+        guards_warned: broken(false),
+    };
+    pretty(&DiffReport { format: DIFF_FORMAT, empty: diff.is_empty(), summary, diff: diff.clone() })
+}
+
+/// Returns a diff as Markdown for a comment that is updated in place: a hidden marker names the plan.
+pub fn diff_markdown(diff: &Diff) -> String {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let plan: String = diff.head.plan.chars().filter(|&c| word(c)).collect();
+    format!("<!-- capstan diff {plan} -->\n{}", markdown(&diff_document(diff)))
+}
+
+/// Returns what CI lists of a diff: one case for each limit on the change, and whether the head holds.
+pub fn diff_told(diff: &Diff, version: &str) -> Told {
+    let case = |name: String, holds: bool, skipped: bool, message: String| Case {
+        class: "diff".to_owned(),
+        name,
+        spot: None,
+        outcome: match (holds, skipped) {
+            (true, _) => Outcome::Passed,
+            (false, true) => Outcome::Skipped(message),
+            (false, false) => Outcome::Failed { rule: "guard".to_owned(), message },
+        },
+    };
+    let holds = diff.head.status == Status::Feasible;
+    let mut cases = vec![case("the plan holds".to_owned(), holds, false, title(diff).text)];
+    let guards = diff.guards.iter();
+    cases.extend(guards.map(|one| case(one.name.clone(), one.holds, !one.required, one.numbers.clone())));
+    let broken = diff.guards.iter().filter(|guard| !guard.holds);
+    let remarks = broken.map(|guard| Remark {
+        rule: "guard".to_owned(),
+        severity: if guard.required { Severity::Error } else { Severity::Warning },
+        message: format!("{}: {}", guard.name, guard.numbers),
+        details: Vec::new(),
+        spot: Spot {
+            path: diff.head.path.clone(),
+            line: 1,
+            column: 1,
+            end_line: 1,
+            end_column: 1,
+            ..Spot::default()
+        },
+    });
+    let remarks = remarks.collect();
+    let suites = vec![Suite { name: diff.head.plan.clone(), cases }];
+    Told { version: version.to_owned(), remarks, suites, ..Told::default() }
+}
+
+/// Returns names and values for later steps of a pipeline.
+pub fn diff_outputs(diff: &Diff, exit_code: u8) -> Vec<(String, String)> {
+    let total = &diff.cost.total;
+    let share = total
+        .change()
+        .checked_div(total.before.abs())
+        .map(|share| (share * Decimal::ONE_HUNDRED).round_dp(2));
+    let pairs = [
+        ("status", status_word(diff.head.status).to_owned()),
+        ("exit_code", exit_code.to_string()),
+        ("changed", (!diff.is_empty()).to_string()),
+        ("currency", diff.head.currency.code().to_owned()),
+        ("total", total.after.to_string()),
+        ("total_change", total.change().to_string()),
+        ("total_change_percent", share.map_or_else(String::new, |share| share.normalize().to_string())),
+        ("per_month_change", diff.cost.per_month.change().to_string()),
+        ("unpriced", diff.unpriced.after.to_string()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Returns a diff as a document.
@@ -38,10 +130,71 @@ pub fn diff_document(diff: &Diff) -> Document {
         document.blocks.push(Block::Paragraph("The two blueprints buy, run and cost the same.".into()));
         return document;
     }
+    document.section("Limits on the change", [guards(diff)]);
     document.section("What it costs", cost(diff));
+    document.section("What it is due to", [shares(diff)]);
     document.section("What changes", [changes(diff)]);
     document.section("Which inputs differ", [causes(diff)]);
+    document.blocks.push(Block::Paragraph(doubts(diff)));
     document
+}
+
+fn guards(diff: &Diff) -> Block {
+    let mut table = Table::new(&["Limit", "Verdict", "Numbers"]);
+    for guard in &diff.guards {
+        let verdict = match (guard.holds, guard.required) {
+            (true, _) => Cell::toned("holds", Tone::Good),
+            (false, true) => Cell::toned("PASSED", Tone::Bad),
+            (false, false) => Cell::toned("warning", Tone::Warn),
+        };
+        table.rows.push(vec![guard.name.as_str().into(), verdict, guard.numbers.as_str().into()]);
+    }
+    Block::Table(table)
+}
+
+fn shares(diff: &Diff) -> Block {
+    let mut table = Table::new(&["Due to", &format!(">Change, {}", diff.head.currency.code())]);
+    for share in &diff.shares {
+        let amounts = Amounts { before: Decimal::ZERO, after: share.change };
+        table.rows.push(vec![share.kind.words().into(), change(&amounts, diff.head.currency)]);
+    }
+    Block::Table(table)
+}
+
+/// Returns what the sums do not know, before and now.
+fn doubts(diff: &Diff) -> Cell {
+    let moved = |counts: Counts| match counts.before == counts.after {
+        true => counts.after.to_string(),
+        false => format!("{} → {}", counts.before, counts.after),
+    };
+    let text = format!("Without a price: {}. Assumed: {}.", moved(diff.unpriced), moved(diff.assumed));
+    let worse = diff.unpriced.after > diff.unpriced.before;
+    Cell::toned(text, if worse { Tone::Warn } else { Tone::Faint })
+}
+
+/// Returns what the first line says beside the money: machines, then levels that moved.
+fn headline(diff: &Diff) -> Vec<String> {
+    /// Most machines and levels of the first line; the tables have them all.
+    const MOST: usize = 2;
+    let machines = diff.machines.iter().take(MOST).map(|one| {
+        let (before, after) = (one.nodes.before, one.nodes.after);
+        let sign = if after > before { "+" } else { "-" };
+        format!("{sign}{} {}", figure::count(after.abs_diff(before)), one.shape)
+    });
+    let span = |seconds: Option<f64>| seconds.map_or_else(|| "–".to_owned(), |s| figure::span(Seconds(s)));
+    let strain = |one: &&LevelDelta| one.after_s.map_or(0, |after| (after / one.target_s * 1e6) as u64);
+    let mut levels: Vec<&LevelDelta> = diff.levels.iter().collect();
+    levels.sort_by_key(|one| std::cmp::Reverse(strain(one)));
+    let levels = levels.into_iter().take(MOST).map(|one| {
+        format!(
+            "{} {} → {} of {}",
+            one.level,
+            span(one.before_s),
+            span(one.after_s),
+            figure::span(Seconds(one.target_s))
+        )
+    });
+    machines.chain(levels).collect()
 }
 
 fn status(status: Status) -> &'static str {
@@ -67,16 +220,19 @@ fn title(diff: &Diff) -> Cell {
         "same cost".to_owned()
     } else {
         format!(
-            "{}{} over the horizon",
+            "{} over the horizon{}, {} per month",
             figure::signed_money(total.change(), diff.head.currency),
-            share(total)
+            share(total),
+            figure::signed_money(diff.cost.per_month.change(), diff.head.currency),
         )
     };
+    let more: String = headline(diff).into_iter().map(|one| format!(", {one}")).collect();
     let tone = match diff.head.status {
+        Status::Feasible if diff.guards.iter().any(|guard| !guard.holds && guard.required) => Tone::Bad,
         Status::Feasible => Tone::Strong,
         Status::Violated | Status::Infeasible => Tone::Bad,
     };
-    Cell::toned(format!("{}: {}, {money}", diff.head.plan, status(diff.head.status)), tone)
+    Cell::toned(format!("{}: {}, {money}{more}", diff.head.plan, status(diff.head.status)), tone)
 }
 
 /// Returns the change as a share of what it was: ` (+5.4 %)`.

@@ -25,18 +25,25 @@ pub struct Cell {
     pub text: String,
     /// How it is meant.
     pub tone: Tone,
+    /// What is said to those who ask where it comes from: origin, source, interval. Only some forms show it.
+    pub hint: String,
 }
 
 impl Cell {
     /// Returns a text that is meant in a way.
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone }
+        Self { text: text.into(), tone, hint: String::new() }
+    }
+
+    /// Adds where it comes from.
+    pub fn hinted(self, hint: &str) -> Self {
+        Self { hint: hint.to_owned(), ..self }
     }
 }
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self { text, tone: Tone::Plain }
+        Self { text, tone: Tone::Plain, hint: String::new() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Blueprint → the report that programs read: numbers as numbers, units in the names of fields.
 
 use capstan_types::blueprint::{
-    Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, TrainingRun,
-    Unpriced, Verdict, VerdictStatus, WorkloadCost,
+    Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, Store,
+    TrainingRun, Unpriced, Verdict, VerdictStatus, WorkloadCost,
 };
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -34,6 +34,7 @@ pub(crate) fn assumed(blueprint: &Blueprint) -> Assumed {
     let rows = catalog.accelerators.iter().map(|row| row.provenance.grade);
     let rows = rows.chain(catalog.shapes.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.fabrics.iter().map(|row| row.provenance.grade));
+    let rows = rows.chain(catalog.storage.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.models.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.traffic.iter().map(|row| row.provenance.grade));
     let rows = rows.chain(catalog.engines.iter().map(|row| row.provenance.grade));
@@ -52,6 +53,8 @@ pub(crate) fn assumed(blueprint: &Blueprint) -> Assumed {
 /// The numbers that decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
+    /// Whether the plan holds: what the exit code of `plan` says too.
+    pub status: Status,
     /// Cost over the horizon, in the currency of the report like every amount.
     #[schemars(with = "f64")]
     pub total: Decimal,
@@ -189,6 +192,9 @@ pub struct Report {
     pub sites: Vec<SiteSummary>,
     /// How machines are wired at own sites.
     pub networks: Vec<Network>,
+    /// What keeps data at own sites.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<Store>,
     /// Service levels.
     pub service_levels: Vec<Verdict>,
     /// Rules.
@@ -226,6 +232,7 @@ fn the_summary(blueprint: &Blueprint) -> Summary {
     let purchases = blueprint.pools.iter().flat_map(|pool| &pool.purchases);
     let oldest = purchases.filter_map(|purchase| purchase.price.as_ref()).map(|price| price.as_of).min();
     Summary {
+        status: blueprint.status,
         total: cost.total,
         capex: cost.capex,
         opex: cost.opex,
@@ -318,6 +325,7 @@ pub fn summary(blueprint: &Blueprint) -> Report {
         by_month: blueprint.cost.by_month.clone(),
         sites: blueprint.sites.clone(),
         networks: blueprint.networks.clone(),
+        stores: blueprint.stores.clone(),
         service_levels: blueprint.verdicts.clone(),
         rules: blueprint.rules.clone(),
         runners_up: blueprint.runners_up.clone(),

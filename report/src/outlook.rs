@@ -4,9 +4,11 @@ mod csv;
 mod one;
 mod several;
 mod svg;
+mod training;
 
 pub use self::csv::outlook_csv;
 pub use svg::outlook_svg;
+pub use training::{training_document, training_json};
 
 use crate::document::{Block, Cell, Document};
 use crate::json::pretty;

@@ -2,9 +2,12 @@
 
 use crate::compare::DiffReport;
 use crate::json::{Report, pretty};
+use capstan_types::baseline::Baseline;
 use capstan_types::blueprint::Blueprint;
+use capstan_types::lock::Lock;
 use capstan_types::outlook::Outlook;
 use capstan_types::simulation::Simulation;
+use capstan_types::training::TrainingOutlook;
 use schemars::schema_for;
 
 /// Returns the schema of a blueprint.
@@ -22,9 +25,24 @@ pub fn outlook_schema() -> String {
     pretty(&schema_for!(Outlook))
 }
 
+/// Returns the schema of the answer of `estimate --train`.
+pub fn training_schema() -> String {
+    pretty(&schema_for!(TrainingOutlook))
+}
+
 /// Returns the schema of the diff that programs read.
 pub fn diff_schema() -> String {
     pretty(&schema_for!(DiffReport))
+}
+
+/// Returns the schema of a lock file.
+pub fn lock_schema() -> String {
+    pretty(&schema_for!(Lock))
+}
+
+/// Returns the schema of a baseline.
+pub fn baseline_schema() -> String {
+    pretty(&schema_for!(Baseline))
 }
 
 /// Returns the schema of a simulation.
@@ -69,6 +87,7 @@ mod tests {
             (report_schema(), "Report"),
             (diff_schema(), "DiffReport"),
             (outlook_schema(), "Outlook"),
+            (training_schema(), "TrainingOutlook"),
         ] {
             let value: Value = serde_json::from_str(&schema).unwrap();
             assert_eq!(value["title"], title);

@@ -1,8 +1,13 @@
 //! What people see, to the character.
 
-use capstan_report::{Style, diff_document, diff_json, document, explanation_document, markdown, terminal};
+use capstan_report::{
+    Style, diff_document, diff_json, diff_markdown, document, explanation_document, markdown, terminal,
+};
 use capstan_types::blueprint::{CostKind, Status};
-use capstan_types::diff::{Amounts, Cause, Change, ChangeKind, CostDelta, Diff, GroupDelta, Side, Value};
+use capstan_types::diff::{
+    Amounts, Cause, Change, ChangeKind, CostDelta, Counts, Diff, GroupDelta, Guard, LevelDelta, MachineDelta,
+    Share, ShareKind, Side, Value,
+};
 use capstan_types::explanation::{Explanation, Section};
 use capstan_types::money::Currency;
 use capstan_types::offering::PurchaseOption;
@@ -15,7 +20,7 @@ fn amounts(before: i64, after: i64) -> Amounts {
 }
 
 fn side(status: Status) -> Side {
-    Side { plan: "chat".to_owned(), status, currency: Currency::USD }
+    Side { plan: "chat".to_owned(), path: "chat.plan".to_owned(), status, currency: Currency::USD }
 }
 
 fn change(kind: ChangeKind, address: &str, before: Option<Value>, after: Option<Value>) -> Change {
@@ -61,26 +66,52 @@ fn a_diff() -> Diff {
                 billed_cost: amounts(776_319, 1_088_769),
             }],
         },
-        causes: vec![
-            Cause::File {
-                role: "plan".to_owned(),
-                path: "chat.plan".to_owned(),
-                before: Some("a".repeat(64)),
-                after: Some("d".repeat(64)),
-            },
-            Cause::Plan {
-                path: "serves.chat.load.peak_requests_per_s".to_owned(),
-                before: Some("40.0".to_owned()),
-                after: Some("50.0".to_owned()),
-            },
-            Cause::Price {
-                offering: "aws.p5_48xlarge at aws us-east-1, on demand".to_owned(),
-                before: Some("55.04".parse().unwrap()),
-                after: None,
-                currency: Currency::USD,
-            },
+        machines: vec![MachineDelta {
+            shape: "aws.p5_48xlarge".to_owned(),
+            nodes: Counts { before: 3, after: 7 },
+        }],
+        levels: vec![LevelDelta {
+            level: "chat ttft p99 at use1".to_owned(),
+            before_s: Some(0.412),
+            after_s: Some(0.492),
+            target_s: 0.5,
+        }],
+        unpriced: Counts { before: 0, after: 1 },
+        assumed: Counts { before: 4, after: 4 },
+        shares: vec![
+            Share { kind: ShareKind::Prices, change: 112_450.into() },
+            Share { kind: ShareKind::Demand, change: 200_000.into() },
         ],
+        guards: vec![Guard {
+            name: "max-increase 5 %".to_owned(),
+            holds: false,
+            required: true,
+            numbers: "+312,450.00 USD".to_owned(),
+        }],
+        causes: causes(),
     }
+}
+
+fn causes() -> Vec<Cause> {
+    vec![
+        Cause::File {
+            role: "plan".to_owned(),
+            path: "chat.plan".to_owned(),
+            before: Some("a".repeat(64)),
+            after: Some("d".repeat(64)),
+        },
+        Cause::Plan {
+            path: "serves.chat.load.peak_requests_per_s".to_owned(),
+            before: Some("40.0".to_owned()),
+            after: Some("50.0".to_owned()),
+        },
+        Cause::Price {
+            offering: "aws.p5_48xlarge at aws us-east-1, on demand".to_owned(),
+            before: Some("55.04".parse().unwrap()),
+            after: None,
+            currency: Currency::USD,
+        },
+    ]
 }
 
 #[test]
@@ -130,13 +161,13 @@ fn a_diff_at_eighty_columns() {
 
 #[test]
 fn a_diff_as_markdown() {
-    insta::assert_snapshot!(markdown(&diff_document(&a_diff())));
+    insta::assert_snapshot!(diff_markdown(&a_diff()));
 }
 
 #[test]
 fn a_diff_for_programs() {
-    insta::assert_snapshot!(diff_json(&a_diff()));
-    let back: Diff = serde_json::from_str(&diff_json(&a_diff())).unwrap();
+    insta::assert_snapshot!(diff_json(&a_diff(), 3));
+    let back: Diff = serde_json::from_str(&diff_json(&a_diff(), 3)).unwrap();
     assert_eq!(back, a_diff());
 }
 
@@ -156,13 +187,19 @@ fn an_empty_diff_says_that_nothing_differs() {
         head: side(Status::Feasible),
         changes: Vec::new(),
         cost,
+        machines: Vec::new(),
+        levels: Vec::new(),
+        unpriced: Counts::default(),
+        assumed: Counts::default(),
         causes: Vec::new(),
+        shares: Vec::new(),
+        guards: Vec::new(),
     };
     assert_eq!(
         terminal(&diff_document(&diff), 80, PLAIN),
         "chat: no difference\n  The two blueprints buy, run and cost the same.\n"
     );
-    assert!(diff_json(&diff).contains("\"empty\": true"));
+    assert!(diff_json(&diff, 0).contains("\"empty\": true"));
 }
 
 #[test]

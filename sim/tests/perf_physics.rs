@@ -2,7 +2,7 @@
 //!
 //! The floors here are counted from the sizes of the model alone, not from the operators that are priced.
 
-use capstan_sim::perf::training::{self, Cluster, Job, flops};
+use capstan_sim::perf::training::{self, Cluster, Job, Known, flops};
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
@@ -172,7 +172,9 @@ proptest! {
     ) {
         let catalog = testing::catalog();
         let accelerator = &catalog.accelerators[chip];
+        let known = Known::default();
         let cluster = Cluster {
+            known: &known,
             accelerator,
             per_node: 8,
             nodes: 1 << nodes,
@@ -248,7 +250,8 @@ fn a_model_with_more_expert_layers_than_layers_is_refused() {
     model.layers = 8;
     let catalog = testing::catalog();
     let accelerator = &catalog.accelerators[2];
-    let cluster = Cluster { accelerator, per_node: 8, nodes: 1, scale_out: None };
+    let known = Known::default();
+    let cluster = Cluster { known: &known, accelerator, per_node: 8, nodes: 1, scale_out: None };
     let job = Job { model: &model, batch: Tokens(1e6), sequence: 4096, precision: Precision::Bf16 };
     assert!(training::best(&cluster, &job, &Parallelism::default()).is_err());
 }

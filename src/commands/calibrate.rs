@@ -26,7 +26,7 @@ use told::Learned;
 /// Turn your own measurements into corrections, which plans `use` and `estimate --calibration` takes
 ///
 /// FILE is one of: a CSV table with the columns of serving_latency, `ttft_ms` and `tpot_ms` among them (one row is
-/// enough); the JSON of `vllm bench serve --save-result` or the JSON lines of `sglang.bench_serving`, run with
+/// enough); one with those of training_throughput, `step_time_s` or `tokens_s_gpu` among them; the JSON of `vllm bench serve --save-result` or the JSON lines of `sglang.bench_serving`, run with
 /// `--max-concurrency`; the text of nccl-tests' all_reduce_perf; a CSV table of matrix products with m, n, k and
 /// latency_us. What the file does not say is given by options. Rows that cannot be true are refused, each with its reason;
 /// the others are used.
@@ -77,6 +77,7 @@ enum Kind {
     Bench,
     AllReduce,
     Products,
+    Training,
 }
 
 /// Calibrates.
@@ -116,7 +117,7 @@ fn learn(args: &Args, text: &str, catalog: &Catalog, provenance: &Provenance) ->
     let wrong = |why: String| Failure::new(format!("`{}`: {why}", args.file));
     let kind = kind(text).ok_or_else(|| {
         wrong("it is no measurement that is known here".to_owned()).hint(
-            "a table with ttft_ms or tpot_ms, benchmark JSON of vLLM or SGLang, the text of all_reduce_perf, or a table \
+            "a table with ttft_ms or tpot_ms, or with step_time_s or tokens_s_gpu, benchmark JSON of vLLM or SGLang, the text of all_reduce_perf, or a table \
              with m, n, k and latency_us",
         )
     })?;
@@ -158,6 +159,10 @@ fn learn(args: &Args, text: &str, catalog: &Catalog, provenance: &Provenance) ->
             };
             groups.into_iter().map(fit).collect::<Result<_, _>>().map(Learned::Products).map_err(wrong)
         }
+        Kind::Training => {
+            let read = calibrate::training(text.as_bytes(), catalog, provenance);
+            read.map(Learned::Training).map_err(wrong)
+        }
     }
 }
 
@@ -177,6 +182,8 @@ fn kind(text: &str) -> Option<Kind> {
     let has = |name: &str| header.contains(&name);
     if calibrate::MEASURED.iter().any(|name| has(name)) {
         Some(Kind::Serving)
+    } else if calibrate::TRAINING_MEASURED.iter().any(|name| has(name)) {
+        Some(Kind::Training)
     } else {
         (has("m") && has("n") && has("k")).then_some(Kind::Products)
     }
@@ -233,6 +240,7 @@ mod tests {
             (" {\"model_id\": 1}", Some(Kind::Bench)),
             ("# nThread 1\n#  size  count  busbw\n", Some(Kind::AllReduce)),
             ("gemm_dtype,m,n,k,latency_us\n", Some(Kind::Products)),
+            ("model,gpu,n_gpus,tokens_s_gpu\n", Some(Kind::Training)),
             ("a,b\n1,2\n", None),
             ("", None),
         ];

@@ -73,6 +73,8 @@ enum Kind {
     Shapes,
     /// Networks
     Fabrics,
+    /// Storage systems, by node
+    Storage,
     /// Regions of providers
     Regions,
     /// Prices

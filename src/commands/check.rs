@@ -1,12 +1,14 @@
 //! `check`: every mistake of plan files at once.
 
+use crate::ci;
 use crate::exit::Exit;
+use crate::output::{self, Format, Made, Output};
 use crate::plan_file::{Beside, Checked};
 use crate::render::{self, Sources};
 use crate::session::Session;
 use capstan_lang::Diagnostic;
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How mistakes are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,9 +38,10 @@ pub struct Args {
     files: Vec<String>,
     #[command(flatten)]
     beside: Beside,
-    /// How mistakes are told
-    #[arg(long, value_enum, default_value_t = Style::Human)]
-    output: Style,
+    /// Form and file: human, json, markdown, sarif, junit, gitlab or github, each with `:FILE` if wanted; may be given
+    /// several times. `human` goes to standard error
+    #[arg(long, value_name = "FMT[:FILE]")]
+    output: Vec<Output>,
     /// End with 4 where there are only warnings
     #[arg(long, value_enum, default_value_t = FailOn::Error)]
     fail_on: FailOn,
@@ -46,28 +49,62 @@ pub struct Args {
 
 /// Checks every file, and goes on after one that is wrong.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
+    output::only(&args.output, output::CI)?;
     let mut exit = Exit::Done;
-    let (mut mistakes, mut sources) = (Vec::new(), Sources::new());
+    let (mut all, mut sources) = (Vec::new(), Sources::new());
+    let watched = |output: &Output| output.format == Format::Terminal && output.file.is_none();
+    let human = args.output.is_empty() || args.output.iter().any(watched);
     for file in &args.files {
         let checked = Checked::read(file, &args.beside);
         exit = exit.and(exit_of(&checked.diagnostics, args.fail_on));
-        match args.output {
-            Style::Json => {
-                mistakes.extend(checked.diagnostics);
-                sources.extend(checked.sources);
-            }
-            Style::Human => {
-                tell(&checked.diagnostics, &checked.sources, Style::Human, session)?;
-                let summary = render::tally(&checked.diagnostics);
-                let summary = if summary.is_empty() { "no mistakes".to_owned() } else { summary };
-                session.say(&format!("{file}: {summary}\n"));
-            }
+        if human {
+            session.say(&told(file, &checked.diagnostics, &checked.sources));
         }
+        all.push((file.clone(), checked.diagnostics));
+        sources.extend(checked.sources);
     }
-    if args.output == Style::Json {
-        tell(&mistakes, &sources, Style::Json, session)?;
+    let others: Vec<Output> = args.output.iter().filter(|output| !watched(output)).cloned().collect();
+    if !others.is_empty() {
+        let for_ci = ci::of_diagnostics(&all, &sources);
+        output::write_made(&others, session, |format, _| {
+            let text = match format {
+                Format::Terminal => all.iter().map(|(file, found)| told(file, found, &sources)).collect(),
+                Format::Markdown => ci::markdown(&for_ci),
+                Format::Json => as_json(&all, &sources, exit),
+                _ => return ci::made(format, &for_ci, || ci::markdown(&for_ci)),
+            };
+            Ok(Made::Bytes(text.into_bytes()))
+        })?;
     }
     Ok(exit)
+}
+
+/// Returns the mistakes of a file, and how many there are.
+fn told(file: &str, found: &[Diagnostic], sources: &Sources) -> String {
+    let summary = render::tally(found);
+    let summary = if summary.is_empty() { "no mistakes".to_owned() } else { summary };
+    format!("{}{file}: {summary}\n", render::diagnostics(found, sources))
+}
+
+fn as_json(all: &[(String, Vec<Diagnostic>)], sources: &Sources, exit: Exit) -> String {
+    let found: Vec<Diagnostic> = all.iter().flat_map(|(_, found)| found).cloned().collect();
+    let errors = found.iter().filter(|one| one.is_error()).count();
+    let summary = json!({
+        "status": if errors == 0 { "checked" } else { "failed" },
+        "exit_code": exit.code(),
+        "files": all.len(),
+        "errors": errors,
+        "warnings": found.len() - errors,
+    });
+    format!("{:#}\n", document(&found, sources, Some(summary)))
+}
+
+fn document(found: &[Diagnostic], sources: &Sources, summary: Option<Value>) -> Value {
+    let mut document = json!({ "format": 1, "diagnostics": render::located(found, sources) });
+    if let Some(summary) = summary {
+        document["summary"] = summary;
+    }
+    document
 }
 
 /// Returns the exit code that diagnostics stand for.
@@ -86,8 +123,7 @@ pub fn tell(found: &[Diagnostic], sources: &Sources, style: Style, session: &Ses
     match style {
         Style::Human => session.say(&render::diagnostics(found, sources)),
         Style::Json => {
-            let located = render::located(found, sources);
-            session.print(&format!("{:#}\n", json!({ "format": 1, "diagnostics": located })))?;
+            session.print(&format!("{:#}\n", document(found, sources, None)))?;
         }
     }
     Ok(())

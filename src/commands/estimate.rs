@@ -5,6 +5,7 @@ mod model;
 pub(super) mod names;
 mod open;
 mod table;
+mod train;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -17,7 +18,8 @@ use form::Form;
 /// `capstan estimate llama3_1_8b --on h100_sxm` says whether it fits, how fast it answers and writes, what a million
 /// tokens cost, what binds and where the time goes, each with its origin and a 90 % interval. Without `--on` every machine
 /// of the catalog is tried and ranked. With `--table` the same rows and columns come out, then the predicted ones;
-/// measured columns are never read, and a row that cannot be priced says why in the column `rejection`.
+/// measured columns are never read, and a row that cannot be priced says why in the column `rejection`. With `--train` it
+/// says how the model is best split to train, how long a step takes and whether it fits.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A model of the catalog, or a `config.json` of Hugging Face; with `--table` a CSV file, `-` is standard input
@@ -47,9 +49,9 @@ struct Asked {
     /// Ranks that split every layer; else the split that yields most per accelerator
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     tensor: Option<u32>,
-    /// Stages that split the layers
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pipeline: u32,
+    /// Stages that split the layers (1; with `--train` as many as are best)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pipeline: Option<u32>,
     /// What serves it, perhaps at a version: vllm@0.19.0
     #[arg(long, value_name = "ENGINE[@VERSION]", default_value = "vllm")]
     engine: String,
@@ -81,6 +83,8 @@ struct Asked {
     /// Own measurements that `capstan calibrate` wrote
     #[arg(long, value_name = "FILE")]
     calibration: Vec<String>,
+    #[command(flatten)]
+    job: train::Job,
 }
 
 /// Estimates.

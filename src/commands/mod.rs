@@ -1,6 +1,8 @@
 //! One file per command: its arguments, then what it does.
 
+pub mod actuals;
 pub mod apply;
+pub mod baseline;
 pub mod calibrate;
 pub mod catalog;
 pub mod check;
@@ -15,6 +17,7 @@ pub mod fit;
 pub mod fmt;
 pub mod import;
 pub mod init;
+pub mod lock;
 pub mod man;
 pub mod plan;
 pub mod preflight;

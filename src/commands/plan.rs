@@ -3,10 +3,11 @@
 use super::check::{self, FailOn, Style};
 use super::report;
 use crate::blueprint_file;
+use crate::cache;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
-use crate::output::{Output, write_file};
+use crate::output::{self, Output, write_file};
 use crate::plan_file::{Beside, Checked};
 use crate::render;
 use crate::session::Session;
@@ -32,9 +33,13 @@ pub struct Args {
     /// Seed of every random stream; overrides the plan's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Form and file of the report: terminal, markdown or json, each with `:FILE` if wanted; may be given several times
+    /// Form and file of the report: human, json, markdown, html, sarif, junit, gitlab or github, each with `:FILE` if
+    /// wanted; `xlsx:FILE`; `csv:FOLDER`. May be given several times
     #[arg(long, value_name = "FMT[:FILE]")]
     output: Vec<Output>,
+    /// Plan anew even where the same plan was answered before
+    #[arg(long)]
+    no_cache: bool,
     /// End with 2 where applying the blueprint would change anything
     #[arg(long)]
     detailed_exitcode: bool,
@@ -48,6 +53,7 @@ pub struct Args {
 
 /// Plans.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
+    output::only(&args.output, output::ALL)?;
     each_output_has_its_file(args)?;
     let mut checked = Checked::read(&args.file, &args.beside);
     check::tell(&checked.diagnostics, &checked.sources, Style::Human, session)?;
@@ -60,16 +66,15 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
             from: "--seed".to_owned(),
         });
     }
-    let checked_sources = std::mem::take(&mut checked.sources);
     let warned = check::exit_of(&checked.diagnostics, args.fail_on);
-    let blueprint = solve(spec, checked, session)?;
+    let blueprint = solve(spec, &checked, !args.no_cache, session)?;
     broken_rules(&blueprint)?;
     let old = blueprint_file::warn_of_old_prices(&blueprint, args.max_price_age, session);
     if let Some(file) = &args.blueprint {
         write_file(file, blueprint_file::text(&blueprint).as_bytes())?;
     }
-    session.say(&render::findings(&blueprint.findings, &checked_sources));
-    report::show(&blueprint, &args.output, session)?;
+    session.say(&render::findings(&blueprint.findings, &checked.sources));
+    report::show(&blueprint, &args.output, &checked.sources, session)?;
     told_where(args, session);
     let mut exit = blueprint_file::exit_of(blueprint.status).and(warned);
     if old && args.fail_on == FailOn::Warn {
@@ -82,9 +87,28 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
 }
 
 /// Calls the planner, and says what it does to whoever watches.
-pub(super) fn solve(spec: Spec, checked: Checked, session: &Session) -> anyhow::Result<Blueprint> {
+///
+/// With `cached`, a plan that was answered before is answered from the user's cache.
+pub(super) fn solve(
+    spec: Spec,
+    checked: &Checked,
+    cached: bool,
+    session: &Session,
+) -> anyhow::Result<Blueprint> {
+    let slot = if cached { cache::slot(&spec, &checked.files, &checked.overrides) } else { None };
+    if let Some(blueprint) = slot.as_ref().and_then(cache::Slot::read) {
+        return Ok(blueprint);
+    }
+    let blueprint = solve_anew(spec, checked, session)?;
+    if let Some(slot) = slot {
+        slot.write(&blueprint);
+    }
+    Ok(blueprint)
+}
+
+fn solve_anew(spec: Spec, checked: &Checked, session: &Session) -> anyhow::Result<Blueprint> {
     let tool = env!("CARGO_PKG_VERSION").to_owned();
-    let provenance = Provenance { tool, files: checked.files, overrides: checked.overrides };
+    let provenance = Provenance { tool, files: checked.files.clone(), overrides: checked.overrides.clone() };
     let bar = session.err.terminal.then(ProgressBar::new_spinner);
     if let Some(bar) = &bar {
         bar.enable_steady_tick(Duration::from_millis(100));

@@ -184,7 +184,7 @@ fn read(args: &Args, session: &Session) -> anyhow::Result<Result<(Blueprint, Tra
     check::tell(&checked.diagnostics, &checked.sources, Style::Human, session)?;
     let Some(spec) = checked.spec.take() else { return Ok(Err(Exit::Failed)) };
     let traces = checked.traces.clone();
-    Ok(Ok((plan::solve(spec, checked, session)?, traces)))
+    Ok(Ok((plan::solve(spec, &checked, true, session)?, traces)))
 }
 
 /// Reads the traces that a blueprint stands on, which it does not hold itself.

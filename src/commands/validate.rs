@@ -39,10 +39,12 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         }
     };
     let folder = data_folder(args.data.as_deref())?;
-    let mut validated: Vec<Validated> = Vec::new();
+    let mut tables = Vec::new();
     for kind in Kind::ALL {
-        validated.push(validate(&table(kind, &folder)?, &catalog));
+        tables.push(table(kind, &folder)?);
     }
+    let validated: Vec<Validated> =
+        (0..tables.len()).map(|place| validate(&tables, place, &catalog)).collect();
     let document = page::document(&validated, &catalog);
     output::write(&args.output, session, &document, || {
         format!("{:#}\n", json!({ "format": 1, "tables": validated }))

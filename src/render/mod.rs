@@ -9,7 +9,7 @@ mod places;
 
 pub use findings::findings;
 pub use paint::toned;
-pub use places::located;
+pub use places::{located, position};
 
 use capstan_lang::{Diagnostic, render_plain};
 use std::collections::BTreeMap;

@@ -37,7 +37,8 @@ pub fn located<'a>(found: &'a [Diagnostic], sources: &Sources) -> Vec<Located<'a
     found.iter().map(locate).collect()
 }
 
-fn position(text: &str, offset: usize) -> Position {
+/// Returns where an offset of a text is.
+pub fn position(text: &str, offset: usize) -> Position {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;

@@ -11,7 +11,7 @@ fn json(arguments: &[&str]) -> serde_json::Value {
 fn every_kind_is_counted_and_listed() {
     let counts = json(&["catalog", "list", "--output", "json"]);
     let rows = counts["rows"].as_array().expect("rows");
-    assert_eq!(rows.len(), 9);
+    assert_eq!(rows.len(), 10);
     for row in rows {
         let kind = row["kind"].as_str().expect("a kind");
         let listed = json(&["catalog", "list", kind, "--output", "json"]);

@@ -309,3 +309,74 @@ fn benchmarks_and_kernels_calibrate_too_and_nonsense_is_refused() {
     assert!(refused.out.contains("faster than physics"), "{}", refused.told());
     assert!(!place.path("x.toml").exists());
 }
+
+#[test]
+fn training_is_told_in_full() {
+    let place = Place::new();
+    let args = ["estimate", "llama3_1_70b", "--train", "--on", "h100_sxm", "--accelerators", "64"];
+    let seen = place.run(&args).exits(0);
+    for said in [
+        "trained on 64 × h100_sxm",
+        "tokens per second",
+        "90 % interval",
+        "TFLOP/s per accelerator",
+        "Tensor ",
+        "It ",
+        "optimizer states",
+        "Where the time goes: one step",
+        "The next ones",
+        "128 sequences of a step (`--batch`)",
+    ] {
+        assert!(seen.out.contains(said), "{said} is missing\n{}", seen.told());
+    }
+}
+
+/// Every choice of Calculon's search is looked at, and no usual configuration is faster than the best of all.
+#[test]
+fn every_configuration_is_a_superset_of_the_usual_ones() {
+    let place = Place::new();
+    let gpt = [
+        "gpt3_175b",
+        "--train",
+        "--on",
+        "a100_sxm_80gb",
+        "--accelerators",
+        "64",
+        "--batch",
+        "64",
+        "--sequence",
+        "2048",
+    ];
+    let usual = json(&place, &gpt);
+    let every = json(&place, &[&gpt[..], &["--every", "--best", "3"]].concat());
+    assert_eq!(every["considered"], 3_232_128);
+    assert_eq!(every["best"].as_array().unwrap().len(), 3);
+    let step = |answer: &Value| answer["best"][0]["step_s"]["value"].as_f64().unwrap();
+    assert!(step(&every) <= step(&usual), "{} against {}", step(&every), step(&usual));
+    let best = &usual["best"][0];
+    let parts: f64 =
+        best["parts"].as_array().unwrap().iter().map(|part| part["seconds"].as_f64().unwrap()).sum();
+    assert!((parts / step(&usual) - 1.0).abs() < 1e-9);
+    let share = |field: &str| best["memory"][field].as_f64().unwrap();
+    assert!(share("needed_bytes") <= share("budget_bytes"));
+    assert!(best["step_s"]["low"].as_f64() < best["step_s"]["value"].as_f64());
+}
+
+#[test]
+fn what_does_not_train_says_why() {
+    let place = Place::new();
+    let seen = place.run(&["estimate", "llama3_1_405b", "--train", "--on", "h100_sxm"]).exits(3);
+    assert!(seen.out.contains("does not run") && seen.out.contains("GiB"), "{}", seen.told());
+    let seen = place
+        .run(&["estimate", "llama3_1_8b", "--train", "--on", "h100_sxm", "--accelerators", "12"])
+        .exits(3);
+    assert!(seen.out.contains("no whole number of machines"), "{}", seen.told());
+    for args in [
+        &["estimate", "llama3_1_8b", "--train"][..],
+        &["estimate", "llama3_1_8b", "--batch", "4", "--on", "h100_sxm"],
+        &["estimate", "llama3_1_8b", "--train", "--on", "h100_sxm", "--output", "256"],
+        &["estimate", "llama3_1_8b", "--train", "--on", "h100_sxm", "--output", "svg"],
+    ] {
+        place.run(args).exits(64);
+    }
+}

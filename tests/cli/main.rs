@@ -2,12 +2,15 @@
 
 mod answers;
 mod catalogs;
+mod ci;
 mod estimate;
 mod imports;
 mod mistakes;
 mod networks;
 mod pages;
 mod plans;
+mod prices;
 mod replay;
 mod simulate;
+mod stores;
 mod surroundings;

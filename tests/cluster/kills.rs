@@ -122,6 +122,8 @@ fn converges(way: Way, points: impl Fn(usize) -> Vec<usize>) {
             format!("/api/v1/namespaces/capstan-system/configmaps?labelSelector=capstan.dev%2Fplan%3D{name}");
         let maps = ground.door.object(&selector).expect("a list")["items"].as_array().map_or(0, Vec::len);
         assert_eq!(maps, 1 + known["revisions"].as_array().map_or(0, Vec::len), "{way:?} killed at {point}");
+        // Its machines are for the next.
+        ground.run("destroy", &["--yes", "--protected"]).exits(0);
     }
 }
 

@@ -6,6 +6,7 @@ mod bench;
 mod emitted;
 mod faults;
 mod kills;
+mod large;
 mod mistakes;
 mod places;
 #[path = "../cli/surroundings.rs"]

@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::money::ExchangeRate;
 use crate::offering::{Offering, Ownership};
 use crate::origin::{Origin, Provenance};
+use crate::storage::StorageSystem;
 use crate::traffic::Traffic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -295,6 +296,9 @@ pub struct Catalog {
     pub shapes: Vec<NodeShape>,
     /// Networks.
     pub fabrics: Vec<Fabric>,
+    /// Storage systems.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storage: Vec<StorageSystem>,
     /// Regions.
     pub regions: Vec<Region>,
     /// Prices.
@@ -352,7 +356,7 @@ macro_rules! named {
     };
 }
 
-named!(Accelerator, NodeShape, Fabric, MarketPrice, Model, Traffic, Engine);
+named!(Accelerator, NodeShape, Fabric, StorageSystem, MarketPrice, Model, Traffic, Engine);
 
 /// Returns the row that answers to `name`, as identifier or as a name people know.
 pub fn find<'a, T: Named>(rows: &'a [T], name: &str) -> Option<&'a T> {

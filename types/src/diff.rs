@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Side {
     /// Name of the plan.
     pub plan: String,
+    /// Path of the plan file.
+    #[serde(default)]
+    pub path: String,
     /// Whether it holds.
     pub status: Status,
     /// Currency of its amounts.
@@ -195,6 +198,89 @@ pub enum Cause {
     },
 }
 
+/// Counts before and after.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// How many there were.
+    pub before: u64,
+    /// How many there are.
+    pub after: u64,
+}
+
+/// Most machines of a shape, over all sites.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineDelta {
+    /// The machine.
+    pub shape: String,
+    /// How many nodes.
+    pub nodes: Counts,
+}
+
+/// A service level as it was simulated; one side is absent where the level is new or gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LevelDelta {
+    /// Which one, such as `chat ttft p99 at use1`.
+    pub level: String,
+    /// What was seen before.
+    pub before_s: Option<f64>,
+    /// What is seen.
+    pub after_s: Option<f64>,
+    /// The limit that counts now, or counted last.
+    pub target_s: f64,
+}
+
+/// What kind of input a share of the change is due to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareKind {
+    /// The program itself.
+    Tool,
+    /// Prices and exchange rates.
+    Prices,
+    /// Other rows of catalogs.
+    Catalog,
+    /// Requests over time.
+    Demand,
+    /// Everything else that the plan says.
+    Plan,
+}
+
+impl ShareKind {
+    /// Returns the words shown to people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Tool => "the program",
+            Self::Prices => "prices",
+            Self::Catalog => "other facts of catalogs",
+            Self::Demand => "demand",
+            Self::Plan => "what else the plan says",
+        }
+    }
+}
+
+/// What one kind of input is worth: the change of the total when only it changes, after those before it in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Share {
+    /// What changed.
+    pub kind: ShareKind,
+    /// By how much the total changes.
+    #[schemars(with = "f64")]
+    pub change: Decimal,
+}
+
+/// A limit on the change itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Guard {
+    /// Which one, such as `max-increase 5 %`.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Whether the change is refused where it does not hold; else it is warned of.
+    pub required: bool,
+    /// The numbers.
+    pub numbers: String,
+}
+
 /// What differs between two blueprints. Versions of the tool are not compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Diff {
@@ -206,8 +292,22 @@ pub struct Diff {
     pub changes: Vec<Change>,
     /// What it costs.
     pub cost: CostDelta,
+    /// Machines of which there are more or fewer.
+    pub machines: Vec<MachineDelta>,
+    /// Service levels that were simulated differently.
+    pub levels: Vec<LevelDelta>,
+    /// Offerings passed over since nobody knows their price.
+    pub unpriced: Counts,
+    /// Defaults that stood in for what a plan does not say.
+    pub assumed: Counts,
     /// Which inputs differ.
     pub causes: Vec<Cause>,
+    /// What each kind of input is worth, where that was asked; the changes sum to the change of the total.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
+    /// Limits on the change itself, where there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Guard>,
 }
 
 impl Diff {

@@ -2,13 +2,16 @@
 //!
 //! Invariant: no algorithms beyond arithmetic on units, no I/O, no dependency on another member.
 
+pub mod baseline;
 pub mod blueprint;
 pub mod catalog;
 pub mod diff;
 pub mod explanation;
 pub mod figure;
+pub mod finance;
 pub mod finding;
 pub mod hardware;
+pub mod lock;
 pub mod market;
 pub mod model;
 pub mod money;
@@ -19,7 +22,9 @@ pub mod place;
 pub mod quantity;
 pub mod simulation;
 pub mod spec;
+pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod traffic;
+pub mod training;
 pub mod units;

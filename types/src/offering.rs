@@ -58,6 +58,10 @@ pub struct Offering {
     /// Hourly price of the whole node, or its purchase price where owned; `None` is unknown, never free.
     #[schemars(with = "Option<f64>")]
     pub price: Option<Decimal>,
+    /// What is paid once per node at the start of a reserved term, beside the hourly price.
+    #[schemars(with = "Option<f64>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upfront: Option<Decimal>,
     /// Currency of the price.
     pub currency: Currency,
     /// How firm the price is.

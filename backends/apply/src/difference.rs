@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_change_names_its_place_and_who_wrote_it() {
-        let container = |image: &str| json!({"spec": {"containers": [{"name": "vllm", "image": image}]}});
+        let container = |image: &str| json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "vllm", "image": image}]}});
         let mut live = container("old");
         live["metadata"]["managedFields"] = json!([
             {"manager": "hand", "operation": "Update", "fieldsV1":

@@ -144,6 +144,7 @@ pub fn assumed_facts(catalog: &Catalog) -> Vec<AssumedFact> {
     catalog.accelerators.iter().for_each(|row| add("accelerator", row.id.clone(), &row.provenance));
     catalog.shapes.iter().for_each(|row| add("shape", row.id.clone(), &row.provenance));
     catalog.fabrics.iter().for_each(|row| add("fabric", row.id.clone(), &row.provenance));
+    catalog.storage.iter().for_each(|row| add("storage", row.id.clone(), &row.provenance));
     catalog
         .regions
         .iter()

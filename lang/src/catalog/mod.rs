@@ -31,6 +31,7 @@ pub mod coverage;
 mod document;
 mod kinds;
 mod offerings;
+mod price;
 mod reader;
 mod row;
 
@@ -43,6 +44,7 @@ use capstan_types::market::MarketPrice;
 use capstan_types::model::Model;
 use capstan_types::money::ExchangeRate;
 use capstan_types::offering::Ownership;
+use capstan_types::storage::StorageSystem;
 use capstan_types::traffic::Traffic;
 
 use crate::diagnostic::{Diagnostic, sort};
@@ -66,6 +68,7 @@ pub fn load_over(base: &Catalog, files: &[(&str, &str)]) -> (Catalog, Vec<Diagno
     reader.rows::<Accelerator>();
     reader.rows::<NodeShape>();
     reader.rows::<Fabric>();
+    reader.rows::<StorageSystem>();
     reader.rows::<Region>();
     reader.rows::<Ownership>();
     reader.rows::<Model>();

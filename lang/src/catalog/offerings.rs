@@ -3,17 +3,17 @@
 //! An `[[offering]]` names a shape; each of its `prices` is a region with one price per purchase option.
 
 use capstan_types::catalog::find;
+use capstan_types::hardware::NodeShape;
 use capstan_types::money::Currency;
 use capstan_types::offering::{Offering, PurchaseOption};
 use capstan_types::origin::PriceGrade;
 use capstan_types::place::Span;
-use capstan_types::quantity::Dimension;
-use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::cell::{Cell, Complaint, Read, span};
-use super::document::{Document, Stamp};
+use super::document::Document;
+use super::price::{price, upfront};
 use super::reader::{Reader, no_grade, unknown_name};
 use super::row::{COMMON, Field, fill, need, unknown};
 use crate::codes;
@@ -22,8 +22,17 @@ const PRICE_GRADES: [(&str, PriceGrade); 3] =
     [("quoted", PriceGrade::Quoted), ("list", PriceGrade::List), ("estimate", PriceGrade::Estimate)];
 
 /// What `prices` may hold, for suggestions; `reserved_` takes any whole number of years or months.
-const ENTRY_FIELDS: [&str; 7] =
-    ["region", "on_demand", "spot", "reserved_1y", "reserved_3y", "owned", "reclaimed_per_month"];
+const ENTRY_FIELDS: [&str; 9] = [
+    "region",
+    "on_demand",
+    "spot",
+    "reserved_1y",
+    "reserved_3y",
+    "upfront_1y",
+    "upfront_3y",
+    "owned",
+    "reclaimed_per_month",
+];
 
 /// What to write where nothing is known.
 const ADD_PRICE: &str = "add for example `{ region = \"all\", on_demand = \"55.04 USD/h\" }`; a price that is not known is \"unknown\"";
@@ -47,13 +56,6 @@ const HEAD: [Field<Head>; 2] = [
         false => Ok(()),
     }),
 ];
-
-/// One price as it is written.
-struct Price {
-    amount: Option<Decimal>,
-    /// `None` where the price is unknown and says no currency.
-    currency: Option<Currency>,
-}
 
 /// Reads every price of every file.
 pub(super) fn read(reader: &mut Reader<'_, '_>) {
@@ -98,7 +100,7 @@ fn group<'a>(
     let entries =
         table.get("prices").map(|value| Cell::new(value).items().unwrap_or_default()).unwrap_or_default();
     for entry in entries {
-        let read = Entry { document, group: table, shape: (&shape.id, &shape.provider), at: entry.span };
+        let read = Entry { document, group: table, shape: &shape, at: entry.span };
         match entry.table().and_then(|fields| read.offerings(reader, fields, offerings)) {
             Err(wrong) => complaints.extend(wrong),
             Ok(found) => {
@@ -118,7 +120,7 @@ fn group<'a>(
 struct Entry<'e, 'a> {
     document: &'e Document<'a>,
     group: &'e DeTable<'a>,
-    shape: (&'e str, &'e str),
+    shape: &'e NodeShape,
     at: Span,
 }
 
@@ -140,21 +142,31 @@ impl<'a> Entry<'_, 'a> {
         let mut complaints = Vec::new();
         for (name, value) in fields {
             let cell = Cell::new(value);
-            let Some(option) = option(name.get_ref()) else {
-                complaints.extend(strange(name.get_ref(), span(name.span())));
+            let name = (name.get_ref(), span(name.span()));
+            if let Some(term) = name.0.strip_prefix("upfront_") {
+                complaints.extend(without_term(fields, term, cell.span));
+                continue;
+            }
+            let Some(option) = option(name.0) else {
+                complaints.extend(strange(name.0, name.1));
                 continue;
             };
-            match price(cell, option, &stamp) {
+            let term = name.0.strip_prefix("reserved_").map(|term| format!("upfront_{term}"));
+            let paid_first = term.and_then(|term| fields.get(term.as_str())).map(Cell::new);
+            let read = price(cell, option, self.shape, &stamp)
+                .and_then(|price| upfront(paid_first, &price).map(|upfront| (price, upfront)));
+            match read {
                 Err(wrong) => complaints.extend(wrong),
-                Ok(price) => {
-                    let before = known.get(&(self.shape.0.to_owned(), region.clone(), option));
+                Ok((price, upfront)) => {
+                    let before = known.get(&(self.shape.id.clone(), region.clone(), option));
                     let spot = option == PurchaseOption::Spot;
                     let offering = Offering {
-                        shape: self.shape.0.to_owned(),
-                        provider: self.shape.1.to_owned(),
+                        shape: self.shape.id.clone(),
+                        provider: self.shape.provider.clone(),
                         region: region.clone(),
                         option,
                         price: price.amount,
+                        upfront,
                         currency: price
                             .currency
                             .or(before.map(|known| known.currency))
@@ -186,13 +198,28 @@ impl<'a> Entry<'_, 'a> {
         };
         let cell = Cell::new(value);
         let name = cell.text()?;
-        let regions = reader.catalog.regions.iter().filter(|region| region.provider == self.shape.1);
+        let regions = reader.catalog.regions.iter().filter(|region| region.provider == self.shape.provider);
         let known: Vec<&str> = regions.map(|region| region.id.as_str()).collect();
         if name == "all" || known.contains(&name) {
             return Ok(name.to_owned());
         }
-        Err(vec![unknown_name(&format!("region of {}", self.shape.1), name, &known, cell.span)])
+        Err(vec![unknown_name(&format!("region of {}", self.shape.provider), name, &known, cell.span)])
     }
+}
+
+/// Complains about an up-front payment for a term whose hourly price is not there.
+fn without_term(fields: &DeTable<'_>, term: &str, at: Span) -> Option<Complaint> {
+    let reserved = format!("reserved_{term}");
+    let missing = option(&reserved).is_none() || fields.get(reserved.as_str()).is_none();
+    missing.then(|| Complaint {
+        code: codes::CATALOG_PRICE,
+        span: at,
+        message: format!("an up-front payment without `{reserved}`"),
+        help: Some(
+            "write what an hour of that term costs beside it; `\"0 USD/h\"` with a `source` if nothing"
+                .to_owned(),
+        ),
+    })
 }
 
 /// Complains about a field that is neither a price nor common to all rows.
@@ -220,44 +247,4 @@ fn option(name: &str) -> Option<PurchaseOption> {
             Some(PurchaseOption::Reserved { term_months })
         }
     }
-}
-
-/// Reads a price: per hour, or once where owned.
-fn price(cell: Cell<'_>, option: PurchaseOption, stamp: &Stamp<PriceGrade>) -> Read<Price> {
-    let text = cell.value.as_str().unwrap_or_default().trim();
-    if text == "unknown" {
-        return Ok(Price { amount: None, currency: None });
-    }
-    let complain = |message: String, help: &str| {
-        Err(vec![Complaint {
-            code: codes::CATALOG_PRICE,
-            span: cell.span,
-            message,
-            help: Some(help.to_owned()),
-        }])
-    };
-    if text.starts_with('-') {
-        return complain(
-            format!("a price of {text} is below zero"),
-            "write what is paid; discounts belong into the price",
-        );
-    }
-    let (dimension, per) = match option {
-        PurchaseOption::Owned => (Dimension::MONEY, ""),
-        _ => (Dimension::MONEY_RATE, "/h"),
-    };
-    let quantity = cell.quantity(dimension)?;
-    let Some(currency) = quantity.currency else {
-        return cell.wrong("a price without a currency", "for example `\"55.04 USD/h\"`");
-    };
-    let Some(amount) = quantity.decimal_in(&format!("{currency}{per}")) else {
-        return cell.wrong("this price has more digits than can be kept", "write fewer digits");
-    };
-    if amount.is_zero() && !stamp.own_source {
-        return complain(
-            "a price of zero".to_owned(),
-            "write \"unknown\" where it is not known; what is truly free needs `source` beside the price",
-        );
-    }
-    Ok(Price { amount: Some(amount.normalize()), currency: Some(currency) })
 }

@@ -18,10 +18,11 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 /// Tables that a file may have beside `sources`.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "accelerator",
     "shape",
     "fabric",
+    "storage",
     "region",
     "ownership",
     "model",
@@ -225,6 +226,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         catalog.accelerators.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.shapes.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.fabrics.sort_by(|a, b| a.id.cmp(&b.id));
+        catalog.storage.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.regions.sort_by(|a, b| (&a.provider, &a.id).cmp(&(&b.provider, &b.id)));
         catalog.ownership.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.market_prices.sort_by(|a, b| a.id.cmp(&b.id));

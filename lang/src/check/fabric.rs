@@ -1,7 +1,7 @@
 //! `fabric`: how are the machines of an own site to be wired?
 
 use capstan_types::quantity::Dimension;
-use capstan_types::spec::{FabricKind, FabricWish, Site};
+use capstan_types::spec::{FabricKind, FabricWish};
 
 use super::checker::Checker;
 use super::fields::Fields;
@@ -72,7 +72,7 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<FabricWish>
 }
 
 fn wish(checker: &Checker<'_>, fields: &Fields) -> Option<FabricWish> {
-    let site = site(checker, fields);
+    let site = checker.own_site(fields, "the wires at");
     if !fields.complete(checker) {
         return None;
     }
@@ -91,23 +91,4 @@ fn wish(checker: &Checker<'_>, fields: &Fields) -> Option<FabricWish> {
         planes: fields.small("planes").unwrap_or(1),
         management_ports: fields.small("management_ports").unwrap_or(0),
     })
-}
-
-fn site(checker: &Checker<'_>, fields: &Fields) -> Option<String> {
-    if fields.has("site") {
-        let name = fields.text("site")?;
-        let site = checker.sites.iter().find(|site| site.name == name)?;
-        if !site.is_own() {
-            let message = format!("the machines of `{name}` are wired by `{}`", site.provider);
-            let found = checker.values.error(codes::CONTRADICTION, fields.place_of("site").span(), message);
-            checker.values.report(found.help("only an own site can be wired; leave the block out"));
-        }
-        return Some(name.to_owned());
-    }
-    let own: Vec<&Site> = checker.sites.iter().filter(|site| site.is_own()).collect();
-    if let [site] = own.as_slice() {
-        return Some(site.name.clone());
-    }
-    fields.need(checker, "site");
-    None
 }

@@ -1,7 +1,7 @@
 //! Which kinds of block are there?
 
 use super::table::Table;
-use super::{budget, deploy, fabric, fleet, later, model, plan, scenario, serve, site, train};
+use super::{budget, deploy, fabric, fleet, later, model, plan, scenario, serve, site, storage, train};
 
 /// Every kind that may stand in a file, in the order of the reference.
 pub static KINDS: &[&Table] = &[
@@ -15,8 +15,8 @@ pub static KINDS: &[&Table] = &[
     &later::BATCH,
     &later::SERVICE,
     &later::WORKSPACE,
-    &later::DATASET,
-    &later::STORAGE,
+    &storage::DATASET,
+    &storage::STORAGE,
     &fabric::FABRIC,
     &budget::BUDGET,
     &scenario::SCENARIO,

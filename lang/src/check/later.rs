@@ -11,7 +11,3 @@ pub static SERVICE: Table =
     Table::not_yet("service", "Anything in a container: a gateway, a vector database.");
 /// People with notebooks.
 pub static WORKSPACE: Table = Table::not_yet("workspace", "People with notebooks.");
-/// Data that must lie somewhere.
-pub static DATASET: Table = Table::not_yet("dataset", "Data that must lie somewhere.");
-/// Preferences for storage.
-pub static STORAGE: Table = Table::not_yet("storage", "Preferences for the storage that is sized.");

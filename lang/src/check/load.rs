@@ -18,7 +18,7 @@ use crate::codes;
 const LENGTH: Bounds = Bounds::Within(1.0, 1e8);
 
 /// Seconds of a planning month.
-const MONTH_S: f64 = (MONTH_H * HOUR_S) as f64;
+pub(super) const MONTH_S: f64 = (MONTH_H * HOUR_S) as f64;
 
 /// The record.
 pub static LOAD: Table = Table::record("load", "Requests over time.", FIELDS);

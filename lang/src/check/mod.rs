@@ -27,6 +27,7 @@ mod scenario;
 mod serve;
 mod site;
 mod slo;
+mod storage;
 pub mod table;
 mod train;
 
@@ -63,6 +64,8 @@ pub fn check(
     model::check(&mut checker, &of("model"));
     let fleets = fleet::check(&checker, &of("fleet"));
     let fabrics = fabric::check(&checker, &of("fabric"));
+    let storages = storage::storages(&checker, &of("storage"));
+    let datasets = storage::datasets(&checker, &of("dataset"));
     let serves = serve::check(&checker, &of("serve"));
     let trains = train::check(&checker, &of("train"));
     checker.metrics_of(&serves, &trains);
@@ -83,6 +86,8 @@ pub fn check(
         sites,
         fleets,
         fabrics,
+        storages,
+        datasets,
         models: used,
         serves,
         trains,

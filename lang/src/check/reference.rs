@@ -36,9 +36,10 @@ impl Checker<'_> {
                 found.help(format!("did you mean one of {}?", longer.join(", ")))
             }
             (Some(similar), _) => found.help(format!("did you mean {}?", as_written(similar))),
-            (None, Referent::Site | Referent::Provider | Referent::Engine | Referent::Switch)
-                if (1..=12).contains(&known.len()) =>
-            {
+            (
+                None,
+                Referent::Site | Referent::Provider | Referent::Engine | Referent::Switch | Referent::Storage,
+            ) if (1..=12).contains(&known.len()) => {
                 let known: Vec<String> = known.iter().map(|name| as_written(name)).collect();
                 found.help(format!("known: {}", known.join(", ")))
             }
@@ -98,6 +99,7 @@ impl Checker<'_> {
             Referent::Traffic => id_of(&catalog.traffic, name),
             Referent::Engine => id_of(&catalog.engines, name),
             Referent::Switch => id_of(&catalog.fabrics, name),
+            Referent::Storage => id_of(&catalog.storage, name),
             Referent::Provider => {
                 let known = name == "own" || catalog.offerings.iter().any(|row| row.provider == name);
                 known.then(|| name.to_owned())
@@ -122,6 +124,7 @@ impl Checker<'_> {
             Referent::Traffic => words(&catalog.traffic).collect(),
             Referent::Engine => words(&catalog.engines).collect(),
             Referent::Switch => words(&catalog.fabrics).collect(),
+            Referent::Storage => words(&catalog.storage).collect(),
             Referent::Provider => {
                 let mut known: Vec<String> =
                     catalog.offerings.iter().map(|row| row.provider.clone()).collect();

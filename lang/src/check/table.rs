@@ -34,6 +34,8 @@ pub enum Referent {
     Provider,
     /// A network of the catalog, by its switches.
     Switch,
+    /// A storage system of the catalog.
+    Storage,
     /// A `site` block, or `provider/region` where the plan has no sites.
     Site,
 }
@@ -49,6 +51,7 @@ impl Referent {
             Referent::Engine => "engine",
             Referent::Provider => "provider",
             Referent::Switch => "switch",
+            Referent::Storage => "storage",
             Referent::Site => "site",
         }
     }

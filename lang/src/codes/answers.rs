@@ -29,12 +29,14 @@ pub const NOT_TO_BE_WIRED: Code = Code::error(370);
 pub const SWITCHES_OVER_POWER: Code = Code::error(371);
 /// Nobody knows the network ports of a machine.
 pub const PORTS_UNKNOWN: Code = Code::warning(372);
+/// No storage system keeps what must lie at a site.
+pub const NOT_TO_BE_STORED: Code = Code::error(380);
 /// A file that cannot be read.
 pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 15] = [
+pub(super) const ENTRIES: [Entry; 16] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -132,6 +134,14 @@ pub(super) const ENTRIES: [Entry; 15] = [
             ports carry, so switches and cables were not counted.",
         wrong: None,
         right: None,
+    },
+    Entry {
+        code: NOT_TO_BE_STORED,
+        title: "data that no storage keeps",
+        explanation: "Storage of an own site is sized for its datasets, the weights and checkpoints of what may run there, \
+            and the rates that are asked. No system that the plan allows does that with fewer than a million nodes.",
+        wrong: Some("storage s { system = minio_nvme, read >= 900 TB/s }"),
+        right: Some("storage s { system = minio_nvme, read >= 90 GB/s }"),
     },
     Entry {
         code: UNREADABLE_FILE,

@@ -13,6 +13,8 @@ pub const TRACE_VALUE: Code = Code::error(504);
 pub const TRACE_ORDER: Code = Code::error(505);
 /// A trace without requests, or without duration.
 pub const TRACE_EMPTY: Code = Code::error(506);
+/// Something that a plan stands on is not what `plan.lock` pins.
+pub const STALE_LOCK: Code = Code::error(507);
 
 /// A `config.json` that is not JSON, or cut off.
 pub const CONFIG_NOT_JSON: Code = Code::error(520);
@@ -29,7 +31,7 @@ pub const CONFIG_ADAPTER: Code = Code::error(525);
 /// A part of a `config.json` that is not counted.
 pub const CONFIG_UNCOUNTED: Code = Code::warning(526);
 
-pub(super) const ENTRIES: [Entry; 12] = [
+pub(super) const ENTRIES: [Entry; 13] = [
     Entry {
         code: PATH_LEAVES_FOLDER,
         title: "a path that leaves the folder of the plan file",
@@ -67,6 +69,15 @@ pub(super) const ENTRIES: [Entry; 12] = [
         title: "a trace without requests, or without duration",
         explanation: "Rates and lengths are taken from the trace, so it needs at least two requests at \
             different times.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: STALE_LOCK,
+        title: "something that a plan stands on is not what `plan.lock` pins",
+        explanation: "A `plan.lock` beside a plan pins catalogs, prices and models by digest, so that a review answers \
+            the same on every machine. Take the change with `capstan lock --update FILE`, and review it on its own; or \
+            bring back the file that was pinned.",
         wrong: None,
         right: None,
     },

@@ -26,7 +26,10 @@ pub(crate) fn balance(file: &FileId, text: &str, tokens: &[Token]) -> (Vec<Token
     }
     // A text that is not indented says nothing, and would only seem to have more mistakes.
     let indented = attempt(file, text, tokens, true);
-    if indented.1.len() <= plain.1.len() { indented } else { plain }
+    let n_brackets = |(_, found): &(Vec<Token>, Vec<Diagnostic>)| -> usize {
+        found.iter().map(|found| 1 + found.secondary.len()).sum()
+    };
+    if n_brackets(&indented) <= n_brackets(&plain) { indented } else { plain }
 }
 
 fn attempt(file: &FileId, text: &str, tokens: &[Token], by_indent: bool) -> (Vec<Token>, Vec<Diagnostic>) {
@@ -237,11 +240,27 @@ impl Balancer<'_> {
         // "Found the end of the file" is said behind the last word, not some blank lines below it.
         let last = self.out.iter().rev().find(|token| token.kind != Kind::Newline);
         let end = last.map_or(end, |last| last.span.end);
-        while !self.open.is_empty() {
-            self.supply(end);
+        self.broken_off();
+        while let Some(Open { token: open, .. }) = self.open.pop() {
+            self.out.push(Token { kind: partner(open.kind), span: Span::new(end, end) });
         }
         self.out.push(Token { kind: Kind::End, span: Span::new(end, end) });
         (self.out, self.diagnostics)
+    }
+
+    /// What is open where the file ends: one mistake, however many brackets a cut went through.
+    fn broken_off(&mut self) {
+        let Some((Open { token: innermost, .. }, outer)) = self.open.split_last() else { return };
+        let bracket = &self.text[innermost.span.range()];
+        let message = format!("this `{bracket}` is never closed");
+        let place = innermost.span.in_file(self.file);
+        let mut found = Diagnostic::error(codes::OPEN_BRACKET, place, message);
+        for open in outer.iter().rev() {
+            found = found.also(open.token.span.in_file(self.file), "nor is this");
+        }
+        let close: Vec<&str> = self.open.iter().rev().map(|open| closing(open.token.kind)).collect();
+        let what = if outer.is_empty() { "it" } else { "them" };
+        self.diagnostics.push(found.help(format!("close {what} with `{}`", close.join(" "))));
     }
 }
 

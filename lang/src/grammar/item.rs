@@ -207,6 +207,11 @@ fn clause(input: Tokens<'_>, kind: ClauseKind) -> Parse<'_, Clause> {
     if rest.kind() == Kind::Name && rest.kind_at(1) == Kind::Colon {
         let (after, found) = name(rest)?;
         (label, rest) = (Some(found), after.skip());
+    } else if rest.kind() == Kind::Colon {
+        let found = rest.context.error(codes::SYNTAX, rest.span(), "a name is missing before `:`");
+        let word = input.text_at(0);
+        rest.context.report(found.help(format!("write `{word} NAME: …`, or leave the colon out")));
+        rest = rest.skip();
     }
     let (mut rest, condition) = expr(rest)?;
     if rest.kind() == Kind::Assign {

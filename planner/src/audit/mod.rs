@@ -15,6 +15,7 @@ mod permission;
 mod physics;
 mod prices;
 mod proof;
+mod stores;
 
 use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Pool, Status};
 use capstan_types::units::HOURS_PER_MONTH;
@@ -45,6 +46,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
             coverage::capacity(blueprint),
             coverage::replicas(blueprint),
             networks::wired(blueprint),
+            stores::kept(blueprint),
             limits::power(blueprint),
             limits::racks(blueprint),
             limits::quotas(blueprint),

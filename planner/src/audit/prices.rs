@@ -1,9 +1,10 @@
 //! Does every price stand in the embedded catalog, and is no unknown price used as nothing?
 
 use super::{Check, pool_name, same};
-use capstan_types::blueprint::{AuditCheck, Blueprint, Pool, PriceRow, Purchase};
+use capstan_types::blueprint::{AuditCheck, Blueprint, CostLine, Pool, PriceRow, Purchase};
 use capstan_types::money::Currency;
 use capstan_types::offering::{Offering, PurchaseOption};
+use capstan_types::units::HOURS_PER_MONTH;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -26,6 +27,24 @@ fn is_row_of(offering: &Offering, pool: &Pool, purchase: &Purchase, price: &Pric
         && offering.region == price.region
 }
 
+/// Returns whether the lines of a purchase carry the payment at the start of its term, spread over it.
+fn upfront_is_billed(blueprint: &Blueprint, pool: &Pool, row: &Offering) -> bool {
+    let PurchaseOption::Reserved { term_months } = row.option else { return false };
+    let whole = Offering { price: row.upfront, ..row.clone() };
+    let Some(upfront) = converted(blueprint, &whole) else { return false };
+    let hourly = upfront / (f64::from(term_months) * HOURS_PER_MONTH);
+    let of_it = |line: &&CostLine| {
+        line.site == pool.site && line.shape.as_ref() == Some(&pool.shape) && line.option == Some(row.option)
+    };
+    let hours = |unit: &str| -> f64 {
+        let lines = blueprint.cost.lines.iter().filter(of_it).filter(|line| line.unit == unit);
+        lines.filter_map(|line| line.quantity.to_f64()).sum()
+    };
+    let mut told = blueprint.cost.lines.iter().filter(of_it).filter(|line| line.unit == "contract-h");
+    same(hours("node-h"), hours("contract-h"))
+        && told.all(|line| line.unit_price.to_f64().is_some_and(|price| (price - hourly).abs() <= 1e-6))
+}
+
 /// The price of every purchase is a row of the catalog that holds where the machines stand.
 pub(super) fn rows(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("prices: every purchase rests on a row of the catalog");
@@ -42,6 +61,11 @@ pub(super) fn rows(blueprint: &Blueprint) -> AuditCheck {
                 Some(known) => format!("{name}: {told} is paid, the catalog says {known}"),
                 None => format!("{name}: the catalog has no such price"),
             });
+            if let Some(row) = row.filter(|row| row.upfront.is_some()) {
+                check.that(upfront_is_billed(blueprint, pool, row), || {
+                    format!("{name}: the up-front payment of the catalog is not in the bill")
+                });
+            }
             let here = site.is_some_and(|site| {
                 site.provider == price.provider
                     && (price.region == "all" || site.region.as_ref() == Some(&price.region))
@@ -75,7 +99,14 @@ pub(super) fn unknown(blueprint: &Blueprint) -> AuditCheck {
     }
     for line in &blueprint.cost.lines {
         let machine = line.unit == "node-h" || line.unit == "node";
-        check.that(!machine || line.unit_price > Decimal::ZERO, || format!("{} costs nothing", line.item));
+        let paid_first = blueprint.inputs.catalog.offerings.iter().any(|row| {
+            row.upfront.is_some()
+                && line.shape.as_ref() == Some(&row.shape)
+                && line.option == Some(row.option)
+        });
+        check.that(!machine || paid_first || line.unit_price > Decimal::ZERO, || {
+            format!("{} costs nothing", line.item)
+        });
     }
     for unpriced in &blueprint.unpriced {
         let mut pools =
@@ -110,6 +141,17 @@ mod tests {
             b.pools[1].purchases[0].price.as_mut().unwrap().region = "us-west-2".to_owned();
         });
         caught_by("prices: every purchase", |b| b.inputs.spec.sites[1].region = Some("eu-west-2".to_owned()));
+    }
+
+    #[test]
+    fn a_payment_at_the_start_that_is_not_billed_is_caught() {
+        caught_by("prices: every purchase", |b| {
+            for offering in &mut b.inputs.catalog.offerings {
+                if matches!(offering.option, PurchaseOption::Reserved { .. }) {
+                    offering.upfront = Some(Decimal::from(300));
+                }
+            }
+        });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is bought, where it runs and what was seen: which of it is not as it was.
 
-use capstan_types::blueprint::{Blueprint, Candidate, Status, TrainingRun, Verdict, VerdictStatus};
-use capstan_types::diff::{Change, ChangeKind, Value};
+use capstan_types::blueprint::{Blueprint, Candidate, Pool, Status, TrainingRun, Verdict, VerdictStatus};
+use capstan_types::diff::{Change, ChangeKind, Counts, LevelDelta, MachineDelta, Value};
 use capstan_types::figure;
 use capstan_types::spec::percentile_word;
 use std::collections::BTreeMap;
@@ -23,6 +23,39 @@ pub(super) fn changes(base: &Blueprint, head: &Blueprint) -> Vec<Change> {
         })
         .filter(|change| change.before != change.after)
         .collect()
+}
+
+/// Returns machines of which there are more or fewer at once, by shape.
+pub(super) fn machines(base: &Blueprint, head: &Blueprint) -> Vec<MachineDelta> {
+    let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
+    let most =
+        |pool: &Pool| (0..pool.needed.len()).map(|period| u64::from(pool.nodes(period))).max().unwrap_or(0);
+    for pool in &base.pools {
+        counts.entry(&pool.shape).or_default().before += most(pool);
+    }
+    for pool in &head.pools {
+        counts.entry(&pool.shape).or_default().after += most(pool);
+    }
+    let changed = counts.into_iter().filter(|(_, nodes)| nodes.before != nodes.after);
+    changed.map(|(shape, nodes)| MachineDelta { shape: shape.to_owned(), nodes }).collect()
+}
+
+/// Returns service levels that were simulated differently, or are asked differently.
+pub(super) fn levels(base: &Blueprint, head: &Blueprint) -> Vec<LevelDelta> {
+    let mut levels: BTreeMap<String, LevelDelta> = BTreeMap::new();
+    for (verdict, is_head) in
+        base.verdicts.iter().map(|one| (one, false)).chain(head.verdicts.iter().map(|one| (one, true)))
+    {
+        let entry = levels.entry(level(verdict)).or_insert_with(|| LevelDelta {
+            level: level(verdict),
+            before_s: None,
+            after_s: None,
+            target_s: verdict.target.get(),
+        });
+        entry.target_s = verdict.target.get();
+        *(if is_head { &mut entry.after_s } else { &mut entry.before_s }) = Some(verdict.seen.get());
+    }
+    levels.into_values().filter(|one| one.before_s != one.after_s).collect()
 }
 
 fn facts(blueprint: &Blueprint) -> Facts {

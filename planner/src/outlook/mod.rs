@@ -7,6 +7,7 @@
 mod open;
 mod price;
 mod run;
+mod training;
 
 use capstan_sim::perf::{Ranks, Reason};
 use capstan_sim::tables::{Names, RowError};
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 use run::Run;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+pub use training::Training;
 
 /// Loads of a sweep at most.
 const MOST_LOADS: usize = 64;
@@ -229,13 +231,21 @@ fn try_one(ask: &Ask<'_>, stand: &Stand<'_>, ranks: Ranks, names: &Names<'_>) ->
         let words = format!("tight: {}, which is within the error of the memory model", refusal.words);
         return Err(if run.is_tight() { Refusal { code: "tight", words, ..refusal } } else { refusal });
     }
-    let mut points = match ask.load {
+    let (mut points, causes): (Vec<Point>, Vec<Vec<String>>) = match ask.load {
         Load::Closed { .. } => {
-            let point = |load| Ok(run.point(load, run.times(load, names)?));
-            ask.loads().into_par_iter().map(point).collect::<Result<Vec<_>, RowError>>()?
+            let point = |load| {
+                let (times, causes) = run.times(load, names)?;
+                Ok((run.point(load, times), causes))
+            };
+            ask.loads().into_par_iter().map(point).collect::<Result<Vec<_>, RowError>>()?.into_iter().unzip()
         }
-        Load::Open(serve) => vec![open::point(ask, serve, stand.accelerator, stand.most, &run, names)?],
+        Load::Open(serve) => {
+            (vec![open::point(ask, serve, stand.accelerator, stand.most, &run, names)?], Vec::new())
+        }
     };
+    let mut causes = causes.concat();
+    causes.sort();
+    causes.dedup();
     for point in &mut points {
         run::set_price(point, ranks.accelerators(), (ask.input, ask.output), None);
     }
@@ -253,7 +263,7 @@ fn try_one(ask: &Ask<'_>, stand: &Stand<'_>, ranks: Ranks, names: &Names<'_>) ->
         points,
         price: None,
         others: Vec::new(),
-        why: run.why(),
+        why: run.why(causes),
     })
 }
 

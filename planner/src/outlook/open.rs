@@ -106,7 +106,7 @@ struct Spread {
 impl Spread {
     fn of(run: &Run<'_>, names: &Names<'_>, in_flight: f64) -> Result<Self, RowError> {
         let running = in_flight.round().clamp(1.0, 4096.0) as u32;
-        Ok(Self { times: run.times(running, names)?, running })
+        Ok(Self { times: run.times(running, names)?.0, running })
     }
 
     fn around(&self, value: f64, like: Ranged) -> Ranged {

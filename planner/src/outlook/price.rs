@@ -76,6 +76,7 @@ mod tests {
             grade: PriceGrade::List,
             source: "list".to_owned(),
             as_of: jiff::civil::date(2026, 1, 1),
+            upfront: None,
             reclaimed_per_month: None,
         }
     }

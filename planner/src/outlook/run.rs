@@ -104,8 +104,8 @@ impl<'a> Run<'a> {
         self.ranks
     }
 
-    /// Returns what `clients` clients see.
-    pub(super) fn times(&self, clients: u32, names: &Names<'_>) -> Result<Times, RowError> {
+    /// Returns what `clients` clients see, and what makes its intervals wider than usual.
+    pub(super) fn times(&self, clients: u32, names: &Names<'_>) -> Result<(Times, Vec<String>), RowError> {
         let count = |count: u32| count.to_string();
         let cells = [
             ("model", self.ask.model.id.clone()),
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         let (Some(ttft), Some(tpot)) = (ttft, tpot) else {
             return Err(RowError::NotPriced("nothing is predicted of this load".to_owned()));
         };
-        Ok(self.calibrated(Times { ttft, tpot }, clients))
+        Ok((self.calibrated(Times { ttft, tpot }, clients), priced.because))
     }
 
     /// Returns what is predicted with the user's own measurements of the configuration.
@@ -262,8 +262,10 @@ impl<'a> Run<'a> {
     }
 
     /// Returns why the intervals are as wide as they are.
-    pub(super) fn why(&self) -> Vec<String> {
-        let mut why = Vec::new();
+    ///
+    /// `causes` are those of the residuals, which a calibration replaces.
+    pub(super) fn why(&self, causes: Vec<String>) -> Vec<String> {
+        let mut why = if self.own.is_some() { Vec::new() } else { causes };
         if let Some(own) = self.own {
             why.push(format!(
                 "calibrated with {} own measurement{} of this configuration ({}, {})",

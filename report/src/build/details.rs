@@ -22,7 +22,9 @@ fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
         format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
         format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
         range(&replicas).into(),
-        format!("{} req/s", figure::short(estimate.rate.get() * placement.derating)).into(),
+        Cell::from(format!("{} req/s", figure::short(estimate.rate.get() * placement.derating))).hinted(
+            &format!("{}; derated to {}", estimate.origin.word(), figure::percent(placement.derating)),
+        ),
         estimate.bound_by.as_str().into(),
     ]
 }
@@ -151,8 +153,12 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
             CostKind::Opex => 1,
             CostKind::Residual => 2,
         };
-        let item = line.shape.clone().unwrap_or_else(|| line.item.clone());
-        let key = (line.site.clone(), order, item, line.option, line.unit.clone());
+        // What is paid at the start of a term says so; all else about a machine stands under its name.
+        let upfront = line.option.is_some() && line.unit == "contract-h";
+        let of_machine = line.shape.clone().filter(|_| !upfront);
+        let option = line.option.filter(|_| !upfront);
+        let item = of_machine.unwrap_or_else(|| line.item.clone());
+        let key = (line.site.clone(), order, item, option, line.unit.clone());
         let sum = sums.entry(key).or_default();
         sum.quantity += line.quantity;
         sum.billed += line.billed_cost;

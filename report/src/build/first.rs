@@ -4,6 +4,7 @@ use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{Blueprint, CostKind, Pool, Purchase, RuleOutcome, Verdict, VerdictStatus};
 use capstan_types::figure;
 use capstan_types::offering::PurchaseOption;
+use capstan_types::origin::PriceGrade;
 use capstan_types::spec::RuleKind;
 use rust_decimal::Decimal;
 
@@ -18,7 +19,7 @@ pub(super) fn frame(blueprint: &Blueprint) -> Block {
 }
 
 /// Returns the date of the oldest price that a purchase rests on.
-pub(super) fn oldest_price(blueprint: &Blueprint) -> Option<String> {
+pub(crate) fn oldest_price(blueprint: &Blueprint) -> Option<String> {
     let purchases = blueprint.pools.iter().flat_map(|pool| &pool.purchases);
     let dates = purchases.filter_map(|purchase| purchase.price.as_ref()).map(|price| price.as_of);
     dates.min().map(|date| date.to_string())
@@ -35,7 +36,17 @@ pub(super) fn range(counts: &[u32]) -> String {
 fn price(blueprint: &Blueprint, purchase: &Purchase) -> Cell {
     let Some(row) = &purchase.price else { return Cell::toned("unknown", Tone::Warn) };
     let unit = if purchase.option == PurchaseOption::Owned { "node" } else { "h" };
-    format!("{}/{unit}", figure::price(row.price, blueprint.cost.currency)).into()
+    let hint = format!("{}, as of {}: {}", grade_word(row.grade), row.as_of, row.source);
+    Cell::from(format!("{}/{unit}", figure::price(row.price, blueprint.cost.currency))).hinted(&hint)
+}
+
+/// Returns the word of how firm a price is.
+pub(crate) fn grade_word(grade: PriceGrade) -> &'static str {
+    match grade {
+        PriceGrade::Quoted => "quoted",
+        PriceGrade::List => "list",
+        PriceGrade::Estimate => "estimate",
+    }
 }
 
 /// Returns what all lines of a purchase sum to, without what is left of it at the end.
@@ -155,7 +166,7 @@ fn uncounted(blueprint: &Blueprint) -> Cell {
 }
 
 /// Returns the percentile as people write it: `p99`, `p99.9`.
-pub(super) fn percentile(per_mille: u32) -> String {
+pub(crate) fn percentile(per_mille: u32) -> String {
     if per_mille.is_multiple_of(10) {
         format!("p{}", per_mille / 10)
     } else {
@@ -176,7 +187,15 @@ fn level(verdict: &Verdict) -> Vec<Cell> {
     vec![
         format!("{} at {}", verdict.workload, verdict.site).into(),
         format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
-        figure::span(verdict.seen).into(),
+        Cell::from(figure::span(verdict.seen)).hinted(&format!(
+            "simulated: {} requests in {} replications, {} of {} replicas, arrivals {}, stream {}",
+            figure::count(verdict.requests),
+            verdict.replications,
+            verdict.replicas,
+            verdict.replicas_planned,
+            verdict.arrivals,
+            verdict.stream
+        )),
         format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)).into(),
         format!("≤ {}", figure::span(verdict.target)).into(),
         outcome(verdict.status),

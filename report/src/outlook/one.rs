@@ -133,7 +133,7 @@ fn bar(share: f64) -> String {
     "█".repeat((share.clamp(0.0, 1.0) * BAR).round() as usize)
 }
 
-fn waterfall(slices: &[TimeSlice]) -> Table {
+pub(super) fn waterfall(slices: &[TimeSlice]) -> Table {
     let mut table = Table::new(&["part", ">time", ">share", ""]);
     for slice in slices {
         table.rows.push(vec![

@@ -3,7 +3,7 @@
 //! plotters draws with fixed colours; a style sheet in the file replaces them where the reader prefers dark.
 
 use super::several::name;
-use crate::picture::{Area, Drawn, NoPicture, svg};
+use crate::picture::{Area, Drawn, GRID, INK, NoPicture, PAPER, SERIES, dark_rules, svg};
 use crate::terminal::round_up;
 use capstan_types::figure;
 use capstan_types::outlook::{Answer, Outlook, Point};
@@ -11,20 +11,6 @@ use plotters::prelude::*;
 use plotters::style::Color;
 
 const SIZE: (u32, u32) = (880, 560);
-
-/// Colours in light and dark: paper, ink, grid, then one per series. Series colours are those of Okabe and Ito (2008),
-/// which people tell apart who do not see red and green; dark ones are lightened.
-const PAPER: (RGBColor, &str) = (RGBColor(255, 255, 255), "#16191D");
-const INK: (RGBColor, &str) = (RGBColor(34, 38, 42), "#E6E8EA");
-const GRID: (RGBColor, &str) = (RGBColor(222, 225, 228), "#363B40");
-const SERIES: [(RGBColor, &str); 6] = [
-    (RGBColor(0, 94, 156), "#56B4E9"),
-    (RGBColor(190, 76, 0), "#F2A35E"),
-    (RGBColor(0, 122, 88), "#3CCB9E"),
-    (RGBColor(156, 74, 124), "#E29AC6"),
-    (RGBColor(122, 104, 0), "#E5D54B"),
-    (RGBColor(92, 92, 168), "#A9A9F0"),
-];
 
 fn place(point: &Point) -> (f64, f64) {
     (point.tokens_per_s_per_user.value, point.output_tokens_per_s_per_accelerator.value)
@@ -107,23 +93,13 @@ fn draw(area: &Area<'_>, outlook: &Outlook, right: f64, top: f64) -> Drawn {
     Ok(())
 }
 
-fn hexadecimal(colour: RGBColor) -> String {
-    format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2)
-}
-
 /// Adds a title for those who listen, and the colours of the dark.
 fn themed(svg: &str, model: &str) -> String {
-    let mut rules = String::new();
-    for (light, dark) in [PAPER, INK, GRID].into_iter().chain(SERIES) {
-        let light = hexadecimal(light);
-        for attribute in ["fill", "stroke"] {
-            rules.push_str(&format!("[{attribute}=\"{light}\"]{{{attribute}:{dark}}}"));
-        }
-    }
+    let rules = dark_rules();
     let model: String = model.chars().filter(|c| !matches!(c, '<' | '>' | '&')).collect();
     let head = format!(
         "<title>{model}: speed for one user against output per accelerator</title>\n\
-         <style>@media (prefers-color-scheme: dark){{{rules}}}</style>\n"
+         <style>{rules}</style>\n"
     );
     match svg.find(">\n") {
         Some(end) if svg.starts_with("<svg") => format!("{}{head}{}", &svg[..end + 2], &svg[end + 2..]),

@@ -13,10 +13,12 @@
 mod gemm;
 mod reduce;
 mod serving;
+mod training;
 
 pub use gemm::{Product, gemm};
 pub use reduce::all_reduce;
 pub use serving::{Calibrated, Checked, MEASURED, Shown, serving};
+pub use training::{TRAINING_MEASURED, Trained, TrainedJob, training};
 
 use capstan_types::catalog::{Calibration, CalibrationPoint};
 

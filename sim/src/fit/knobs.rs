@@ -62,7 +62,10 @@ const ENGINES: &[(&str, &str, &str, f64, f64)] = &[
 /// other tables determine only what is theirs.
 pub fn knobs(kind: Kind) -> Vec<Knob> {
     let (throughput, mlperf) = (["throughput_", "release_"], "mlperf_");
-    let others = |name: &str| throughput.iter().any(|own| name.starts_with(own)) || name.starts_with(mlperf);
+    let others = |name: &str| {
+        let own = |own: &&str| name.starts_with(*own);
+        throughput.iter().any(|word| own(&word)) || own(&mlperf) || own(&TRAINING)
+    };
     let wanted = |name: &str| match kind {
         Kind::ServingLatency => !others(name),
         Kind::ServingThroughput => throughput.iter().any(|own| name.starts_with(own)),
@@ -82,6 +85,17 @@ pub fn knobs(kind: Kind) -> Vec<Knob> {
         }));
     }
     all
+}
+
+/// How names of training begin, and those of them that only mixtures say something about.
+const TRAINING: &str = "training_";
+const MIXTURES: &str = "training_experts";
+
+/// Returns the numbers of training: those of mixtures, or all others.
+pub fn training_knobs(mixtures: bool) -> Vec<Knob> {
+    let wanted = |name: &str| name.starts_with(TRAINING) && name.starts_with(MIXTURES) == mixtures;
+    let priors = coefficients::PRIORS.iter().filter(|(name, ..)| wanted(name));
+    priors.map(|&(name, prior, spread)| Knob { name, prior, spread, target: Target::Coefficient }).collect()
 }
 
 fn field<'a>(engine: &'a mut Engine, name: &str) -> Option<&'a mut f64> {

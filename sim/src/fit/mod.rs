@@ -17,6 +17,7 @@ pub mod score;
 pub mod simplex;
 pub mod solve;
 pub mod text;
+pub mod training;
 pub mod validation;
 
 pub use knobs::{Knob, knobs};

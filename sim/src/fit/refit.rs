@@ -1,11 +1,13 @@
 //! Fitting everything that is not a kernel curve: factors of steps, then those of maximum throughput, then those of
-//! benchmarks; and the residuals that each leaves.
+//! benchmarks, then those of training; and the residuals that each leaves.
 
-use super::knobs::{Knob, knobs};
+use super::knobs::{Knob, knobs, training_knobs};
 use super::leave_out::{cells, towards};
 use super::observations::Observations;
 use super::residuals::{Quantiles, residuals};
 use super::text::short;
+use super::training;
+use crate::perf::training::known::TABLE;
 use crate::tables::{Kind, Table};
 use capstan_types::catalog::Catalog;
 
@@ -15,7 +17,7 @@ pub struct Refit {
     /// Numbers, their values, and how many cells say something about them.
     pub factors: Vec<(Knob, f64, u32)>,
     /// Residuals by table.
-    pub residuals: Vec<(Kind, Vec<Quantiles>)>,
+    pub residuals: Vec<(&'static str, Vec<Quantiles>)>,
 }
 
 /// Steps towards the optimum; the third moves no number by more than a thousandth.
@@ -26,10 +28,9 @@ pub fn refit(tables: &[Table], catalog: &mut Catalog) -> Refit {
     let mut found = Refit::default();
     catalog.coefficients.clear();
     catalog.residuals.clear();
-    for kind in Kind::ALL {
-        for knob in knobs(kind) {
-            knob.set(catalog, knob.prior);
-        }
+    let training = [false, true].into_iter().flat_map(training_knobs);
+    for knob in Kind::ALL.into_iter().flat_map(knobs).chain(training) {
+        knob.set(catalog, knob.prior);
     }
     for table in tables.iter().filter(|table| !knobs(table.kind()).is_empty()) {
         let knobs = knobs(table.kind());
@@ -49,7 +50,11 @@ pub fn refit(tables: &[Table], catalog: &mut Catalog) -> Refit {
         found
             .factors
             .extend(knobs.iter().zip(counts).map(|(knob, cells)| (*knob, knob.value(catalog), cells)));
-        found.residuals.push((table.kind(), residuals(table.kind(), &observations, catalog, &knobs)));
+        let lines = residuals(table.kind(), &observations, catalog, &knobs);
+        found.residuals.push((table.kind().word(), lines));
     }
+    let (factors, lines) = training::refit(tables, catalog);
+    found.factors.extend(factors);
+    found.residuals.push((TABLE, lines));
     found
 }

@@ -32,7 +32,7 @@ pub struct Quantiles {
 }
 
 /// A residual and its cell.
-type Residual<'a> = (&'a str, f64);
+pub(super) type Residual<'a> = (&'a str, f64);
 
 /// Returns the quantiles of every quantity of a table, by stratum.
 pub fn residuals(
@@ -80,7 +80,7 @@ fn strata_of(left: Left, observations: &Observations, row: usize) -> Vec<String>
     strata
 }
 
-fn line(quantity: &'static str, stratum: String, rows: &[Residual<'_>]) -> Quantiles {
+pub(super) fn line(quantity: &'static str, stratum: String, rows: &[Residual<'_>]) -> Quantiles {
     let cells: BTreeSet<&str> = rows.iter().map(|(cell, _)| *cell).collect();
     let at = |share| libm::exp(weighted_quantile(rows, share));
     Quantiles { quantity, stratum, low: at(0.05), high: at(0.95), cells: cells.len(), rows: rows.len() }

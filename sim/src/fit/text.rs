@@ -3,7 +3,6 @@
 use super::kernels::Curve;
 use super::knobs::Knob;
 use super::residuals::Quantiles;
-use crate::tables::Kind;
 use std::fmt::Write as _;
 
 /// How the generated files begin.
@@ -59,7 +58,7 @@ pub fn kernels(gemm: &[Curve], experts: &[Curve]) -> String {
 }
 
 /// Returns the catalog file of factors, each with the cells that say something about it, and of residuals by table.
-pub fn factors(factors: &[(Knob, f64, u32)], residuals: &[(Kind, Vec<Quantiles>)]) -> String {
+pub fn factors(factors: &[(Knob, f64, u32)], residuals: &[(&str, Vec<Quantiles>)]) -> String {
     let mut text = HEAD.to_owned();
     source(&mut text, "fit", "fitted to published measurements, see docs/validation.md", "measured");
     for (knob, value, cells) in factors.iter().filter(|(knob, ..)| knob.engine().is_none()) {
@@ -71,14 +70,13 @@ pub fn factors(factors: &[(Knob, f64, u32)], residuals: &[(Kind, Vec<Quantiles>)
             "[[coefficient]]\nname = \"{name}\"\nvalue = {value}\ncells = {cells}\norigin = \"{origin}\"\nfrom = \"fit\"\n\n"
         );
     }
-    for (kind, lines) in residuals {
+    for (table, lines) in residuals {
         for line in lines {
             let (low, high) = (short(line.low), short(line.high));
             let Quantiles { quantity, stratum, cells, rows, .. } = line;
             let _ = write!(
                 text,
-                "[[residual]]\ntable = \"{}\"\nquantity = \"{quantity}\"\nstratum = \"{stratum}\"\nlow = {low}\nhigh = {high}\ncells = {cells}\nrows = {rows}\nfrom = \"fit\"\n\n",
-                kind.word()
+                "[[residual]]\ntable = \"{table}\"\nquantity = \"{quantity}\"\nstratum = \"{stratum}\"\nlow = {low}\nhigh = {high}\ncells = {cells}\nrows = {rows}\nfrom = \"fit\"\n\n"
             );
         }
     }
@@ -114,6 +112,7 @@ pub fn engines(old: &str, factors: &[(Knob, f64, u32)]) -> String {
 mod tests {
     use super::*;
     use crate::fit::knobs;
+    use crate::tables::Kind;
 
     #[test]
     fn numbers_keep_four_digits() {

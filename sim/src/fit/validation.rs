@@ -5,6 +5,7 @@ use super::knobs::knobs;
 use super::leave_out::{Left, without};
 use super::observations::Observations;
 use super::score::{BestDegree, Score, best_degree, score};
+use super::training;
 use crate::tables::{Kind, Table};
 use capstan_types::catalog::Catalog;
 use serde::Serialize;
@@ -28,8 +29,10 @@ pub struct Validated {
     pub best_degree: Option<BestDegree>,
 }
 
-/// Returns how far predictions by `catalog` are from the measurements of a table.
-pub fn validate(table: &Table, catalog: &Catalog) -> Validated {
+/// Returns how far predictions by `catalog` are from the measurements of a table, one of several: factors of training rest
+/// on all of theirs.
+pub fn validate(tables: &[Table], place: usize, catalog: &Catalog) -> Validated {
+    let table = &tables[place];
     let (kind, knobs) = (table.kind(), knobs(table.kind()));
     let mut observations = Observations::of(table, catalog);
     let predicted: Vec<_> = observations.points.iter().map(|point| point.predicted).collect();
@@ -53,6 +56,9 @@ pub fn validate(table: &Table, catalog: &Catalog) -> Validated {
             left_out.push((left.word(), scores));
         }
     }
+    if training::KINDS.contains(&kind) {
+        left_out = without_training(tables, table, catalog, &observations);
+    }
     let throughput = kind == Kind::ServingThroughput;
     Validated {
         table: kind.word(),
@@ -62,4 +68,29 @@ pub fn validate(table: &Table, catalog: &Catalog) -> Validated {
         left_out,
         best_degree: degrees.filter(|_| throughput),
     }
+}
+
+/// Returns the errors on a table of training by factors without the part that is predicted.
+fn without_training(
+    tables: &[Table],
+    table: &Table,
+    catalog: &Catalog,
+    observations: &Observations,
+) -> Vec<(&'static str, Vec<Score>)> {
+    let kind = table.kind();
+    let scores = |left: Left| {
+        let shifts = training::shifts(tables, catalog, left);
+        let moved = observations.points.iter().map(|point| {
+            let shift = shifts.get(&(kind.word(), point.row)).copied().unwrap_or(1.0);
+            // Rates fall as times grow.
+            let time = kind.quantities()[point.quantity].measured.starts_with("step");
+            point.predicted.map(|predicted| if time { predicted * shift } else { predicted / shift })
+        });
+        let mut scores = score(table, observations, &moved.collect::<Vec<_>>());
+        if left != Left::Cell {
+            scores.retain(|score| score.stratum == "all");
+        }
+        (left.word(), scores)
+    };
+    training::LEFT.into_iter().map(scores).collect()
 }

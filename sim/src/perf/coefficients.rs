@@ -147,6 +147,52 @@ coefficients! {
     release_1_1: 1.0 within 0.06,
     /// Time of steps in MLPerf submissions of the chip's maker, who tunes each.
     mlperf_tuned: 0.85 within 0.1,
+    /// Training: speed of Ampere's linear layers within a step, against its kernels alone.
+    training_ampere: 0.92 within 0.15,
+    /// The same of Hopper.
+    training_hopper: 0.92 within 0.15,
+    /// The same of Blackwell.
+    training_blackwell: 0.92 within 0.15,
+    /// The same of MI300 and its like.
+    training_cdna3: 0.85 within 0.2,
+    /// The same of one scale per tensor in 8 bits on Hopper.
+    training_fp8_hopper: 1.0 within 0.1,
+    /// The same on other chips.
+    training_fp8: 1.0 within 0.12,
+    /// The same of one scale per block.
+    training_fp8_block: 1.0 within 0.12,
+    /// The same of 4 bits.
+    training_nvfp4: 1.0 within 0.2,
+    /// Speed of B200 against its chip.
+    training_b200: 1.0 within 0.05,
+    /// The same of GB300, which runs at a higher power limit.
+    training_gb300: 1.05 within 0.08,
+    /// Exposed share of tensor-parallel communication that overlaps with compute.
+    training_tensor_exposed: 0.3 within 0.6,
+    /// The same with the software of 2021 and 2022: above 1, kernels wait for each other.
+    training_tensor_exposed_early: 1.2 within 0.4,
+    /// Slowdown per doubling of accelerators beyond eight: the slowest of many sets the pace.
+    training_straggler: 0.004 within 0.8,
+    /// Share of the last stage's extra work that shows in every micro-batch.
+    training_imbalance: 0.6 within 0.5,
+    /// Factor on memory-bound softmax of attention in separate kernels.
+    training_softmax: 1.0 within 0.4,
+    /// How much more than the bytes at the full rate of its own network card a rank waited with ZeRO-3 of 2021.
+    training_gather_2021: 1.6 within 0.5,
+    /// Speed-up per year of releases on Blackwell.
+    training_trend_blackwell: 0.08 within 0.6,
+    /// The same on everything older.
+    training_trend: 0.02 within 1.0,
+    /// Mixtures of experts: speed of expert kernels at large shapes.
+    training_experts: 1.0 within 0.3,
+    /// Their speed of the shape loss.
+    training_experts_shape: 0.3 within 0.5,
+    /// Share of the network's rate that all-to-all takes.
+    training_experts_network: 1.0 within 0.3,
+    /// Host time per layer with experts and micro-batch, in milliseconds.
+    training_experts_layer_ms: 2.0 within 0.5,
+    /// Time of experts, permutation and all-to-all of transformers with releases since mid 2026, against earlier ones.
+    training_experts_release: 0.8 within 0.2,
 }
 
 impl Coefficients {

@@ -11,6 +11,8 @@ use super::row::Columns;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
     cells: BTreeMap<&'static str, String>,
+    /// What makes its intervals wider than usual.
+    pub because: Vec<String>,
 }
 
 impl Priced {
@@ -35,7 +37,7 @@ pub fn ask(kind: Kind, cells: &[(&str, String)], names: &Names<'_>) -> Result<Pr
     let columns = Columns::new(&header);
     let answer = kind.price(&Row::new(&columns, &record), names)?;
     let added = kind.added().iter().copied();
-    Ok(Priced { cells: added.zip(answer.cells).collect() })
+    Ok(Priced { cells: added.zip(answer.cells).collect(), because: answer.because })
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub use names::Names;
 pub use quantity::{Identity, Quantity};
 pub use row::{Row, RowError};
 pub use table::Table;
+pub use training::{Trains, job as training_job, math as training_math};
 
 use capstan_types::catalog::Catalog;
 use rayon::prelude::*;
@@ -174,9 +175,9 @@ impl Kind {
             Self::ServingLatency => serving_latency::price(row, names).map(|priced| priced.answer()),
             Self::ServingThroughput => serving_throughput::price(row, names).map(|priced| priced.answer()),
             Self::MlperfInference => mlperf_inference::price(row, names).map(plain),
-            Self::TrainingThroughput => training::throughput(row, names).map(|priced| plain(priced.cells())),
-            Self::MlperfTraining => training::mlperf(row, names).map(|priced| plain(priced.cells())),
-            Self::TrainingPapers => training::papers(row, names).map(|priced| plain(priced.cells())),
+            Self::TrainingThroughput => training::throughput(row, names).map(|priced| priced.answer()),
+            Self::MlperfTraining => training::mlperf(row, names).map(|priced| priced.answer()),
+            Self::TrainingPapers => training::papers(row, names).map(|priced| priced.answer()),
             Self::TrainingMemory => training_memory::price(row).map(plain),
             Self::KvSizes => kv_sizes::price(row, names).map(|priced| plain(priced.cells())),
         }

@@ -4,6 +4,7 @@
 //! The organisation before a slash and endings that do not change the architecture are dropped.
 
 use super::row::RowError;
+use crate::perf::training::Known;
 use capstan_types::catalog::{Catalog, Engine, Named};
 use capstan_types::hardware::Accelerator;
 use capstan_types::model::Model;
@@ -17,6 +18,7 @@ pub struct Names<'a> {
     models: BTreeMap<String, &'a Model>,
     accelerators: BTreeMap<String, &'a Accelerator>,
     engines: BTreeMap<String, &'a Engine>,
+    known: Known,
 }
 
 /// Endings that name a checkpoint or a tuning of the same architecture.
@@ -78,7 +80,13 @@ impl<'a> Names<'a> {
             models: by_name(&catalog.models),
             accelerators: by_name(&catalog.accelerators),
             engines: by_name(&catalog.engines),
+            known: Known::of(catalog),
         }
+    }
+
+    /// Returns what measurements say of training.
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Returns the model of a name.

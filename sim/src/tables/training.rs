@@ -6,7 +6,11 @@
 
 use super::names::Names;
 use super::row::{Row, RowError};
-use crate::perf::training::{self, Cluster, Job, Layout, Method, Recompute, Sharding, TrainingStep};
+use super::{Answer, Kind};
+use crate::perf::training::known::Family;
+use crate::perf::training::{
+    self, Cluster, Exchange, Job, Known, Layout, Method, Recompute, Sharding, TrainingStep,
+};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
@@ -31,7 +35,7 @@ pub const ADDED: &[&str] = &[
 ];
 
 /// What a row is predicted to have measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Seconds of a step, with the ends of a 90 % interval.
     pub step_s: (f64, f64, f64),
@@ -41,18 +45,20 @@ pub struct Prediction {
     pub tflops: f64,
     /// How the worst number in it came to be.
     pub origin: Origin,
+    /// What makes the interval wider than usual.
+    pub because: Vec<String>,
 }
 
 impl Prediction {
-    /// Returns the added cells but the last.
-    pub fn cells(&self) -> Vec<String> {
+    /// Returns the added cells but the last, and the causes of a wide interval.
+    pub fn answer(self) -> Answer {
         let (step, low, high) = self.step_s;
         let mut cells: Vec<String> =
             [step, low, high].iter().map(|seconds| format!("{seconds:.5}")).collect();
         cells.push(format!("{:.3}", self.tokens_s));
         cells.push(format!("{:.3}", self.tflops));
         cells.push(self.origin.word().to_owned());
-        cells
+        Answer { cells, because: self.because }
     }
 }
 
@@ -71,15 +77,18 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn predict(mut self) -> Result<Prediction, RowError> {
+    fn predict(mut self, known: &Known) -> Result<Prediction, RowError> {
         // Published fine-tunes run past the context of the checkpoint.
         self.model.context = self.model.context.max(self.sequence);
         let per_node = if self.accelerator.id.starts_with("gb") { 4 } else { 8 }.min(self.accelerators);
         let cluster = Cluster {
+            known,
             accelerator: self.accelerator,
             per_node,
             nodes: self.accelerators.div_ceil(per_node.max(1)),
-            scale_out: Some(BytesPerSecond(scale_out(&self.accelerator.id) * f64::from(per_node))),
+            scale_out: Some(BytesPerSecond(
+                training::usual_network(&self.accelerator.id) * f64::from(per_node),
+            )),
         };
         let tokens = f64::from(self.sequences) * f64::from(self.sequence);
         let job = Job {
@@ -100,19 +109,8 @@ impl Run<'_> {
             tokens_s: each,
             tflops: each * flops / 1e12,
             origin: step.origin,
+            because: step.wide_because.clone(),
         }
-    }
-}
-
-/// Returns the network rate of one accelerator in the machines that these tables were measured on, in bytes per second:
-/// 200 Gbit/s with A100, 800 with B300 and GB300, else 400.
-fn scale_out(id: &str) -> f64 {
-    if id.starts_with("a100") {
-        25e9
-    } else if id.starts_with("b300") || id.starts_with("gb300") {
-        100e9
-    } else {
-        50e9
     }
 }
 
@@ -131,6 +129,17 @@ fn years(release: &str) -> Option<f64> {
     Some(year - 24.0 + (month - 7.0) / 12.0)
 }
 
+/// Returns the precision of the math of a row whose table says `word`, as the catalog spells it.
+pub fn math(kind: Kind, word: &str, family: Family) -> &str {
+    let asked = if kind == Kind::MlperfTraining { Ok(Precision::Fp8) } else { precision(word) };
+    asked.map_or(word, |asked| within(asked, family == Family::Mixture).word())
+}
+
+/// Returns the precision that a mixture is priced in: there 4-bit math gains 2 to 4 % over block-scaled 8-bit math.
+fn within(asked: Precision, mixture: bool) -> Precision {
+    if mixture && asked == Precision::Nvfp4 { Precision::Fp8Block } else { asked }
+}
+
 fn precision(word: &str) -> Result<Precision, RowError> {
     match word.to_ascii_uppercase().as_str() {
         "BF16" => Ok(Precision::Bf16),
@@ -144,8 +153,7 @@ fn precision(word: &str) -> Result<Precision, RowError> {
 
 /// Prices a row of `training_throughput`.
 pub fn throughput(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
-    let name = row.text("model_base").filter(|base| names.model(base).is_ok()).or(row.text("model"));
-    let model = names.model(name.ok_or(RowError::Empty { column: "model" })?)?.clone();
+    let model = trained_model(row, names)?.clone();
     let accelerator = names.accelerator(row.filled("gpu")?)?;
     let degree = |column| row.count(column).map(|value| value.unwrap_or(1));
     let pipeline = degree("pp")?;
@@ -158,9 +166,7 @@ pub fn throughput(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowErr
         expert: degree("ep")?,
     };
     let asked = precision(row.filled("precision")?)?;
-    // In mixtures 4-bit math gains 2 to 4 % over block-scaled 8-bit math.
-    let mixture = model.experts.is_some();
-    let precision = if mixture && asked == Precision::Nvfp4 { Precision::Fp8Block } else { asked };
+    let precision = within(asked, model.experts.is_some());
     let adapters = row.text("task").is_some_and(|task| task.eq_ignore_ascii_case("lora"));
     let years = row.text("release").and_then(years);
     let sharded = row.text("fsdp").is_some_and(|flag| flag != "0");
@@ -187,7 +193,49 @@ pub fn throughput(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowErr
         counted: adapters.then_some(0.64 * full),
         model,
     };
-    run.predict()
+    run.predict(names.known())
+}
+
+/// Which job a row of `training_throughput` measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trains {
+    /// The model.
+    pub model: String,
+    /// The accelerator.
+    pub accelerator: String,
+    /// The precision of the math.
+    pub precision: Precision,
+    /// The family of the job.
+    pub family: Family,
+    /// FLOP/s that the accelerator can do at most.
+    pub peak: f64,
+}
+
+/// Returns the job of a row of `training_throughput`.
+///
+/// # Errors
+/// What nobody knows.
+pub fn job(row: &Row<'_>, names: &Names<'_>) -> Result<Trains, RowError> {
+    let model = trained_model(row, names)?;
+    let accelerator = names.accelerator(row.filled("gpu")?)?;
+    let adapters = row.text("task").is_some_and(|task| task.eq_ignore_ascii_case("lora"));
+    let family = match (model.experts, adapters) {
+        (Some(_), _) => Family::Mixture,
+        (None, true) => Family::Adapters,
+        (None, false) => Family::Dense,
+    };
+    Ok(Trains {
+        model: model.id.clone(),
+        accelerator: accelerator.id.clone(),
+        precision: within(precision(row.filled("precision")?)?, family == Family::Mixture),
+        family,
+        peak: accelerator.peaks.values().fold(0.0, |most: f64, peak| most.max(peak.get())),
+    })
+}
+
+fn trained_model<'a>(row: &Row<'_>, names: &Names<'a>) -> Result<&'a Model, RowError> {
+    let name = row.text("model_base").filter(|base| names.model(base).is_ok()).or(row.text("model"));
+    names.model(name.ok_or(RowError::Empty { column: "model" })?)
 }
 
 /// Model, precision and method of an MLPerf benchmark.
@@ -242,7 +290,7 @@ pub fn mlperf(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> 
         counted: adapters.then_some(0.64 * full),
         model,
     };
-    run.predict()
+    run.predict(names.known())
 }
 
 /// Sizes of the GPT models of the early papers: billions of parameters, layers, hidden width, heads.
@@ -308,6 +356,9 @@ fn paper_layout(row: &Row<'_>, model: &Model, source: &str, sharded: bool) -> Re
         // The paper interleaves its two middle sizes by three.
         _ if source.contains("Korthikanti") && [96, 105].contains(&model.layers) => 3,
         Some(chunks) => chunks,
+        // One layer a chunk, as the same model with 16 stages has it where chunks are printed (Megatron-Bridge): embedding
+        // and loss count as layers.
+        None if source.contains("Llama 3") => (model.layers + 2) / pipeline,
         None if pipeline > 1 => (model.layers / pipeline).clamp(1, 4),
         None => 1,
     };
@@ -342,12 +393,12 @@ pub fn papers(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> 
         sharding: if sharded { Sharding::EverythingOf2021 } else { Sharding::Optimizer },
         recompute,
         early,
-        sequence_parallel: !early || selective,
+        exchange: if !early || selective { Exchange::Sequence } else { Exchange::Scattered },
         ..Method::default()
     };
     let counted = source.contains("SC21").then(|| recomputed_flops(&model, sequence));
     let precision = precision(row.filled("precision")?)?;
     let run =
         Run { accelerator, accelerators: n, sequences, sequence, precision, layout, method, counted, model };
-    run.predict()
+    run.predict(names.known())
 }

@@ -2,7 +2,7 @@
 
 use crate::data::{Row, number};
 use capstan_sim::perf::Reason;
-use capstan_sim::perf::training::{self, Cluster, Job, Layout, flops, memory};
+use capstan_sim::perf::training::{self, Cluster, Job, Known, Layout, flops, memory};
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::spec::Parallelism;
 use capstan_types::testing;
@@ -131,7 +131,9 @@ fn dense_pre_training_steps_follow_published_throughput() {
         let per_node = if chip.id.starts_with("gb") { 4 } else { 8 };
         let each = if chip.id.starts_with("gb3") { 100e9 } else { 50e9 };
         let nodes = (n as u32).div_ceil(per_node);
+        let known = Known::default();
         let cluster = Cluster {
+            known: &known,
             accelerator: &chip,
             per_node,
             nodes,
@@ -183,7 +185,9 @@ fn full_fine_tunes_fit_on_the_counts_that_people_reported() {
     let Some(models) = crate::data::models() else { return };
     let chip = testing::accelerators().into_iter().find(|a| a.id == "a100_sxm_80gb").unwrap();
     let fits = |model: &str, count: u32| {
-        let cluster = Cluster { accelerator: &chip, per_node: count, nodes: 1, scale_out: None };
+        let known = Known::default();
+        let cluster =
+            Cluster { known: &known, accelerator: &chip, per_node: count, nodes: 1, scale_out: None };
         let job = Job {
             model: &models[model],
             batch: Tokens(128.0 * 4.0 * f64::from(count)),
@@ -204,15 +208,21 @@ fn full_fine_tunes_fit_on_the_counts_that_people_reported() {
 fn the_search_finds_a_layout_that_no_other_beats() {
     let catalog = testing::catalog();
     let chip = catalog.accelerator("h100_sxm").unwrap();
-    let cluster =
-        Cluster { accelerator: chip, per_node: 8, nodes: 8, scale_out: Some(BytesPerSecond(400e9)) };
+    let known = Known::default();
+    let cluster = Cluster {
+        known: &known,
+        accelerator: chip,
+        per_node: 8,
+        nodes: 8,
+        scale_out: Some(BytesPerSecond(400e9)),
+    };
     let model = catalog.model("llama3_1_70b").unwrap();
     let job = Job { model, batch: Tokens(128.0 * 8192.0), sequence: 8192, precision: Precision::Fp8 };
     let found = training::best(&cluster, &job, &Parallelism::default()).unwrap();
     let start = std::time::Instant::now();
     let all = found.priced + found.rejected;
     training::best(&cluster, &job, &Parallelism::default()).unwrap();
-    println!("{} layouts, {:.2} µs each", all, start.elapsed().as_secs_f64() * 1e6 / f64::from(all));
+    println!("{} layouts, {:.2} µs each", all, start.elapsed().as_secs_f64() * 1e6 / all as f64);
     println!("{:?} of {} in {:.3} s", found.best.layout, found.priced, found.best.step.get());
     assert!(found.priced > 50 && found.rejected > 0);
     for tensor in [1, 2, 4, 8] {

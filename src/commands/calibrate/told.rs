@@ -2,7 +2,7 @@
 
 use super::Args;
 use capstan_report::{Block, Cell, Document, Table, Tone};
-use capstan_sim::calibrate::{self, Calibrated, Checked, Factor, Refitted};
+use capstan_sim::calibrate::{self, Calibrated, Checked, Factor, Refitted, Shown, Trained, TrainedJob};
 use capstan_types::catalog::{Calibration, CollectiveEfficiency, GemmEfficiency};
 use capstan_types::figure;
 
@@ -13,6 +13,8 @@ pub(super) enum Learned {
     Serving(Calibrated, &'static str),
     /// All-reduce, with the lines of its messages.
     AllReduce(Refitted<CollectiveEfficiency>, Vec<u64>),
+    /// Steps of training.
+    Training(Trained),
     /// Matrix products by precision, with the lines of each.
     Products(Vec<(Refitted<GemmEfficiency>, Vec<u64>)>),
 }
@@ -22,6 +24,7 @@ impl Learned {
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Learned::Serving(read, _) => read.calibrations.is_empty(),
+            Learned::Training(read) => read.jobs.is_empty(),
             Learned::AllReduce(..) => false,
             Learned::Products(fitted) => fitted.is_empty(),
         }
@@ -31,7 +34,14 @@ impl Learned {
 /// Returns the report.
 pub(super) fn document(args: &Args, learned: &Learned) -> Document {
     let (title, table, refused) = match learned {
-        Learned::Serving(read, row) => (serving_title(args, read), serving(read), refusals(read, row)),
+        Learned::Serving(read, row) => {
+            let title = title(args, read.rows, read.refused.len(), read.calibrations.len(), "configuration");
+            (title, serving(read), refusals(&read.refused, row))
+        }
+        Learned::Training(read) => {
+            let title = title(args, read.rows, read.refused.len(), read.jobs.len(), "job");
+            (title, training(read), refusals(&read.refused, "line"))
+        }
         Learned::AllReduce(fitted, lines) => {
             let row = &fitted.row;
             let name = format!("all-reduce on {}", row.accelerator);
@@ -94,21 +104,32 @@ fn unused(refused: &[(usize, String)], lines: &[u64]) -> Vec<(String, String)> {
     refused.iter().map(|(index, why)| (place(*index), why.clone())).collect()
 }
 
-fn serving_title(args: &Args, read: &Calibrated) -> String {
-    let used = read.rows - read.refused.len();
-    let configurations = match read.calibrations.len() {
-        1 => "1 configuration".to_owned(),
-        many => format!("{many} configurations"),
-    };
-    format!("{}: {used} of {} measurements used, {configurations}", args.file, read.rows)
+fn title(args: &Args, rows: usize, refused: usize, found: usize, what: &str) -> String {
+    let ending = if found == 1 { "" } else { "s" };
+    format!("{}: {} of {rows} measurements used, {found} {what}{ending}", args.file, rows - refused)
+}
+
+fn training(read: &Trained) -> Table {
+    let mut table = Table::new(&["job", ">points", ">correction", ">error before", ">after", ">90 % within"]);
+    for TrainedJob { row, rows, before, after } in &read.jobs {
+        table.rows.push(vec![
+            row.stratum.as_str().into(),
+            rows.to_string().into(),
+            format!("× {:.3}", (row.low * row.high).sqrt()).into(),
+            figure::percent(*before).into(),
+            after.map_or("needs 2 points".into(), |after| figure::percent(after).into()),
+            format!("× {:.2}", (row.high / row.low).sqrt()).into(),
+        ]);
+    }
+    table
 }
 
 /// Rows with one reason stand together; more lines than these are counted.
 const SHOWN_LINES: usize = 6;
 
-fn refusals(read: &Calibrated, row: &str) -> Vec<(String, String)> {
+fn refusals(all: &[Shown], row: &str) -> Vec<(String, String)> {
     let mut by_reason: Vec<(&str, Vec<u64>)> = Vec::new();
-    for refused in &read.refused {
+    for refused in all {
         match by_reason.iter_mut().find(|(reason, _)| *reason == refused.reason) {
             Some((_, lines)) => lines.push(refused.line),
             None => by_reason.push((&refused.reason, vec![refused.line])),

@@ -1,7 +1,7 @@
 //! What was learned, as a catalog.
 
 use super::told::Learned;
-use capstan_types::catalog::{Calibration, CalibrationPoint, CollectiveEfficiency, GemmEfficiency};
+use capstan_types::catalog::{Calibration, CalibrationPoint, CollectiveEfficiency, GemmEfficiency, Residual};
 use capstan_types::origin::Provenance;
 use std::fmt::Write;
 
@@ -17,6 +17,7 @@ pub(super) fn catalog(learned: &Learned, provenance: &Provenance) -> String {
     );
     match learned {
         Learned::Serving(read, _) => read.calibrations.iter().for_each(|row| calibration(&mut text, row)),
+        Learned::Training(read) => read.jobs.iter().for_each(|job| residual(&mut text, &job.row)),
         Learned::AllReduce(fitted, _) => collective(&mut text, &fitted.row),
         Learned::Products(fitted) => fitted.iter().for_each(|(fitted, _)| gemm(&mut text, &fitted.row)),
     }
@@ -58,6 +59,16 @@ fn calibration(text: &mut String, row: &Calibration) {
         );
     }
     text.push_str("]\n");
+}
+
+fn residual(text: &mut String, row: &Residual) {
+    let Residual { table, quantity, low, high, cells, rows, .. } = row;
+    let _ = write!(
+        text,
+        "\n[[residual]]\ntable = \"{table}\"\nquantity = \"{quantity}\"\nstratum = {}\nlow = {low:.5}\nhigh = \
+         {high:.5}\ncells = {cells}\nrows = {rows}\nfrom = \"own\"\n",
+        quoted(&row.stratum)
+    );
 }
 
 fn collective(text: &mut String, row: &CollectiveEfficiency) {

@@ -8,6 +8,8 @@ use capstan_report::{Block, Document, Table};
 use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::hardware::{Accelerator, NodeShape};
+use capstan_types::storage::StorageSystem;
+use capstan_types::units::{Bytes, BytesPerSecond};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -66,6 +68,7 @@ fn rows(catalog: &Catalog, kind: Kind) -> Table {
             }));
             table
         }
+        Kind::Storage => storage(&catalog.storage),
         Kind::Regions => {
             let mut table = Table::new(&["Provider", "Region", ">Zones"]);
             table.rows.extend(catalog.regions.iter().map(|row| {
@@ -121,6 +124,23 @@ fn accelerators(rows: &[Accelerator]) -> Table {
         let cells = [row.id.as_str(), &row.vendor, &figure::data(row.memory), &power];
         let cells = cells.map(Into::into).into_iter();
         cells.chain([date(&row.provenance), grade.into()]).collect()
+    }));
+    table
+}
+
+fn storage(systems: &[StorageSystem]) -> Table {
+    let mut table = Table::new(&["Name", "Known as", ">Drives", ">Raw", ">Read", "Protection", "As of"]);
+    table.rows.extend(systems.iter().map(|row| {
+        let rate = |rate: BytesPerSecond| format!("{}/s", figure::data(Bytes(rate.get())));
+        vec![
+            row.id.as_str().into(),
+            known_as(&row.names),
+            row.drives.to_string().into(),
+            figure::data(row.drive * f64::from(row.drives)).into(),
+            row.read.map_or("unknown".to_owned(), rate).into(),
+            row.protection.words().into(),
+            date(&row.provenance),
+        ]
     }));
     table
 }

@@ -117,6 +117,7 @@ fn named(catalog: &Catalog, name: &str) -> Vec<Row> {
     let mut rows = matching("accelerator", &catalog.accelerators, name);
     rows.extend(matching("shape", &catalog.shapes, name));
     rows.extend(matching("fabric", &catalog.fabrics, name));
+    rows.extend(matching("storage", &catalog.storage, name));
     rows.extend(matching("market price", &catalog.market_prices, name));
     rows.extend(matching("model", &catalog.models, name));
     rows.extend(matching("traffic", &catalog.traffic, name));
@@ -132,6 +133,7 @@ fn unknown(catalog: &Catalog, name: &str) -> Failure {
     let all = names(&catalog.accelerators)
         .chain(names(&catalog.shapes))
         .chain(names(&catalog.fabrics))
+        .chain(names(&catalog.storage))
         .chain(names(&catalog.market_prices))
         .chain(names(&catalog.models))
         .chain(names(&catalog.traffic))

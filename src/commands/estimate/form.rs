@@ -29,6 +29,16 @@ pub(super) enum Kind {
     Svg,
 }
 
+/// Returns the forms of an answer and where they go; for people on standard output where none is asked for.
+pub(super) fn forms(asked: &[Form]) -> Vec<(Kind, Option<String>)> {
+    let written = |form: &Form| match form {
+        Form::Written(kind, file) => Some((*kind, file.clone())),
+        Form::Tokens(_) => None,
+    };
+    let forms: Vec<_> = asked.iter().filter_map(written).collect();
+    if forms.is_empty() { vec![(Kind::Human, None)] } else { forms }
+}
+
 /// Most output tokens.
 const MOST_TOKENS: u32 = 16_777_216;
 

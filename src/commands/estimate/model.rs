@@ -1,9 +1,9 @@
 //! What a model achieves: the question from the command line, the answer from the planner, in every form that was asked.
 
 use super::Asked;
-use super::form::{Form, Kind};
-use super::names;
+use super::form::{Form, Kind, forms};
 use super::open::{Wanted, workload};
+use super::{names, train};
 use crate::catalogs;
 use crate::commands::import;
 use crate::exit::Exit;
@@ -32,6 +32,12 @@ pub(super) fn run(model: &str, own: &[String], asked: &Asked, session: &Session)
     let own =
         if model.ends_with(".json") { config(model, &mut catalog, session) } else { Some(model.to_owned()) };
     let Some(model) = own else { return Ok(Exit::Failed) };
+    if asked.job.train {
+        train::check(asked)?;
+        let outlook = train::answer(&model, asked, &catalog)?;
+        train::write(&outlook, asked, session)?;
+        return Ok(if outlook.best.is_empty() { Exit::Violated } else { Exit::Done });
+    }
     let outlook = answer(&model, asked, &catalog)?;
     write(&outlook, asked, session)?;
     Ok(if outlook.answers.is_empty() { Exit::Violated } else { Exit::Done })
@@ -66,7 +72,7 @@ fn answer(model: &str, asked: &Asked, catalog: &Catalog) -> anyhow::Result<Outlo
         engine_version,
         on: names::on(catalog, &names, &asked.on)?,
         tensor: asked.tensor,
-        pipeline: asked.pipeline,
+        pipeline: asked.pipeline.unwrap_or(1),
         precision,
         kv_precision,
         input: asked.input,
@@ -125,15 +131,7 @@ fn assumptions(ask: &Ask<'_>, asked: &Asked, said_output: bool) -> Vec<String> {
 }
 
 fn write(outlook: &Outlook, asked: &Asked, session: &Session) -> anyhow::Result<()> {
-    let written = |form: &Form| match form {
-        Form::Written(kind, file) => Some((*kind, file.clone())),
-        Form::Tokens(_) => None,
-    };
-    let mut forms: Vec<(Kind, Option<String>)> = asked.output.iter().filter_map(written).collect();
-    if forms.is_empty() {
-        forms.push((Kind::Human, None));
-    }
-    for (kind, file) in forms {
+    for (kind, file) in forms(&asked.output) {
         let look = session.out;
         let style = Style { colour: look.colour && file.is_none(), unicode: look.unicode || file.is_some() };
         let text = match kind {

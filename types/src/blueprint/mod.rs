@@ -9,12 +9,14 @@ mod cost;
 mod inputs;
 mod network;
 mod proof;
+mod store;
 
 pub use compute::*;
 pub use cost::*;
 pub use inputs::*;
 pub use network::*;
 pub use proof::*;
+pub use store::*;
 
 use crate::finding::Finding;
 use crate::spec::Assumption;
@@ -63,6 +65,9 @@ pub struct Blueprint {
     pub sites: Vec<SiteSummary>,
     /// How machines are wired at own sites where work spans them.
     pub networks: Vec<Network>,
+    /// What keeps data at own sites.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<Store>,
     /// Money.
     pub cost: Cost,
     /// What the simulator saw against each service level.

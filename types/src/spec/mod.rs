@@ -2,9 +2,11 @@
 
 mod budget;
 mod fabric;
+mod storage;
 
 pub use budget::*;
 pub use fabric::*;
+pub use storage::*;
 
 use crate::hardware::Precision;
 use crate::model::Model;
@@ -41,6 +43,12 @@ pub struct Spec {
     pub fleets: Vec<Fleet>,
     /// How own sites are to be wired.
     pub fabrics: Vec<FabricWish>,
+    /// What storage is to be like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub storages: Vec<StorageWish>,
+    /// What data lies where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<Dataset>,
     /// The models that workloads use.
     pub models: Vec<Model>,
     /// Online inference.

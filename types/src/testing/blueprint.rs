@@ -68,6 +68,7 @@ pub fn chat_blueprint() -> Blueprint {
         inputs: inputs::inputs(),
         sites: machines::sites(&pools),
         networks: machines::networks(&pools),
+        stores: machines::stores(),
         verdicts: verdicts(services[0].placements[0].peak_replicas()),
         rules,
         solver: solver(&cost),

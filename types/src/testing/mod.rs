@@ -3,6 +3,7 @@
 pub mod blueprint;
 mod catalog;
 mod data;
+pub mod finance;
 pub mod simulation;
 
 pub use catalog::{accelerators, catalog, engines, gemm_rows, models, provenance, shapes};

@@ -8,6 +8,7 @@ pub(super) mod hardware;
 pub(super) mod market;
 pub(super) mod model;
 pub(super) mod place;
+pub(super) mod storage;
 pub(super) mod traffic;
 
 use capstan_types::origin::{Grade, Origin, Provenance};

@@ -1,28 +1,21 @@
 //! Fitted speeds of training kernels by chip architecture, and the factors between kernels and steps.
 //!
-//! Kernel constants come from kernel tables (rows ≥ 1,024, widths ≥ 512); factors are fitted on 272 published
-//! training runs with tight priors. Chips that nobody trained on use the best published matrix rate, or 0.60 of
+//! Kernel constants come from kernel tables (rows ≥ 1,024, widths ≥ 512); factors between kernels and steps are fitted
+//! to published training runs with tight priors (the names `training_…` of [`Coefficients`]). Chips that nobody trained on use the best published matrix rate, or 0.60 of
 //! the peak, with the shape loss of Ampere; origin Assumed.
 
+use crate::perf::coefficients::Coefficients;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::origin::Origin;
 
 /// Share of memory bandwidth of memory-bound work (set by judgement).
 pub const MEMORY: f64 = 0.85;
-/// Exposed share of tensor-parallel communication.
-pub const TENSOR_EXPOSED: f64 = 0.38;
-/// The same of adapters, whose short steps hide nothing (set by judgement).
+/// Exposed share of tensor-parallel communication with adapters, whose short steps hide nothing (set by judgement).
 pub const TENSOR_EXPOSED_ADAPTERS: f64 = 1.0;
-/// The same with the software of 2021 and 2022: above 1, kernels wait for each other.
-pub const TENSOR_EXPOSED_EARLY: f64 = 1.39;
 /// Exposed share of the exchange of keys and values between context-parallel ranks (set by judgement).
 pub const CONTEXT_EXPOSED: f64 = 0.3;
 /// Exposed share of gathering weights layer by layer, even where it fits behind compute (set by judgement).
 pub const GATHER_EXPOSED: f64 = 0.1;
-/// How much more than the bytes at the full rate of its own network card a rank waited with ZeRO-3 of 2021.
-pub const GATHER_2021: f64 = 1.56;
-/// Factor on memory-bound softmax of attention in separate kernels.
-pub const SOFTMAX: f64 = 1.18;
 /// Steps with adapters take this much longer than their parts (set by judgement).
 pub const ADAPTERS: f64 = 1.05;
 /// Share of a recomputed layer that shows with adapters (set by judgement).
@@ -33,12 +26,12 @@ pub const PIPELINE_EXPOSED: f64 = 0.2;
 pub const DATA_EXPOSED: f64 = 0.3;
 /// Share of a recomputed layer's forward pass that shows (set by judgement).
 pub const RECOMPUTE: f64 = 0.4;
-/// Share of the last stage's extra work that shows in every micro-batch.
-pub const IMBALANCE: f64 = 0.51;
-/// Slowdown per doubling of accelerators beyond eight: the slowest of many sets the pace.
-pub const STRAGGLER: f64 = 0.0144;
 /// Host time per layer of a stage and micro-batch, in seconds (set by judgement).
 pub const LAYER_S: f64 = 30e-6;
+/// Exposed share of traffic with the host's memory, even where it fits behind compute (set by judgement).
+pub const HOST_EXPOSED: f64 = 0.1;
+/// Bytes per second of a host's memory for one accelerator: 400 GB/s over eight (set by judgement).
+pub const HOST_MEMORY: f64 = 50e9;
 /// Fixed time per step, in seconds (set by judgement).
 pub const STEP_S: f64 = 0.02;
 /// Bytes that the optimizer reads and writes per parameter that a rank holds.
@@ -49,14 +42,15 @@ pub const ATTENTION_PASSES: f64 = 3.5;
 pub const ATTENTION: f64 = 0.85;
 /// The same for heads of 64 and less.
 pub const SMALL_HEAD: f64 = 0.65;
-/// Expert kernels: speed at large shapes, speed of the shape loss, host seconds per layer, share of the network.
-pub const EXPERT: (f64, f64, f64, f64) = (0.81, 0.24, 2.1e-3, 0.88);
+/// Tokens of a chunk in which recurrent layers scan a sequence.
+pub const SCAN_CHUNK: f64 = 256.0;
+/// Rate of that scan against attention: the two take equally long over 2,048 tokens (Mamba-2, arXiv 2405.21060, figure
+/// 10: 2.2 MFLOP per token against 8.4).
+pub const SCAN: f64 = 0.26;
 /// Rows at which an expert kernel loses half.
 pub const EXPERT_SHAPE: f64 = 470.0;
 /// Exposed share of all-to-all within a domain.
 pub const ALL_TO_ALL: f64 = 0.3;
-/// Releases since mid 2026 run experts, permutation and all-to-all this much faster.
-pub const EXPERT_RELEASE: f64 = 0.72;
 
 /// Speeds of one chip at one precision.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,21 +73,19 @@ pub struct Kernels {
     pub memory: f64,
     /// Whether linear layers run below 16 bits and cast.
     pub casts: bool,
-    /// Natural logarithms of the ends of a 90 % interval around a dense step.
-    pub interval: (f64, f64),
     /// How the numbers came to be.
     pub origin: Origin,
 }
 
-/// One architecture: (ε, d₀) by precision class, attention rate at a reference peak, arch factor.
+/// One architecture: (ε, d₀) by precision class, attention rate at a reference peak, factors between kernels and steps.
 struct Architecture {
     bf16: (f64, f64),
     fp8: Option<(f64, f64)>,
     block: Option<(f64, f64)>,
     fp4: Option<(f64, f64)>,
     attention: (f64, f64),
-    factor: f64,
-    factor_fp8: f64,
+    factor: fn(&Coefficients) -> f64,
+    factor_fp8: fn(&Coefficients) -> f64,
 }
 
 const AMPERE: Architecture = Architecture {
@@ -102,8 +94,8 @@ const AMPERE: Architecture = Architecture {
     block: None,
     fp4: None,
     attention: (140e12, 312e12),
-    factor: 0.898,
-    factor_fp8: 1.034,
+    factor: |factors| factors.training_ampere,
+    factor_fp8: |factors| factors.training_fp8,
 };
 const HOPPER: Architecture = Architecture {
     bf16: (0.80, 45.0),
@@ -111,8 +103,8 @@ const HOPPER: Architecture = Architecture {
     block: Some((0.69, 645.0)),
     fp4: None,
     attention: (530e12, 989e12),
-    factor: 0.855,
-    factor_fp8: 1.108,
+    factor: |factors| factors.training_hopper,
+    factor_fp8: |factors| factors.training_fp8_hopper,
 };
 const BLACKWELL: Architecture = Architecture {
     bf16: (0.68, 32.0),
@@ -120,8 +112,8 @@ const BLACKWELL: Architecture = Architecture {
     block: Some((0.70, 470.0)),
     fp4: Some((0.51, 840.0)),
     attention: (1150e12, 2250e12),
-    factor: 0.899,
-    factor_fp8: 1.034,
+    factor: |factors| factors.training_blackwell,
+    factor_fp8: |factors| factors.training_fp8,
 };
 const CDNA3: Architecture = Architecture {
     bf16: (0.51, 45.0),
@@ -129,8 +121,8 @@ const CDNA3: Architecture = Architecture {
     block: None,
     fp4: None,
     attention: (500e12, 1307e12),
-    factor: 0.715,
-    factor_fp8: 1.034,
+    factor: |factors| factors.training_cdna3,
+    factor_fp8: |factors| factors.training_fp8,
 };
 
 fn architecture(id: &str) -> Option<&'static Architecture> {
@@ -148,18 +140,18 @@ fn architecture(id: &str) -> Option<&'static Architecture> {
     }
 }
 
-/// Returns the factor of a device beside its architecture: GB300 runs at a higher power limit.
-fn device_factor(id: &str) -> f64 {
+/// Returns the factor of a device beside its architecture.
+fn device_factor(factors: &Coefficients, id: &str) -> f64 {
     match id {
-        id if id.starts_with("gb300") => 1.176,
-        id if id.starts_with("b200") => 1.035,
+        id if id.starts_with("gb300") => factors.training_gb300,
+        id if id.starts_with("b200") => factors.training_b200,
         _ => 1.0,
     }
 }
 
 impl Kernels {
     /// Returns the speeds of `accelerator` at `precision`; `None` where it does not compute in it.
-    pub fn of(accelerator: &Accelerator, precision: Precision) -> Option<Self> {
+    pub fn of(factors: &Coefficients, accelerator: &Accelerator, precision: Precision) -> Option<Self> {
         let peak = accelerator.peak(precision)?.get();
         let peak_16bit = accelerator.peak(Precision::Bf16)?.get();
         let positive = |value: f64| value.is_finite() && value > 0.0;
@@ -170,7 +162,7 @@ impl Kernels {
         let casts = precision.math() != Precision::Bf16;
         let common = Self::assumed(accelerator, precision, (peak, peak_16bit), memory, casts);
         Some(match architecture(&accelerator.id) {
-            Some(known) => common.with(known, &accelerator.id, precision),
+            Some(known) => common.with(known, factors, &accelerator.id, precision),
             None => common,
         })
     }
@@ -195,33 +187,33 @@ impl Kernels {
             attention: 0.40 * peak_16bit * ATTENTION,
             memory,
             casts,
-            interval: (-0.40, 0.40),
             origin: Origin::Assumed,
         }
     }
 
     /// Replaces what is fitted for an architecture.
-    fn with(self, known: &Architecture, id: &str, precision: Precision) -> Self {
-        let device = device_factor(id);
+    fn with(self, known: &Architecture, factors: &Coefficients, id: &str, precision: Precision) -> Self {
+        let (device, factor) = (device_factor(factors, id), (known.factor)(factors));
         let row = match precision {
-            Precision::Fp8 | Precision::Int8 => known.fp8.map(|row| (row, known.factor_fp8)),
-            Precision::Fp8Block | Precision::Mxfp4 => known.block.or(known.fp8).map(|row| (row, 0.887)),
-            Precision::Nvfp4 => known.fp4.map(|row| (row, 1.066)),
+            Precision::Fp8 | Precision::Int8 => known.fp8.map(|row| (row, (known.factor_fp8)(factors))),
+            Precision::Fp8Block | Precision::Mxfp4 => {
+                known.block.or(known.fp8).map(|row| (row, factors.training_fp8_block))
+            }
+            Precision::Nvfp4 => known.fp4.map(|row| (row, factors.training_nvfp4)),
             Precision::Fp16 | Precision::Bf16 | Precision::Int4 => Some((known.bf16, 1.0)),
         };
         let ((linear, shape), origin) = match row {
-            Some(((share, shape), factor)) => {
-                ((share * factor * known.factor * device, shape), Origin::Analytic)
+            Some(((share, shape), by_precision)) => {
+                ((share * by_precision * factor * device, shape), Origin::Analytic)
             }
             None => ((self.linear, self.shape), Origin::Assumed),
         };
         Self {
             linear,
             shape,
-            head: known.bf16.0 * known.factor * device,
+            head: known.bf16.0 * factor * device,
             head_shape: known.bf16.1,
             attention: known.attention.0 * (self.peak_16bit / known.attention.1) * ATTENTION * device,
-            interval: (-0.12, 0.12),
             origin,
             ..self
         }

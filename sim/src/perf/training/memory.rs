@@ -7,7 +7,7 @@
 //! Fragmentation and communication buffers are a constant.
 
 use super::flops::attention_widths;
-use super::{Cluster, Job, Layout, Method, Offload, Recompute, Sharding};
+use super::{Cluster, Exchange, Job, Layout, Method, Offload, Recompute, Sharding};
 use crate::perf::parameters;
 use crate::perf::rejection::Reason;
 use capstan_types::hardware::Precision;
@@ -80,29 +80,45 @@ impl TrainingMemory {
         method: &Method,
     ) -> Result<Self, Reason> {
         let ranks = cluster.accelerators() as f64 / f64::from(layout.tensor) / f64::from(layout.pipeline);
-        let (device, origin) = cluster.accelerator.programmable_memory();
-        let activations = Activations::of(job, layout, micro_batches, method);
         let states = States::of(job, layout, method, ranks);
-        let [weights, gradients, optimizer] = states.on_device(method.offload);
+        let row = ActivationRow::of(job, method, layout.tensor, layout.micro_batch);
+        let layers = layers_in_flight(job.model.layers, layout, micro_batches);
+        let activations = Activations::of(&row, layers, layout.pipeline == 1);
+        Self::settle(&Room::of(cluster), &states, &activations, method.offload, method.recompute)
+    }
+
+    /// Returns the memory of states and activations with the smallest share of recomputed layers that fits.
+    ///
+    /// # Errors
+    /// As [`TrainingMemory::of`].
+    pub(super) fn settle(
+        room: &Room,
+        states: &States,
+        activations: &Activations,
+        offload: Offload,
+        recompute: Recompute,
+    ) -> Result<Self, Reason> {
+        let [weights, gradients, optimizer] = states.on_device(offload);
+        let activations = if offload.activations { activations.moved() } else { *activations };
         let mut memory = Self {
             weights: Bytes(weights),
             gradients: Bytes(gradients),
             optimizer: Bytes(optimizer),
             activations: Bytes(activations.bytes(0.0)),
             context: Bytes(CONTEXT),
-            host: Bytes(states.on_host(method.offload)),
-            free: device * USABLE,
+            host: Bytes(states.on_host(offload) + activations.host),
+            free: room.device * USABLE,
             recompute: 0.0,
             tight: false,
-            origin: origin.weaker(Origin::Analytic),
+            origin: room.origin,
         };
-        match method.recompute {
+        match recompute {
             Recompute::AsNeeded => {}
-            Recompute::Selective => return memory.settled(device),
+            Recompute::Selective | Recompute::Attention => return memory.settled(room.device),
             Recompute::Full => {
                 memory.recompute = 1.0;
                 memory.activations = Bytes(activations.bytes(1.0));
-                return memory.settled(device);
+                return memory.settled(room.device);
             }
         }
         let over = (memory.needed() - memory.free).get();
@@ -110,7 +126,7 @@ impl TrainingMemory {
             memory.recompute = activations.share_that_saves(over).min(1.0);
             memory.activations = Bytes(activations.bytes(memory.recompute));
         }
-        memory.settled(device)
+        memory.settled(room.device)
     }
 
     /// Returns whether the host of `per_node` such accelerators holds what they put there. Loading and its programs take
@@ -129,6 +145,20 @@ impl TrainingMemory {
         }
         self.tight = self.needed() > device * SAFE;
         Ok(self)
+    }
+}
+
+/// What a device offers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Room {
+    device: Bytes,
+    origin: Origin,
+}
+
+impl Room {
+    pub(super) fn of(cluster: &Cluster<'_>) -> Self {
+        let (device, origin) = cluster.accelerator.programmable_memory();
+        Self { device, origin: origin.weaker(Origin::Analytic) }
     }
 }
 
@@ -154,7 +184,7 @@ pub fn parameters_per_rank(model: &Model, layout: &Layout) -> RankParameters {
 
 /// Bytes of one rank before anything is moved to the host.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct States {
+pub(super) struct States {
     weights: f64,
     gradients: f64,
     optimizer: f64,
@@ -163,7 +193,7 @@ struct States {
 }
 
 impl States {
-    fn of(job: &Job<'_>, layout: &Layout, method: &Method, ranks: f64) -> Self {
+    pub(super) fn of(job: &Job<'_>, layout: &Layout, method: &Method, ranks: f64) -> Self {
         let params = parameters_per_rank(job.model, layout);
         let expert_ranks = (ranks / f64::from(layout.expert)).max(1.0);
         let total = params.dense + params.experts;
@@ -210,19 +240,13 @@ impl States {
     }
 
     fn on_device(&self, offload: Offload) -> [f64; 3] {
-        match offload {
-            Offload::Nothing => [self.weights, self.gradients, self.optimizer],
-            Offload::Optimizer => [self.weights, self.gradients, 0.0],
-            Offload::Everything => [self.working.min(self.weights), self.gradients, 0.0],
-        }
+        let weights = if offload.weights { self.working.min(self.weights) } else { self.weights };
+        [weights, self.gradients, if offload.optimizer { 0.0 } else { self.optimizer }]
     }
 
     fn on_host(&self, offload: Offload) -> f64 {
-        match offload {
-            Offload::Nothing => 0.0,
-            Offload::Optimizer => self.optimizer,
-            Offload::Everything => self.optimizer + self.weights,
-        }
+        let weights = if offload.weights { self.weights } else { 0.0 };
+        weights + if offload.optimizer { self.optimizer } else { 0.0 }
     }
 }
 
@@ -251,33 +275,66 @@ fn tables_per_rank(model: &Model, layout: &Layout) -> f64 {
     if layout.pipeline == 1 && !model.tied { rank.embedding + rank.head } else { rank.head }
 }
 
+/// Activation bytes of one layer and micro-batch on one rank.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ActivationRow {
+    /// Of a layer that is kept.
+    pub(super) each: f64,
+    /// Of a layer that is computed again: its input.
+    inputs: f64,
+    /// Logits, where the last stage is the only one.
+    logits: f64,
+}
+
+impl ActivationRow {
+    pub(super) fn of(job: &Job<'_>, method: &Method, tensor: u32, micro_batch: u32) -> Self {
+        let model = job.model;
+        // Context-parallel ranks hold a part of each sequence.
+        let tokens = f64::from(micro_batch) * f64::from(job.sequence) / f64::from(method.context);
+        let (t, hidden) = (f64::from(tensor), f64::from(model.hidden));
+        let beta = if job.precision.math() == Precision::Bf16 { 2.0 } else { 1.0 };
+        let whole = match method.exchange {
+            // Norms and the inputs of linear layers are whole on every rank where sequences are not split over them.
+            Exchange::AllReduce | Exchange::Scattered => (4.0 + 2.0 * beta) * hidden,
+            Exchange::SequenceKept => 2.0 * beta * hidden,
+            Exchange::Sequence => 0.0,
+        };
+        let split = if method.exchange.splits_norms() { t } else { 1.0 };
+        Self {
+            each: tokens * (whole + (layer_bytes_per_token(model, job.precision) - whole) / t),
+            inputs: tokens * 2.0 * hidden / split,
+            logits: 6.0 * tokens * f64::from(model.vocab) / t,
+        }
+    }
+}
+
 /// Activation bytes as a line over the share of recomputed layers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Activations {
+pub(super) struct Activations {
     /// All layers kept.
     kept: f64,
     /// All layers recomputed: their inputs, and all of the one layer that is being recomputed.
     inputs: f64,
     /// Logits of a single stage.
     logits: f64,
+    /// Of one layer.
+    each: f64,
+    /// In the memory of the host.
+    host: f64,
 }
 
 impl Activations {
-    fn of(job: &Job<'_>, layout: &Layout, micro_batches: u64, method: &Method) -> Self {
-        let model = job.model;
-        // Context-parallel ranks hold a part of each sequence.
-        let tokens = f64::from(layout.micro_batch) * f64::from(job.sequence) / f64::from(method.context);
-        let t = f64::from(layout.tensor);
-        let layers = layers_in_flight(model.layers, layout, micro_batches);
-        let logits = if layout.pipeline == 1 { 6.0 * tokens * f64::from(model.vocab) / t } else { 0.0 };
-        let beta = if job.precision.math() == Precision::Bf16 { 2.0 } else { 1.0 };
-        // Norms and the inputs of linear layers are whole on every rank where sequences are not split over them.
-        let whole = if method.sequence_parallel { 0.0 } else { (4.0 + 2.0 * beta) * f64::from(model.hidden) };
-        let each = tokens * (whole + (layer_bytes_per_token(model, job.precision) - whole) / t);
-        let split = if method.sequence_parallel { t } else { 1.0 };
-        let kept = layers * each;
-        let inputs = layers * tokens * 2.0 * f64::from(model.hidden) / split;
-        Self { kept, inputs: (inputs + each).min(kept), logits }
+    /// Returns what `layers` layers times micro-batches hold.
+    pub(super) fn of(row: &ActivationRow, layers: f64, single: bool) -> Self {
+        let kept = layers * row.each;
+        let inputs = (layers * row.inputs + row.each).min(kept);
+        Self { kept, inputs, logits: if single { row.logits } else { 0.0 }, each: row.each, host: 0.0 }
+    }
+
+    /// Returns the same with all but two layers in the memory of the host: the one that computes and the one that moves.
+    fn moved(&self) -> Self {
+        let kept = (2.0 * self.each).min(self.kept);
+        Self { kept, inputs: self.inputs.min(kept), host: self.kept - kept, ..*self }
     }
 
     fn bytes(&self, recompute: f64) -> f64 {
@@ -345,7 +402,7 @@ pub fn unfused_layer_bytes(shape: (f64, f64, f64), heads: f64, tensor: f64, sele
 
 #[cfg(test)]
 mod tests {
-    use super::super::Adapters;
+    use super::super::{Adapters, Known};
     use super::*;
     use capstan_types::testing;
     use capstan_types::units::Tokens;
@@ -375,7 +432,14 @@ mod tests {
         fn memory(&self) -> Result<TrainingMemory, Reason> {
             let catalog = testing::catalog();
             let accelerator = catalog.accelerator(self.accelerator).unwrap();
-            let cluster = Cluster { accelerator, per_node: self.accelerators, nodes: 1, scale_out: None };
+            let known = Known::default();
+            let cluster = Cluster {
+                known: &known,
+                accelerator,
+                per_node: self.accelerators,
+                nodes: 1,
+                scale_out: None,
+            };
             let (model, sequence) = (&self.model, self.sequence);
             let job = Job { model, batch: Tokens(1e6), sequence, precision: Precision::Bf16 };
             TrainingMemory::under(&cluster, &job, &self.layout, self.micro_batches, &self.method)
@@ -421,7 +485,7 @@ mod tests {
     /// NVIDIA/Megatron-LM#482, gradients in 32 bits; the excerpt prints no length, 2,048 agrees with both.
     #[test]
     fn two_layouts_of_eight_cards_agree_with_what_was_measured() {
-        let plain = Method { gradient_bytes: 4.0, sequence_parallel: false, ..Method::default() };
+        let plain = Method { gradient_bytes: 4.0, exchange: Exchange::Scattered, ..Method::default() };
         let pipeline = Layout { pipeline: 2, micro_batch: 2, ..ONE };
         let tensor = Layout { tensor: 8, micro_batch: 4, ..ONE };
         for (layout, micro_batches, gb) in [(pipeline, 256, 49.5), (tensor, 32, 28.6)] {
@@ -438,18 +502,18 @@ mod tests {
             Run { method, ..full(llama_7b(), 8, 1, 2048) }.memory()
         };
         assert!(
-            of(Sharding::Nothing, Offload::Nothing).is_err(),
+            of(Sharding::Nothing, Offload::NOTHING).is_err(),
             "16 bytes of 6.7 billion are too much for one"
         );
-        let needed = |sharding| of(sharding, Offload::Nothing).unwrap().needed();
+        let needed = |sharding| of(sharding, Offload::NOTHING).unwrap().needed();
         let stages = [Sharding::Optimizer, Sharding::Gradients, Sharding::Everything].map(needed);
         assert!(stages[0] > stages[1] && stages[1] > stages[2], "{stages:?}");
-        let moved = of(Sharding::Nothing, Offload::Optimizer).unwrap();
+        let moved = of(Sharding::Nothing, Offload::OPTIMIZER).unwrap();
         assert_eq!(moved.optimizer, Bytes::ZERO);
         assert!((moved.host.get() / (12.0 * 6.738e9) - 1.0).abs() < 0.01, "{:?}", moved.host);
         assert!(moved.check_host(8, Bytes(512e9)).is_err() && moved.check_host(8, Bytes(1e12)).is_ok());
-        let all = of(Sharding::Everything, Offload::Everything).unwrap();
-        assert!(all.weights < of(Sharding::Everything, Offload::Nothing).unwrap().weights);
+        let all = of(Sharding::Everything, Offload::STATES).unwrap();
+        assert!(all.weights < of(Sharding::Everything, Offload::NOTHING).unwrap().weights);
     }
 
     #[test]
@@ -478,7 +542,7 @@ mod tests {
             let memory = Run { method, ..full(model, 2, 1, 512) }.memory().unwrap();
             (memory.needed() - memory.context).get() / 1e9
         };
-        let (without, with) = (of(Offload::Nothing), of(Offload::Everything));
+        let (without, with) = (of(Offload::NOTHING), of(Offload::STATES));
         assert!((19.0..24.0).contains(&without), "{without}");
         assert!(with < 14.0, "{with}");
     }

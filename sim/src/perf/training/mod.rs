@@ -1,16 +1,23 @@
 //! How long one training step takes, what it must hold, which parallelism is best, and what failures take away.
 //!
 //! The step is compute (linear layers, attention, memory-bound work), exposed communication, the pipeline bubble
-//! and the optimizer. Coefficients: [`kernels`]. It knows dense models well (2.8 % median, cells left out) and
-//! mixtures of experts badly (15 %): their software moves by more than that between releases.
+//! and the optimizer. Kernels: [`kernels`]; fitted factors and how sure they are: [`known`]. It knows dense models well
+//! and mixtures of experts badly: their software moves by more than that between releases.
+//!
+//! Every step is put together from parts that depend on few degrees each, so that a search ([`search`]) over a space of
+//! configurations ([`space`]) computes each part once.
 
 pub mod flops;
 pub mod goodput;
 pub mod kernels;
+pub mod known;
 pub mod memory;
 pub mod method;
+mod rows;
 pub mod search;
-pub mod time;
+pub mod space;
+mod sweep;
+mod time;
 
 use super::rejection::Reason;
 use capstan_types::hardware::{Accelerator, Precision};
@@ -18,13 +25,17 @@ use capstan_types::model::Model;
 use capstan_types::origin::Origin;
 use capstan_types::units::{BytesPerSecond, Seconds, Tokens};
 pub use goodput::{Failures, Goodput};
+pub use known::Known;
 pub use memory::TrainingMemory;
-pub use method::{Adapters, Method, Offload, Recompute, Sharding};
-pub use search::{best, step, step_of};
+pub use method::{Adapters, Exchange, Link, Links, Method, Offload, Overlap, Recompute, Sharding};
+pub use search::{Found, Search, best, search, step, step_of};
+pub use space::Space;
 
 /// The machines of a job: equal nodes on one network.
 #[derive(Debug, Clone, Copy)]
 pub struct Cluster<'a> {
+    /// What measurements say of training.
+    pub known: &'a Known,
     /// What computes.
     pub accelerator: &'a Accelerator,
     /// Accelerators of one node.
@@ -33,6 +44,18 @@ pub struct Cluster<'a> {
     pub nodes: u32,
     /// Network of a node, per direction; where unknown, 100 Gbit/s are assumed.
     pub scale_out: Option<BytesPerSecond>,
+}
+
+/// Returns the network of one accelerator in the machines that published runs used, in bytes per second and direction:
+/// 200 Gbit/s with A100, 800 with B300 and GB300, else 400.
+pub fn usual_network(accelerator: &str) -> f64 {
+    if accelerator.starts_with("a100") {
+        25e9
+    } else if accelerator.starts_with("b300") || accelerator.starts_with("gb300") {
+        100e9
+    } else {
+        50e9
+    }
 }
 
 /// Network of a node where nobody states one: 100 Gbit/s, the least that clouds sell with training machines.
@@ -51,6 +74,15 @@ impl Cluster<'_> {
         let fast =
             if domain > self.per_node { u64::from(domain) } else { u64::from(self.per_node.min(domain)) };
         fast.min(self.accelerators()).max(1) as f64
+    }
+
+    /// Returns the bytes per second between neighbours of a group that spans `reach` accelerators.
+    pub(super) fn link(&self, reach: f64, link: Link) -> f64 {
+        if link == Link::Nearest && reach <= self.domain() {
+            self.accelerator.scale_up.bandwidth.get()
+        } else {
+            self.scale_out_each()
+        }
     }
 
     /// Returns the network rate of one accelerator in bytes per second.
@@ -117,8 +149,49 @@ pub enum Part {
     DataParallel,
     /// Optimizer.
     Optimizer,
+    /// Exposed traffic with the memory of the host.
+    Host,
     /// Slowest rank of many, and host work.
     Overhead,
+}
+
+/// How many parts there are.
+pub(crate) const PARTS: usize = Part::ALL.len();
+
+impl Part {
+    /// Every one, in order.
+    pub const ALL: [Self; 12] = [
+        Self::Linear,
+        Self::Attention,
+        Self::MemoryBound,
+        Self::Experts,
+        Self::Recompute,
+        Self::TensorParallel,
+        Self::PipelineTransfer,
+        Self::Bubble,
+        Self::DataParallel,
+        Self::Optimizer,
+        Self::Host,
+        Self::Overhead,
+    ];
+
+    /// Returns the words of reports.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Linear => "linear layers",
+            Self::Attention => "attention",
+            Self::MemoryBound => "norms, activations, loss",
+            Self::Experts => "experts",
+            Self::Recompute => "layers computed twice",
+            Self::TensorParallel => "exchange between tensor ranks",
+            Self::PipelineTransfer => "hand-over between stages",
+            Self::Bubble => "idle stages",
+            Self::DataParallel => "exchange of gradients and weights",
+            Self::Optimizer => "optimizer",
+            Self::Host => "traffic with the host",
+            Self::Overhead => "slowest of many, host work",
+        }
+    }
 }
 
 /// One training step.
@@ -126,6 +199,10 @@ pub enum Part {
 pub struct TrainingStep {
     /// How the work is split.
     pub layout: Layout,
+    /// How it trains beside that.
+    pub method: Method,
+    /// Micro-batches of one data-parallel rank.
+    pub micro_batches: u64,
     /// Time of a step.
     pub step: Seconds,
     /// A 90 % interval: low end.
@@ -144,6 +221,8 @@ pub struct TrainingStep {
     pub parts: Vec<(Part, Seconds)>,
     /// How the worst number in it came to be.
     pub origin: Origin,
+    /// What makes the interval wider than usual, one cause each.
+    pub wide_because: Vec<String>,
     /// What a person should know.
     pub notes: Vec<String>,
 }

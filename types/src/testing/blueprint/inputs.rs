@@ -13,6 +13,7 @@ use crate::spec::{
     Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Site, Slo,
     SloMetric, Spec, Train,
 };
+use crate::storage::{Protection, StorageKind, StorageSystem};
 use crate::traffic::{Lengths, Traffic};
 use crate::units::{Bytes, BytesPerSecond, FlopPerSecond, RequestsPerSecond, Seconds, Tokens, Watts};
 use jiff::civil::{Date, date};
@@ -79,6 +80,8 @@ fn spec() -> Spec {
         trains: vec![train()],
         budgets: vec![budget()],
         fabrics: Vec::new(),
+        storages: Vec::new(),
+        datasets: Vec::new(),
         scenarios: words(&["flash_shock"]),
         deploy: Some(Kubernetes { namespace: "llm".to_owned(), monitoring: true }),
         assumptions: assumptions(),
@@ -281,6 +284,25 @@ fn catalog() -> Catalog {
             shape(CLOUD.1, "p5.48xlarge", "aws", None),
             shape(OWN.1, "8 × H100 SXM5 server", "own", Some(8.0)),
         ],
+        storage: vec![StorageSystem {
+            id: "boxes".to_owned(),
+            names: words(&["Boxes"]),
+            kind: StorageKind::Object,
+            drives: 10,
+            drive: Bytes(1e13),
+            network: BytesPerSecond(25e9),
+            read: Some(BytesPerSecond(10e9)),
+            write: None,
+            protection: Protection::Copies { copies: 2 },
+            inside: false,
+            fill: 0.8,
+            free_nodes: 1,
+            power: Some(Watts(1000.0)),
+            height_u: Some(2.0),
+            price: None,
+            currency: Currency::USD,
+            provenance: provenance("data sheet of the box", RENTED_AS_OF, Grade::DataSheet),
+        }],
         fabrics: vec![Fabric {
             id: "ndr_infiniband".to_owned(),
             names: words(&["NDR InfiniBand"]),
@@ -367,6 +389,7 @@ fn offerings() -> Vec<Offering> {
         grade: PriceGrade::List,
         source: "skypilot-catalog v8, aws".to_owned(),
         as_of: RENTED_AS_OF,
+        upfront: None,
         reclaimed_per_month: (option == PurchaseOption::Spot).then_some(0.2),
     };
     vec![
@@ -384,6 +407,7 @@ fn offerings() -> Vec<Offering> {
             grade: PriceGrade::Quoted,
             source: "reseller quotation".to_owned(),
             as_of: OWNED_AS_OF,
+            upfront: None,
             reclaimed_per_month: None,
         },
     ]

@@ -4,12 +4,13 @@ use super::inputs::{OWNED_AS_OF, RENTED_AS_OF};
 use super::{CLOUD, MODEL, OWN, decimal};
 use crate::blueprint::{
     Candidate, DemandCurve, HOURS, Network, Period, Placement, Pool, PriceRow, Purchase, Service,
-    ServiceEstimate, SiteSummary, TrainingCandidate, TrainingRun,
+    ServiceEstimate, SiteSummary, Store, StoreLimit, Stored, TrainingCandidate, TrainingRun,
 };
 use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
 use crate::origin::{Origin, PriceGrade};
 use crate::spec::FabricKind;
+use crate::storage::Protection;
 use crate::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, RequestsPerSecond, Seconds, Tokens, Watts};
 use jiff::civil::date;
 
@@ -265,6 +266,28 @@ pub(super) fn networks(pools: &[Pool]) -> Vec<Network> {
         core_links: 0,
         bisection: BytesPerSecond(50e9 * f64::from(links / 2)),
         power: Some(Watts(747.0 * f64::from(leaves + spines))),
+    }]
+}
+
+/// Five nodes for checkpoints: 5 × 100 TB raw, two copies, one node free, filled to 80 %.
+pub(super) fn stores() -> Vec<Store> {
+    vec![Store {
+        site: OWN.0.to_owned(),
+        system: "boxes".to_owned(),
+        protection: Protection::Copies { copies: 2 },
+        fill: 0.8,
+        nodes: 5,
+        drives: 50,
+        raw: Bytes(5e14),
+        usable: Bytes(1.6e14),
+        stored: vec![Stored { what: "3 checkpoints of pretrain".to_owned(), bytes: Bytes(1.5e14) }],
+        read: BytesPerSecond(50e9),
+        needed_read: BytesPerSecond(2e9),
+        write: BytesPerSecond(62.5e9),
+        needed_write: BytesPerSecond(20e9),
+        binds: StoreLimit::Capacity,
+        power: Some(Watts(5000.0)),
+        height_u: Some(10.0),
     }]
 }
 

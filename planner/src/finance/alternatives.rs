@@ -1,0 +1,325 @@
+//! What would the same work cost, all on demand, all reserved, all owned? And from which use on does a commitment pay?
+//!
+//! Machines, hours and standing cost are those of the plan. A shape that is not sold under an option at its site is priced
+//! by the cheapest machine with the same accelerators that is, and the basis says so; where there is none, the alternative
+//! is unknown.
+
+use super::{category, float};
+use crate::cost::{of_line_by_month, spread};
+use crate::demand::hour_weight;
+use crate::pricing::{Basis, Quote, Quoted, converted, decimal, quote};
+use capstan_types::blueprint::{Blueprint, Pool};
+use capstan_types::figure;
+use capstan_types::finance::{Alternative, BreakEven, Category};
+use capstan_types::hardware::NodeShape;
+use capstan_types::offering::PurchaseOption;
+use capstan_types::spec::Site;
+use capstan_types::units::HOURS_PER_MONTH;
+use rust_decimal::Decimal;
+
+/// The options that are compared, besides the plan itself.
+const OPTIONS: [PurchaseOption; 4] = [
+    PurchaseOption::OnDemand,
+    PurchaseOption::Reserved { term_months: 12 },
+    PurchaseOption::Reserved { term_months: 36 },
+    PurchaseOption::Owned,
+];
+
+/// Returns this plan, then each option for everything.
+pub(super) fn alternatives(blueprint: &Blueprint, factors: &[Decimal]) -> Vec<Alternative> {
+    let this = ("this plan".to_owned(), Vec::new(), Some(blueprint.cost.by_month.clone()));
+    let others = OPTIONS.iter().map(|&option| all(blueprint, option));
+    let currency = blueprint.cost.currency;
+    let alternative = |(name, basis, by_month): (String, Vec<String>, Option<Vec<Decimal>>)| {
+        let total = by_month.as_ref().map(|months| months.iter().copied().sum());
+        let present = |months: &Vec<Decimal>| -> Decimal {
+            months.iter().zip(factors).map(|(paid, factor)| *paid * *factor).sum()
+        };
+        let net_present = by_month.as_ref().map(|months| currency.round(present(months)));
+        Alternative { name, basis, by_month, total, net_present }
+    };
+    std::iter::once(this).chain(others).map(alternative).collect()
+}
+
+type Months = Vec<Decimal>;
+
+fn all(blueprint: &Blueprint, option: PurchaseOption) -> (String, Vec<String>, Option<Months>) {
+    let name = format!("all {}", option.words());
+    let mut basis = Vec::new();
+    let mut months = Some(standing(blueprint));
+    for pool in &blueprint.pools {
+        let needed: Vec<u32> =
+            (0..blueprint.periods.len()).map(|period| missing_peak(pool, period)).collect();
+        if needed.iter().all(|&nodes| nodes == 0) {
+            continue;
+        }
+        match priced(blueprint, pool, option) {
+            Ok((price, words)) => {
+                basis.push(words);
+                if let Some(months) = &mut months {
+                    price.pay(blueprint, pool, &needed, option, months);
+                }
+            }
+            Err(why) => {
+                basis.push(why);
+                months = None;
+            }
+        }
+    }
+    if blueprint.pools.is_empty() {
+        months = None;
+    }
+    (name, basis, months)
+}
+
+/// Returns what is paid in any case: contracts and standing cost of machines that stand there already.
+fn standing(blueprint: &Blueprint) -> Months {
+    let frame = &blueprint.inputs.spec.frame;
+    let mut months = vec![Decimal::ZERO; frame.months as usize];
+    for line in &blueprint.cost.lines {
+        let comes_with_fleet =
+            line.option.is_none() && !matches!(category(line), Category::Residual | Category::Purchase);
+        if comes_with_fleet {
+            let period = &blueprint.periods[line.period as usize];
+            for (month, paid) in of_line_by_month(frame, period, line) {
+                months[month] += paid;
+            }
+        }
+    }
+    months
+}
+
+/// Returns the most nodes that are needed beyond the fleet at any hour of a period.
+fn missing_peak(pool: &Pool, period: usize) -> u32 {
+    let most = pool.needed.get(period).and_then(|hours| hours.iter().copied().max()).unwrap_or(0);
+    most.saturating_sub(pool.fleet.get(period).copied().unwrap_or(0))
+}
+
+/// What a node costs under an option.
+enum Price {
+    /// With all that comes with it.
+    Quoted(Box<Quote>),
+    /// By the hour only.
+    Hourly(Decimal),
+}
+
+fn site_of<'a>(blueprint: &'a Blueprint, pool: &Pool) -> Option<&'a Site> {
+    blueprint.inputs.spec.sites.iter().find(|site| site.name == pool.site)
+}
+
+fn shape_of<'a>(blueprint: &'a Blueprint, pool: &Pool) -> Option<&'a NodeShape> {
+    blueprint.inputs.catalog.shapes.iter().find(|shape| shape.id == pool.shape)
+}
+
+/// Returns the price of a pool's machine under an option, and what it rests on; or why there is none.
+fn priced(blueprint: &Blueprint, pool: &Pool, option: PurchaseOption) -> Result<(Price, String), String> {
+    let frame = &blueprint.inputs.spec.frame;
+    let unknown = || format!("{}: nobody sells it or its like, {}", pool.shape, option.words());
+    let (site, shape) = (site_of(blueprint, pool), shape_of(blueprint, pool));
+    let (Some(site), Some(shape)) = (site, shape) else { return Err(unknown()) };
+    if let Quoted::Priced(quote) = quote(&blueprint.inputs.catalog, frame, site, shape, option) {
+        let row = &quote.row;
+        let unit = if option == PurchaseOption::Owned { "node" } else { "h" };
+        let price = figure::price(row.price, frame.currency);
+        let words =
+            format!("{} at {price} {}/{unit}, as of {}", pool.shape, frame.currency.code(), row.as_of);
+        return Ok((Price::Quoted(quote), words));
+    }
+    if option == PurchaseOption::Owned {
+        return Err(unknown());
+    }
+    let like = cheapest_like(blueprint, shape, option).ok_or_else(unknown)?;
+    let (price, words) = like;
+    Ok((Price::Hourly(price), format!("{} as {words}", pool.shape)))
+}
+
+/// Returns the cheapest hourly price of a machine with as many of the same accelerators.
+fn cheapest_like(
+    blueprint: &Blueprint,
+    shape: &NodeShape,
+    option: PurchaseOption,
+) -> Option<(Decimal, String)> {
+    let (catalog, frame) = (&blueprint.inputs.catalog, &blueprint.inputs.spec.frame);
+    let alike = |id: &str| {
+        catalog.shapes.iter().any(|other| {
+            other.id == id
+                && other.accelerator == shape.accelerator
+                && other.accelerators == shape.accelerators
+        })
+    };
+    let offers = catalog.offerings.iter().filter(|row| row.option == option && alike(&row.shape));
+    let priced = offers.filter_map(|row| {
+        let price = converted(catalog, frame, row.currency, row.price?)?;
+        let shown = figure::price(price, frame.currency);
+        Some((price, format!("{} in {} at {shown} {}/h", row.shape, row.region, frame.currency.code())))
+    });
+    priced.min_by(|a, b| a.cmp(b))
+}
+
+impl Price {
+    /// Adds what a pool pays under an option to the months.
+    fn pay(
+        &self,
+        blueprint: &Blueprint,
+        pool: &Pool,
+        needed: &[u32],
+        option: PurchaseOption,
+        months: &mut Months,
+    ) {
+        match option {
+            PurchaseOption::Owned => self.pay_owned(blueprint, needed, months),
+            PurchaseOption::Reserved { term_months } => {
+                self.pay_terms(blueprint, needed, term_months, months)
+            }
+            PurchaseOption::OnDemand | PurchaseOption::Spot => self.pay_hours(blueprint, pool, months),
+        }
+    }
+
+    fn hourly(&self) -> Decimal {
+        match self {
+            Price::Quoted(quote) => quote.row.price,
+            Price::Hourly(price) => *price,
+        }
+    }
+
+    /// The hours that are needed and no others.
+    fn pay_hours(&self, blueprint: &Blueprint, pool: &Pool, months: &mut Months) {
+        let currency = blueprint.cost.currency;
+        for (index, period) in blueprint.periods.iter().enumerate() {
+            let fleet = pool.fleet.get(index).copied().unwrap_or(0);
+            let hours: f64 = (0..)
+                .zip(&pool.needed[index])
+                .map(|(hour, &needed)| f64::from(needed.saturating_sub(fleet)) * hour_weight(hour, period))
+                .sum();
+            let paid = currency.round(self.hourly() * decimal(hours).round_dp(4));
+            for (month, paid) in (period.first_month as usize..).zip(spread(currency, paid, period.months)) {
+                months[month] += paid;
+            }
+        }
+    }
+
+    /// Whole terms of the most nodes needed in each, one term after the other; what reaches beyond the horizon is paid in
+    /// its last month.
+    fn pay_terms(&self, blueprint: &Blueprint, needed: &[u32], term: u32, months: &mut Months) {
+        let currency = blueprint.cost.currency;
+        let per_month = self.hourly() * decimal(HOURS_PER_MONTH);
+        let horizon = months.len() as u32;
+        for start in (0..horizon).step_by(term.max(1) as usize) {
+            let end = start + term.max(1);
+            let inside =
+                blueprint.periods.iter().zip(needed).filter(|(period, _)| {
+                    period.first_month < end && period.first_month + period.months > start
+                });
+            let nodes = Decimal::from(inside.map(|(_, &nodes)| nodes).max().unwrap_or(0));
+            let each = currency.round(per_month * nodes);
+            for month in start..end {
+                months[month.min(horizon - 1) as usize] += each;
+            }
+        }
+    }
+
+    /// All machines in the first month, what comes with them every month, what is left in the last.
+    fn pay_owned(&self, blueprint: &Blueprint, needed: &[u32], months: &mut Months) {
+        let Price::Quoted(quote) = self else { return };
+        let currency = blueprint.cost.currency;
+        let nodes = Decimal::from(needed.iter().copied().max().unwrap_or(0));
+        for part in &quote.components {
+            let hours = if part.basis == Basis::NodeHour { decimal(HOURS_PER_MONTH) } else { Decimal::ONE };
+            let paid = currency.round(nodes * part.price * hours);
+            match part.basis {
+                Basis::Purchase => months[0] += paid,
+                Basis::NodeMonth | Basis::NodeHour => months.iter_mut().for_each(|month| *month += paid),
+            }
+        }
+        let age = months.len() as u32;
+        if let (Some(terms), Some(last)) = (&quote.write_off, months.last_mut()) {
+            *last -= currency.round(nodes * terms.value_after(age));
+        }
+    }
+}
+
+/// Returns from which use on each commitment of the plan is cheaper than the same hours on demand.
+pub(super) fn break_even(blueprint: &Blueprint) -> Vec<BreakEven> {
+    let mut rows = Vec::new();
+    for pool in &blueprint.pools {
+        for purchase in pool.purchases.iter().filter(|purchase| purchase.nodes > 0) {
+            let committed =
+                matches!(purchase.option, PurchaseOption::Owned | PurchaseOption::Reserved { .. });
+            let Ok((price, _)) = priced(blueprint, pool, purchase.option) else { continue };
+            let Ok((hourly, against)) = priced(blueprint, pool, PurchaseOption::OnDemand) else { continue };
+            let by_hour = float(hourly.hourly()) * HOURS_PER_MONTH;
+            if committed && by_hour > 0.0 {
+                rows.push(BreakEven {
+                    site: pool.site.clone(),
+                    shape: pool.shape.clone(),
+                    option: purchase.option,
+                    utilisation: price.per_month(blueprint.inputs.spec.frame.months) / by_hour,
+                    against: format!("on demand, {against}"),
+                });
+            }
+        }
+    }
+    rows
+}
+
+impl Price {
+    /// Returns what a node costs per month of the horizon, whether it is used or not.
+    fn per_month(&self, months: u32) -> f64 {
+        let Price::Quoted(quote) = self else { return float(self.hourly()) * HOURS_PER_MONTH };
+        let left = quote.write_off.as_ref().map_or(0.0, |terms| float(terms.value_after(months)));
+        let bought = quote.sum(Basis::Purchase) - left;
+        bought / f64::from(months.max(1))
+            + quote.sum(Basis::NodeMonth)
+            + quote.sum(Basis::NodeHour) * HOURS_PER_MONTH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finance::finance;
+    use capstan_types::testing::blueprint::chat_blueprint;
+
+    fn total(name: &str, change: impl FnOnce(&mut Blueprint)) -> Option<Decimal> {
+        let mut blueprint = chat_blueprint();
+        change(&mut blueprint);
+        finance(&blueprint).alternatives.into_iter().find(|one| one.name == name).unwrap().total
+    }
+
+    #[test]
+    fn this_plan_is_the_bill() {
+        assert_eq!(total("this plan", |_| {}), Some(chat_blueprint().cost.total));
+    }
+
+    #[test]
+    fn an_alternative_without_a_price_is_unknown_and_says_so() {
+        let unpriced =
+            |b: &mut Blueprint| b.inputs.catalog.offerings.iter_mut().for_each(|row| row.price = None);
+        assert_eq!(total("all on demand", unpriced), None);
+        let mut blueprint = chat_blueprint();
+        unpriced(&mut blueprint);
+        let other = &finance(&blueprint).alternatives[1];
+        assert!(other.basis.iter().any(|why| why.contains("nobody sells it")), "{:?}", other.basis);
+    }
+
+    #[test]
+    fn twice_the_price_is_twice_the_cost_of_the_hours() {
+        let double = |b: &mut Blueprint| {
+            let rows = b.inputs.catalog.offerings.iter_mut();
+            rows.filter(|row| row.option == PurchaseOption::OnDemand)
+                .for_each(|row| row.price = row.price.map(|price| price * Decimal::TWO));
+        };
+        let standing: Decimal = standing(&chat_blueprint()).into_iter().sum();
+        let (once, twice) = (total("all on demand", |_| {}), total("all on demand", double));
+        let (once, twice) = (once.unwrap() - standing, twice.unwrap() - standing);
+        assert!((twice - once * Decimal::TWO).abs() < Decimal::ONE, "{once} {twice}");
+    }
+
+    #[test]
+    fn a_reservation_pays_from_its_price_over_the_price_by_the_hour() {
+        let rows = break_even(&chat_blueprint());
+        let reserved = rows.iter().find(|row| row.option != PurchaseOption::Owned).expect("it reserves");
+        // 20.69505 of 55.04 USD/h.
+        assert!((reserved.utilisation - 0.376).abs() < 1e-3, "{rows:?}");
+    }
+}

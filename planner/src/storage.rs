@@ -1,0 +1,360 @@
+//! What keeps the data of an own site, how many nodes of it, and what do they cost?
+//!
+//! Storage is sized before anything is bought, for all that may come to lie there: the datasets as they are on the last
+//! day, the weights of every model and the checkpoints of every training that may run at the site. Its power, racks and
+//! money are then no longer there for machines. Providers keep data on systems of their own, which are not priced here.
+
+use capstan_sim::perf::training::goodput::checkpoint_bytes;
+use capstan_types::blueprint::{CostKind, CostLine, Period, Store, StoreLimit, Stored};
+use capstan_types::catalog::Catalog;
+use capstan_types::finding::{Finding, Severity};
+use capstan_types::origin::Origin;
+use capstan_types::spec::{Limit, Site, Spec, StorageWish};
+use capstan_types::storage::{Protection, StorageSystem};
+use capstan_types::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, Seconds, Watts};
+use rust_decimal::Decimal;
+
+use crate::pricing::{MEAN_POWER_SHARE, WriteOff, converted, decimal};
+
+/// No system of the catalog can do what is asked.
+const IMPOSSIBLE: &str = "E0380";
+
+/// How long a training stands still for a checkpoint where the plan does not say. Origin: Assumed.
+pub const DEFAULT_STALL: Seconds = Seconds(60.0);
+
+/// Rate at which a replica that starts reads its weights, as `verify` takes it.
+const START_READ: f64 = 2e9;
+
+/// Bytes of a weight as it is stored.
+const STORED_WEIGHT_BYTES: f64 = 2.0;
+
+/// More nodes of one system than this are a slip of the pen.
+const MOST_NODES: f64 = 1e6;
+
+/// The storage of every own site that has data or wishes for it, and what is wrong with the others.
+#[derive(Debug, Clone, Default)]
+pub struct Stores {
+    /// By site, in the order of the plan.
+    pub all: Vec<Store>,
+    /// Sites whose wishes nothing meets.
+    pub findings: Vec<Finding>,
+}
+
+impl Stores {
+    /// Returns the store of a site.
+    pub fn at(&self, site: &str) -> Option<&Store> {
+        self.all.iter().find(|store| store.site == site)
+    }
+
+    /// Returns the power of the store of a site; unknown is left to the findings, and draws nothing here.
+    pub fn power_at(&self, site: &str) -> Watts {
+        self.at(site).and_then(|store| store.power).unwrap_or(Watts::ZERO)
+    }
+
+    /// Returns the racks that the store of a site fills, by height and by power.
+    pub fn racks_at(&self, site: &Site) -> f64 {
+        let (Some(store), Some(rack)) = (self.at(&site.name), site.rack.as_ref()) else { return 0.0 };
+        let by_height = store.height_u.unwrap_or(0.0) / rack.height_u;
+        let limit = rack.power.as_ref().map(|limit| limit.value.get());
+        let by_power = limit.map_or(0.0, |limit| store.power.map_or(0.0, |power| power.get()) / limit);
+        by_height.max(by_power)
+    }
+}
+
+/// Returns how long a training at a site stands still for a checkpoint, where its storage is planned.
+pub fn stall(spec: &Spec, site: &str) -> Option<Seconds> {
+    let wish = spec.storages.iter().find(|wish| wish.site == site);
+    let planned = wish.is_some() || spec.datasets.iter().any(|dataset| dataset.site == site);
+    planned.then(|| wish.and_then(|wish| wish.stall.as_ref()).map_or(DEFAULT_STALL, |limit| limit.value))
+}
+
+/// Sizes the storage of every own site that has data or wishes for it.
+pub fn stores(spec: &Spec, catalog: &Catalog) -> Stores {
+    let mut stores = Stores::default();
+    for site in spec.sites.iter().filter(|site| site.is_own()) {
+        let Some(stall) = stall(spec, &site.name) else { continue };
+        let wish = spec.storages.iter().find(|wish| wish.site == site.name);
+        let asked = Asked::of(spec, &site.name, wish, stall);
+        match chosen(spec, catalog, &asked, wish) {
+            Ok(store) => stores.all.push(store),
+            Err(why) => stores.findings.push(impossible(site, wish, why)),
+        }
+    }
+    stores
+}
+
+/// What must lie at a site, and how fast it must come and go.
+struct Asked {
+    site: String,
+    stored: Vec<Stored>,
+    read: f64,
+    write: f64,
+}
+
+impl Asked {
+    fn of(spec: &Spec, site: &str, wish: Option<&StorageWish>, stall: Seconds) -> Self {
+        let here =
+            |sites: Option<&Vec<String>>| sites.is_none_or(|names| names.iter().any(|name| name == site));
+        let rate =
+            |limit: &Option<Limit<BytesPerSecond>>| limit.as_ref().map_or(0.0, |limit| limit.value.get());
+        let mut asked = Asked { site: site.to_owned(), stored: Vec::new(), read: 0.0, write: 0.0 };
+        for dataset in spec.datasets.iter().filter(|dataset| dataset.site == site) {
+            let grown = libm::pow(1.0 + dataset.growth_per_month, f64::from(spec.frame.months));
+            asked.keep(format!("dataset {}", dataset.name), dataset.size * grown);
+            asked.read += rate(&dataset.read);
+            asked.write += rate(&dataset.write);
+        }
+        for model in &spec.models {
+            let served =
+                spec.serves.iter().any(|serve| serve.model == model.id && here(serve.sites.as_ref()));
+            if served {
+                let weights = Bytes(model.params_total_b * 1e9 * STORED_WEIGHT_BYTES);
+                asked.keep(format!("weights of {}", model.id), weights);
+            }
+        }
+        if spec.serves.iter().any(|serve| here(serve.sites.as_ref())) {
+            asked.read += START_READ;
+        }
+        for train in spec.trains.iter().filter(|train| here(train.sites.as_ref())) {
+            let Some(model) = spec.models.iter().find(|model| model.id == train.model) else { continue };
+            let checkpoint = checkpoint_bytes(model);
+            let keep = train.checkpoint.keep;
+            asked.keep(format!("{keep} checkpoints of {}", train.name), checkpoint * f64::from(keep));
+            // One after another: trainings save at moments of their own.
+            asked.write = asked.write.max(checkpoint.get() / stall.get());
+        }
+        if let Some(wish) = wish {
+            if let Some(limit) = &wish.capacity {
+                asked.keep("asked for beside".to_owned(), limit.value);
+            }
+            asked.read = asked.read.max(rate(&wish.read));
+            asked.write = asked.write.max(rate(&wish.write));
+        }
+        asked
+    }
+
+    fn keep(&mut self, what: String, bytes: Bytes) {
+        self.stored.push(Stored { what, bytes });
+    }
+}
+
+/// Returns the best system: facts known best, then the cheapest of those with a price, then the fewest nodes.
+fn chosen(
+    spec: &Spec,
+    catalog: &Catalog,
+    asked: &Asked,
+    wish: Option<&StorageWish>,
+) -> Result<Store, String> {
+    let kind = wish.and_then(|wish| wish.kind);
+    let named = wish.and_then(|wish| wish.system.as_ref());
+    let mut why = "no system of the catalog is of the kind that is asked".to_owned();
+    let mut found: Vec<(Option<Decimal>, Store)> = Vec::new();
+    for system in &catalog.storage {
+        if named.is_some_and(|id| *id != system.id) || kind.is_some_and(|kind| kind != system.kind) {
+            continue;
+        }
+        match sized(asked, system, wish) {
+            Ok(store) => {
+                let each =
+                    system.price.and_then(|price| converted(catalog, &spec.frame, system.currency, price));
+                found.push((each.map(|each| each * Decimal::from(store.nodes)), store));
+            }
+            Err(words) => why = words,
+        }
+    }
+    let rank = |(cost, store): &(Option<Decimal>, Store)| (cost.is_none(), *cost, store.nodes);
+    found.into_iter().min_by_key(rank).map(|(_, store)| store).ok_or(why)
+}
+
+/// Counts the nodes of one system.
+fn sized(asked: &Asked, system: &StorageSystem, wish: Option<&StorageWish>) -> Result<Store, String> {
+    let protection = wish.and_then(|wish| wish.protection).unwrap_or(system.protection);
+    let fill = wish.and_then(|wish| wish.fill).unwrap_or(system.fill);
+    let each = Rates::of(system, protection);
+    let node = system.drive.get() * f64::from(system.drives);
+    let kept: f64 = asked.stored.iter().map(|one| one.bytes.get()).sum();
+    let per_node = node / protection.overhead() * fill;
+    let needed = [
+        (StoreLimit::Capacity, (kept / per_node).ceil() + f64::from(system.free_nodes)),
+        (StoreLimit::Read, (asked.read / each.read).ceil()),
+        (StoreLimit::Write, (asked.write / each.write).ceil()),
+        (StoreLimit::Protection, if system.inside { 1.0 } else { f64::from(protection.fewest_nodes()) }),
+    ];
+    let (binds, nodes) = needed
+        .into_iter()
+        .fold((StoreLimit::Capacity, 0.0), |most, one| if one.1 > most.1 { one } else { most });
+    if nodes > MOST_NODES {
+        return Err(format!("{nodes:.0} nodes of {} would be needed for {}", system.id, binds.word()));
+    }
+    let nodes = nodes as u32;
+    let count = f64::from(nodes);
+    let free = f64::from(nodes.saturating_sub(system.free_nodes));
+    Ok(Store {
+        site: asked.site.clone(),
+        system: system.id.clone(),
+        protection,
+        fill,
+        nodes,
+        drives: nodes * system.drives,
+        raw: Bytes(node * count),
+        usable: Bytes(per_node * free),
+        stored: asked.stored.clone(),
+        read: BytesPerSecond(each.read * count),
+        needed_read: BytesPerSecond(asked.read),
+        write: BytesPerSecond(each.write * count),
+        needed_write: BytesPerSecond(asked.write),
+        binds,
+        power: system.power.map(|power| power * count),
+        height_u: system.height_u.map(|height| height * count),
+    })
+}
+
+/// What clients read from and write to one node.
+pub(crate) struct Rates {
+    pub read: f64,
+    pub write: f64,
+}
+
+impl Rates {
+    /// What is not measured is bounded by the network, over which copies and parity travel once more unless they stay
+    /// inside a node.
+    pub fn of(system: &StorageSystem, protection: Protection) -> Self {
+        let network = system.network.get();
+        let sent_on = if system.inside { 1.0 } else { protection.overhead() };
+        let measured = system.write.map(|rate| {
+            // Measured with the system's own protection; with another, the bytes that travel scale.
+            rate.get() * system.protection.overhead() / protection.overhead()
+        });
+        Rates {
+            read: system.read.map_or(network, |rate| rate.get()),
+            write: measured.unwrap_or(network / sent_on).min(network),
+        }
+    }
+}
+
+fn impossible(site: &Site, wish: Option<&StorageWish>, why: String) -> Finding {
+    let place = wish.map(|wish| wish.place.clone()).or_else(|| site.place.clone());
+    Finding {
+        code: IMPOSSIBLE.to_owned(),
+        severity: Severity::Error,
+        message: format!("no storage at `{}` keeps what is asked of it: {why}", site.name),
+        places: place.into_iter().map(|place| (place, "asked for here".to_owned())).collect(),
+        because: Vec::new(),
+        ways_out: vec!["another `system`, another `kind`, or lower rates".to_owned()],
+    }
+}
+
+/// The bill of all stores: lines, and what has no known price.
+pub fn bill(
+    spec: &Spec,
+    catalog: &Catalog,
+    periods: &[Period],
+    stores: &[Store],
+) -> (Vec<CostLine>, Vec<String>) {
+    let mut lines = Vec::new();
+    let mut unknown = Vec::new();
+    for store in stores {
+        let site = spec.sites.iter().find(|site| site.name == store.site);
+        let system = catalog.storage.iter().find(|row| row.id == store.system);
+        if let (Some(site), Some(system)) = (site, system) {
+            let bill = Bill { spec, periods, site, store, id: &system.id };
+            bill.purchase(catalog, system, &mut lines, &mut unknown);
+            bill.energy(system, &mut lines, &mut unknown);
+        }
+    }
+    (lines, unknown)
+}
+
+struct Bill<'a> {
+    spec: &'a Spec,
+    periods: &'a [Period],
+    site: &'a Site,
+    store: &'a Store,
+    id: &'a str,
+}
+
+/// How a price came to be, and where it was read.
+type From<'a> = (Origin, &'a str);
+
+impl Bill<'_> {
+    /// Nodes with their drives, their maintenance, and what they are worth in the end.
+    fn purchase(
+        &self,
+        catalog: &Catalog,
+        system: &StorageSystem,
+        lines: &mut Vec<CostLine>,
+        unknown: &mut Vec<String>,
+    ) {
+        let known =
+            system.price.and_then(|price| converted(catalog, &self.spec.frame, system.currency, price));
+        let Some(price) = known else {
+            unknown.push(format!("{} nodes of {} at {}", self.store.nodes, self.id, self.site.name));
+            return;
+        };
+        let from = (system.provenance.grade.origin(), system.provenance.source.as_str());
+        let nodes = Decimal::from(self.store.nodes);
+        let item = format!("{}, storage", self.id);
+        lines.push(self.line(item, (CostKind::Capex, 0), (nodes, "storage node"), price, from));
+        let Some(terms) = catalog.ownership.iter().find(|row| row.id == "default") else { return };
+        let from = (terms.provenance.grade.origin(), terms.provenance.source.as_str());
+        let monthly = (price * decimal(terms.maintenance_per_year) / Decimal::from(12)).round_dp(9);
+        self.every_month(format!("maintenance and support of {}", self.id), monthly, from, lines);
+        let write_off = WriteOff {
+            price,
+            life_months: terms.life_months,
+            residual: terms.residual,
+            source: terms.provenance.source.clone(),
+        };
+        let age = self.spec.frame.months;
+        let left = write_off.value_after(age).round_dp(9);
+        let item = format!("value of {} left after {age} months", self.id);
+        let last = self.periods.len().saturating_sub(1);
+        lines.push(self.line(item, (CostKind::Residual, last), (nodes, "used storage node"), -left, from));
+    }
+
+    fn energy(&self, system: &StorageSystem, lines: &mut Vec<CostLine>, unknown: &mut Vec<String>) {
+        let item = format!("energy of {} at {}", self.id, self.site.name);
+        let (Some(power), Some(price)) = (system.power, self.site.energy_price_per_kwh) else {
+            unknown.push(item);
+            return;
+        };
+        let kwh = power.kw() * MEAN_POWER_SHARE * self.site.pue * HOURS_PER_MONTH;
+        let from = (Origin::Assumed, "plan: energy_price, pue; mean power 71 % of the highest");
+        self.every_month(item, (price * decimal(kwh)).round_dp(9), from, lines);
+    }
+
+    /// Adds what each node costs a month, one line for each period.
+    fn every_month(&self, item: String, each: Decimal, from: From<'_>, lines: &mut Vec<CostLine>) {
+        for (index, period) in self.periods.iter().enumerate() {
+            let months = Decimal::from(self.store.nodes) * Decimal::from(period.months);
+            lines.push(self.line(item.clone(), (CostKind::Opex, index), (months, "node-month"), each, from));
+        }
+    }
+
+    fn line(
+        &self,
+        item: String,
+        (kind, period): (CostKind, usize),
+        (quantity, unit): (Decimal, &str),
+        unit_price: Decimal,
+        (origin, source): From<'_>,
+    ) -> CostLine {
+        let billed = self.spec.frame.currency.round(quantity * unit_price);
+        CostLine {
+            item,
+            site: self.site.name.clone(),
+            shape: None,
+            option: None,
+            period: period as u32,
+            kind,
+            quantity,
+            unit: unit.to_owned(),
+            unit_price,
+            billed_cost: billed,
+            effective_cost: billed,
+            list_cost: None,
+            origin,
+            source: source.to_owned(),
+        }
+    }
+}

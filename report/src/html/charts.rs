@@ -1,0 +1,322 @@
+//! Pictures of the page: payments, alternatives, what prices do, service levels, capacity against demand.
+//!
+//! Each picture has a caption in words; the table beside it says the same to those who do not see it.
+
+use super::Part;
+use super::blocks::escaped;
+use crate::picture::{Area, GRID, INK, NoPicture, PAPER, SERIES, svg};
+use crate::terminal::round_up;
+use capstan_types::blueprint::{Blueprint, Pool};
+use capstan_types::figure;
+use capstan_types::finance::{Category, Finance};
+use capstan_types::spec::percentile_word;
+use plotters::prelude::*;
+use plotters::style::Color;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+/// Width of every picture, in points.
+const WIDTH: u32 = 860;
+
+/// How far a price moves in the tornado.
+///
+/// Origin: Assumed; list prices of GPU nodes moved by 20 to 45 % within a year (reference on prices, 4.1 and 4.2).
+const SWING: f64 = 0.2;
+
+fn font(size: u32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&INK.0)
+}
+
+fn float(amount: Decimal) -> f64 {
+    amount.to_f64().unwrap_or(0.0)
+}
+
+/// Returns a picture with its caption; the drawing itself is silent for those who listen.
+fn shown(svg: &str, caption: &str) -> String {
+    let quiet = svg.replacen("<svg ", "<svg aria-hidden=\"true\" focusable=\"false\" ", 1);
+    format!("<figure>{quiet}<figcaption>{}</figcaption></figure>\n", escaped(caption))
+}
+
+/// Returns an axis that holds zero and all values, a little wider.
+fn span(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let low = values.clone().fold(0.0, f64::min);
+    let high = values.fold(0.0, f64::max);
+    let wider = |value: f64| if value == 0.0 { 0.0 } else { value.signum() * round_up(value.abs() * 1.02) };
+    if low == 0.0 && high == 0.0 { (0.0, 1.0) } else { (wider(low), wider(high)) }
+}
+
+/// Returns a count without digits behind the point where it has none.
+fn whole(value: &f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { figure::short(*value) }
+}
+
+fn amounts(value: &f64) -> String {
+    figure::large(*value)
+}
+
+/// Draws payments by month, one bar over the other.
+pub(super) fn cash(finance: &Finance) -> Result<String, NoPicture> {
+    let months = finance.factors.len();
+    let sides = |of: fn(f64) -> bool| {
+        (0..months).map(move |month| {
+            finance.cash.iter().map(|flow| float(flow.by_month[month])).filter(|paid| of(*paid)).sum::<f64>()
+        })
+    };
+    let both: Vec<f64> = sides(|paid| paid > 0.0).chain(sides(|paid| paid < 0.0)).collect();
+    // A fifth above the highest bar is left for the names of the kinds.
+    let (low, high) = span(both.iter().map(|paid| if *paid > 0.0 { *paid * 1.2 } else { *paid }));
+    let text = svg((WIDTH, 320), |area| {
+        area.fill(&PAPER.0)?;
+        let mut chart = frame(area, "month", (0.0, months as f64), (low, high), amounts)?;
+        let mut tops = vec![(0.0, 0.0); months];
+        for (flow, (colour, _)) in finance.cash.iter().zip(SERIES.into_iter().cycle()) {
+            let bars =
+                flow.by_month.iter().enumerate().filter(|(_, paid)| !paid.is_zero()).map(|(month, paid)| {
+                    let paid = float(*paid);
+                    let top = if paid > 0.0 { &mut tops[month].0 } else { &mut tops[month].1 };
+                    let from = *top;
+                    *top += paid;
+                    let (left, right) = (month as f64 + 0.08, month as f64 + 0.92);
+                    Rectangle::new([(left, from), (right, from + paid)], colour.filled())
+                });
+            let bars: Vec<_> = bars.collect();
+            chart
+                .draw_series(bars)?
+                .label(flow.category.words())
+                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled()));
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(PAPER.0.filled())
+            .border_style(GRID.0)
+            .label_font(font(14))
+            .draw()?;
+        Ok(())
+    })?;
+    Ok(shown(&text, &format!("Payments by month and kind, in {}", finance.currency.code())))
+}
+
+/// Begins a chart with axes in our colours.
+fn frame<'a, 'b>(
+    area: &'a Area<'b>,
+    across: &str,
+    x: (f64, f64),
+    y: (f64, f64),
+    label: fn(&f64) -> String,
+) -> Result<Axes<'a, 'b>, Box<dyn std::error::Error>> {
+    let mut chart = ChartBuilder::on(area)
+        .margin(10)
+        .x_label_area_size(38)
+        .y_label_area_size(64)
+        .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
+    chart
+        .configure_mesh()
+        .x_desc(across)
+        .axis_style(INK.0)
+        .max_light_lines(1)
+        .light_line_style(GRID.0)
+        .bold_line_style(GRID.0)
+        .disable_x_mesh()
+        .label_style(font(13))
+        .axis_desc_style(font(14))
+        .x_label_formatter(&whole)
+        .y_label_formatter(&label)
+        .draw()?;
+    Ok(chart)
+}
+
+type Axes<'a, 'b> = ChartContext<
+    'a,
+    SVGBackend<'b>,
+    Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
+>;
+
+/// A bar to the right or left of zero, with what is written beside it.
+struct Bar {
+    name: String,
+    from: f64,
+    to: f64,
+    said: String,
+    colour: RGBColor,
+}
+
+/// Draws named bars below each other, on an axis that needs no numbers: each bar says its own.
+fn bars(bars: &[Bar], mark: Option<f64>) -> Result<String, NoPicture> {
+    const NAME: i32 = 240;
+    const SAID: i32 = 150;
+    const ROW: i32 = 30;
+    let height = ROW * bars.len() as i32 + 16;
+    let ends = bars.iter().flat_map(|bar| [bar.from, bar.to]).chain(mark);
+    let (low, high) = span(ends.collect::<Vec<_>>().into_iter());
+    let place = |value: f64| {
+        let wide = f64::from(WIDTH as i32 - NAME - SAID);
+        NAME + ((value - low) / (high - low) * wide).round() as i32
+    };
+    svg((WIDTH, height as u32), |area| {
+        area.fill(&PAPER.0)?;
+        for (row, bar) in (0..).zip(bars) {
+            let top = row * ROW + 8;
+            let (left, right) = (place(bar.from.min(bar.to)), place(bar.from.max(bar.to)));
+            area.draw(&Text::new(cut(&bar.name), (4, top + 5), font(14)))?;
+            area.draw(&Rectangle::new([(left, top), (right.max(left + 2), top + 20)], bar.colour.filled()))?;
+            area.draw(&Text::new(bar.said.clone(), (WIDTH as i32 - SAID + 8, top + 5), font(14)))?;
+        }
+        let line = |value: f64, colour: RGBColor| {
+            PathElement::new([(place(value), 2), (place(value), height - 2)], colour.stroke_width(1))
+        };
+        area.draw(&line(0.0, INK.0))?;
+        if let Some(mark) = mark {
+            area.draw(&line(mark, SERIES[1].0))?;
+        }
+        Ok(())
+    })
+}
+
+/// Returns a name that fits beside a bar.
+fn cut(name: &str) -> String {
+    const MOST: usize = 34;
+    if name.chars().count() <= MOST {
+        name.to_owned()
+    } else {
+        name.chars().take(MOST - 1).chain(['…']).collect()
+    }
+}
+
+/// Draws the total of each way to pay that is known.
+pub(super) fn alternatives(finance: &Finance) -> Result<String, NoPicture> {
+    let known =
+        finance.alternatives.iter().enumerate().filter_map(|(index, one)| Some((index, one, one.total?)));
+    let rows: Vec<Bar> = known
+        .map(|(index, one, total)| Bar {
+            name: one.name.clone(),
+            from: 0.0,
+            to: float(total),
+            said: figure::amount(total, finance.currency),
+            colour: SERIES[usize::from(index > 0)].0,
+        })
+        .collect();
+    let text = bars(&rows, None)?;
+    Ok(shown(&text, &format!("Total over the horizon of each way to pay, in {}", finance.currency.code())))
+}
+
+/// Draws what a change of each kind of price does to the total; nothing where only one is paid.
+pub(super) fn tornado(finance: &Finance) -> Result<Option<String>, NoPicture> {
+    let sum = |row: &[Decimal]| row.iter().copied().sum::<Decimal>();
+    let mut kinds: Vec<(Category, Decimal)> =
+        finance.cash.iter().map(|flow| (flow.category, sum(&flow.by_month))).collect();
+    kinds.retain(|(kind, sum)| *kind != Category::Residual && !sum.is_zero());
+    kinds.sort_by_key(|(kind, sum)| (std::cmp::Reverse(sum.abs()), *kind));
+    let rows: Vec<Bar> = kinds
+        .iter()
+        .map(|(kind, sum)| {
+            let change = float(*sum) * SWING;
+            let change_shown = figure::large(change);
+            Bar {
+                name: format!("price of {}", kind.words()),
+                from: -change,
+                to: change,
+                said: format!("± {change_shown}"),
+                colour: SERIES[0].0,
+            }
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let caption = format!(
+        "What a price that is {} lower or higher does to the total, in {}",
+        figure::percent(SWING),
+        finance.currency.code()
+    );
+    Ok(Some(shown(&bars(&rows, None)?, &caption)))
+}
+
+/// Draws each service level as a share of its limit, with the interval of the simulation.
+pub(super) fn levels(blueprint: &Blueprint) -> Result<Option<String>, NoPicture> {
+    let rows: Vec<Bar> = blueprint
+        .verdicts
+        .iter()
+        .filter(|one| one.target.get() > 0.0)
+        .map(|one| Bar {
+            name: format!("{} {} {}", one.workload, one.metric.word(), percentile_word(one.per_mille)),
+            from: 0.0,
+            to: one.seen.get() / one.target.get(),
+            said: format!("{} of {}", figure::span(one.seen), figure::span(one.target)),
+            colour: SERIES[usize::from(one.seen > one.target)].0,
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let text = bars(&rows, Some(1.0))?;
+    Ok(Some(shown(&text, "Service levels as simulated, as a share of their limit, which is the line")))
+}
+
+/// Draws the machines needed and there, by hour of the last period and by month, for each pool.
+pub(super) fn capacity(blueprint: &Blueprint) -> Result<Option<Part>, NoPicture> {
+    /// Most pools that are drawn; the tables have all of them.
+    const MOST: usize = 6;
+    let mut body = String::new();
+    for pool in blueprint.pools.iter().take(MOST) {
+        body.push_str(&by_hour(blueprint, pool)?);
+        if blueprint.periods.len() > 1 {
+            body.push_str(&by_period(blueprint, pool)?);
+        }
+    }
+    Ok((!body.is_empty()).then(|| Part { heading: "Capacity against demand".to_owned(), body }))
+}
+
+fn by_hour(blueprint: &Blueprint, pool: &Pool) -> Result<String, NoPicture> {
+    let last = blueprint.periods.len().saturating_sub(1);
+    let needed: Vec<f64> =
+        pool.needed.get(last).into_iter().flatten().map(|&nodes| f64::from(nodes)).collect();
+    let there = vec![f64::from(pool.nodes(last)); needed.len()];
+    let text = steps("hour of a weekday (0 to 23), then of a weekend day (24 to 47)", &needed, &there)?;
+    let caption =
+        format!("{} at {}: machines needed and there, by hour, in the last period", pool.shape, pool.site);
+    Ok(shown(&text, &caption))
+}
+
+fn by_period(blueprint: &Blueprint, pool: &Pool) -> Result<String, NoPicture> {
+    let (mut needed, mut there) = (Vec::new(), Vec::new());
+    for (index, period) in blueprint.periods.iter().enumerate() {
+        let most = pool.needed.get(index).and_then(|hours| hours.iter().copied().max()).unwrap_or(0);
+        let months = period.months as usize;
+        needed.extend(std::iter::repeat_n(f64::from(most), months));
+        there.extend(std::iter::repeat_n(f64::from(pool.nodes(index)), months));
+    }
+    let text = steps("month", &needed, &there)?;
+    let caption = format!("{} at {}: most machines needed, and there, by month", pool.shape, pool.site);
+    Ok(shown(&text, &caption))
+}
+
+/// Draws two rows of counts as steps.
+fn steps(across: &str, needed: &[f64], there: &[f64]) -> Result<String, NoPicture> {
+    let (_, top) = span(needed.iter().chain(there).copied());
+    svg((WIDTH, 220), |area| {
+        area.fill(&PAPER.0)?;
+        let mut chart = frame(area, across, (0.0, needed.len().max(1) as f64), (0.0, top), whole)?;
+        // What is there is drawn broader, so that it shows behind what is needed where both are the same.
+        for (row, (colour, _), name, broad) in
+            [(there, SERIES[0], "there", 6), (needed, SERIES[1], "needed", 2)]
+        {
+            let points = row
+                .iter()
+                .enumerate()
+                .flat_map(|(at, value)| [(at as f64, *value), (at as f64 + 1.0, *value)]);
+            chart
+                .draw_series(LineSeries::new(points, colour.stroke_width(broad)))?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3)));
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .background_style(PAPER.0.filled())
+            .border_style(GRID.0)
+            .label_font(font(14))
+            .draw()?;
+        Ok(())
+    })
+}

@@ -1,0 +1,41 @@
+"use strict";
+(() => {
+  const number = (text) => {
+    const plain = text.replace(/[,\s]/g, "").replace("\u2212", "-");
+    const value = parseFloat(plain);
+    return Number.isNaN(value) ? null : value;
+  };
+  const compare = (a, b) => {
+    const [x, y] = [number(a), number(b)];
+    if (x !== null && y !== null && x !== y) return x - y;
+    return a.localeCompare(b);
+  };
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      head.querySelector("button").addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending";
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const body = table.tBodies[0];
+        const rows = [...body.rows];
+        rows.sort((a, b) => compare(a.cells[column].textContent, b.cells[column].textContent) * (down ? -1 : 1));
+        body.append(...rows);
+      });
+    });
+  }
+  const box = document.getElementById("search");
+  const found = document.getElementById("found");
+  box.addEventListener("input", () => {
+    const word = box.value.trim().toLowerCase();
+    let hits = 0;
+    for (const row of document.querySelectorAll("tbody tr, main li")) {
+      const shown = word === "" || row.textContent.toLowerCase().includes(word);
+      row.hidden = !shown;
+      if (shown && word !== "") hits += 1;
+    }
+    for (const part of document.querySelectorAll("main details")) if (word !== "") part.open = true;
+    found.textContent = word === "" ? "" : `${hits} rows`;
+  });
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
+})();

@@ -1,0 +1,169 @@
+//! Traps of prices that people fell into, each with the right answer: what a user's own catalog says is what is paid.
+
+use crate::surroundings::Place;
+use capstan_types::blueprint::{Blueprint, Purchase};
+use capstan_types::offering::PurchaseOption;
+use rust_decimal::prelude::ToPrimitive;
+
+/// A small machine of a provider that the built-in catalog does not know.
+const LAB: &str = r#"
+[sources.lab]
+source = "price list of the lab"
+as_of = "2026-06-01"
+grade = "data_sheet"
+
+[[region]]
+provider = "lab"
+id = "a"
+from = "lab"
+
+[[region]]
+provider = "lab"
+id = "b"
+from = "lab"
+
+[[region]]
+provider = "lab"
+id = "c"
+from = "lab"
+
+[[shape]]
+id = "lab.g1"
+names = ["g1"]
+provider = "lab"
+accelerator = "l40s"
+accelerators = 1
+vcpus = 4
+host_memory = "15.3 GiB"
+from = "lab"
+"#;
+
+fn catalog(prices: &str) -> String {
+    format!(
+        "{LAB}\n[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{prices}]\n"
+    )
+}
+
+fn plan(regions: &[&str], rate: &str, buy: &str) -> String {
+    let sites: String = regions
+        .iter()
+        .map(|region| format!("site {region} {{ provider = \"lab\", region = \"{region}\" }}\n"))
+        .collect();
+    format!(
+        "use catalog \"lab.toml\"\nplan p {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}\n{sites}\
+         serve chat {{
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load  = {{ rate = {rate}, prompt = 1 ktok, output = 250 tok }}
+  slo ttft {{ p99 <= 2 s }}
+  buy   = [{buy}]
+}}
+"
+    )
+}
+
+fn planned(prices: &str, plan: &str) -> Blueprint {
+    let place = Place::new();
+    place.write("lab.toml", catalog(prices));
+    place.write("p.plan", plan);
+    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
+    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+}
+
+fn purchases(blueprint: &Blueprint) -> Vec<&Purchase> {
+    blueprint.pools.iter().flat_map(|pool| &pool.purchases).filter(|purchase| purchase.nodes > 0).collect()
+}
+
+/// 4 processors, 15.3 GiB and one accelerator at 1 USD/h each are 20.3 USD/h; at 1, 2 and 3 USD/h they are 37.6.
+#[test]
+fn prices_of_parts_add_up_over_the_machine() {
+    let parts = |vcpu: u32, memory: u32, accelerator: u32| {
+        format!(
+            "{{ region = \"a\", on_demand = {{ per_vcpu = \"{} USD/mo\", per_memory = \"{} USD/GiB/mo\", \
+             per_accelerator = \"{} USD/mo\" }} }}",
+            730 * vcpu,
+            730 * memory,
+            730 * accelerator
+        )
+    };
+    for (prices, node) in [(parts(1, 1, 1), 20.3), (parts(1, 2, 3), 37.6)] {
+        let blueprint = planned(&prices, &plan(&["a"], "1 req/s", "on_demand"));
+        let line = &blueprint.cost.lines[0];
+        assert_eq!(line.unit_price.to_f64(), Some(node), "{line:?}");
+        assert_eq!(blueprint.cost.total.to_f64(), Some(node * 8760.0));
+    }
+}
+
+/// 0.12 USD/h on demand against 300 USD at once and 0.075 USD/h: even after 6,667 h, so a machine that is busy all
+/// year is reserved and one that is busy half of it is not.
+#[test]
+fn a_payment_at_the_start_is_worth_it_where_the_machine_is_busy() {
+    let prices = "{ region = \"a\", on_demand = \"0.12 USD/h\", reserved_1y = \"0.075 USD/h\", upfront_1y = \"300 USD\" }";
+    let always = planned(prices, &plan(&["a"], "1 req/s", "reserved(1 y), on_demand"));
+    let reserved = PurchaseOption::Reserved { term_months: 12 };
+    assert_eq!(purchases(&always).iter().map(|bought| bought.option).collect::<Vec<_>>(), [reserved]);
+    assert_eq!(always.cost.total.to_f64(), Some(657.0 + 300.0));
+
+    // The second machine is busy for less than half of the day.
+    let curve = "6 req/s, daily = diurnal(trough = 10%, peak_at = 14:00)";
+    let often = planned(prices, &plan(&["a"], curve, "reserved(1 y), on_demand"));
+    let share = |option: PurchaseOption| {
+        let hours = |bought: &&Purchase| bought.node_hours_by_period.iter().sum::<f64>();
+        purchases(&often).iter().filter(|bought| bought.option == option).map(hours).sum::<f64>() / 8760.0
+    };
+    assert_eq!(share(reserved), 1.0);
+    assert!((0.1..0.8).contains(&share(PurchaseOption::OnDemand)), "{}", share(PurchaseOption::OnDemand));
+}
+
+#[test]
+fn a_payment_at_the_start_needs_its_term() {
+    let place = Place::new();
+    for (prices, told) in [
+        ("{ region = \"a\", on_demand = \"1 USD/h\", upfront_1y = \"300 USD\" }", "without `reserved_1y`"),
+        ("{ region = \"a\", reserved_1y = \"1 USD/h\", upfront_1y = \"-300 USD\" }", "below zero"),
+        ("{ region = \"a\", reserved_1y = \"1 USD/h\", upfront_1y = \"300 EUR\" }", "priced in USD"),
+        ("{ region = \"a\", on_demand = { per_core = \"1 USD/h\" } }", "per_vcpu"),
+        ("{ region = \"a\", on_demand = {} }", "no parts"),
+        ("{ region = \"a\", on_demand = { node = \"1 USD/h\", per_vcpu = \"1 EUR/h\" } }", "two currencies"),
+    ] {
+        place.write("lab.toml", catalog(prices));
+        let seen = place.run(&["catalog", "check", "lab.toml"]).exits(1);
+        assert!(seen.err.contains(told) || seen.out.contains(told), "{}", seen.told());
+    }
+}
+
+/// The region with the dearer on-demand price has the cheaper spot, and one region does not have the machine.
+#[test]
+fn the_price_of_the_option_that_is_asked_decides_by_region() {
+    let prices = "{ region = \"a\", on_demand = \"2.953 USD/h\", spot = \"1.037 USD/h\" }, \
+                  { region = \"b\", on_demand = \"3.4 USD/h\", spot = \"0.95 USD/h\" }";
+    let spot = planned(prices, &plan(&["a", "b", "c"], "1 req/s", "spot"));
+    let pools: Vec<&str> =
+        spot.pools.iter().filter(|pool| !pool.purchases.is_empty()).map(|pool| pool.site.as_str()).collect();
+    assert_eq!(pools, ["b"]);
+    assert_eq!(spot.cost.lines[0].unit_price.to_f64(), Some(0.95));
+    let on_demand = planned(prices, &plan(&["a", "b", "c"], "1 req/s", "on_demand"));
+    assert_eq!(on_demand.cost.lines[0].unit_price.to_f64(), Some(2.953));
+}
+
+/// What a region says of itself is not replaced by what is said of all, however new or low that is.
+#[test]
+fn a_regions_own_price_holds_there() {
+    let prices = "{ region = \"a\", on_demand = \"0.22 USD/h\" }, \
+                  { region = \"all\", on_demand = \"0.18 USD/h\", as_of = \"2026-06-20\" }";
+    let own = planned(prices, &plan(&["a"], "1 req/s", "on_demand"));
+    assert_eq!(own.cost.lines[0].unit_price.to_f64(), Some(0.22));
+    let other = planned(prices, &plan(&["b"], "1 req/s", "on_demand"));
+    assert_eq!(other.cost.lines[0].unit_price.to_f64(), Some(0.18));
+}
+
+/// A row whose price is not known cannot win, and is counted; a price of zero must say where it comes from.
+#[test]
+fn the_cheapest_machine_does_not_cost_nothing() {
+    let place = Place::new();
+    place.write("lab.toml", catalog("{ region = \"a\", on_demand = \"0.00 USD/h\" }"));
+    place.run(&["catalog", "check", "lab.toml"]).exits(1);
+    let prices = "{ region = \"a\", on_demand = \"unknown\" }, { region = \"b\", on_demand = \"2 USD/h\" }";
+    let blueprint = planned(prices, &plan(&["a", "b"], "1 req/s", "on_demand"));
+    assert_eq!(blueprint.unpriced.len(), 1);
+    assert_eq!(blueprint.cost.total.to_f64(), Some(2.0 * 8760.0));
+}

@@ -1,0 +1,144 @@
+//! From datasets, models and checkpoints to storage nodes, their power and their money.
+
+use crate::surroundings::Place;
+use capstan_types::blueprint::{Blueprint, CostKind, Store, StoreLimit};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+fn plan(site: &str, blocks: &str) -> String {
+    format!(
+        "plan stored {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}
+site hall {{ pue = 1.25, energy_price = 0.1 USD/kWh{site} }}
+fleet there {{ shape = own.dgx_h100_8, count = 4 }}
+{blocks}
+serve chat {{
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load  = {{ rate = 5 req/s, prompt = 1 ktok, output = 250 tok }}
+  slo ttft {{ p99 <= 2 s }}
+}}
+"
+    )
+}
+
+fn planned(plan: &str, code: i32) -> Blueprint {
+    let place = Place::new();
+    place.write("hall.plan", plan);
+    place.run(&["plan", "hall.plan", "-o", "b.json"]).exits(code);
+    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+}
+
+fn only(plan: &str) -> Store {
+    let blueprint = planned(plan, 0);
+    assert_eq!(blueprint.stores.len(), 1);
+    blueprint.stores.into_iter().next().expect("one store")
+}
+
+/// 180 nodes of 2 × 200 Gbit/s and 16 × 14 TiB were read at 6.6 TiB/s, which is 7.26 TB/s; 44.3 PB raw, 22.2 PB in two copies.
+#[test]
+fn nodes_follow_from_the_rate_that_was_measured() {
+    let store = only(&plan("", "storage s { system = threefs_nvme, read >= 7.26 TB/s }"));
+    assert!((160..=190).contains(&store.nodes), "{store:?}");
+    assert_eq!(store.binds, StoreLimit::Read);
+    let per_180 = |bytes: f64| bytes / f64::from(store.nodes) * 180.0;
+    assert!((per_180(store.raw.get()) / 44.3e15 - 1.0).abs() < 0.01, "{store:?}");
+    assert!((per_180(store.usable.get()) / (22.2e15 * 0.8) - 1.0).abs() < 0.01, "{store:?}");
+}
+
+/// TB and TiB are not the same: what a decimal terabyte asks for is less by a tenth.
+#[test]
+fn binary_and_decimal_units_are_told_apart() {
+    let decimal = only(&plan("", "storage s { system = threefs_nvme, read >= 6.6 TB/s }"));
+    let binary = only(&plan("", "storage s { system = threefs_nvme, read >= 6.6 TiB/s }"));
+    assert!(binary.nodes > decimal.nodes + 10, "{} {}", binary.nodes, decimal.nodes);
+}
+
+#[test]
+fn growth_copies_and_a_free_host_are_room_that_is_needed() {
+    let store = |more: &str, growth: &str| {
+        only(&plan(
+            "",
+            &format!("storage s {{ system = ceph_nvme{more} }}\ndataset d {{ size = 2 PB{growth} }}"),
+        ))
+    };
+    // 2 PB × 3 copies ÷ 0.85 ÷ 153.6 TB = 45.96, and one host stays free; the weights of the model take 16 GB.
+    assert_eq!(store("", "").nodes, 47);
+    assert_eq!(store(", copies = 2", "").nodes, 32);
+    assert_eq!(store(", erasure = \"8+3\"", "").nodes, 23);
+    assert!(store("", ", growth = 5 %/mo").nodes >= 82);
+    assert!(store(", fill <= 50 %", "").nodes >= 79);
+}
+
+#[test]
+fn a_checkpoint_is_written_in_the_time_that_is_allowed() {
+    let train = "train pretrain {
+  model    = \"meta-llama/Llama-3.1-8B\"
+  tokens   = 200 Gtok
+  batch    = 4 Mtok
+  sequence = 8192 tok
+}";
+    let store = |stall: &str| only(&plan("", &format!("storage s {{ system = ceph_nvme{stall} }}\n{train}")));
+    let (slow, quick) = (store(", checkpoint_stall <= 60 s"), store(", checkpoint_stall <= 2 s"));
+    assert!(quick.needed_write.get() > 29.0 * slow.needed_write.get());
+    assert_eq!(quick.binds, StoreLimit::Write);
+    assert!(quick.stored.iter().any(|one| one.what.contains("checkpoints of pretrain")), "{quick:?}");
+}
+
+#[test]
+fn storage_takes_power_and_racks_and_money_from_the_site() {
+    let own = "
+[[storage]]
+id = \"box\"
+names = []
+kind = \"object\"
+drives = 10
+drive = \"10 TB\"
+network = \"25 GB/s\"
+protection = \"2 copies\"
+fill = \"80 %\"
+power = \"1 kW\"
+height = \"2 U\"
+price = \"50000 USD\"
+source = \"quotation\"
+as_of = \"2026-06-01\"
+grade = \"data_sheet\"
+";
+    let place = Place::new();
+    place.write("own.toml", own);
+    let with = |site: &str, more: &str, code: i32| -> Blueprint {
+        let blocks = format!(
+            "use catalog \"own.toml\" as own\nstorage s {{ system = own.box }}\ndataset d {{ size = 380 TB }}\n{more}"
+        );
+        place.write("hall.plan", plan(site, &blocks));
+        place.run(&["plan", "hall.plan", "-o", "b.json"]).exits(code);
+        serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+    };
+    let blueprint = with("", "", 0);
+    assert_eq!(blueprint.stores[0].nodes, 10);
+    let line =
+        |item: &str| blueprint.cost.lines.iter().find(|line| line.item == item).map(|line| line.billed_cost);
+    assert_eq!(line("box, storage"), Some(Decimal::from(500_000)));
+    // 1 kW × 0.71 × PUE 1.25 × 8,760 h × 0.1 USD × 10 nodes.
+    let energy = line("energy of box at hall").and_then(|cost| cost.to_f64()).unwrap_or(0.0);
+    assert!((energy - 7774.5).abs() < 0.1, "{energy}");
+    let left: Decimal =
+        blueprint.cost.lines.iter().filter(|l| l.kind == CostKind::Residual).map(|l| l.billed_cost).sum();
+    assert!(left < Decimal::ZERO);
+    // The machine that serves, the rest of the fleet and ten boxes; 50 kW are enough for the machines alone.
+    with(", power <= 65 kW", "", 0);
+    with(", power <= 52 kW", "", 2);
+    with("", "budget b { capex <= 400 kUSD }", 2);
+    with("", "budget b { capex <= 600 kUSD }", 0);
+}
+
+#[test]
+fn what_nothing_keeps_is_said_with_its_place() {
+    let place = Place::new();
+    place.write(
+        "hall.plan",
+        plan("", "storage s { system = minio_nvme, read >= 900 TB/s }\ndataset d { size = 900 PB }"),
+    );
+    place.run(&["plan", "hall.plan", "-o", "b.json"]).exits(0);
+    place.write("hall.plan", plan("", "storage s { kind = object, system = ceph_nvme }"));
+    let seen = place.run(&["plan", "hall.plan"]).exits(3);
+    assert!(seen.out.contains("E0380") || seen.err.contains("E0380"), "{}", seen.told());
+}

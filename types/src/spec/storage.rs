@@ -1,0 +1,60 @@
+//! What the plan says about data and where it lies.
+
+use crate::place::Place;
+use crate::spec::Limit;
+use crate::storage::{Protection, StorageKind};
+use crate::units::{Bytes, BytesPerSecond, Seconds};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Preferences for the storage of a site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StorageWish {
+    /// Its name; empty where the plan says nothing and defaults hold.
+    pub name: String,
+    /// Where it is declared.
+    pub place: Place,
+    /// The site.
+    pub site: String,
+    /// Row of the catalog that it is made of.
+    pub system: Option<String>,
+    /// What it is for.
+    pub kind: Option<StorageKind>,
+    /// How data survives the loss of a node.
+    pub protection: Option<Protection>,
+    /// Share of the usable capacity that may be filled.
+    pub fill: Option<f64>,
+    /// Capacity that it must have beside what is known to lie there.
+    pub capacity: Option<Limit<Bytes>>,
+    /// Rate at which it must be read.
+    #[serde(rename = "read_bytes_per_s")]
+    pub read: Option<Limit<BytesPerSecond>>,
+    /// Rate at which it must be written.
+    #[serde(rename = "write_bytes_per_s")]
+    pub write: Option<Limit<BytesPerSecond>>,
+    /// How long a training may stand still while it writes a checkpoint.
+    #[serde(rename = "stall_s")]
+    pub stall: Option<Limit<Seconds>>,
+}
+
+/// Data that must lie somewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Dataset {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub place: Place,
+    /// The site.
+    pub site: String,
+    /// Its size on the first day.
+    #[serde(rename = "size_bytes")]
+    pub size: Bytes,
+    /// Growth of the size in a month.
+    pub growth_per_month: f64,
+    /// Rate at which it must be read.
+    #[serde(rename = "read_bytes_per_s")]
+    pub read: Option<Limit<BytesPerSecond>>,
+    /// Rate at which it must be written.
+    #[serde(rename = "write_bytes_per_s")]
+    pub write: Option<Limit<BytesPerSecond>>,
+}
