@@ -88,6 +88,19 @@ fn unchanged(path: &str, blueprint: &Blueprint) -> Result<(), Failure> {
     )))
 }
 
+/// Fails where a file that the blueprint was planned from is here and says something else now.
+pub fn current(blueprint: &Blueprint) -> Result<(), Failure> {
+    for file in &blueprint.inputs.files {
+        let Ok(bytes) = Here.read(&file.path, DATA_LIMIT) else { continue };
+        if files::sha256(&bytes) != file.sha256 {
+            let message = format!("`{}` changed since the blueprint was planned from it", file.path);
+            let hint = "plan it again, and look at `capstan diff` of the two blueprints";
+            return Err(Failure::new(message).exit(Exit::Refused).hint(hint));
+        }
+    }
+    Ok(())
+}
+
 /// Returns the texts of the plan files that the blueprint answers, where they are here and unchanged.
 pub fn sources(blueprint: &Blueprint) -> Sources {
     let mut sources = Sources::new();

@@ -1,8 +1,9 @@
 //! What can be typed? The commands in the order of a first day with the program.
 
 use crate::commands::{
-    actuals, baseline, calibrate, catalog, check, completions, diff, emit, estimate, explain, fit, fmt,
-    import, init, lock, man, plan, replay, report, simulate, validate,
+    actuals, apply, baseline, calibrate, catalog, check, completions, destroy, diff, drift, emit, estimate,
+    explain, fit, fmt, import, init, lock, man, plan, preflight, replay, report, rollback, simulate,
+    validate,
 };
 use crate::exit::Exit;
 use crate::session::Session;
@@ -46,6 +47,16 @@ pub enum Command {
     Actuals(actuals::Args),
     /// Write the manifests of a blueprint
     Emit(emit::Args),
+    /// Say whether a cluster can take a blueprint
+    Preflight(preflight::Args),
+    /// Bring a cluster to a blueprint
+    Apply(apply::Args),
+    /// Say where a cluster is no longer as its blueprint
+    Drift(drift::Args),
+    /// Bring a cluster back to a revision that it had
+    Rollback(rollback::Args),
+    /// Delete what a blueprint made in a cluster
+    Destroy(destroy::Args),
     /// Say what a model achieves on a machine, and what that costs; or price a table of measurements
     Estimate(estimate::Args),
     /// Hold predictions against published measurements
@@ -83,6 +94,11 @@ impl Command {
             Command::Baseline(args) => baseline::run(&args, session),
             Command::Actuals(args) => actuals::run(&args, session),
             Command::Emit(args) => emit::run(&args, session),
+            Command::Preflight(args) => preflight::run(&args, session),
+            Command::Apply(args) => apply::run(&args, session),
+            Command::Drift(args) => drift::run(&args, session),
+            Command::Rollback(args) => rollback::run(&args, session),
+            Command::Destroy(args) => destroy::run(&args, session),
             Command::Estimate(args) => estimate::run(&args, session),
             Command::Validate(args) => validate::run(&args, session),
             Command::Fit(args) => fit::run(&args, session),

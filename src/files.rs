@@ -369,6 +369,16 @@ pub fn peak_memory() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// Returns the text of a small file of the system, such as those in `/proc`; none where it has none.
+pub fn system(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// Returns what a link names, such as the namespace of a process.
+pub fn link(path: &str) -> Option<String> {
+    fs::read_link(path).ok().map(|target| target.display().to_string())
+}
+
 /// Returns what tells this build of the program from others: length and time of its file.
 pub fn own_stamp() -> Option<String> {
     let known = fs::metadata(std::env::current_exe().ok()?).ok()?;

@@ -9,6 +9,7 @@ mod cache;
 mod catalogs;
 mod ci;
 mod cli;
+mod cluster;
 mod commands;
 mod exit;
 mod failure;

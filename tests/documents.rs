@@ -8,6 +8,7 @@ use std::process::Command;
 const WRITTEN: &[&str] = &[
     "README.md",
     "CHANGELOG.md",
+    "docs/apply.md",
     "docs/architecture.md",
     "docs/glossary.md",
     "docs/install.md",

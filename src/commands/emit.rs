@@ -61,7 +61,8 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn refusal(error: EmitError) -> Failure {
+/// Returns why there are no manifests, with a way out.
+pub fn refusal(error: EmitError) -> Failure {
     let failure = Failure::new(error.to_string());
     match error {
         EmitError::NoDeploy => {

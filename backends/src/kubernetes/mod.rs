@@ -6,6 +6,7 @@
 //!
 //! It does not know what a cluster holds already, nor when it is applied. No secret is written, only its name.
 
+mod access;
 mod affinity;
 mod container;
 mod disruption;
@@ -51,6 +52,8 @@ pub enum Wave {
     Monitoring,
     /// The list of all files; not an object of the cluster.
     Index,
+    /// What whoever applies must be allowed to do; given by an administrator, never applied with the plan.
+    Access,
 }
 
 /// One file to write.
@@ -174,7 +177,7 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     let digest =
         blueprint.inputs.files.iter().find(|file| file.role == "plan").ok_or(EmitError::NoPlanDigest)?;
     let frame =
-        Frame { blueprint, deploy, plan: object::slug(&blueprint.inputs.spec.name), digest: &digest.sha256 };
+        Frame { blueprint, deploy, plan: plan_label(&blueprint.inputs.spec.name), digest: &digest.sha256 };
     let groups = server::resolve(blueprint)?;
     let mut files =
         Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
@@ -183,7 +186,9 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
         add_group(&frame, group, &mut files)?;
     }
     files.manifests.sort_by_key(|manifest| manifest.wave);
+    let role = access::role(&frame, &files.manifests)?;
     files.manifests.push(namespace::index(&files.manifests)?);
+    files.manifests.push(role);
     files.warnings.sort();
     files.warnings.dedup();
     let broken = lint(&files.manifests);
@@ -191,6 +196,16 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
         Ok(Emitted { manifests: files.manifests, warnings: files.warnings })
     } else {
         Err(EmitError::Lints(broken))
+    }
+}
+
+/// Returns the name of a plan as labels have it: what is left of it in ASCII, or else a digest.
+///
+/// The digest is FNV-1a over 32 bits, as for long names.
+fn plan_label(name: &str) -> String {
+    match object::slug(name) {
+        slug if slug.is_empty() => format!("plan-{:08x}", object::fnv(name)),
+        slug => slug,
     }
 }
 

@@ -128,6 +128,11 @@ pub(super) fn slug(text: &str) -> String {
     slug.trim_end_matches('-').to_owned()
 }
 
+/// Returns the digest FNV-1a over 32 bits (Fowler, Noll, Vo; draft-eastlake-fnv-17).
+pub(super) fn fnv(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
 /// Returns a number in decimals, without the noise of binary fractions.
 pub(super) fn decimal(number: f64) -> String {
     let text = format!("{number:.6}");

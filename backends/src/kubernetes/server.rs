@@ -5,7 +5,7 @@
 
 use super::EmitError;
 use super::engine::Family;
-use super::object::{Labels, is_dns_label, labels, slug};
+use super::object::{Labels, fnv, is_dns_label, labels, slug};
 use capstan_types::blueprint::{Blueprint, Placement, Service};
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::{Accelerator, NodeShape};
@@ -278,14 +278,13 @@ fn names(group: &str, placements: &[&Placement]) -> Option<Vec<String>> {
 
 /// Returns a name that is short enough: a long one is cut and ends in a digest of the whole.
 ///
-/// The digest is FNV-1a over 32 bits (Fowler, Noll, Vo; draft-eastlake-fnv-17), enough to tell a few names apart.
+/// 32 bits of a digest are enough to tell a few names apart.
 fn shortened(name: &str) -> String {
     let name = name.trim_end_matches('-');
     if name.len() <= LONGEST_NAME {
         return name.to_owned();
     }
-    let digest =
-        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let digest = fnv(name);
     let kept = name.get(..LONGEST_NAME - 9).unwrap_or(name).trim_end_matches('-');
     format!("{kept}-{digest:08x}")
 }

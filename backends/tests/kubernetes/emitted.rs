@@ -3,7 +3,7 @@
 use crate::common::{
     changed, constant, emitted, object, on_engine, placement, text, tree, two_nodes, two_sites,
 };
-use capstan_backends::kubernetes::{EmitError, Emitted, emit};
+use capstan_backends::kubernetes::{EmitError, Emitted, Wave, emit};
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::hardware::Precision;
@@ -39,7 +39,9 @@ fn the_same_blueprint_gives_the_same_bytes() {
 fn files_come_in_waves_and_every_one_is_listed() {
     let manifests = emitted(&two_sites()).manifests;
     assert!(manifests.is_sorted_by_key(|manifest| manifest.wave));
-    let (index, files) = manifests.split_last().expect("there are files");
+    let (role, listing) = manifests.split_last().expect("there are files");
+    assert_eq!(role.path, "access/clusterrole.yaml");
+    let (index, files) = listing.split_last().expect("there are files");
     let listed = tree(index)["resources"].clone();
     let paths: Vec<&str> =
         files.iter().filter_map(|manifest| manifest.path.strip_prefix("kubernetes/")).collect();
@@ -50,13 +52,32 @@ fn files_come_in_waves_and_every_one_is_listed() {
     assert_eq!(unique.len(), paths.len());
 }
 
+/// Every kind that goes to a cluster is in the role, and no right is given to all kinds or verbs.
+#[test]
+fn the_role_holds_every_kind_and_no_more() {
+    for blueprint in [chat_blueprint(), two_nodes(), on_engine("tensorrt_llm")] {
+        let manifests = emitted(&blueprint).manifests;
+        let role = object(&manifests, "ClusterRole", "capstan-chat-and-pretrain");
+        let rules = role["rules"].as_array().expect("rules");
+        let kinds = manifests.iter().filter(|manifest| manifest.wave < Wave::Index);
+        for kind in kinds.map(|manifest| manifest.kind.to_ascii_lowercase()) {
+            let holds = |rule: &Value| {
+                let resource = rule["resources"][0].as_str().expect("a resource");
+                let stem = kind.trim_end_matches('y');
+                resource.starts_with(stem) && rule["verbs"] == json!(["get", "create", "patch", "delete"])
+            };
+            assert!(rules.iter().any(holds), "{kind}: {rules:?}");
+        }
+        assert!(!role.to_string().contains("\"*\""));
+    }
+}
+
 #[test]
 fn every_file_reads_back_with_its_kind_name_and_digest() {
     for blueprint in [chat_blueprint(), two_nodes(), two_sites(), on_engine("tensorrt_llm")] {
         let digest = &blueprint.inputs.files[0].sha256;
         let manifests = emitted(&blueprint).manifests;
-        let (_, files) = manifests.split_last().expect("there are files");
-        for manifest in files {
+        for manifest in manifests.iter().filter(|manifest| manifest.wave != Wave::Index) {
             let tree = tree(manifest);
             assert_eq!(
                 (&tree["kind"], &tree["metadata"]["name"]),

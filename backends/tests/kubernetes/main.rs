@@ -5,3 +5,4 @@ mod crds;
 mod emitted;
 mod golden;
 mod lints;
+mod operators;

@@ -1,5 +1,7 @@
 //! The rules, one function each: a view and all views in, messages out.
 
+use super::operators;
+use super::partition::partitions_exist;
 use super::view::{View, bytes, number, selects};
 use crate::kubernetes::object::is_dns_label;
 use serde_json::Value;
@@ -8,11 +10,24 @@ use serde_json::Value;
 type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
 
 /// Every rule with its name.
-pub(super) const ALL: [(&str, Check); 13] = [
+pub(super) const ALL: [(&str, Check); 26] = [
+    ("L1", operators::operators_have_one_policy),
+    ("L2", operators::accelerators_have_one_ledger),
     ("L3", accelerators_are_whole_and_equal),
     ("L4", rollouts_fit_and_wait_for_loading),
+    ("L5", operators::spreads_say_over_how_many_zones),
     ("L6", replicas_have_one_owner),
+    ("L7", operators::locked_memory_is_allowed),
+    ("L8", operators::quotas_cover_what_they_say),
+    ("L9", operators::queued_work_waits),
     ("L10", groups_hold_their_ranks),
+    ("L11", partitions_exist),
+    ("L13", operators::pools_name_their_ports),
+    ("L14", operators::training_speaks_of_today),
+    ("L15", operators::machines_speak_of_today),
+    ("L16", operators::node_pools_have_a_choice),
+    ("L17", operators::storage_survives_what_it_says),
+    ("L20", operators::classes_are_there),
     ("E2", budgets_allow_a_drain),
     ("E3", shared_memory_is_there_and_counted),
     ("image-tag", images_name_a_version),

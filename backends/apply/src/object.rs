@@ -1,0 +1,143 @@
+//! What is applied: one object of a manifest, and what it is known by.
+
+use crate::trouble::Trouble;
+use capstan_backends::kubernetes::{Manifest, Wave};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// Who we are to the server; never changed, or fields of older versions would belong to nobody.
+pub const MANAGER: &str = "capstan";
+
+/// The label that says whose an object is.
+pub const PLAN_LABEL: &str = "capstan.dev/plan";
+
+/// What an object is known by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Id {
+    /// Group and version, such as `apps/v1`.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace; none for objects of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+impl Id {
+    /// Returns what an object is known by; `None` where it says too little of itself.
+    pub(crate) fn of(object: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        Some(Self {
+            api_version: text(&object["apiVersion"])?,
+            kind: text(&object["kind"])?,
+            namespace: text(&object["metadata"]["namespace"]),
+            name: text(&object["metadata"]["name"])?,
+        })
+    }
+
+    /// Returns the group alone.
+    pub(crate) fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Returns whether two name the same object, whatever version they speak of.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.group() == other.group()
+            && (&self.kind, &self.namespace, &self.name) == (&other.kind, &other.namespace, &other.name)
+    }
+}
+
+/// One object to apply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// What it is known by.
+    pub id: Id,
+    /// All of it.
+    pub value: Value,
+}
+
+/// Kinds whose deletion loses data or takes others with it; they go only when that is asked for.
+pub(crate) const PROTECTED: [&str; 5] =
+    ["Namespace", "PersistentVolumeClaim", "CustomResourceDefinition", "CephCluster", "BareMetalHost"];
+
+impl Object {
+    /// Returns an object of a tree.
+    pub(crate) fn of(value: Value, path: &str) -> Result<Self, Trouble> {
+        let wrong = || Trouble::NotAnObject {
+            path: path.to_owned(),
+            why: "it lacks apiVersion, kind or name".to_owned(),
+        };
+        Ok(Self { id: Id::of(&value).ok_or_else(wrong)?, value })
+    }
+
+    /// Returns the rank of its wave as the manifest has it.
+    pub(crate) fn wave(&self) -> u32 {
+        let word = self.value["metadata"]["annotations"]["capstan.dev/wave"].as_str();
+        word.and_then(|word| word.parse().ok()).unwrap_or(0)
+    }
+
+    /// Returns the pod templates in it, with the name of the place where each stands.
+    pub(crate) fn templates(&self) -> Vec<&Value> {
+        let spec = &self.value["spec"];
+        let group = &spec["leaderWorkerTemplate"];
+        [&spec["template"], &group["leaderTemplate"], &group["workerTemplate"]]
+            .into_iter()
+            .filter(|template| template["spec"]["containers"].is_array())
+            .collect()
+    }
+}
+
+/// Returns the objects of manifests; neither the list of files nor the role is one.
+pub fn objects(manifests: &[Manifest]) -> Result<Vec<Object>, Trouble> {
+    let manifests = manifests.iter().filter(|manifest| manifest.wave < Wave::Index);
+    manifests
+        .map(|manifest| {
+            let wrong = |error: &dyn fmt::Display| Trouble::NotAnObject {
+                path: manifest.path.clone(),
+                why: error.to_string(),
+            };
+            let value = serde_saphyr::from_str(&manifest.yaml).map_err(|error| wrong(&error))?;
+            Object::of(value, &manifest.path)
+        })
+        .collect()
+}
+
+/// Returns the digest of objects, by which a revision is known.
+pub(crate) fn digest(objects: &[Object]) -> String {
+    let mut hash = Sha256::new();
+    for object in objects {
+        hash.update(object.value.to_string());
+        hash.update([0]);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_is_known_by_group_kind_and_name() {
+        let value = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "namespace": "b"}});
+        let id = Id::of(&value).expect("an id");
+        assert_eq!((id.group(), id.to_string().as_str()), ("apps", "Deployment b/a"));
+        let older = Id { api_version: "apps/v1beta1".to_owned(), ..id.clone() };
+        assert!(id.is_same(&older) && id != older);
+        assert!(Id::of(&json!({"kind": "Deployment"})).is_none());
+    }
+}

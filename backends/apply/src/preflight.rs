@@ -1,0 +1,358 @@
+//! Can this cluster take the plan? Version, kinds, rights and machines, all looked at before anything is written.
+
+use crate::api::Api;
+use crate::look::{Desired, unserved};
+use crate::object::{Id, Object};
+use crate::served::{Served, items};
+use crate::store::HOME;
+use crate::trouble::Trouble;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The oldest minor version of Kubernetes 1 that the manifests need.
+const OLDEST: u32 = 28;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether it is as it must be.
+    pub ok: bool,
+    /// What was found, with the next step where it is not.
+    pub found: String,
+}
+
+fn check(name: &'static str, ok: bool, found: impl Into<String>) -> Check {
+    Check { name, ok, found: found.into() }
+}
+
+/// Returns everything that was looked at.
+pub(crate) async fn preflight(api: &Api, served: &Served, desired: &Desired) -> Result<Vec<Check>, Trouble> {
+    let mut checks = vec![version(api).await?];
+    let missing = unserved(served, desired);
+    checks.push(if missing.is_empty() {
+        check("kinds", true, "all kinds of the plan are served")
+    } else {
+        check(
+            "kinds",
+            false,
+            format!("not served: {}; install the operators that serve them", missing.join(", ")),
+        )
+    });
+    checks.push(rights(api, served, desired).await?);
+    checks.push(namespaces(api, desired).await?);
+    checks.extend(machines(api, desired).await?);
+    Ok(checks)
+}
+
+/// Fails where the server is older than what the manifests need.
+pub(crate) async fn new_enough(api: &Api) -> Result<String, Trouble> {
+    let body = api.get("/version").await?.body;
+    let found = body["gitVersion"].as_str().unwrap_or("of an unknown version").to_owned();
+    match minor(&found) {
+        Some(minor) if minor >= OLDEST => Ok(found),
+        _ => Err(Trouble::TooOld { found, needed: format!("1.{OLDEST}") }),
+    }
+}
+
+async fn version(api: &Api) -> Result<Check, Trouble> {
+    match new_enough(api).await {
+        Ok(found) => Ok(check("version", true, format!("the server runs {found}"))),
+        Err(old @ Trouble::TooOld { .. }) => Ok(check("version", false, old.to_string())),
+        Err(other) => Err(other),
+    }
+}
+
+/// Returns the minor number of a version such as `v1.36.2`; none where the major one is not 1.
+fn minor(version: &str) -> Option<u32> {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    (numbers.next()? == "1").then_some(())?;
+    numbers.next()?.parse().ok()
+}
+
+/// Asks the server for each right that an apply needs.
+async fn rights(api: &Api, served: &Served, desired: &Desired) -> Result<Check, Trouble> {
+    let mut wanted: BTreeSet<(String, String, &str, Option<String>)> = BTreeSet::new();
+    for object in &desired.objects {
+        let id = &object.id;
+        if let Some(resource) = served.resource(&id.api_version, &id.kind) {
+            for verb in ["get", "create", "patch", "delete"] {
+                wanted.insert((id.group().to_owned(), resource.plural.clone(), verb, id.namespace.clone()));
+            }
+        }
+    }
+    let home = Some(HOME.to_owned());
+    for verb in ["get", "create", "update", "delete"] {
+        wanted.insert((String::new(), "configmaps".to_owned(), verb, home.clone()));
+        wanted.insert(("coordination.k8s.io".to_owned(), "leases".to_owned(), verb, home.clone()));
+    }
+    let mut denied = Vec::new();
+    for (group, resource, verb, namespace) in &wanted {
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": { "group": group, "resource": resource, "verb": verb, "namespace": namespace } },
+        });
+        let reply = api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
+        if reply.body["status"]["allowed"] != true {
+            denied.push(format!("{verb} {resource}"));
+        }
+    }
+    denied.dedup();
+    Ok(if denied.is_empty() {
+        check("rights", true, format!("all {} rights that an apply needs are given", wanted.len()))
+    } else {
+        check(
+            "rights",
+            false,
+            format!("not allowed: {}; access/clusterrole.yaml holds them", denied.join(", ")),
+        )
+    })
+}
+
+async fn namespaces(api: &Api, desired: &Desired) -> Result<Check, Trouble> {
+    let names: BTreeSet<&str> =
+        desired.objects.iter().filter_map(|object| object.id.namespace.as_deref()).collect();
+    for name in &names {
+        let seen = api.get(&format!("/api/v1/namespaces/{name}")).await?;
+        let metadata = &seen.body["metadata"];
+        let owner =
+            metadata["labels"][crate::object::PLAN_LABEL].as_str().filter(|owner| *owner != desired.plan);
+        if metadata["deletionTimestamp"].is_string() {
+            return Ok(check(
+                "namespaces",
+                false,
+                format!("`{name}` is being deleted; wait until it is gone"),
+            ));
+        }
+        if let Some(owner) = owner {
+            return Ok(check(
+                "namespaces",
+                false,
+                format!("`{name}` belongs to the plan `{owner}`; use another"),
+            ));
+        }
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    Ok(check("namespaces", true, format!("{} can be used", names.join(", "))))
+}
+
+/// Pods of one workload, and what each needs.
+struct Need<'a> {
+    id: &'a Id,
+    template: &'a Value,
+    pods: u64,
+}
+
+/// Counts whether the pods of each workload, one workload after the other, find machines.
+async fn machines(api: &Api, desired: &Desired) -> Result<Vec<Check>, Trouble> {
+    let listed = api.get("/api/v1/nodes").await?;
+    if !listed.is_ok() {
+        return Ok(vec![check("machines", false, listed.message())]);
+    }
+    let mut free: Vec<Machine<'_>> = items(&listed.body, "items")
+        .iter()
+        .map(|node| (node, accelerators(&node["status"]["allocatable"])))
+        .collect();
+    let needs: Vec<Need<'_>> =
+        desired.objects.iter().flat_map(|object| needs(object, &desired.objects)).collect();
+    let mut checks = Vec::new();
+    for need in needs {
+        let placed = place(&need, &mut free);
+        let fits = placed >= need.pods;
+        let labels = &need.template["spec"]["nodeSelector"];
+        let found = if fits {
+            format!("{}: {} pods find machines", need.id, need.pods)
+        } else {
+            format!(
+                "{}: {placed} of {} pods find machines with {labels} and free accelerators",
+                need.id, need.pods
+            )
+        };
+        checks.push(check("machines", fits, found));
+    }
+    Ok(checks)
+}
+
+/// Returns the accelerators in a list of resources.
+fn accelerators(resources: &Value) -> BTreeMap<String, u64> {
+    let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).or_else(|| value.as_u64());
+    let Some(map) = resources.as_object() else { return BTreeMap::new() };
+    map.iter()
+        .filter(|(name, _)| name.ends_with(".com/gpu") || name.contains("/mig-"))
+        .filter_map(|(name, value)| Some((name.clone(), number(value)?)))
+        .collect()
+}
+
+/// Returns the pods of a workload at their most.
+fn needs<'a>(object: &'a Object, all: &[Object]) -> Vec<Need<'a>> {
+    let id = &object.id;
+    let scaler = all.iter().find(|other| {
+        let target = &other.value["spec"]["scaleTargetRef"];
+        other.id.namespace == id.namespace
+            && target["kind"] == id.kind.as_str()
+            && target["name"] == id.name.as_str()
+    });
+    let most = scaler.and_then(|scaler| scaler.value["spec"]["maxReplicas"].as_u64());
+    let replicas = most.or_else(|| object.value["spec"]["replicas"].as_u64()).unwrap_or(1);
+    let group = &object.value["spec"]["leaderWorkerTemplate"];
+    if group.is_object() {
+        let size = group["size"].as_u64().unwrap_or(1);
+        let leader = Need { id, template: &group["leaderTemplate"], pods: replicas };
+        let workers =
+            Need { id, template: &group["workerTemplate"], pods: replicas * size.saturating_sub(1) };
+        return vec![leader, workers];
+    }
+    object.templates().into_iter().map(|template| Need { id, template, pods: replicas }).collect()
+}
+
+/// A machine and the accelerators of it that are free.
+type Machine<'a> = (&'a Value, BTreeMap<String, u64>);
+
+/// Places as many pods as fit, and takes their accelerators; returns how many.
+fn place(need: &Need<'_>, free: &mut [Machine<'_>]) -> u64 {
+    let spec = &need.template["spec"];
+    let mut wanted: BTreeMap<String, u64> = BTreeMap::new();
+    for container in items(spec, "containers") {
+        for (name, number) in accelerators(&container["resources"]["limits"]) {
+            *wanted.entry(name).or_default() += number;
+        }
+    }
+    if wanted.is_empty() {
+        return need.pods;
+    }
+    let spread = Spread::of(spec);
+    // Machines that the selector allows, by the domain that pods are spread over; one domain where they are not.
+    let mut domains: BTreeMap<String, (u64, Vec<usize>)> = BTreeMap::new();
+    for (index, (node, _)) in free.iter().enumerate() {
+        if usable(spec, node)
+            && let Some(domain) = spread.domain(node)
+        {
+            domains.entry(domain).or_default().1.push(index);
+        }
+    }
+    let mut placed = 0;
+    while placed < need.pods {
+        let fewest = domains.values().map(|(pods, _)| *pods).min().unwrap_or(0);
+        let lowest = if domains.len() < spread.least { 0 } else { fewest };
+        let mut open: Vec<&mut (u64, Vec<usize>)> =
+            domains.values_mut().filter(|(pods, _)| pods + 1 - lowest <= spread.skew).collect();
+        open.sort_by_key(|(pods, _)| *pods);
+        let taken = open.into_iter().any(|(pods, machines)| {
+            let found = machines.iter().any(|&index| take(&wanted, &mut free[index].1));
+            *pods += u64::from(found);
+            found
+        });
+        if !taken {
+            break;
+        }
+        placed += 1;
+    }
+    placed
+}
+
+fn usable(spec: &Value, node: &Value) -> bool {
+    let selector = spec["nodeSelector"].as_object();
+    let labels = &node["metadata"]["labels"];
+    node["spec"]["unschedulable"] != true
+        && selector.is_none_or(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+}
+
+/// Takes accelerators from a machine if it has them all.
+fn take(wanted: &BTreeMap<String, u64>, left: &mut BTreeMap<String, u64>) -> bool {
+    if !wanted.iter().all(|(name, number)| left.get(name).copied().unwrap_or(0) >= *number) {
+        return false;
+    }
+    for (name, number) in wanted {
+        if let Some(left) = left.get_mut(name) {
+            *left -= number;
+        }
+    }
+    true
+}
+
+/// How evenly pods must be spread, and over what.
+struct Spread<'a> {
+    key: Option<&'a str>,
+    skew: u64,
+    least: usize,
+}
+
+impl<'a> Spread<'a> {
+    /// Returns the first spread that must hold.
+    fn of(spec: &'a Value) -> Self {
+        let rows = items(spec, "topologySpreadConstraints");
+        let row = rows.iter().find(|row| row["whenUnsatisfiable"] == "DoNotSchedule");
+        Self {
+            key: row.and_then(|row| row["topologyKey"].as_str()),
+            skew: row.and_then(|row| row["maxSkew"].as_u64()).unwrap_or(u64::MAX),
+            least: row
+                .and_then(|row| row["minDomains"].as_u64())
+                .map_or(1, |least| usize::try_from(least).unwrap_or(1)),
+        }
+    }
+
+    /// Returns the domain of a machine; none where it is in no domain and so takes no pod.
+    fn domain(&self, node: &Value) -> Option<String> {
+        match self.key {
+            Some(key) => node["metadata"]["labels"][key].as_str().map(str::to_owned),
+            None => Some(String::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(minor("v1.36.2"), Some(36));
+        assert_eq!(minor("v1.27.3-gke.100"), Some(27));
+        assert_eq!(minor("v2.1.0"), None);
+    }
+
+    #[test]
+    fn pods_take_the_accelerators_of_machines_that_match() {
+        let template = json!({"spec": {"nodeSelector": {"kind": "h100"}, "containers": [
+            {"resources": {"limits": {"nvidia.com/gpu": "4", "memory": "1Gi"}}}]}});
+        let node = |kind: &str| json!({"metadata": {"labels": {"kind": kind}}, "status": {"allocatable": {"nvidia.com/gpu": "8"}}});
+        let (one, other) = (node("h100"), node("a100"));
+        let mut free: Vec<Machine<'_>> = [&one, &other]
+            .into_iter()
+            .map(|node| (node, accelerators(&node["status"]["allocatable"])))
+            .collect();
+        let id = Id {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: None,
+            name: "a".into(),
+        };
+        assert_eq!(place(&Need { id: &id, template: &template, pods: 3 }, &mut free), 2);
+        assert_eq!(place(&Need { id: &id, template: &template, pods: 1 }, &mut free), 0);
+    }
+    #[test]
+    fn zones_of_different_size_hold_fewer_pods_where_they_must_be_even() {
+        let spec = |least: u32| {
+            json!({"spec": {
+            "topologySpreadConstraints": [{"maxSkew": 1, "minDomains": least, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+            "containers": [{"resources": {"limits": {"nvidia.com/gpu": "4"}}}]}})
+        };
+        let node = |zone: &str| json!({"metadata": {"labels": {"zone": zone}}, "status": {"allocatable": {"nvidia.com/gpu": "8"}}});
+        let nodes = [node("a"), node("a"), node("a"), node("b")];
+        let free = || {
+            nodes.iter().map(|node| (node, accelerators(&node["status"]["allocatable"]))).collect::<Vec<_>>()
+        };
+        let id = Id {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: None,
+            name: "a".into(),
+        };
+        // Two in the small zone, one more in the large one.
+        assert_eq!(place(&Need { id: &id, template: &spec(2), pods: 8 }, &mut free()), 5);
+        // A third zone is asked for and not there: one in each.
+        assert_eq!(place(&Need { id: &id, template: &spec(3), pods: 8 }, &mut free()), 2);
+    }
+}

@@ -1,0 +1,14 @@
+//! A real Kubernetes API server, scheduler and controllers, and the program against them. Where Go is missing, each test
+//! says "skipped: needs Go" and passes, unless CAPSTAN_REQUIRE contains `cluster`.
+
+mod apply;
+mod bench;
+mod emitted;
+mod faults;
+mod kills;
+mod large;
+mod mistakes;
+mod places;
+#[path = "../cli/surroundings.rs"]
+#[expect(dead_code, reason = "the other program of tests uses all of it")]
+mod surroundings;
