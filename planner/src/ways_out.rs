@@ -245,7 +245,9 @@ pub(crate) fn verified(source: &Source<'_>, stuck: Vec<Stuck>) -> Vec<Finding> {
             for step in stuck.either {
                 let Some((steps, trial, cost)) = source.hold(vec![step]) else { continue };
                 let told: Vec<String> = steps.iter().map(|step| step.words(source.spec, trial)).collect();
-                let then = figure::money(decimal(cost), currency(source));
+                // Less than half a cent is none, whatever its sign.
+                let shown = if cost.abs() < 5e-3 { 0.0 } else { cost };
+                let then = figure::money(decimal(shown), currency(source));
                 let words = told.join(", and ");
                 ways.push((cost, format!("{words}: the plan then costs {then} by its objective")));
             }

@@ -136,12 +136,17 @@ fn a_payment_at_the_start_needs_its_term() {
 fn the_price_of_the_option_that_is_asked_decides_by_region() {
     let prices = "{ region = \"a\", on_demand = \"2.953 USD/h\", spot = \"1.037 USD/h\" }, \
                   { region = \"b\", on_demand = \"3.4 USD/h\", spot = \"0.95 USD/h\" }";
-    let spot = planned(prices, &plan(&["a", "b", "c"], "1 req/s", "spot"));
+    let place = Place::new();
+    place.write("lab.toml", catalog(prices));
+    place.write("p.plan", plan(&["a", "b", "c"], "1 req/s", "spot"));
+    let seen = place.run(&["plan", "p.plan"]).exits(1);
+    assert!(seen.err.contains("no region `c` with prices"), "{}", seen.told());
+    let spot = planned(prices, &plan(&["a", "b"], "1 req/s", "spot"));
     let pools: Vec<&str> =
         spot.pools.iter().filter(|pool| !pool.purchases.is_empty()).map(|pool| pool.site.as_str()).collect();
     assert_eq!(pools, ["b"]);
     assert_eq!(spot.cost.lines[0].unit_price.to_f64(), Some(0.95));
-    let on_demand = planned(prices, &plan(&["a", "b", "c"], "1 req/s", "on_demand"));
+    let on_demand = planned(prices, &plan(&["a", "b"], "1 req/s", "on_demand"));
     assert_eq!(on_demand.cost.lines[0].unit_price.to_f64(), Some(2.953));
 }
 

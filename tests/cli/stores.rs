@@ -125,8 +125,8 @@ grade = \"data_sheet\"
     assert!(left < Decimal::ZERO);
     // The machine that serves, the rest of the fleet and ten boxes; 50 kW are enough for the machines alone.
     with(", power <= 65 kW", "", 0);
-    with(", power <= 52 kW", "", 2);
-    with("", "budget b { capex <= 400 kUSD }", 2);
+    with(", power <= 52 kW", "", 3);
+    with("", "budget b { capex <= 400 kUSD }", 3);
     with("", "budget b { capex <= 600 kUSD }", 0);
 }
 

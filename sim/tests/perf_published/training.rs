@@ -105,6 +105,16 @@ fn chip(gpu: &str) -> Option<Accelerator> {
     }
 }
 
+fn computes_in(row: &Row) -> Option<Precision> {
+    match &*row["precision"] {
+        "BF16" => Some(Precision::Bf16),
+        "FP8" | "FP8-CS" | "FP8-DS" => Some(Precision::Fp8),
+        "MXFP8" => Some(Precision::Fp8Block),
+        "NVFP4" => Some(Precision::Nvfp4),
+        _ => None,
+    }
+}
+
 #[test]
 fn dense_pre_training_steps_follow_published_throughput() {
     let (Some(rows), Some(models)) =
@@ -120,13 +130,7 @@ fn dense_pre_training_steps_follow_published_throughput() {
         if get("cp").unwrap_or(1.0) > 1.0 || get("fsdp").unwrap_or(0.0) > 0.0 {
             continue;
         }
-        let precision = match &*row["precision"] {
-            "BF16" => Precision::Bf16,
-            "FP8" | "FP8-CS" | "FP8-DS" => Precision::Fp8,
-            "MXFP8" => Precision::Fp8Block,
-            "NVFP4" => Precision::Nvfp4,
-            _ => continue,
-        };
+        let Some(precision) = computes_in(row) else { continue };
         let (n, seq) = (get("n_gpus").unwrap(), get("seq").unwrap());
         let per_node = if chip.id.starts_with("gb") { 4 } else { 8 };
         let each = if chip.id.starts_with("gb3") { 100e9 } else { 50e9 };
