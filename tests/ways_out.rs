@@ -51,10 +51,7 @@ fn follow(text: &str, step: &str) -> String {
             let number = number.replace(',', "");
             replaced(text, "total <=", "}", &format!(" {number} {currency} "))
         }
-        ["spot", ">=", share, "of", _] => replaced(text, "spot >=", ",", &format!(" {share}")),
-        ["reserved(3", "y)", ">=", share, "of", _] => {
-            replaced(text, "reserved(3 y) >=", ",", &format!(" {share}"))
-        }
+        ["spot", "<=", share, "of", _] => replaced(text, "spot <=", ",", &format!(" {share}")),
         ["rule", "chat.cost", "/", "chat.tokens", "<=", number, unit, "of", "budget", _] => {
             replaced(text, "chat.tokens <=", "\n", &format!(" {number} {unit}"))
         }
@@ -90,8 +87,8 @@ fn two_service_levels_that_nothing_reaches() {
 }
 
 #[test]
-fn shares_that_exclude_each_other() {
-    follows("shares-that-exclude");
+fn a_share_that_makes_the_budget_too_small() {
+    follows("spot-share-too-small");
 }
 
 #[test]
