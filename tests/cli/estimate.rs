@@ -376,7 +376,7 @@ fn own_steps_correct_the_job_that_they_measured() {
     let (plain, other) = (ask("fp8", &[]), ask("bf16", &[]));
     let row = "Llama-3.1-70B,H100,64,128,1,8192,FP8,4,4,1250\n".repeat(8);
     let table = format!("model,gpu,n_gpus,gbs,mbs,seq,precision,tp,pp,tokens_s_gpu\n{row}");
-    place.write("runs.csv", &format!("{table}Llama-3.1-70B,H100,64,128,1,8192,FP8,4,4,99999\n"));
+    place.write("runs.csv", format!("{table}Llama-3.1-70B,H100,64,128,1,8192,FP8,4,4,99999\n"));
     let seen = place.run(&["calibrate", "runs.csv", "-o", "calibration.toml"]).exits(0);
     for said in
         ["8 of 9 measurements used, 1 job", "dense llama3_1_70b h100_sxm fp8", "TFLOP/s are more than"]

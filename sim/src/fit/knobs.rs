@@ -64,7 +64,7 @@ pub fn knobs(kind: Kind) -> Vec<Knob> {
     let (throughput, mlperf) = (["throughput_", "release_"], "mlperf_");
     let others = |name: &str| {
         let own = |own: &&str| name.starts_with(*own);
-        throughput.iter().any(|word| own(word)) || own(&mlperf) || own(&TRAINING)
+        throughput.iter().any(own) || own(&mlperf) || own(&TRAINING)
     };
     let wanted = |name: &str| match kind {
         Kind::ServingLatency => !others(name),
