@@ -29,6 +29,8 @@ pub struct NamedLimit {
     pub change: Option<Change>,
     /// Added to the program's value to get the plan's: what stands there already and storage cost, draw or fill.
     pub outside: f64,
+    /// By how much that alone passes the limit.
+    pub short: f64,
 }
 
 /// The program with what is needed to read its answer.
@@ -223,9 +225,14 @@ struct Limits {
 }
 
 impl Limits {
+    /// The program knows no limit below zero: by how much one is passed already is kept with its name.
     fn add(&mut self, rule: Rule, bound: Bound, name: NamedLimit) {
+        let (bound, short) = match bound {
+            Bound::AtMost(most) => (Bound::AtMost(most.max(0.0)), (-most).max(0.0)),
+            Bound::AtLeast(_) => (bound, 0.0),
+        };
         self.rules.push(program::Limit { rule, bound });
-        self.names.push(name);
+        self.names.push(NamedLimit { short, ..name });
     }
 
     fn add_sites(&mut self, spec: &Spec, market: &Market<'_>, outside: &Outside) {
@@ -236,10 +243,11 @@ impl Limits {
                 place: Some(place.clone()),
                 change: Some(change),
                 outside: beside,
+                short: 0.0,
             };
             if let Some(limit) = &site.power {
                 let beside = outside.power_kw[index];
-                let bound = Bound::AtMost((limit.value.kw() - beside).max(0.0));
+                let bound = Bound::AtMost(limit.value.kw() - beside);
                 self.add(
                     Rule::SitePower { site: index },
                     bound,
@@ -248,7 +256,7 @@ impl Limits {
             }
             if let Some(limit) = &site.racks {
                 let beside = outside.racks[index];
-                let bound = Bound::AtMost((f64::from(limit.value) - beside).max(0.0));
+                let bound = Bound::AtMost(f64::from(limit.value) - beside);
                 self.add(
                     Rule::SiteRacks { site: index },
                     bound,
@@ -283,9 +291,10 @@ impl Limits {
                 place: Some(place.clone()),
                 change: Some(change),
                 outside: beside,
+                short: 0.0,
             };
             if let Some(limit) = &budget.capex {
-                let bound = Bound::AtMost((money(&limit.value) - outside.capex).max(0.0));
+                let bound = Bound::AtMost(money(&limit.value) - outside.capex);
                 self.add(
                     Rule::Capex { periods: all.clone() },
                     bound,
@@ -293,7 +302,7 @@ impl Limits {
                 );
             }
             if let Some(limit) = &budget.opex_per_month {
-                let bound = Bound::AtMost((money(&limit.value) - highest).max(0.0));
+                let bound = Bound::AtMost(money(&limit.value) - highest);
                 let name = named(
                     "opex per month",
                     LimitUnit::MoneyPerMonth,
@@ -303,7 +312,7 @@ impl Limits {
                 self.add(Rule::OpexPerMonth { periods: all.clone() }, bound, name);
             }
             if let Some(limit) = &budget.total {
-                let bound = Bound::AtMost((money(&limit.value) - total).max(0.0));
+                let bound = Bound::AtMost(money(&limit.value) - total);
                 let name = named("total", LimitUnit::Money, &limit.place, (Change::Total(index), total));
                 self.add(whole_cost(market), bound, name);
             }
@@ -323,8 +332,9 @@ impl Limits {
                 place: Some(rule.place.clone()),
                 change: at.zip(of_budget).filter(|_| can_move).map(|(at, rule)| Change::Rule(at, rule)),
                 outside: total,
+                short: 0.0,
             };
-            self.add(whole_cost(market), Bound::AtMost((most - total).max(0.0)), name);
+            self.add(whole_cost(market), Bound::AtMost(most - total), name);
         }
     }
 
@@ -355,6 +365,7 @@ impl Limits {
                 place: Some(place.clone()),
                 change: Some(Change::Share { workload: index, entry: at, is_most }),
                 outside: 0.0,
+                short: 0.0,
             };
             let rule = || Rule::Share { part: part.clone(), whole: whole.clone(), workload: Some(index) };
             if let Some(limit) = &entry.at_most {

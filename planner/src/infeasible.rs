@@ -40,6 +40,27 @@ pub(crate) fn findings(
     Ok(unservable.iter().map(|why| unservable_finding(frame, serves, *why, deratings)).collect())
 }
 
+/// Returns a finding for each limit that storage and what stands there already pass without any machine bought.
+pub(crate) fn passed_already(frame: &Frame<'_>, formulation: &Formulation) -> Vec<Stuck> {
+    let currency = frame.spec.frame.currency;
+    let passed = formulation.limits.iter().filter(|name| name.short > 1e-6 * name.outside.abs());
+    let finding = |name: &NamedLimit| {
+        let needed = name.unit.amount(name.outside, currency);
+        let message = format!("what stands there and storage alone pass the limit on {}", name.what);
+        let place = name.place.clone().map(|place| (place, format!("at least {needed} would be needed")));
+        let step = name.change.map(|change| Step {
+            change,
+            value: name.outside,
+            what: name.what.clone(),
+            now: name.unit.amount(name.outside - name.short, currency),
+            unit: Some(name.unit),
+        });
+        let finding = error(CONFLICT, message, place.into_iter().collect());
+        Stuck { finding, either: step.into_iter().collect(), all: Vec::new() }
+    };
+    passed.map(finding).collect()
+}
+
 fn unservable_finding(
     frame: &Frame<'_>,
     serves: &[ServeColumns<'_>],

@@ -103,6 +103,12 @@ pub fn plan(
 ) -> Result<Blueprint, PlanError> {
     progress("enumerating candidates");
     let frame = Frame::of(&spec, catalog, traces)?;
+    let alone = vec![None; spec.serves.len()];
+    let passed = infeasible::passed_already(&frame, &frame.formulated(&alone, &Deratings::default()).1);
+    if !passed.is_empty() {
+        let findings = ways_out::verified(&Source { spec: &spec, catalog, traces }, passed);
+        return Ok(outcome::infeasible(&frame, provenance, Vec::new(), findings));
+    }
     match settle(&frame, progress)? {
         Settled::Holds { turn, rounds, settled } => {
             progress("accounting and auditing");
