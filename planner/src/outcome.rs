@@ -280,11 +280,12 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
     }
     if !frame.spec.trains.is_empty() {
         add("each node writes checkpoints at 2 GB/s; nodes fail 6.5 times per 1,000 node-days".to_owned());
-        for store in frame.spec.sites.iter().filter(|site| storage::stall(frame.spec, &site.name).is_some()) {
-            let stall = storage::stall(frame.spec, &store.name).map_or(0.0, |stall| stall.get());
+        for site in &frame.spec.sites {
+            let Some(stall) = storage::stall(frame.spec, &site.name) else { continue };
             add(format!(
-                "at `{}` a training stands still for {stall:.0} s while a checkpoint is written",
-                store.name
+                "at `{}` a training stands still for {:.0} s while a checkpoint is written",
+                site.name,
+                stall.get()
             ));
         }
     }

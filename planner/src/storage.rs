@@ -14,16 +14,14 @@ use capstan_types::storage::{Protection, StorageSystem};
 use capstan_types::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, Seconds, Watts};
 use rust_decimal::Decimal;
 
-use crate::pricing::{MEAN_POWER_SHARE, WriteOff, converted, decimal};
+use crate::assemble::READ_BYTES_PER_S;
+use crate::pricing::{MEAN_POWER_SHARE, WriteOff, converted, decimal, write_off_terms};
 
 /// No system of the catalog can do what is asked.
 const IMPOSSIBLE: &str = "E0380";
 
 /// How long a training stands still for a checkpoint where the plan does not say. Origin: Assumed.
-pub const DEFAULT_STALL: Seconds = Seconds(60.0);
-
-/// Rate at which a replica that starts reads its weights, as `verify` takes it.
-const START_READ: f64 = 2e9;
+const DEFAULT_STALL: Seconds = Seconds(60.0);
 
 /// Bytes of a weight as it is stored.
 const STORED_WEIGHT_BYTES: f64 = 2.0;
@@ -113,7 +111,7 @@ impl Asked {
             }
         }
         if spec.serves.iter().any(|serve| here(serve.sites.as_ref())) {
-            asked.read += START_READ;
+            asked.read += READ_BYTES_PER_S;
         }
         for train in spec.trains.iter().filter(|train| here(train.sites.as_ref())) {
             let Some(model) = spec.models.iter().find(|model| model.id == train.model) else { continue };
@@ -210,15 +208,15 @@ fn sized(asked: &Asked, system: &StorageSystem, wish: Option<&StorageWish>) -> R
 }
 
 /// What clients read from and write to one node.
-pub(crate) struct Rates {
-    pub read: f64,
-    pub write: f64,
+struct Rates {
+    read: f64,
+    write: f64,
 }
 
 impl Rates {
     /// What is not measured is bounded by the network, over which copies and parity travel once more unless they stay
     /// inside a node.
-    pub fn of(system: &StorageSystem, protection: Protection) -> Self {
+    fn of(system: &StorageSystem, protection: Protection) -> Self {
         let network = system.network.get();
         let sent_on = if system.inside { 1.0 } else { protection.overhead() };
         let measured = system.write.map(|rate| {
@@ -295,7 +293,7 @@ impl Bill<'_> {
         let nodes = Decimal::from(self.store.nodes);
         let item = format!("{}, storage", self.id);
         lines.push(self.line(item, (CostKind::Capex, 0), (nodes, "storage node"), price, from));
-        let Some(terms) = catalog.ownership.iter().find(|row| row.id == "default") else { return };
+        let Some(terms) = write_off_terms(catalog, "default") else { return };
         let from = (terms.provenance.grade.origin(), terms.provenance.source.as_str());
         let monthly = (price * decimal(terms.maintenance_per_year) / Decimal::from(12)).round_dp(9);
         self.every_month(format!("maintenance and support of {}", self.id), monthly, from, lines);

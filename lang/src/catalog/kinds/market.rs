@@ -8,7 +8,7 @@ use capstan_types::quantity::{Dimension, Quantity};
 
 use super::super::cell::{Cell, Read};
 use super::super::row::{Field, Row, identifier, may, need};
-use super::nowhere;
+use super::{above_zero, nowhere};
 
 const GOODS: [(&str, Good); 7] = {
     let mut words = [("", Good::Server); 7];
@@ -38,18 +38,10 @@ fn price(row: &mut MarketPrice, cell: Cell<'_>) -> Read<()> {
         Some(found) => found,
         None => return cell.quantity(Dimension::MONEY).map(drop),
     };
-    let Some(currency) = quantity.currency else {
-        return cell.wrong("a price without a currency", "for example `\"30000 USD\"`");
-    };
-    match quantity.decimal_in(&format!("{currency}{per}")) {
-        Some(amount) if amount.is_sign_positive() && !amount.is_zero() => {
-            row.price = Some(amount.normalize());
-            row.currency = currency;
-            Ok(())
-        }
-        Some(_) => cell.wrong("a price is above zero", "write \"unknown\" where it is not known"),
-        None => cell.wrong("this price has more digits than can be kept", "write fewer digits"),
-    }
+    let (amount, currency) = above_zero(cell, &quantity, per)?;
+    row.price = Some(amount);
+    row.currency = currency;
+    Ok(())
 }
 
 impl Row for MarketPrice {

@@ -11,8 +11,13 @@ pub(super) mod place;
 pub(super) mod storage;
 pub(super) mod traffic;
 
+use capstan_types::money::Currency;
 use capstan_types::origin::{Grade, Origin, Provenance};
+use capstan_types::quantity::Quantity;
 use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use super::cell::{Cell, Read};
 
 /// Words of the grades of facts.
 pub(super) const GRADES: [(&str, Grade); 4] = [
@@ -29,6 +34,18 @@ const ORIGINS: [(&str, Origin); 4] = [
     ("analytic", Origin::Analytic),
     ("assumed", Origin::Assumed),
 ];
+
+/// Returns what one good costs, in its own currency, per what `per` says (`/h`).
+fn above_zero(cell: Cell<'_>, quantity: &Quantity, per: &str) -> Read<(Decimal, Currency)> {
+    let Some(currency) = quantity.currency else {
+        return cell.wrong("a price without a currency", "for example `\"30000 USD\"`");
+    };
+    match quantity.decimal_in(&format!("{currency}{per}")) {
+        Some(amount) if amount.is_sign_positive() && !amount.is_zero() => Ok((amount.normalize(), currency)),
+        Some(_) => cell.wrong("a price is above zero", "write \"unknown\" where it is not known"),
+        None => cell.wrong("this price has more digits than can be kept", "write fewer digits"),
+    }
+}
 
 /// A provenance that is still to be read.
 fn nowhere() -> Provenance {

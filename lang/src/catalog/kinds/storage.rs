@@ -9,7 +9,7 @@ use capstan_types::units::{Bytes, BytesPerSecond, Watts};
 
 use super::super::cell::{Cell, Read};
 use super::super::row::{Field, Row, identifier, may, need};
-use super::nowhere;
+use super::{above_zero, nowhere};
 
 const KINDS: [(&str, StorageKind); 3] = [
     (StorageKind::WORDS[0], StorageKind::ALL[0]),
@@ -41,19 +41,10 @@ fn price(row: &mut StorageSystem, cell: Cell<'_>) -> Read<()> {
         row.price = None;
         return Ok(());
     }
-    let quantity = cell.quantity(Dimension::MONEY)?;
-    let Some(currency) = quantity.currency else {
-        return cell.wrong("a price without a currency", "for example `\"30000 USD\"`");
-    };
-    match quantity.decimal_in(&currency.to_string()) {
-        Some(amount) if amount.is_sign_positive() && !amount.is_zero() => {
-            row.price = Some(amount.normalize());
-            row.currency = currency;
-            Ok(())
-        }
-        Some(_) => cell.wrong("a price is above zero", "write \"unknown\" where it is not known"),
-        None => cell.wrong("this price has more digits than can be kept", "write fewer digits"),
-    }
+    let (amount, currency) = above_zero(cell, &cell.quantity(Dimension::MONEY)?, "")?;
+    row.price = Some(amount);
+    row.currency = currency;
+    Ok(())
 }
 
 impl Row for StorageSystem {
