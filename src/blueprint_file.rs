@@ -7,9 +7,12 @@ use crate::render::Sources;
 use crate::session::Session;
 use anyhow::Context;
 use capstan_planner::audit::audit;
+use capstan_report::blueprint_digest;
+pub use capstan_report::blueprint_text as text;
 use capstan_types::blueprint::{Blueprint, FORMAT, Status};
 use jiff::ToSpan;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What every format of a blueprint has.
@@ -17,13 +20,7 @@ use std::collections::BTreeSet;
 struct Head {
     format: Option<u64>,
     tool: Option<String>,
-}
-
-/// Returns the text of a blueprint, as it is written to a file: the same blueprint, the same bytes.
-pub fn text(blueprint: &Blueprint) -> String {
-    let mut text = serde_json::to_string_pretty(blueprint).expect("a blueprint has only string keys");
-    text.push('\n');
-    text
+    digest: Option<String>,
 }
 
 /// Reads a blueprint and checks that nobody changed it since it was written.
@@ -65,8 +62,14 @@ fn parse(path: &str, text: &str) -> Result<Blueprint, Failure> {
         let message = format!("`{path}` has format {found}{tool}; this version reads format {FORMAT}");
         return Err(Failure::new(message).hint(way));
     }
-    let blueprint: Blueprint = serde_json::from_str(text)
-        .map_err(|error| Failure::new(format!("`{path}` was edited or damaged: {error}")).hint(again))?;
+    let edited = |why: &str| Failure::new(format!("`{path}` was edited or damaged: {why}")).hint(again);
+    let value: Value = serde_json::from_str(text).map_err(|error| edited(&error.to_string()))?;
+    let blueprint: Blueprint = serde_json::from_str(text).map_err(|error| edited(&error.to_string()))?;
+    match head.digest {
+        Some(told) if told == blueprint_digest(value) => {}
+        Some(_) => return Err(edited("its `digest` is not that of what it says")),
+        None => return Err(edited("it has no `digest`")),
+    }
     unchanged(path, &blueprint).map_err(|failure| failure.hint(again))?;
     Ok(blueprint)
 }
@@ -176,5 +179,13 @@ mod tests {
         let mut blueprint = chat_blueprint();
         blueprint.cost.lines[0].billed_cost = blueprint.cost.total;
         refused(&text(&blueprint), "contradicts itself");
+        let good = text(&chat_blueprint());
+        let seed = good.find("\"seed\": ").expect("a seed") + 8;
+        let changed = format!("{}9{}", &good[..seed], &good[seed..]);
+        refused(&changed, "its `digest` is not that of what it says");
+        let at = good.rfind(",\n  \"digest\"").expect("a digest");
+        refused(&format!("{}\n}}\n", &good[..at]), "it has no `digest`");
+        // Other blanks say the same.
+        assert!(parse("x", &good.replace("\n  ", "\n\t")).is_ok());
     }
 }

@@ -39,7 +39,7 @@ impl Slot {
     /// Keeps an answer. That it cannot be kept is no failure: it is only computed again.
     pub fn write(&self, blueprint: &Blueprint) {
         if files::make_folder(&self.folder).is_ok() {
-            let _ = files::write(&self.path, blueprint_file::text(blueprint).as_bytes());
+            let _ = files::replace(&self.path, blueprint_file::text(blueprint).as_bytes());
             files::keep_newest(&self.folder, KEPT);
         }
     }

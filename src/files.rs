@@ -6,16 +6,36 @@
 use flate2::read::MultiGzDecoder;
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 
 /// Most bytes of a plan or catalog.
 pub const TEXT_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Most bytes of a blueprint, a trace or an operator table, unpacked.
 pub const DATA_LIMIT: u64 = 512 * 1024 * 1024;
+
+/// Most bytes of a line of a table that is read row by row.
+const LINE_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// The plain files that this run read or wrote: an output never replaces one of them.
+static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn take(path: &Path) {
+    if let (Ok(real), Ok(mut taken)) = (fs::canonicalize(path), TAKEN.lock()) {
+        taken.insert(real);
+    }
+}
+
+/// Returns whether this run read or wrote a file.
+pub fn taken(path: &str) -> bool {
+    let real = fs::canonicalize(path);
+    real.is_ok_and(|real| TAKEN.lock().is_ok_and(|taken| taken.contains(&real)))
+}
 
 /// Why a file cannot be read or written.
 #[derive(Debug)]
@@ -35,6 +55,10 @@ pub enum FileError {
     },
     /// It lies outside the folder that it must lie in.
     Outside,
+    /// This run read it or wrote it: what it holds would be lost.
+    Taken,
+    /// A line of it is longer than any table has.
+    LongLine,
     /// Something else.
     Other(io::Error),
 }
@@ -48,6 +72,8 @@ impl fmt::Display for FileError {
             FileError::Denied => f.write_str("permission is denied"),
             FileError::TooLarge { most } => write!(f, "it is longer than {} MiB", most >> 20),
             FileError::Outside => f.write_str("it lies outside the folder of the plan file"),
+            FileError::Taken => f.write_str("this run reads or writes it already"),
+            FileError::LongLine => write!(f, "a line is longer than {} MiB", LINE_LIMIT >> 20),
             FileError::Other(error) => error.fmt(f),
         }
     }
@@ -169,7 +195,14 @@ impl Files for Folder {
 
 fn open(path: &Path) -> Result<File, FileError> {
     let file = File::open(path)?;
-    if file.metadata()?.is_dir() { Err(FileError::IsFolder) } else { Ok(file) }
+    let known = file.metadata()?;
+    if known.is_dir() {
+        return Err(FileError::IsFolder);
+    }
+    if known.is_file() {
+        take(path);
+    }
+    Ok(file)
 }
 
 fn limited(from: impl Read, most: u64) -> Result<Vec<u8>, FileError> {
@@ -180,7 +213,25 @@ fn limited(from: impl Read, most: u64) -> Result<Vec<u8>, FileError> {
 
 /// Returns the bytes of a file, or with `-` of standard input, one after the other: for tables of any length.
 pub fn stream(path: &str) -> Result<Box<dyn Read>, FileError> {
-    if path == "-" { Ok(Box::new(io::stdin().lock())) } else { Ok(Box::new(open(Path::new(path))?)) }
+    if path == "-" {
+        return Ok(Box::new(Rows { inner: io::stdin().lock(), since: 0 }));
+    }
+    Ok(Box::new(Rows { inner: open(Path::new(path))?, since: 0 }))
+}
+
+/// Bytes of a table of any length whose lines are not: what never ends a line is given up, not kept.
+struct Rows<R> {
+    inner: R,
+    since: u64,
+}
+
+impl<R: Read> Read for Rows<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let last = buffer[..count].iter().rposition(|&byte| byte == b'\n');
+        self.since = last.map_or(self.since + count as u64, |at| (count - at - 1) as u64);
+        if self.since > LINE_LIMIT { Err(io::Error::other(FileError::LongLine)) } else { Ok(count) }
+    }
 }
 
 /// Returns what stands on standard input.
@@ -223,8 +274,32 @@ pub fn same(a: &str, b: &str) -> bool {
     real(a) == real(b)
 }
 
-/// Writes a file so that it is there whole or as it was before. What is no regular file is written through.
+/// Says now whether a file could be written, before anything is computed for it.
+pub fn room_for(path: &str) -> Result<(), FileError> {
+    match fs::metadata(path) {
+        Ok(known) if known.is_dir() => Err(FileError::IsFolder),
+        Ok(known) if !known.is_file() => Ok(()),
+        Ok(known) if known.permissions().readonly() => Err(FileError::Denied),
+        _ => {
+            let target = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+            new_file_in(parent(&target)).map(drop)
+        }
+    }
+}
+
+/// Writes a file so that it is there whole or as it was before, but none that this run read or wrote. What is no regular
+/// file is written through.
 pub fn write(path: &str, bytes: &[u8]) -> Result<(), FileError> {
+    if taken(path) {
+        return Err(FileError::Taken);
+    }
+    replace(path, bytes)?;
+    take(Path::new(path));
+    Ok(())
+}
+
+/// The same of a file that was read in order to be written again.
+pub fn replace(path: &str, bytes: &[u8]) -> Result<(), FileError> {
     let given = Path::new(path);
     let target = fs::canonicalize(given).unwrap_or_else(|_| given.to_owned());
     match fs::metadata(&target) {
@@ -251,13 +326,14 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Opens a file without a name yet, readable as the user's other files are.
-fn new_file_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn new_file_in(folder: &Path) -> Result<tempfile::NamedTempFile, FileError> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     let readable = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
     #[cfg(unix)]
     builder.permissions(readable);
-    builder.prefix(".capstan-").tempfile_in(folder)
+    // The library tells the name that it tried, which means nothing to the reader.
+    builder.prefix(".capstan-").tempfile_in(folder).map_err(|error| io::Error::from(error.kind()).into())
 }
 
 /// Writes a file that must not be there yet.

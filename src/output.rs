@@ -30,6 +30,8 @@ pub enum Format {
     Xlsx,
     /// A page.
     Html,
+    /// The paper that is signed.
+    Pdf,
 }
 
 /// The forms that every answer has.
@@ -58,6 +60,7 @@ pub const ALL: &[Format] = &[
     Format::Csv,
     Format::Xlsx,
     Format::Html,
+    Format::Pdf,
 ];
 
 impl Format {
@@ -74,12 +77,13 @@ impl Format {
             Format::Csv => "csv",
             Format::Xlsx => "xlsx",
             Format::Html => "html",
+            Format::Pdf => "pdf",
         }
     }
 
     /// Needs it a name, since a terminal cannot show it?
     fn needs_name(self) -> bool {
-        matches!(self, Format::Csv | Format::Xlsx)
+        matches!(self, Format::Csv | Format::Xlsx | Format::Pdf)
     }
 }
 
@@ -116,10 +120,18 @@ impl FromStr for Output {
 
 /// Refuses forms that an answer does not have, before anything is computed.
 pub fn only(asked: &[Output], known: &[Format]) -> Result<(), Failure> {
-    let Some(other) = asked.iter().find(|output| !known.contains(&output.format)) else { return Ok(()) };
+    let Some(other) = asked.iter().find(|output| !known.contains(&output.format)) else {
+        let files = asked.iter().filter(|output| output.format != Format::Csv);
+        return files.filter_map(|output| output.file.as_deref()).try_for_each(room_for);
+    };
     let words: Vec<&str> = known.iter().map(|format| format.word()).collect();
     Err(Failure::usage(format!("this answer has no form `{}`", other.format.word()))
         .hint(format!("it has {}", words.join(", "))))
+}
+
+/// Refuses a file that cannot be written, before anything is computed for it.
+pub fn room_for(file: &str) -> Result<(), Failure> {
+    files::room_for(file).map_err(|why| Failure::new(format!("cannot write `{file}`: {why}")))
 }
 
 /// Returns what was asked for, or the terminal where nothing was.
@@ -172,6 +184,7 @@ pub fn write_made(
     session: &Session,
     mut make: impl FnMut(Format, Shown) -> anyhow::Result<Made>,
 ) -> anyhow::Result<()> {
+    each_has_its_file(asked)?;
     let mut made = Vec::new();
     for output in or_terminal(asked) {
         let look = session.out;
@@ -189,6 +202,21 @@ pub fn write_made(
     Ok(())
 }
 
+/// No output may replace another, or what this run read.
+fn each_has_its_file(asked: &[Output]) -> Result<(), Failure> {
+    let files: Vec<&str> = asked.iter().filter_map(|output| output.file.as_deref()).collect();
+    let twice = |at: usize, file: &str| files[..at].iter().any(|other| files::same(file, other));
+    match files.iter().enumerate().find(|(at, file)| files::taken(file) || twice(*at, file)) {
+        Some((_, file)) => Err(overwritten(file)),
+        None => Ok(()),
+    }
+}
+
+/// What is said of an output that would replace something that is still wanted.
+pub fn overwritten(file: &str) -> Failure {
+    Failure::usage(format!("`{file}` would be overwritten")).hint("give every output a file of its own")
+}
+
 /// Writes files into a folder, each whole; what else is there stays.
 fn write_files(folder: &str, made: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
     files::make_folder(folder).with_context(|| format!("cannot write `{folder}`"))?;
@@ -197,7 +225,15 @@ fn write_files(folder: &str, made: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
 
 /// Writes a file whole, and says which one where it cannot.
 pub fn write_file(file: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    files::write(file, bytes).with_context(|| format!("cannot write `{file}`"))
+    match files::write(file, bytes) {
+        Err(files::FileError::Taken) => Err(overwritten(file).into()),
+        done => done.with_context(|| format!("cannot write `{file}`")),
+    }
+}
+
+/// The same of a file that was read in order to be written again.
+pub fn rewrite_file(file: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    files::replace(file, bytes).with_context(|| format!("cannot write `{file}`"))
 }
 
 #[cfg(test)]
@@ -209,7 +245,7 @@ mod tests {
         let file = Some("out:1.md".to_owned());
         assert_eq!("markdown:out:1.md".parse(), Ok(Output { format: Format::Markdown, file }));
         assert_eq!("json:-".parse(), Ok(Output { format: Format::Json, file: None }));
-        assert!("pdf".parse::<Output>().is_err() && "json:".parse::<Output>().is_err());
+        assert!("doc".parse::<Output>().is_err() && "json:".parse::<Output>().is_err());
         assert!("xlsx".parse::<Output>().is_err() && "csv:-".parse::<Output>().is_err());
     }
 

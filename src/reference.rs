@@ -47,7 +47,7 @@ fn the_page_of_the_command_line_is_current() {
     )]
     let update = std::env::var("UPDATE").is_ok();
     if update {
-        crate::files::write(PAGE, page().as_bytes()).expect("the page can be written");
+        crate::files::replace(PAGE, page().as_bytes()).expect("the page can be written");
     }
     let bytes = crate::files::Files::read(&crate::files::Here, PAGE, 1 << 20).unwrap_or_default();
     assert_eq!(String::from_utf8_lossy(&bytes), page(), "run with UPDATE=1");

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use crate::check::KINDS;
+use crate::check::rule::METRICS;
 use crate::check::table::{FieldRow, FieldType, LabelRule, Status, Table};
 
 const HEAD: &str = "\
@@ -17,9 +18,52 @@ planner or has the default given here, which is then listed under the assumption
 kinds that are *not planned yet* are understood and refused with E0900, so that nothing is silently ignored.
 ";
 
+/// What holds for every kind.
+const TEXT: &str = r#"
+## The text of a plan
+
+A file is UTF-8; a line or a comma ends a field, and `#` begins a comment that goes to the end of its line. `capstan fmt` writes the
+one canonical form, `capstan explain E0101` tells more of a mistake.
+
+| written | says |
+|---|---|
+| `param peak = 40 req/s` | a value with a name, which `--set peak="80 req/s"` and scenarios may change |
+| `let nodes = 2 * 8` | a value with a name |
+| `use catalog "own.toml" as own` | rows of a file beside the built-in catalog: `own.NAME`; without `as`, they replace rows of the same name |
+| `use prices "prices.toml"` | dated prices and rates of currencies, in the form of `catalogs/offerings/` |
+| `require cheap: chat.cost / chat.tokens <= 2 USD/Mtok else "too dear"` | a rule of a `budget`: the plan must keep it (exit 3); `prefer` and `warn` only tell |
+| `set hall.power *= 1.2` | a change in a `scenario` |
+| `site in [hall, use1]` | where a workload, and so its data, may be |
+| `accelerator in [h100_sxm, l40s]` | a choice; names are those of `capstan catalog list`, as identifiers or, in quotes, as people know them |
+
+Amounts have units, with or without a blank before them: `900 GB/s`, `38%`, `6 %/mo`, `$2.50/GPU/h`. `GB` is 10⁹ bytes and `GiB` 2³⁰; months
+and years are calendar durations on a date, and 730 h and 8,760 h in a rate. Units: `ns us ms s min h d mo y`, `B` and `bit`, `W Wh`, `tok
+req param FLOP`, `GPU node U user meter K IO`, and currencies (`USD EUR …`; `$ € £ ¥`), with the prefixes `k M G T P` and, of bytes, `Ki Mi Gi Ti Pi`.
+Dates are `2027-01-31`, times `14:00`, ranges `2027-01-01 .. 2027-12-31`. Expressions have `+ - * /`, comparisons, `and or not`, parentheses.
+Prices in another currency than the plan's need a dated rate in the file of `use prices`:
+
+```toml
+[[rate]]
+of = "USD"
+in = "EUR"
+rate = 0.92
+source = "European Central Bank"
+as_of = "2026-08-20"
+```
+"#;
+
 /// Returns `docs/language.md`.
 pub fn language_reference() -> String {
     let mut page = HEAD.to_owned();
+    page.push_str(TEXT);
+    let metrics: Vec<String> = METRICS.iter().map(|row| format!("`{}`", row.0)).collect();
+    push(
+        &mut page,
+        format_args!(
+            "\nMetrics of rules: {}, alone for the whole plan, or of a workload (`chat.cost`) or a site (`hall.power`).\n",
+            metrics.join(", ")
+        ),
+    );
     let mut later = Vec::new();
     for table in KINDS {
         match table.status {

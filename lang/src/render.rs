@@ -42,13 +42,14 @@ fn spot<'a>(place: &Place, source: &'a str) -> Spot<'a> {
     let column = source[line_start..start].chars().count();
     // A very long line is shown around the place only.
     let first = column.saturating_sub(MAX_SHOWN / 2);
-    let shown_start = full.char_indices().nth(first).map_or(full.len(), |(at, _)| at);
+    let before = source[line_start..start].char_indices().rev().take(column - first).last();
+    let shown_start = before.map_or((start - line_start).min(full.len()), |(at, _)| at);
     let shown_end =
         full[shown_start..].char_indices().nth(MAX_SHOWN).map_or(full.len(), |(at, _)| shown_start + at);
     let end = (place.end as usize).clamp(start, line_start + full.len().max(start - line_start));
     let covered = source.get(start..end).map_or(1, |text| text.chars().count());
     Spot {
-        line: source[..line_start].matches('\n').count() + 1,
+        line: source.as_bytes()[..line_start].iter().filter(|&&byte| byte == b'\n').count() + 1,
         column: column + 1,
         text: &full[shown_start..shown_end],
         n_before: column - first,

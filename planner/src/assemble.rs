@@ -235,7 +235,7 @@ pub fn summaries(
             let most = |weight: &dyn Fn(&Stand<'_>) -> Option<f64>| -> Option<f64> {
                 let each = (0..periods.len()).map(|period| {
                     let sums = here.iter().map(|(index, pool)| {
-                        weight(&market.stands[*index]).map(|each| each * f64::from(pool.nodes(period)))
+                        weight(&market.stands[*index]).map(|each| each * f64::from(pool.at_once(period)))
                     });
                     sums.sum::<Option<f64>>()
                 });

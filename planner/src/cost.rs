@@ -36,14 +36,39 @@ pub struct PricedPool<'a> {
 pub struct Usage {
     /// The workload.
     pub workload: String,
-    /// Accelerator-hours used over the horizon.
-    pub accelerator_hours: f64,
+    /// Accelerator-hours used over the horizon, by where.
+    pub on: Vec<Used>,
     /// Requests over the horizon.
     pub requests: f64,
     /// Prompt tokens over the horizon.
     pub prompt_tokens: f64,
     /// Output tokens over the horizon.
     pub output_tokens: f64,
+}
+
+/// Accelerator-hours on the machines of one shape at one site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Used {
+    /// The site.
+    pub site: String,
+    /// The machine.
+    pub shape: String,
+    /// Accelerator-hours.
+    pub hours: f64,
+}
+
+impl Usage {
+    /// Returns the accelerator-hours that are charged for a line of the bill: those on its machines, or at its site.
+    fn hours_of(&self, line: &CostLine) -> f64 {
+        let on = self.on.iter().filter(|used| used.site == line.site);
+        on.filter(|used| line.shape.as_ref().is_none_or(|shape| *shape == used.shape))
+            .map(|used| used.hours)
+            .sum()
+    }
+
+    fn hours(&self) -> f64 {
+        self.on.iter().map(|used| used.hours).sum()
+    }
 }
 
 /// Returns the whole bill.
@@ -122,7 +147,7 @@ fn totals(
         net_present,
         by_month,
         all_on_demand: None,
-        workloads: shares(frame, total, usage),
+        workloads: shares(frame, &lines, usage),
         lines,
         not_included,
     }
@@ -172,27 +197,37 @@ fn highest_opex(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Decima
     monthly.max().unwrap_or_default()
 }
 
-/// Splits the total over workloads by accelerator-hours; the last one takes what rounding leaves.
-fn shares(frame: &Frame, total: Decimal, usage: &[Usage]) -> Vec<WorkloadCost> {
-    let all: f64 = usage.iter().map(|used| used.accelerator_hours).sum();
-    let mut left = total;
+/// Splits every line over the workloads by their accelerator-hours on its machines, a line that is no machine's by those at
+/// its site, and what nobody uses by all hours; the last workload takes what rounding leaves.
+fn shares(frame: &Frame, lines: &[CostLine], usage: &[Usage]) -> Vec<WorkloadCost> {
+    let mut costs = vec![Decimal::ZERO; usage.len()];
+    for line in lines {
+        let here: Vec<f64> = usage.iter().map(|used| used.hours_of(line)).collect();
+        let used = here.iter().any(|hours| *hours > 0.0);
+        let hours = if used { here } else { usage.iter().map(Usage::hours).collect() };
+        let all: f64 = hours.iter().sum();
+        for (cost, hours) in costs.iter_mut().zip(&hours) {
+            *cost += if all > 0.0 { line.billed_cost * decimal(hours / all) } else { Decimal::ZERO };
+        }
+    }
+    let mut left: Decimal = lines.iter().map(|line| line.billed_cost).sum();
     usage
         .iter()
+        .zip(costs)
         .enumerate()
-        .map(|(index, used)| {
-            let share = if all > 0.0 { decimal(used.accelerator_hours / all) } else { Decimal::ZERO };
-            let cost = if index + 1 == usage.len() { left } else { frame.currency.round(total * share) };
+        .map(|(index, (used, cost))| {
+            let cost = if index + 1 == usage.len() { left } else { frame.currency.round(cost) };
             left -= cost;
-            let tokens = used.prompt_tokens + used.output_tokens;
+            let (tokens, hours) = (used.prompt_tokens + used.output_tokens, used.hours());
             WorkloadCost {
                 workload: used.workload.clone(),
                 cost,
-                accelerator_hours: used.accelerator_hours,
+                accelerator_hours: hours,
                 requests: used.requests,
                 prompt_tokens: used.prompt_tokens,
                 output_tokens: used.output_tokens,
                 per_million_tokens: per(cost, tokens / 1e6, 4),
-                per_accelerator_hour: per(cost, used.accelerator_hours, 4),
+                per_accelerator_hour: per(cost, hours, 4),
             }
         })
         .collect()

@@ -6,6 +6,7 @@ use crate::plan::Frame;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
 use crate::settle::Deratings;
 use crate::ways_out::{Change, Step, Stuck};
+use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
 use capstan_types::place::Place;
@@ -126,14 +127,25 @@ fn no_way_to_serve(frame: &Frame<'_>, index: usize, serve: &Serve, deratings: &D
     };
     finding.because = refused.iter().map(|way| format!("{way} missed its levels in simulation")).collect();
     finding.because.extend(nearest_misses(frame, &serve.name));
-    if serve.accelerators.is_some() {
-        finding.ways_out.push("allow other accelerators".to_owned());
-    }
-    if serve.precisions.len() == 1 {
-        finding.ways_out.push("allow a lower precision: `precision in [bf16, fp8]`".to_owned());
-    }
     let all = if refused.is_empty() { looser_levels(frame, index) } else { Vec::new() };
-    Stuck { finding, either: Vec::new(), all }
+    Stuck { finding, either: freer(index, serve.accelerators.is_some(), serve.precisions.len()), all }
+}
+
+/// Returns what a workload may be allowed beside what it names: other accelerators, a lower precision.
+fn freer(workload: usize, names_accelerators: bool, precisions: usize) -> Vec<Step> {
+    let step = |change, what: &str| Step {
+        change,
+        value: 0.0,
+        what: what.to_owned(),
+        now: String::new(),
+        unit: None,
+    };
+    let any = names_accelerators
+        .then(|| step(Change::AnyAccelerator(workload), "other accelerators: no `accelerator in [...]`"));
+    let lower = (precisions == 1).then(|| {
+        step(Change::LowerPrecision(workload), "a lower precision: fp8 or int4 in `precision in [...]`")
+    });
+    any.into_iter().chain(lower).collect()
 }
 
 /// Returns the levels of a workload that no candidate reaches, a tenth beyond what the best reaches.
@@ -162,10 +174,6 @@ fn no_way_to_train(frame: &Frame<'_>, index: usize, train: &Train) -> Stuck {
     let label = late.map_or_else(|| "no candidate is left".to_owned(), |row| row.nearest.clone());
     let mut finding = error(code, message, vec![(place.clone(), label)]);
     finding.because = nearest_misses(frame, &train.name);
-    if late.is_some() {
-        finding.ways_out.push("a later `finish`, or fewer `tokens`".to_owned());
-    }
-    finding.ways_out.push("allow other accelerators or lower precision".to_owned());
     let later = train.finish.as_ref().filter(|_| late.is_some()).map(|finish| Step {
         change: Change::Finish(index),
         value: 0.0,
@@ -173,7 +181,8 @@ fn no_way_to_train(frame: &Frame<'_>, index: usize, train: &Train) -> Stuck {
         now: finish.value.to_string(),
         unit: None,
     });
-    Stuck { finding, either: Vec::new(), all: later.into_iter().collect() }
+    let either = freer(frame.spec.serves.len() + index, train.accelerators.is_some(), train.precisions.len());
+    Stuck { finding, either, all: later.into_iter().collect() }
 }
 
 fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservable) -> Finding {
@@ -187,6 +196,9 @@ fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservab
         _ => "no offer at the sites allowed".to_owned(),
     };
     let mut finding = error(NOT_TO_BE_HAD, message, vec![(place.clone(), label)]);
+    if let Unservable::NotInTime { .. } = why {
+        return too_soon(frame, finding);
+    }
     let unpriced = frame.market.unpriced.iter();
     finding.because = unpriced
         .take(5)
@@ -204,6 +216,25 @@ fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservab
             .ways_out
             .insert(0, format!("plan in {from}, or give a dated rate of {from} in {to} with `use prices`"));
     }
+    finding
+}
+
+/// Says that machines can be had, but come later than the workload begins.
+fn too_soon(frame: &Frame<'_>, mut finding: Finding) -> Finding {
+    let late = frame.spec.sites.iter().filter(|site| site.lead_time_months > 0.0);
+    finding.because = late
+        .map(|site| {
+            let months = figure::short(site.lead_time_months);
+            format!(
+                "what is bought for `{}` stands there {months} months after the horizon begins: `lead_time = {months} mo`",
+                site.name
+            )
+        })
+        .collect();
+    finding.ways_out = vec![
+        "a workload or a horizon that begins later, or a shorter `lead_time`".to_owned(),
+        "machines that are there at once for the first months: `fleet`, or a site of a provider".to_owned(),
+    ];
     finding
 }
 

@@ -3,7 +3,7 @@
 use crate::assemble::{Draft, draft, summaries};
 use crate::candidates::{self, Unreached, Way};
 use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
-use crate::cost::{self, PricedPool, Usage};
+use crate::cost::{self, PricedPool, Usage, Used};
 use crate::fabric;
 use crate::fleet::{self, Asking, Base};
 use crate::formulate::{Formulation, formulate};
@@ -423,12 +423,16 @@ fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
     for serve in &turn.serves {
         let service = turn.draft.services.iter().find(|service| service.workload == serve.serve.name);
         let placements = service.iter().flat_map(|service| &service.placements);
-        let accelerator_hours = placements.map(|placement| charged_hours(frame, placement)).sum();
+        let used = |placement: &Placement| Used {
+            site: placement.site.clone(),
+            shape: placement.candidate.shape.clone(),
+            hours: charged_hours(frame, placement),
+        };
         let load = &serve.serve.load;
         let requests: f64 = frame.periods.iter().map(|period| demand::requests(load, period)).sum();
         usage.push(Usage {
             workload: serve.serve.name.clone(),
-            accelerator_hours,
+            on: placements.map(used).collect(),
             requests,
             prompt_tokens: requests * load.prompt.mean,
             output_tokens: requests * load.output.mean,
@@ -440,7 +444,11 @@ fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
         let train = frame.spec.trains.iter().find(|train| train.name == run.workload);
         usage.push(Usage {
             workload: run.workload.clone(),
-            accelerator_hours: nodes * f64::from(per_node) * run.hours,
+            on: vec![Used {
+                site: run.site.clone(),
+                shape: run.candidate.shape.clone(),
+                hours: nodes * f64::from(per_node) * run.hours,
+            }],
             requests: 0.0,
             prompt_tokens: train.map_or(0.0, |train| train.tokens.get()),
             output_tokens: 0.0,

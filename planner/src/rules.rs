@@ -1,8 +1,12 @@
 //! What the rules of the budgets say about a finished plan.
 
 use capstan_types::blueprint::{Blueprint, RuleOutcome};
+use capstan_types::figure;
 use capstan_types::spec::{Metric, Rule, RuleExpr, RuleOperator};
 use rust_decimal::prelude::ToPrimitive;
+
+/// Numbers below this are told per million.
+const TINY: f64 = 1e-3;
 
 /// A value of a rule: a number in base units, or a truth.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,12 +41,28 @@ fn outcome(blueprint: &Blueprint, budget: &str, rule: &Rule) -> RuleOutcome {
 /// Returns both sides of a comparison in numbers, for people.
 fn numbers(blueprint: &Blueprint, condition: &RuleExpr) -> String {
     let RuleExpr::Binary { left, right, .. } = condition else { return String::new() };
-    let side = |expr: &RuleExpr| match evaluate(blueprint, expr) {
-        Some(Value::Number(number)) => format!("{number:.6}"),
+    let sides = [evaluate(blueprint, left), evaluate(blueprint, right)];
+    let number = |side: &Option<Value>| match side {
+        Some(Value::Number(number)) => Some(number.abs()),
+        _ => None,
+    };
+    // Money per token is told as people quote it.
+    let tiny = sides.iter().filter_map(number).fold(0.0, f64::max) < TINY;
+    let (scale, unit) = if tiny { (1e6, " per million") } else { (1.0, "") };
+    // Three digits would tell two sides as equal that are not.
+    let close = match &sides {
+        [Some(Value::Number(left)), Some(Value::Number(right))] => {
+            left != right && figure::short(left * scale) == figure::short(right * scale)
+        }
+        _ => false,
+    };
+    let side = |value: &Option<Value>| match value {
+        Some(Value::Number(number)) if close => format!("{:.6}", number * scale),
+        Some(Value::Number(number)) => figure::short(number * scale),
         Some(Value::Truth(truth)) => truth.to_string(),
         None => "unknown".to_owned(),
     };
-    format!("{} against {}", side(left), side(right))
+    format!("{} against {}{unit}", side(&sides[0]), side(&sides[1]))
 }
 
 /// Returns the value of an expression, `None` where a number in it is unknown.

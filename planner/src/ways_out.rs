@@ -16,9 +16,10 @@ use capstan_types::blueprint::Status;
 use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::Finding;
+use capstan_types::hardware::Precision;
 use capstan_types::money::Currency;
 use capstan_types::offering::PurchaseOption;
-use capstan_types::spec::{Buy, Spec, percentile_word};
+use capstan_types::spec::{Buy, Objective, Spec, percentile_word};
 use capstan_types::units::{Seconds, Watts};
 use jiff::ToSpan;
 use std::collections::BTreeMap;
@@ -60,7 +61,21 @@ pub enum Change {
     },
     /// The number that a rule of a budget compares the cost with.
     Rule(usize, usize),
+    /// A workload, services first, may run on any accelerator.
+    AnyAccelerator(usize),
+    /// A workload, services first, may run in a lower precision too.
+    LowerPrecision(usize),
 }
+
+impl Change {
+    /// Says whether there is a value to move; without one, one trial says all.
+    fn has_value(self) -> bool {
+        !matches!(self, Change::AnyAccelerator(_) | Change::LowerPrecision(_))
+    }
+}
+
+/// Precisions that are tried where a workload names only higher ones.
+const LOWER: [Precision; 2] = [Precision::Fp8, Precision::Int4];
 
 /// One value of the plan that is to move.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +143,25 @@ impl Step {
                     let rule = &mut spec.budgets[budget].rules[rule];
                     (rule.text, rule.condition) = (text, condition);
                 }
+            }
+            Change::AnyAccelerator(workload) => {
+                let services = spec.serves.len();
+                if workload < services {
+                    spec.serves[workload].accelerators = None;
+                } else {
+                    spec.trains[workload - services].accelerators = None;
+                }
+            }
+            Change::LowerPrecision(workload) => {
+                let services = spec.serves.len();
+                let allowed = if workload < services {
+                    &mut spec.serves[workload].precisions
+                } else {
+                    &mut spec.trains[workload - services].precisions
+                };
+                let new = LOWER.into_iter().filter(|lower| !allowed.contains(lower));
+                let new: Vec<Precision> = new.collect();
+                allowed.extend(new);
             }
             Change::Finish(train) => {
                 let end = spec.frame.end;
@@ -249,7 +283,11 @@ pub(crate) fn verified(source: &Source<'_>, stuck: Vec<Stuck>) -> Vec<Finding> {
                 let shown = if cost.abs() < 5e-3 { 0.0 } else { cost };
                 let then = figure::money(decimal(shown), currency(source));
                 let words = told.join(", and ");
-                ways.push((cost, format!("{words}: the plan then costs {then} by its objective")));
+                let of = match source.spec.frame.minimize {
+                    Objective::NetPresentCost => "net present",
+                    Objective::CostPerMonth => "per month",
+                };
+                ways.push((cost, format!("{words}: the plan then costs {then} {of}")));
             }
             ways.sort_by(|a, b| a.0.total_cmp(&b.0));
             let mut finding = stuck.finding;
@@ -271,7 +309,8 @@ impl Source<'_> {
     /// Plans with the steps, further outward until the plan holds; returns the steps, the trial that held, and its cost.
     fn hold(&self, mut steps: Vec<Step>) -> Option<(Vec<Step>, usize, f64)> {
         let mut trial = 0;
-        while trial < OUTWARD.len() {
+        let trials = if steps.iter().any(|step| step.change.has_value()) { OUTWARD.len() } else { 1 };
+        while trial < trials {
             let mut spec = self.spec.clone();
             steps.iter().for_each(|step| step.apply(&mut spec, trial));
             match attempt(spec, self.catalog, self.traces) {

@@ -3,9 +3,10 @@
 mod details;
 mod first;
 mod proof;
+pub(crate) mod signed;
 mod storage;
 
-pub(crate) use first::{counted, grade_word, oldest_price, outcome as verdict_cell, percentile};
+pub(crate) use first::{grade_word, oldest_price, outcome as verdict_cell, percentile};
 
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};

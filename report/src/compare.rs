@@ -131,8 +131,10 @@ pub fn diff_document(diff: &Diff) -> Document {
         return document;
     }
     document.section("Limits on the change", [guards(diff)]);
-    document.section("What it costs", cost(diff));
-    document.section("What it is due to", [shares(diff)]);
+    if priced(diff) {
+        document.section("What it costs", cost(diff));
+        document.section("What it is due to", [shares(diff)]);
+    }
     document.section("What changes", [changes(diff)]);
     document.section("Which inputs differ", [causes(diff)]);
     document.blocks.push(Block::Paragraph(doubts(diff)));
@@ -210,7 +212,9 @@ fn title(diff: &Diff) -> Cell {
         return Cell::toned(format!("{}: no difference", diff.head.plan), Tone::Good);
     }
     let total = &diff.cost.total;
-    let money = if diff.base.currency != diff.head.currency {
+    let money = if !priced(diff) {
+        "what it costs cannot be compared".to_owned()
+    } else if diff.base.currency != diff.head.currency {
         format!(
             "from {} to {}",
             figure::money(total.before, diff.base.currency),
@@ -233,6 +237,11 @@ fn title(diff: &Diff) -> Cell {
         Status::Violated | Status::Infeasible => Tone::Bad,
     };
     Cell::toned(format!("{}: {}, {money}{more}", diff.head.plan, status(diff.head.status)), tone)
+}
+
+/// Says whether both sides exist: a plan that does not has no price, and zero is none.
+fn priced(diff: &Diff) -> bool {
+    diff.base.status != Status::Infeasible && diff.head.status != Status::Infeasible
 }
 
 /// Returns the change as a share of what it was: ` (+5.4 %)`.

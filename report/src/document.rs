@@ -18,6 +18,20 @@ pub enum Tone {
     Strong,
 }
 
+impl Tone {
+    /// Returns its word in forms that have style sheets.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Tone::Plain => "plain",
+            Tone::Good => "good",
+            Tone::Warn => "warn",
+            Tone::Bad => "bad",
+            Tone::Faint => "faint",
+            Tone::Strong => "strong",
+        }
+    }
+}
+
 /// A text with a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cell {

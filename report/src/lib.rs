@@ -12,8 +12,10 @@ mod html;
 mod json;
 mod markdown;
 mod outlook;
+mod pdf;
 mod picture;
 mod schema;
+mod seal;
 mod simulation;
 mod sparkline;
 mod terminal;
@@ -31,12 +33,17 @@ pub use markdown::markdown;
 pub use outlook::{
     outlook_csv, outlook_document, outlook_json, outlook_svg, training_document, training_json,
 };
+pub use pdf::{NoPaper, pdf, without_font};
 pub use picture::NoPicture;
 pub use schema::{
     baseline_schema, blueprint_schema, diff_schema, lock_schema, outlook_schema, report_schema,
     simulation_schema, training_schema,
 };
+pub use seal::{blueprint_digest, blueprint_text};
 pub use simulation::{simulation_document, simulation_json};
 pub use terminal::{Style, terminal};
 pub use timeline_plot::timeline_svg;
 pub use xlsx::{NoWorkbook, xlsx};
+
+/// Who signs, in the order in which they do, in every form that has a place for it.
+pub(crate) const SIGNERS: [&str; 4] = ["Requested by", "Technical review", "Finance", "Approved by"];

@@ -1,11 +1,12 @@
 //! Simulation → document and JSON: first whether it holds, then each hour: levels, latencies, what was busy, what failed.
 
-use crate::build::{counted, verdict_cell};
+use crate::build::verdict_cell;
 use crate::document::{Block, Cell, Document, Table, Tone};
 use crate::json::pretty;
 use crate::sparkline::sparkline;
 use capstan_types::blueprint::VerdictStatus;
 use capstan_types::figure;
+use capstan_types::figure::counted;
 use capstan_types::simulation::{
     Estimated, Latency, RandomArrivals, SimulatedFailure, SimulatedHour, SimulatedLevel, SimulatedScaling,
     Simulation, TimelinePoint,

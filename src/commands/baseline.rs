@@ -6,14 +6,14 @@ use super::plan;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Files, Folder, Here, TEXT_LIMIT};
-use crate::output::{self, Output, write_file};
+use crate::output::{self, Output, rewrite_file};
 use crate::plan_file::{Beside, Checked};
 use crate::render;
 use crate::session::Session;
 use anyhow::Context;
 use capstan_report::{Block, Cell, Document, Table, Tone};
 use capstan_types::baseline::{BASELINE_FORMAT, Baseline, Drift, Standing};
-use capstan_types::figure;
+use capstan_types::figure::{self, counted};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde_json::json;
@@ -67,7 +67,7 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         Command::Update if broken.is_empty() => {
             let mut text = serde_json::to_string_pretty(&now).context("writing the baseline")?;
             text.push('\n');
-            write_file(&path, text.as_bytes())?;
+            rewrite_file(&path, text.as_bytes())?;
             failed
         }
         Command::Update => {
@@ -144,10 +144,18 @@ fn one(path: &str, name: &str, session: &Session) -> anyhow::Result<Standing> {
 
 fn document(drifts: &[Drift], plans: usize, broken: &[String]) -> Document {
     let title = match (broken.len(), drifts.len()) {
-        (0, 0) => Cell::toned(format!("{plans} plans stand where they stood"), Tone::Good),
-        (0, moved) => Cell::toned(format!("{moved} numbers of {plans} plans moved"), Tone::Warn),
+        (0, 0) => Cell::toned(format!("nothing moved in {}", counted(plans, "plan")), Tone::Good),
+        (0, moved) => Cell::toned(
+            format!("{} of {} moved", counted(moved, "number"), counted(plans, "plan")),
+            Tone::Warn,
+        ),
         (broken, moved) => Cell::toned(
-            format!("{broken} plans are BROKEN; {moved} numbers of {plans} others moved"),
+            format!(
+                "{} BROKEN; {} of {} moved beside that",
+                counted(broken, "plan"),
+                counted(moved, "number"),
+                counted(plans, "plan")
+            ),
             Tone::Bad,
         ),
     };

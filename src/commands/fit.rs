@@ -3,7 +3,7 @@
 use super::validate::{data_folder, table};
 use crate::exit::Exit;
 use crate::files;
-use crate::output::write_file;
+use crate::output::rewrite_file;
 use crate::session::Session;
 use crate::{builtin, catalogs};
 use anyhow::Context;
@@ -49,9 +49,9 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         tables.push(table(kind, &folder)?);
     }
     let found = refit::refit(&tables, &mut catalog);
-    write_file(&path(KERNELS), curves.as_bytes())?;
-    write_file(&path(ENGINES), text::engines(&engines, &found.factors).as_bytes())?;
-    write_file(&path(FACTORS), text::factors(&found.factors, &found.residuals).as_bytes())?;
+    rewrite_file(&path(KERNELS), curves.as_bytes())?;
+    rewrite_file(&path(ENGINES), text::engines(&engines, &found.factors).as_bytes())?;
+    rewrite_file(&path(FACTORS), text::factors(&found.factors, &found.residuals).as_bytes())?;
     session.say(&format!(
         "note: fitted {} curves and {} factors\n",
         gemm.len() + experts.len(),

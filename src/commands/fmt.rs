@@ -1,7 +1,7 @@
 //! `fmt`: the canonical form of plan files.
 
 use crate::exit::Exit;
-use crate::output::write_file;
+use crate::output::rewrite_file;
 use crate::plan_file::Text;
 use crate::render;
 use crate::session::Session;
@@ -45,7 +45,7 @@ fn one(file: &str, check: bool, session: &Session) -> anyhow::Result<Exit> {
         }
         (_, true) => Ok(Exit::Done),
         ("-", false) => session.print(&formatted).map(|()| Exit::Done),
-        (_, false) if changes => write_file(file, formatted.as_bytes()).map(|()| Exit::Done),
+        (_, false) if changes => rewrite_file(file, formatted.as_bytes()).map(|()| Exit::Done),
         (_, false) => Ok(Exit::Done),
     }
 }

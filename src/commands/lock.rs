@@ -4,7 +4,7 @@ use crate::builtin;
 use crate::exit::Exit;
 use crate::files::{self, Files, Folder, Here, TEXT_LIMIT};
 use crate::lock_file::{self, NAME};
-use crate::output::write_file;
+use crate::output::rewrite_file;
 use crate::plan_file::{Beside, Checked};
 use crate::render;
 use crate::session::Session;
@@ -85,7 +85,7 @@ fn write(path: &str, pins: Vec<Pin>, update: bool, session: &Session) -> anyhow:
             return Ok(Exit::Failed);
         }
         _ => {
-            write_file(path, lock_file::text(&lock).as_bytes())?;
+            rewrite_file(path, lock_file::text(&lock).as_bytes())?;
             session.say(&format!("{path} is written: {} pinned\n", lock.pins.len()));
         }
     }

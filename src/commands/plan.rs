@@ -7,7 +7,7 @@ use crate::cache;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
-use crate::output::{self, Output, write_file};
+use crate::output::{self, Output, overwritten, room_for, write_file};
 use crate::plan_file::{Beside, Checked};
 use crate::render;
 use crate::session::Session;
@@ -71,7 +71,8 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     broken_rules(&blueprint)?;
     let old = blueprint_file::warn_of_old_prices(&blueprint, args.max_price_age, session);
     if let Some(file) = &args.blueprint {
-        write_file(file, blueprint_file::text(&blueprint).as_bytes())?;
+        let text = blueprint_file::text(&blueprint);
+        if file == "-" { session.print(&text)? } else { write_file(file, text.as_bytes())? }
     }
     session.say(&render::findings(&blueprint.findings, &checked.sources));
     report::show(&blueprint, &args.output, &checked.sources, session)?;
@@ -126,7 +127,7 @@ fn solve_anew(spec: Spec, checked: &Checked, session: &Session) -> anyhow::Resul
 }
 
 fn told_where(args: &Args, session: &Session) {
-    if let Some(file) = &args.blueprint {
+    if let Some(file) = args.blueprint.as_ref().filter(|file| *file != "-") {
         session.say(&format!("{file} is written. Why this plan: capstan explain {file}\n"));
     }
 }
@@ -138,11 +139,10 @@ fn each_output_has_its_file(args: &Args) -> Result<(), Failure> {
     for (index, file) in written.iter().enumerate() {
         let taken = std::iter::once(args.file.as_str()).chain(written[..index].iter().copied());
         if taken.into_iter().any(|other| files::same(file, other)) {
-            let failure = Failure::new(format!("`{file}` would be overwritten")).exit(Exit::Usage);
-            return Err(failure.hint("give every output a file of its own"));
+            return Err(overwritten(file));
         }
     }
-    Ok(())
+    args.blueprint.as_deref().filter(|file| *file != "-").map_or(Ok(()), room_for)
 }
 
 /// A blueprint that its own audit refuses is a bug of ours, not of the plan.

@@ -9,7 +9,7 @@ use crate::blueprint_file;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, DATA_LIMIT, Files, Here};
-use crate::output::{Output, write as write_outputs, write_file};
+use crate::output::{Output, overwritten, write as write_outputs, write_file};
 use crate::plan_file::{Beside, Checked, requests_of};
 use crate::session::Session;
 use anyhow::Context;
@@ -316,8 +316,7 @@ fn each_file_is_its_own(args: &Args) -> Result<(), Failure> {
     let mut taken = vec![args.file.as_str()];
     for file in others.into_iter().flatten().chain(written) {
         if taken.iter().any(|other| files::same(file, other)) {
-            let failure = Failure::new(format!("`{file}` would be overwritten")).exit(Exit::Usage);
-            return Err(failure.hint("give every output a file of its own"));
+            return Err(overwritten(file));
         }
         taken.push(file);
     }

@@ -1,6 +1,7 @@
 //! What a user sees: commands in, exit codes, output and files out. Fresh folders, an empty environment, fixed columns.
 
 mod answers;
+mod broken;
 mod catalogs;
 mod ci;
 mod estimate;

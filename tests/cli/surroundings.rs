@@ -59,9 +59,7 @@ impl Place {
 
     /// Writes a blueprint as the program does.
     pub fn write_blueprint(&self, name: &str, blueprint: &Blueprint) {
-        let mut text = serde_json::to_string_pretty(blueprint).expect("plain data");
-        text.push('\n');
-        self.write(name, text);
+        self.write(name, capstan_report::blueprint_text(blueprint));
     }
 
     /// Reads a file.

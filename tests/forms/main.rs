@@ -5,6 +5,7 @@ mod browser;
 mod fixture;
 mod numbers;
 mod office;
+mod paper;
 
 use std::path::PathBuf;
 
@@ -22,7 +23,11 @@ fn program(names: &[&str], word: &str) -> Option<PathBuf> {
         );
         println!(
             "skipped: needs {}",
-            if word == "office" { "LibreOffice" } else { "Chromium and its driver" }
+            match word {
+                "office" => "LibreOffice",
+                "pdf" => "pdftotext (package poppler-utils)",
+                _ => "Chromium and its driver",
+            }
         );
     }
     found

@@ -24,6 +24,11 @@ pub fn count(number: u64) -> String {
     with_commas(&number.to_string())
 }
 
+/// Returns how many, with the noun as one says it: `1 item`, `3 items`.
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
+}
+
 /// Returns an amount at the minor unit of its currency, without the currency: `5,769,404.35`.
 pub fn amount(money: Decimal, currency: Currency) -> String {
     let digits = currency.minor_digits() as usize;

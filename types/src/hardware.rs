@@ -169,6 +169,15 @@ impl Accelerator {
         self.peaks.get(&precision.math()).copied()
     }
 
+    /// Returns the precision that the math of such weights runs in: microscaled ones are widened to 16 bits where the chip
+    /// has no 4-bit units (Ampere, Hopper).
+    pub fn math_of(&self, weights: Precision) -> Precision {
+        match weights {
+            Precision::Mxfp4 if !self.peaks.contains_key(&Precision::Nvfp4) => Precision::Bf16,
+            other => other.math(),
+        }
+    }
+
     /// Returns the memory that programs can use: the driver's figure, else 97 % of the printed one.
     ///
     /// 0.97 is the smallest ratio among published driver figures (A100 80 GB shows 79.2 GiB ≈ 85.0e9 B,

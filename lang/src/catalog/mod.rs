@@ -31,7 +31,7 @@ pub mod coverage;
 mod document;
 mod kinds;
 mod offerings;
-mod price;
+pub(crate) mod price;
 mod reader;
 mod row;
 

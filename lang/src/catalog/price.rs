@@ -84,6 +84,15 @@ fn complain<T>(cell: Cell<'_>, message: String, help: &str) -> Read<T> {
     Err(vec![Complaint { code: codes::CATALOG_PRICE, span: cell.span, message, help }])
 }
 
+/// Says whether an amount can be the price of anything: zero is (where it is meant), and what any bill can add up.
+pub(crate) fn is_price(amount: Decimal) -> bool {
+    const LEAST: Decimal = Decimal::from_parts(1, 0, 0, false, 9);
+    amount.is_zero() || (LEAST <= amount && amount <= Decimal::from(MOST_PRICE))
+}
+
+/// Most that one unit of anything costs, in any currency.
+pub(crate) const MOST_PRICE: i64 = 1_000_000_000_000;
+
 /// Reads an amount of money in its own currency, per something.
 fn money(cell: Cell<'_>, dimension: Dimension, per: &str) -> Read<(Decimal, Currency)> {
     let text = cell.value.as_str().unwrap_or_default().trim();
@@ -96,6 +105,10 @@ fn money(cell: Cell<'_>, dimension: Dimension, per: &str) -> Read<(Decimal, Curr
         return cell.wrong("a price without a currency", "for example `\"55.04 USD/h\"`");
     };
     match quantity.decimal_in(&format!("{currency}{per}")) {
+        Some(amount) if !is_price(amount) => {
+            let message = format!("a price of {text} is beyond every price that is paid");
+            complain(cell, message, "write an amount between 1e-9 and 1e12, in any currency")
+        }
         Some(amount) => Ok((amount, currency)),
         None => cell.wrong("this price has more digits than can be kept", "write fewer digits"),
     }

@@ -23,7 +23,7 @@ mod model;
 mod plan;
 mod read;
 mod reference;
-mod rule;
+pub(crate) mod rule;
 mod scenario;
 mod serve;
 mod site;

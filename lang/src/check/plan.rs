@@ -19,6 +19,12 @@ use crate::diagnostic::Diagnostic;
 /// One per second that makes 100 % in a planning year.
 const WHOLE_PER_YEAR: f64 = 1.0 / (12 * MONTH_H * HOUR_S) as f64;
 
+/// Years in which a plan may lie.
+const YEARS: std::ops::RangeInclusive<i16> = 2000..=2200;
+
+/// Share by which whole months may differ from the days of a horizon before it is said.
+const ROUGH: f64 = 0.03;
+
 /// Longest horizon in months: beyond thirty years no price means anything.
 const MOST_MONTHS: u32 = 360;
 
@@ -172,6 +178,12 @@ fn prices_to_come(checker: &Checker<'_>, fields: &Fields) {
 
 fn as_of(checker: &Checker<'_>, fields: &Fields, place: &Place) -> Date {
     if let Some(date) = fields.date("as_of") {
+        if !YEARS.contains(&date.year()) {
+            let message = format!("{date} is no day to plan on");
+            let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("as_of").span(), message);
+            let help = format!("write a day of the years {} to {}", YEARS.start(), YEARS.end());
+            checker.values.report(found.help(help));
+        }
         return date;
     }
     // Nobody plans today for a time that has begun before a price was known.
@@ -219,8 +231,31 @@ fn days(checker: &Checker<'_>, fields: &Fields, place: &Place) -> (Date, Date) {
         checker.values.report(found.help(format!("write `horizon = {end} .. {start}`")));
         return (end, start);
     }
-    if months(start, end) > MOST_MONTHS {
-        let message = "the horizon is longer than 30 years";
+    if end < as_of {
+        let message = format!("the horizon ends on {end}, before the planning date {as_of}");
+        let found = checker.values.error(codes::OUTSIDE_HORIZON, span, message);
+        checker
+            .values
+            .report(found.help("plan for a time to come, or state an earlier planning date: `as_of = …`"));
+        return (start, end);
+    }
+    if start < as_of {
+        let text =
+            format!("the horizon began on {start}, before the planning date {as_of}: all of it is planned");
+        checker.assume(fields.place_of("horizon"), &text);
+    }
+    let hours = f64::from(start.until(end).map_or(0, |span| span.get_days()) + 1) * 24.0;
+    let planned = f64::from(months(start, end)) * HOURS_PER_MONTH;
+    if (hours / planned - 1.0).abs() > ROUGH {
+        let text = format!(
+            "the horizon of {:.0} days is planned as {:.0} h, whole months of 730 h",
+            hours / 24.0,
+            planned
+        );
+        checker.assume(fields.place_of("horizon"), &text);
+    }
+    if months(start, end) > MOST_MONTHS || !YEARS.contains(&end.year()) {
+        let message = "the horizon is longer than 30 years, or ends beyond every calendar of ours";
         let found = checker.values.error(codes::OUT_OF_RANGE, span, message);
         checker.values.report(found.help("plan for a shorter time"));
         return (start, last_day(start, 12));

@@ -11,6 +11,7 @@ use super::fields::Fields;
 use super::plan::Horizon;
 use super::table::{Bounds, FieldRow, FieldType, Table};
 use crate::ast::{Expr, ExprKind};
+use crate::catalog::price::MOST_PRICE;
 use crate::codes;
 use crate::evaluate::Value;
 use crate::mismatch::{Wanted, mismatch};
@@ -303,6 +304,9 @@ impl Checker<'_> {
         let unit = format!("{from}{per}");
         let exact = quantity.decimal_in(&unit);
         let amount = exact.or_else(|| Decimal::try_from(quantity.in_unit(&unit)?).ok());
+        // A budget may be a million times what one unit costs; a bill must still add up.
+        let most = Decimal::from(MOST_PRICE) * Decimal::from(if per.is_empty() { 1_000_000 } else { 1 });
+        let amount = amount.filter(|amount| amount.abs() <= most);
         let rated = if from == own { amount } else { amount.and_then(|amount| self.converted(from, amount)) };
         if rated.is_none() {
             let (code, message, help) = if from == own || amount.is_none() {

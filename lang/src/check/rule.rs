@@ -20,7 +20,7 @@ use crate::evaluate::Value;
 const MOST_OPERATORS: usize = 48;
 
 /// The metrics: word, meaning, dimension, and whether sites (rather than workloads) have it.
-const METRICS: [(&str, Metric, Dimension, bool); 8] = [
+pub(crate) const METRICS: [(&str, Metric, Dimension, bool); 8] = [
     ("cost", Metric::Cost, Dimension::MONEY, false),
     ("tokens", Metric::Tokens, Dimension::TOKENS, false),
     ("prompt_tokens", Metric::PromptTokens, Dimension::TOKENS, false),

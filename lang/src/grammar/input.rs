@@ -15,7 +15,7 @@ use crate::diagnostic::{Code, Diagnostic};
 
 /// More mistakes than anybody reads; the rest are counted as one, so that a file of garbage does not
 /// become gigabytes of messages.
-const MAX_DIAGNOSTICS: usize = 1_000;
+pub(super) const MAX_DIAGNOSTICS: usize = 1_000;
 
 /// What parsers share: the text and the mistakes found so far.
 pub(crate) struct Context<'a> {

@@ -11,6 +11,7 @@ use nom::Parser;
 use nom::bytes::complete::{tag, take_while, take_while_m_n};
 use nom::combinator::recognize;
 
+use super::input::MAX_DIAGNOSTICS;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
 
@@ -180,6 +181,10 @@ impl Lexer<'_> {
     }
 
     fn report(&mut self, code: Code, len: usize, message: &str, help: &str) {
+        // The grammar stumbles over what follows as well, and counts it as one.
+        if self.out.diagnostics.len() >= MAX_DIAGNOSTICS {
+            return;
+        }
         let place = self.span(len).in_file(self.file);
         let diagnostic = Diagnostic::error(code, place, message);
         self.out.diagnostics.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 
 use super::{Change, Refused, Target};
 use crate::ast::{Entry, File, Set, SetOp};
+use crate::catalog::price::is_price;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::evaluate::{Evaluator, Value};
@@ -69,12 +70,15 @@ pub(super) fn change(
         return refused(codes::OUT_OF_RANGE, "a price is never below zero");
     }
     if change.set.op == SetOp::Times {
+        if quantity.value == 0.0 {
+            return refused(codes::OUT_OF_RANGE, "a price of zero is no price: nothing is sold for nothing");
+        }
         if !quantity.dimension.is_none() {
             return refused(codes::WRONG_DIMENSION, "a price is multiplied by a bare number");
         }
         return match scale(catalog, shape, &quantity) {
             Some(()) => Ok(()),
-            None => refused(codes::NO_RESULT, "the price is beyond every amount of money"),
+            None => refused(codes::NO_RESULT, "the price is beyond every price that is paid"),
         };
     }
     set_purchase(catalog, shape, &quantity, change.set.op).or_else(|(code, message)| refused(code, &message))
@@ -87,7 +91,8 @@ fn scale(catalog: &mut Catalog, shape: &str, factor: &Quantity) -> Option<()> {
     };
     for offering in catalog.offerings.iter_mut().filter(|row| row.shape == shape) {
         if let Some(price) = offering.price {
-            offering.price = Some(price.checked_mul(factor)?);
+            let scaled = price.checked_mul(factor).filter(|scaled| is_price(*scaled))?;
+            offering.price = Some(scaled);
         }
     }
     Some(())

@@ -117,7 +117,7 @@ pub(super) fn speed(blueprint: &Blueprint) -> AuditCheck {
                 )
             });
         }
-        let Some(peak) = chip.peak(candidate.precision) else {
+        let Some(peak) = chip.peak(chip.math_of(candidate.precision)) else {
             check.that(false, || {
                 format!("{name}: {} cannot compute in {}", chip.id, candidate.precision.word())
             });

@@ -70,7 +70,9 @@ impl Guards {
     /// Returns what each limit says of a change. Where there is any limit, an item that lost its price is never silent.
     pub fn of(&self, diff: &Diff) -> Vec<Guard> {
         let total = diff.cost.total;
-        let same = diff.base.currency == diff.head.currency;
+        let exists = |status| status != capstan_types::blueprint::Status::Infeasible;
+        let same =
+            diff.base.currency == diff.head.currency && exists(diff.base.status) && exists(diff.head.status);
         let asked = [
             ("max-increase", self.max_increase, total.change(), true),
             ("max-decrease", self.max_decrease, -total.change(), true),

@@ -1,6 +1,6 @@
 //! What binds: how much of every limit is used, the tightest first.
 
-use capstan_types::blueprint::{Blueprint, CostKind, LimitPrice};
+use capstan_types::blueprint::{Blueprint, CostKind, LimitPrice, Status};
 use capstan_types::explanation::Section;
 use capstan_types::figure;
 use rust_decimal::Decimal;
@@ -18,6 +18,11 @@ struct Used {
 
 /// Returns how much of every limit is used, of one site only where one is named.
 pub(super) fn binding(blueprint: &Blueprint, site: Option<&str>) -> Section {
+    let title = "What binds".to_owned();
+    // What does not exist uses nothing; the findings say which limits conflict.
+    if blueprint.status == Status::Infeasible {
+        return Section { title, sentences: Vec::new(), facts: Vec::new() };
+    }
     let mut used = sites(blueprint, site);
     if site.is_none() {
         used.extend(budgets(blueprint));
@@ -38,7 +43,7 @@ pub(super) fn binding(blueprint: &Blueprint, site: Option<&str>) -> Section {
     }
     let facts =
         used.into_iter().map(|one| (one.name, format!("{}, {}", figure::percent(one.share), one.numbers)));
-    Section { title: "What binds".to_owned(), facts: facts.collect(), sentences }
+    Section { title, facts: facts.collect(), sentences }
 }
 
 /// Returns what would be saved if each limit that binds were looser.

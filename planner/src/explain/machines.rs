@@ -13,14 +13,16 @@ pub(super) fn bought(blueprint: &Blueprint, pool: &Pool) -> Section {
     let most = pool.needed.iter().flatten().copied().max().unwrap_or(0);
     let fleet = pool.fleet.iter().copied().max().unwrap_or(0);
     let mut sentences = vec![format!(
-        "{} of {} are needed at {} in the busiest hour{}.",
+        "{} of {} {} needed at {} in the busiest hour{}.",
         nodes(most),
         pool.shape,
+        if most == 1 { "is" } else { "are" },
         pool.site,
         spares(pool)
     )];
     if fleet > 0 {
-        sentences.push(format!("{} stand there already and are used first.", nodes(fleet)));
+        let verbs = if fleet == 1 { ("stands", "is") } else { ("stand", "are") };
+        sentences.push(format!("{} {} there already and {} used first.", nodes(fleet), verbs.0, verbs.1));
     }
     sentences.extend(pool.purchases.iter().filter(|purchase| purchase.nodes > 0).map(|p| how(blueprint, p)));
     for purchase in &pool.purchases {
@@ -40,7 +42,7 @@ pub(super) fn bought(blueprint: &Blueprint, pool: &Pool) -> Section {
 
 /// Returns a count of nodes as one says it.
 pub(super) fn nodes(count: u32) -> String {
-    if count == 1 { "1 node".to_owned() } else { format!("{} nodes", figure::count(u64::from(count))) }
+    figure::counted(count as usize, "node")
 }
 
 fn spares(pool: &Pool) -> String {

@@ -10,7 +10,7 @@ mod workloads;
 
 use capstan_types::blueprint::{Blueprint, ReasonCount, RejectionCount, Status, by_reason};
 use capstan_types::explanation::{Explanation, Section};
-use capstan_types::figure;
+use capstan_types::figure::{self, counted};
 use thiserror::Error;
 
 /// A subject that the blueprint does not have.
@@ -188,10 +188,11 @@ fn solved(blueprint: &Blueprint) -> String {
         (Some(_), Some(gap)) => format!("no plan is cheaper by more than {}", figure::percent(gap)),
         _ => "how much cheaper another plan may be is not known".to_owned(),
     };
-    let turns = solver.rounds.len();
+    let turns = counted(solver.rounds.len(), "round");
+    let were = if solver.rounds.len() == 1 { "was" } else { "were" };
     let settled = if solver.settled { "and settled" } else { "and did not settle" };
     format!(
-        "Over {} columns, {bound}; {turns} rounds of solving and simulating were made {settled}.",
+        "Over {} columns, {bound}; {turns} of solving and simulating {were} made {settled}.",
         solver.columns
     )
 }
@@ -218,16 +219,12 @@ fn rejected_by_reason(blueprint: &Blueprint) -> Section {
         let RejectionCount { workload, shape, reason, nearest, .. } = sum.nearest;
         format!(
             "`{workload}`: {} on {} turned down, {}; the nearest miss was {shape}, {nearest}.",
-            counted(sum.candidates, "candidate"),
-            counted(sum.machines, "machine"),
+            counted(sum.candidates as usize, "candidate"),
+            counted(sum.machines as usize, "machine"),
             reason.replace('_', " "),
         )
     };
     section("What was rejected", by_reason(blueprint.rejections.iter()).iter().map(sentence).collect())
-}
-
-fn counted(number: u32, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Rejections are counts by workload, shape and reason, with the one that came nearest.
@@ -237,7 +234,7 @@ fn rejected(blueprint: &Blueprint, of: impl Fn(&RejectionCount) -> bool) -> Sect
             "`{}` on {}: {} turned down, {}; the nearest miss was {}.",
             row.workload,
             row.shape,
-            counted(row.count, "candidate"),
+            counted(row.count as usize, "candidate"),
             row.reason.replace('_', " "),
             row.nearest
         )

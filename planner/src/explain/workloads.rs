@@ -3,7 +3,7 @@
 use super::{machines, memory};
 use capstan_types::blueprint::{Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus};
 use capstan_types::explanation::Section;
-use capstan_types::figure;
+use capstan_types::figure::{self, counted};
 
 /// Returns a section per placement, and one on its memory.
 pub(super) fn serving(blueprint: &Blueprint, service: &Service) -> Vec<Section> {
@@ -51,8 +51,9 @@ fn why(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Secti
     let peak = blueprint.demand.iter().filter(|curve| curve.workload == service.workload);
     let peak = peak.flat_map(|curve| curve.rates.iter().flatten()).copied().fold(0.0, f64::max);
     sentences.push(format!(
-        "{} replicas stand at the busiest hour of {} req/s, {} at the quietest of the first period.",
-        placement.peak_replicas(),
+        "{} {} at the busiest hour of {} req/s, {} at the quietest of the first period.",
+        counted(placement.peak_replicas() as usize, "replica"),
+        if placement.peak_replicas() == 1 { "stands" } else { "stand" },
         figure::short(peak),
         placement.fewest_replicas()
     ));

@@ -4,7 +4,6 @@ use super::first::range;
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{Blueprint, CostKind, Network, Placement, TrainingRun};
 use capstan_types::figure;
-use capstan_types::offering::PurchaseOption;
 use capstan_types::units::Bytes;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -133,7 +132,7 @@ pub(super) fn workloads(blueprint: &Blueprint) -> Vec<Block> {
 }
 
 /// What lines of the bill are added up by, in the order they are shown.
-type Item = (String, u8, String, Option<PurchaseOption>, String);
+type Item = (String, u8, String, String);
 
 /// Sums of the lines of one item.
 #[derive(Default)]
@@ -153,12 +152,7 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
             CostKind::Opex => 1,
             CostKind::Residual => 2,
         };
-        // What is paid at the start of a term says so; all else about a machine stands under its name.
-        let upfront = line.option.is_some() && line.unit == "contract-h";
-        let of_machine = line.shape.clone().filter(|_| !upfront);
-        let option = line.option.filter(|_| !upfront);
-        let item = of_machine.unwrap_or_else(|| line.item.clone());
-        let key = (line.site.clone(), order, item, option, line.unit.clone());
+        let key = (line.site.clone(), order, line.item.clone(), line.unit.clone());
         let sum = sums.entry(key).or_default();
         sum.quantity += line.quantity;
         sum.billed += line.billed_cost;
@@ -166,8 +160,7 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
     }
     let cost = format!(">Cost, {}", currency.code());
     let mut table = Table::new(&["Site", "Item", "Kind", ">Quantity", "Unit", &cost]);
-    for ((site, order, item, option, unit), sum) in sums {
-        let item = option.map_or_else(|| item.clone(), |option| format!("{item}, {}", option.words()));
+    for ((site, order, item, unit), sum) in sums {
         let quantity: f64 = sum.quantity.try_into().unwrap_or(f64::NAN);
         table.rows.push(vec![
             site.into(),

@@ -2,7 +2,7 @@
 
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{Blueprint, CostKind, Pool, Purchase, RuleOutcome, Verdict, VerdictStatus};
-use capstan_types::figure;
+use capstan_types::figure::{self, counted};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
 use capstan_types::spec::RuleKind;
@@ -140,14 +140,10 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
         facts.push((workload.workload.clone(), text.into()));
     }
     if let Some(saved) = cost.all_on_demand.map(|list| list - cost.total) {
-        facts.push(("all on demand".to_owned(), format!("{} more", show(saved)).into()));
+        let word = if saved.is_sign_negative() { "less" } else { "more" };
+        facts.push(("all on demand".to_owned(), format!("{} {word}", show(saved.abs())).into()));
     }
     vec![Block::Facts(facts), Block::Paragraph(uncounted(blueprint))]
-}
-
-/// Returns how many, with the noun as one says it: `1 item`, `3 items`.
-pub(crate) fn counted(number: usize, noun: &str) -> String {
-    format!("{} {noun}{}", figure::count(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// Returns what the totals leave out, in one line.

@@ -1,10 +1,11 @@
 //! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
 
-use super::first::{counted, oldest_price, percentile};
+use super::first::{oldest_price, percentile};
 use crate::document::{Block, Cell, Table, Tone};
 use crate::json::assumed;
 use capstan_types::blueprint::{Blueprint, RejectionCount, SolverStatus, Verdict, by_reason};
 use capstan_types::figure;
+use capstan_types::figure::counted;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::spec::RuleKind;
 

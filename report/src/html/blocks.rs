@@ -1,6 +1,6 @@
 //! Blocks of a document → HTML: everything that a name could smuggle in is escaped here.
 
-use crate::document::{Align, Block, Cell, Table, Tone};
+use crate::document::{Align, Block, Cell, Table};
 use crate::terminal::plot_lines;
 
 /// Columns of a plot that stands as text.
@@ -35,18 +35,6 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Returns the class of a tone.
-pub(super) fn class(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Plain => "plain",
-        Tone::Good => "good",
-        Tone::Warn => "warn",
-        Tone::Bad => "bad",
-        Tone::Faint => "faint",
-        Tone::Strong => "strong",
-    }
-}
-
 /// Returns the anchor of a heading.
 pub(super) fn anchor(heading: &str) -> String {
     let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
@@ -58,13 +46,13 @@ pub(super) fn block(block: &Block, about: &str) -> String {
     match block {
         Block::Heading(text) => format!("<h3>{}</h3>\n", escaped(text)),
         Block::Paragraph(cell) if cell.text.is_empty() => String::new(),
-        Block::Paragraph(cell) => format!("<p class=\"{}\">{}</p>\n", class(cell.tone), escaped(&cell.text)),
+        Block::Paragraph(cell) => format!("<p class=\"{}\">{}</p>\n", cell.tone.word(), escaped(&cell.text)),
         Block::Table(table) => self::table(table, about),
         Block::Facts(facts) => self::facts(facts, about),
         Block::List(points) => {
             let points: String = points
                 .iter()
-                .map(|point| format!("<li class=\"{}\">{}</li>", class(point.tone), shown(&point.text)))
+                .map(|point| format!("<li class=\"{}\">{}</li>", point.tone.word(), shown(&point.text)))
                 .collect();
             format!("<ul>{points}</ul>\n")
         }
@@ -80,7 +68,7 @@ pub(super) fn block(block: &Block, about: &str) -> String {
             let head = format!("<strong>{}</strong> {}", escaped(code), escaped(&message.text));
             format!(
                 "<div class=\"note\"><p class=\"{}\">{head}</p><ul>{lines}</ul></div>\n",
-                class(message.tone)
+                message.tone.word()
             )
         }
     }
@@ -144,7 +132,7 @@ fn row(cells: &[Cell], table: &Table) -> String {
         };
         text.push_str(&format!(
             "<td class=\"{}{number}\"{hint}>{}</td>",
-            class(cell.tone),
+            cell.tone.word(),
             shown(&cell.text)
         ));
     }

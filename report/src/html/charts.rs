@@ -23,7 +23,7 @@ const WIDTH: u32 = 860;
 /// Origin: Assumed; list prices of GPU nodes moved by 20 to 45 % within a year (reference on prices, 4.1 and 4.2).
 const SWING: f64 = 0.2;
 
-fn font(size: u32) -> TextStyle<'static> {
+pub(super) fn font(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK.0)
 }
 
@@ -32,7 +32,7 @@ fn float(amount: Decimal) -> f64 {
 }
 
 /// Returns a picture with its caption; the drawing itself is silent for those who listen.
-fn shown(svg: &str, caption: &str) -> String {
+pub(super) fn shown(svg: &str, caption: &str) -> String {
     let quiet = svg.replacen("<svg ", "<svg aria-hidden=\"true\" focusable=\"false\" ", 1);
     format!("<figure>{quiet}<figcaption>{}</figcaption></figure>\n", escaped(caption))
 }

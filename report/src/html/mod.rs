@@ -3,6 +3,7 @@
 
 mod blocks;
 mod charts;
+mod halls;
 mod money;
 
 use crate::build;
@@ -96,20 +97,21 @@ fn follow(
     match done {
         "What to buy" => parts.extend(money::timeline(blueprint)),
         "What it costs" => parts.extend(money::parts(finance)?),
-        "Does it hold" => {
-            if let (Some(part), Some(figure)) = (parts.last_mut(), charts::levels(blueprint)?) {
-                part.body.push_str(&figure);
-            }
-        }
+        "Does it hold" => below(parts, &charts::levels(blueprint)?.unwrap_or_default()),
         "Who runs where" => parts.extend(charts::capacity(blueprint)?),
-        "Cost by item" => {
-            if let Some(part) = parts.last_mut() {
-                part.body.push_str(&money::lines(blueprint));
-            }
-        }
+        "Cost by item" => below(parts, &money::lines(blueprint)),
+        "Sites" => below(parts, &halls::racks(blueprint)?),
+        "Networks" => below(parts, &halls::networks(blueprint)?),
         _ => {}
     }
     Ok(())
+}
+
+/// Adds to the part that was just said.
+fn below(parts: &mut [Part], body: &str) {
+    if let Some(part) = parts.last_mut() {
+        part.body.push_str(body);
+    }
 }
 
 fn head(blueprint: &Blueprint) -> String {
@@ -120,7 +122,7 @@ fn head(blueprint: &Blueprint) -> String {
     };
     format!(
         "<h1 class=\"{}\">{}</h1>\n<p class=\"faint\">{} to {} · as of {}{}</p>",
-        blocks::class(tone),
+        tone.word(),
         escaped(&build::verdict(blueprint)),
         frame.start,
         frame.end,

@@ -1,284 +1,63 @@
 //! Parts of the page that speak of money and risk: what is to be decided, payments, alternatives, write-off, all lines.
 
-use super::blocks::{escaped, table};
+use super::blocks::{block, escaped, table};
 use super::{Part, charts};
-use crate::build::counted;
-use crate::csv::{day, kind_word};
-use crate::document::{Block, Cell, Table, Tone};
+use crate::build::signed;
+use crate::document::Block;
 use crate::picture::NoPicture;
-use capstan_types::blueprint::{Blueprint, Status, VerdictStatus};
-use capstan_types::figure;
+use capstan_types::blueprint::Blueprint;
+use capstan_types::figure::counted;
 use capstan_types::finance::Finance;
-use capstan_types::offering::PurchaseOption;
-use capstan_types::origin::PriceGrade;
-use rust_decimal::Decimal;
 
 /// Returns what is asked of the reader, and the numbers that decide.
 pub(super) fn decision(blueprint: &Blueprint, finance: &Finance) -> Part {
-    let cost = &blueprint.cost;
-    let money = |amount: Decimal| figure::money(amount, cost.currency);
-    let months = blueprint.inputs.spec.frame.months;
-    let asked = match blueprint.status {
-        Status::Infeasible => {
-            "No plan keeps every limit. Decide which limit gives way; the findings say what each costs."
-                .to_owned()
-        }
-        Status::Violated => format!(
-            "Not ready to be signed: a service level or a rule does not hold. It would cost {} over {months} months.",
-            money(cost.total)
-        ),
-        Status::Feasible => format!(
-            "Approve {} over {months} months: {} of purchases and {} of running cost, at most {} in a month.",
-            money(cost.total),
-            money(cost.capex),
-            money(cost.opex),
-            money(cost.highest_opex_per_month)
-        ),
-    };
-    let mut cards: Vec<(&str, String)> = vec![
-        ("total", money(cost.total)),
-        ("per month", money(cost.per_month)),
-        ("net present", money(cost.net_present)),
-    ];
-    if let Some(earns) = &finance.earns {
-        cards.push(("saved against all on demand, net present", money(earns.net_present)));
-        let rate = earns.irr_per_year.map_or_else(|| "none".to_owned(), figure::percent);
-        cards.push(("internal rate of return", rate));
-        let months =
-            earns.payback_months.map_or_else(|| "none".to_owned(), |months| format!("{months} months"));
-        cards.push(("payback", months));
-    }
-    cards.push(("not in these sums", counted(cost.not_included.len(), "item")));
-    cards.push(("passed over without a price", counted(blueprint.unpriced.len(), "offering")));
-    let cards: String = cards
+    let cards: String = signed::key_figures(blueprint, finance)
         .iter()
         .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escaped(name), escaped(value)))
         .collect();
-    let body = format!("<p class=\"decision\">{}</p>\n<dl class=\"cards\">{cards}</dl>\n", escaped(&asked));
+    let asked = escaped(&signed::decision(blueprint));
+    let body = format!("<p class=\"decision\">{asked}</p>\n<dl class=\"cards\">{cards}</dl>\n");
     Part { heading: "What is to be decided".to_owned(), body }
 }
 
 /// Returns what may go wrong with the numbers, as far as the blueprint knows.
 pub(super) fn risks(blueprint: &Blueprint) -> Option<Part> {
-    let mut points: Vec<Cell> = Vec::new();
-    let mut add = |count: usize, text: String, tone: Tone| {
-        if count > 0 {
-            points.push(Cell::toned(text, tone));
-        }
-    };
-    let verdicts = |status| blueprint.verdicts.iter().filter(|one| one.status == status).count();
-    let missed = verdicts(VerdictStatus::Missed);
-    add(missed, format!("{} missed in simulation", counted(missed, "service level")), Tone::Bad);
-    let undecided = verdicts(VerdictStatus::Undecided);
-    add(
-        undecided,
-        format!("{} stayed undecided after all replications", counted(undecided, "service level")),
-        Tone::Warn,
-    );
-    let open = blueprint.cost.not_included.len();
-    add(open, format!("{} without a price: in no sum", counted(open, "item")), Tone::Warn);
-    let passed = blueprint.unpriced.len();
-    add(
-        passed,
-        format!("{} passed over, since nobody knows the price", counted(passed, "offering")),
-        Tone::Warn,
-    );
-    let purchases = || blueprint.pools.iter().flat_map(|pool| &pool.purchases).filter(|one| one.nodes > 0);
-    let spot = purchases().filter(|one| one.option == PurchaseOption::Spot).count();
-    add(spot, format!("{} of spot machines, which may be reclaimed", counted(spot, "purchase")), Tone::Warn);
-    let estimates = purchases()
-        .filter_map(|one| one.price.as_ref())
-        .filter(|price| price.grade == PriceGrade::Estimate)
-        .count();
-    add(
-        estimates,
-        format!("{} rest on an estimate, not on a quotation or a list", counted(estimates, "price")),
-        Tone::Warn,
-    );
-    let assumed = blueprint.assumptions.len();
-    add(
-        assumed,
-        format!("{} stand in for what the plan does not say", counted(assumed, "default")),
-        Tone::Plain,
-    );
-    if let Some(days) = blueprint.inputs.oldest_price_days.filter(|days| *days > 90) {
-        add(1, format!("the oldest price was {days} days old when this was planned"), Tone::Warn);
-    }
-    let body = super::blocks::block(&Block::List(points.clone()), "Risks");
-    (!points.is_empty()).then(|| Part { heading: "Risks".to_owned(), body })
+    let points = signed::risks(blueprint);
+    let heading = "Risks".to_owned();
+    (!points.is_empty()).then(|| Part { body: block(&Block::List(points), &heading), heading })
 }
 
 /// Returns the parts that follow the totals.
 pub(super) fn parts(finance: &Finance) -> Result<Vec<Part>, NoPicture> {
     let mut parts = Vec::new();
     if !finance.cash.is_empty() {
-        let body = charts::cash(finance)? + &by_year(finance);
+        let body = charts::cash(finance)? + &table(&signed::by_year(finance), "Payments by year");
         parts.push(Part { heading: "Payments".to_owned(), body });
-        let body = charts::alternatives(finance)? + &alternatives(finance);
+        let body = charts::alternatives(finance)?
+            + &table(&signed::alternatives(finance), "Other ways to pay")
+            + &table(&signed::break_even(finance), "Break-even use");
         parts.push(Part { heading: "Other ways to pay".to_owned(), body });
         if let Some(body) = charts::tornado(finance)? {
             parts.push(Part { heading: "What prices do".to_owned(), body });
         }
     }
     if !finance.written_off.is_empty() {
-        parts.push(Part { heading: "Write-off".to_owned(), body: written_off(finance) });
+        let body = table(&signed::written_off(finance), "Write-off");
+        parts.push(Part { heading: "Write-off".to_owned(), body });
     }
     Ok(parts)
 }
 
-/// Returns payments by kind and year of the horizon.
-fn by_year(finance: &Finance) -> String {
-    let years = finance.factors.len().div_ceil(12);
-    let names: Vec<String> = (1..=years).map(|year| format!(">Year {year}")).collect();
-    let code = format!(">All, {}", finance.currency.code());
-    let mut titles = vec!["Kind"];
-    titles.extend(names.iter().map(String::as_str));
-    titles.push(&code);
-    let mut rows = Table::new(&titles);
-    let show = |amount: Decimal| Cell::from(figure::amount(amount, finance.currency));
-    let mut sums = vec![Decimal::ZERO; years];
-    for flow in &finance.cash {
-        let by_year: Vec<Decimal> =
-            flow.by_month.chunks(12).map(|months| months.iter().copied().sum()).collect();
-        sums.iter_mut().zip(&by_year).for_each(|(sum, year)| *sum += *year);
-        let all: Decimal = by_year.iter().copied().sum();
-        let cells = by_year.into_iter().chain([all]).map(show);
-        rows.rows.push(std::iter::once(Cell::from(flow.category.words())).chain(cells).collect());
-    }
-    let all: Decimal = sums.iter().copied().sum();
-    let cells = sums.into_iter().chain([all]).map(show);
-    rows.rows.push(std::iter::once(Cell::from("net")).chain(cells).collect());
-    rows.total = true;
-    table(&rows, "Payments by year")
-}
-
-fn alternatives(finance: &Finance) -> String {
-    let code = finance.currency.code();
-    let (total, present) = (format!(">Total, {code}"), format!(">Net present, {code}"));
-    let mut rows = Table::new(&["", &total, &present, ">Against this plan", "Rests on"]);
-    let this = finance.alternatives.first().and_then(|one| one.total);
-    let unknown = || Cell::toned("unknown", Tone::Warn);
-    for one in &finance.alternatives {
-        let show = |amount: Option<Decimal>| {
-            amount.map_or_else(unknown, |amount| figure::amount(amount, finance.currency).into())
-        };
-        let difference = one.total.zip(this).map(|(total, this)| total - this);
-        let difference =
-            difference.map_or_else(String::new, |more| figure::signed_money(more, finance.currency));
-        rows.rows.push(vec![
-            one.name.as_str().into(),
-            show(one.total),
-            show(one.net_present),
-            difference.into(),
-            one.basis.join("; ").into(),
-        ]);
-    }
-    let mut text = table(&rows, "Other ways to pay");
-    let mut even = Table::new(&["Site", "Machine", "Bought", ">Pays from a use of", "Against"]);
-    for row in &finance.break_even {
-        even.rows.push(vec![
-            row.site.as_str().into(),
-            row.shape.as_str().into(),
-            row.option.words().into(),
-            figure::percent(row.utilisation).into(),
-            row.against.as_str().into(),
-        ]);
-    }
-    text.push_str(&table(&even, "Break-even use"));
-    text
-}
-
-fn written_off(finance: &Finance) -> String {
-    let code = format!(">Cost, {}", finance.currency.code());
-    let mut rows = Table::new(&[
-        "Item",
-        "Site",
-        &code,
-        "From",
-        ">Life, months",
-        ">Charge per month",
-        ">Value at the end",
-    ]);
-    for one in &finance.written_off {
-        let show = |amount: Decimal| Cell::from(figure::amount(amount, finance.currency));
-        rows.rows.push(vec![
-            one.item.as_str().into(),
-            one.site.as_str().into(),
-            show(one.cost),
-            day(finance.start, one.from_month).to_string().into(),
-            one.life_months.to_string().into(),
-            show(one.per_month),
-            show(one.book_value),
-        ]);
-    }
-    table(&rows, "Write-off")
-}
-
 /// Returns when each purchase must be ordered, and when it is in use.
 pub(super) fn timeline(blueprint: &Blueprint) -> Option<Part> {
-    let spec = &blueprint.inputs.spec;
-    let mut rows = Table::new(&["Order by", "In use from", "Site", "Machine", ">Nodes", "Bought"]);
-    for pool in &blueprint.pools {
-        let site = spec.sites.iter().find(|site| site.name == pool.site);
-        for purchase in &pool.purchases {
-            let mut held = 0;
-            for (period, &nodes) in blueprint.periods.iter().zip(&purchase.nodes_by_period) {
-                if nodes > held {
-                    let lead = site.map_or(0.0, |site| site.lead_time_months);
-                    let lead = if purchase.option == PurchaseOption::Owned {
-                        lead.max(0.0).ceil() as i64
-                    } else {
-                        0
-                    };
-                    let from = day(spec.frame.start, period.first_month);
-                    let order = from.checked_sub(jiff::Span::new().months(lead)).unwrap_or(from);
-                    rows.rows.push(vec![
-                        order.to_string().into(),
-                        from.to_string().into(),
-                        pool.site.as_str().into(),
-                        pool.shape.as_str().into(),
-                        format!("+{}", figure::count(u64::from(nodes - held))).into(),
-                        purchase.option.words().into(),
-                    ]);
-                }
-                held = nodes;
-            }
-        }
-    }
-    rows.rows.sort_by(|a, b| a[0].text.cmp(&b[0].text));
-    let body = table(&rows, "When to order");
-    (!rows.rows.is_empty()).then(|| Part { heading: "When to order".to_owned(), body })
+    let rows = signed::timeline(blueprint);
+    let heading = "When to order".to_owned();
+    (!rows.rows.is_empty()).then(|| Part { body: table(&rows, &heading), heading })
 }
 
 /// Returns every line of the bill, folded away.
 pub(super) fn lines(blueprint: &Blueprint) -> String {
-    let currency = blueprint.cost.currency;
-    let cost = format!(">Billed, {}", currency.code());
-    let mut rows =
-        Table::new(&["Site", "Item", "Kind", ">Month", ">Quantity", "Unit", ">Unit price", &cost, "Origin"]);
-    for line in &blueprint.cost.lines {
-        let period = &blueprint.periods[line.period as usize];
-        let hint = format!("{}, {}", line.origin.word(), line.source);
-        rows.rows.push(vec![
-            line.site.as_str().into(),
-            line.item.as_str().into(),
-            kind_word(line.kind).into(),
-            (period.first_month + 1).to_string().into(),
-            line.quantity.normalize().to_string().into(),
-            line.unit.as_str().into(),
-            Cell::from(figure::price(line.unit_price, currency)).hinted(&hint),
-            Cell::from(figure::amount(line.billed_cost, currency)).hinted(&hint),
-            line.origin.word().into(),
-        ]);
-    }
-    let mut total: Vec<Cell> = vec![Cell::default(); 9];
-    total[0] = Cell::toned("total", Tone::Strong);
-    total[7] = Cell::toned(figure::amount(blueprint.cost.total, currency), Tone::Strong);
-    rows.rows.push(total);
-    rows.total = true;
     let count = counted(blueprint.cost.lines.len(), "line");
-    format!(
-        "<details><summary>All {count} of the bill</summary>\n{}</details>\n",
-        table(&rows, "All lines of the bill")
-    )
+    let rows = table(&signed::bill(blueprint), "All lines of the bill");
+    format!("<details><summary>All {count} of the bill</summary>\n{rows}</details>\n")
 }

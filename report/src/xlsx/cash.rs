@@ -64,7 +64,10 @@ impl Book<'_> {
         let total = self.blueprint.cost.total.to_string();
         page.formula(last, net, &format!("=SUM({name}2:{name}{last})"), total, &self.look.total)?;
         page.sheet.write_string_with_format(last, 0, "Total", &self.look.total)?;
-        page.sheet.insert_chart(last + 2, 0, &self.chart_of_cash(months))?;
+        // A plan that does not exist pays nothing, and a chart needs a series.
+        if !self.finance.cash.is_empty() {
+            page.sheet.insert_chart(last + 2, 0, &self.chart_of_cash(months))?;
+        }
         let sheet = page.done(last + 24, net + 8)?;
         Ok(Cash { sheet, months, totals, net })
     }

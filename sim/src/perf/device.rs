@@ -204,24 +204,15 @@ fn check_rows(catalog: &Catalog, id: &str) -> Result<(), Reason> {
     }
 }
 
-/// Returns the precision that the math runs in: microscaled weights are widened to 16 bits where the chip has
-/// no 4-bit units (Hopper).
-fn math_of(accelerator: &Accelerator, precision: Precision) -> Precision {
-    match precision {
-        Precision::Mxfp4 if !accelerator.peaks.contains_key(&Precision::Nvfp4) => Precision::Bf16,
-        other => other.math(),
-    }
-}
-
 /// Returns the peak of the math in FLOP per microsecond.
 fn math_peak(accelerator: &Accelerator, precision: Precision) -> Option<f64> {
-    accelerator.peaks.get(&math_of(accelerator, precision)).map(|peak| peak.get() * PER_MICROSECOND)
+    accelerator.peaks.get(&accelerator.math_of(precision)).map(|peak| peak.get() * PER_MICROSECOND)
 }
 
 /// Returns the precisions whose rows stand in for a missing row, the nearest first.
 fn substitutes(accelerator: &Accelerator, precision: Precision) -> &'static [Precision] {
     use Precision::{Bf16, Fp8, Fp8Block};
-    match (precision, math_of(accelerator, precision)) {
+    match (precision, accelerator.math_of(precision)) {
         (_, Bf16) => &[Bf16],
         (Fp8Block, _) => &[Fp8],
         (Precision::Int8 | Precision::Mxfp4, _) => &[Fp8, Fp8Block],
@@ -269,7 +260,7 @@ fn gemm_curve(catalog: &Catalog, accelerator: &Accelerator, precision: Precision
 /// Returns the peak in FLOP per microsecond and the bytes of a weight and of an activation.
 fn sizes(accelerator: &Accelerator, precision: Precision) -> (f64, f64, f64) {
     let peak = math_peak(accelerator, precision).expect("only supported precisions are resolved");
-    let wide = math_of(accelerator, precision) == Precision::Bf16;
+    let wide = accelerator.math_of(precision) == Precision::Bf16;
     let activation = if wide { 2.0 } else { precision.activation_bytes() };
     (peak, precision.weight_bytes(), activation)
 }
@@ -278,7 +269,7 @@ fn sizes(accelerator: &Accelerator, precision: Precision) -> (f64, f64, f64) {
 ///
 /// Published best rates run from 0.51 (MI300X) to 0.97 (Gaudi 2) of the peak; 0.60 is near the low end.
 fn achievable(accelerator: &Accelerator, precision: Precision) -> f64 {
-    let math = math_of(accelerator, precision);
+    let math = accelerator.math_of(precision);
     let best = accelerator.achievable.get(&math).map(|rate| rate.get());
     let peak = accelerator.peaks.get(&math).map(|rate| rate.get());
     match (best, peak) {
@@ -331,7 +322,7 @@ fn expert_curve(catalog: &Catalog, accelerator: &Accelerator, precision: Precisi
         },
         // Weight-only kernels: set by judgement (step-time model), 0.3 where 4-bit weights are widened, else 0.5.
         None if four_bit => {
-            let wide = math_of(accelerator, precision) == Precision::Bf16;
+            let wide = accelerator.math_of(precision) == Precision::Bf16;
             let compute = if wide { 0.3 } else { 0.5 };
             ExpertCurve { t0_us: 8.0, compute, p: 1.5, tile: 16.0, activation: 0.4, skew: 0.25, ..curve }
         }

@@ -42,8 +42,9 @@ impl Rows {
             let billed =
                 decimal(&row[cost]).ok_or_else(|| format!("line {line}: `{}` is no amount", &row[cost]))?;
             let month: String = row[month].chars().take(7).collect();
-            if month.len() < 7 {
-                return Err(format!("line {line}: `{month}` is no date"));
+            let first: Result<jiff::civil::Date, _> = format!("{month}-01").parse();
+            if first.is_err() {
+                return Err(format!("line {line}: `{month}` is no month"));
             }
             let hours = || -> Option<Decimal> {
                 let unit = row.get(unit?)?.to_ascii_lowercase();
@@ -63,10 +64,14 @@ impl Rows {
     }
 }
 
+/// Most that one row may say, in money or hours: a billion such rows still have a sum.
+const MOST: Decimal = Decimal::from_parts(2_764_472_320, 232_830, 0, false, 0);
+
 /// Reads a number; exports write small ones with an exponent.
 fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
-    text.parse().ok().or_else(|| Decimal::from_scientific(text).ok())
+    let number: Option<Decimal> = text.parse().ok().or_else(|| Decimal::from_scientific(text).ok());
+    number.filter(|number| number.abs() <= MOST)
 }
 
 /// A service in a month, planned and billed.
@@ -115,7 +120,7 @@ fn one(key: &(String, String), planned: Sum, billed: Sum) -> Joined {
     // The price on the hours that were billed, the hours at the price that was planned: the two sum to the difference.
     let shares = planned.hours.zip(billed.hours).and_then(|(before, after)| {
         let price = planned.billed.checked_div(before)?;
-        let by_quantity = ((after - before) * price).round_dp(2);
+        let by_quantity = (after - before).checked_mul(price)?.round_dp(2);
         Some((billed.billed - planned.billed - by_quantity, by_quantity))
     });
     Joined {

@@ -271,6 +271,18 @@ impl Pool {
         let bought: u32 = self.purchases.iter().filter_map(|one| one.nodes_by_period.get(period)).sum();
         self.fleet.get(period).copied().unwrap_or(0) + bought
     }
+
+    /// Returns the most nodes that run in one hour of a period: what is bought by the hour comes and goes, and not all of
+    /// its kinds at once.
+    pub fn at_once(&self, period: usize) -> u32 {
+        let by_the_hour =
+            |purchase: &&Purchase| matches!(purchase.option, PurchaseOption::OnDemand | PurchaseOption::Spot);
+        let hourly: u32 =
+            self.purchases.iter().filter(by_the_hour).filter_map(|p| p.nodes_by_period.get(period)).sum();
+        let all = self.nodes(period);
+        let needed = self.needed.get(period).into_iter().flatten().copied().max().unwrap_or(0);
+        all.min(needed.max(all - hourly))
+    }
 }
 
 /// Power and racks of one site.

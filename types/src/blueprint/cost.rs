@@ -62,7 +62,8 @@ pub struct CostLine {
 pub struct WorkloadCost {
     /// The workload.
     pub workload: String,
-    /// Its share of all cost by accelerator-hours, rounded so that the shares sum to the total.
+    /// What it pays: of each line its share by accelerator-hours on those machines, of what is no machine's by those at the
+    /// site; rounded so that all sum to the total.
     #[schemars(with = "f64")]
     pub cost: Decimal,
     /// Accelerator-hours used over the horizon.
