@@ -22,6 +22,7 @@ use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Buy, Objective, Spec, percentile_word};
 use capstan_types::units::{Seconds, Watts};
 use jiff::ToSpan;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Shares by which a value is moved beyond the one proposed, one after the other.
@@ -276,8 +277,8 @@ pub(crate) fn verified(source: &Source<'_>, stuck: Vec<Stuck>) -> Vec<Finding> {
                 let told = steps.iter().map(|step| step.words(source.spec, *trial));
                 ways.push((0.0, told.collect::<Vec<_>>().join(", and ")));
             }
-            for step in stuck.either {
-                let Some((steps, trial, cost)) = source.hold(vec![step]) else { continue };
+            let held: Vec<_> = stuck.either.into_par_iter().map(|step| source.hold(vec![step])).collect();
+            for (steps, trial, cost) in held.into_iter().flatten() {
                 let told: Vec<String> = steps.iter().map(|step| step.words(source.spec, trial)).collect();
                 // Less than half a cent is none, whatever its sign.
                 let shown = if cost.abs() < 5e-3 { 0.0 } else { cost };

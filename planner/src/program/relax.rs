@@ -48,13 +48,16 @@ pub fn conflict(problem: &Problem, options: &Options) -> Result<Option<Conflict>
     Ok(Some(Conflict { members: in_conflict.map(member).collect(), is_proven_minimal }))
 }
 
+/// The gap of a search that only asks whether there is a plan.
+const ANY: f64 = 1.0;
+
 /// Whether some plan keeps the limits of the case; `None` if the node limit was reached first.
 fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bool> {
     if case.columns.iter().any(Vec::is_empty) {
         return Some(false);
     }
-    let stops =
-        Stops { rel_gap: 0.0, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
+    // Any plan will do: the first that is found ends the search, and that there is none is proven whatever the gap.
+    let stops = Stops { rel_gap: ANY, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
     let relaxed = Whole { columns: false, nodes: WholeNodes::None };
     match master::solve(prepared, case, (relaxed, Goal::Cost, stops), None) {
         Err(NoDraft::Infeasible) => return Some(false),
@@ -65,7 +68,7 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
             }
         }
     }
-    match search::search(prepared, case, options) {
+    match search::search(prepared, case, &Options { good_gap: ANY, rel_gap: ANY, ..*options }) {
         Ok(_) => Some(true),
         Err(NoDraft::Infeasible) => Some(false),
         Err(_) => None,
