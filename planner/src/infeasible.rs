@@ -305,6 +305,10 @@ fn what_is_needed(member: &Member, name: &NamedLimit, currency: Currency) -> Str
     let Some(way) = member.way_out else {
         return "no value of this limit alone is enough".to_owned();
     };
+    let amount = name.unit.amount(way.value + name.outside, currency);
+    if !way.is_proven_nearest {
+        return format!("{amount} would be enough; a nearer value may be too");
+    }
     let bound = if way.value >= member.value { "at least" } else { "at most" };
-    format!("{bound} {} would be needed", name.unit.amount(way.value + name.outside, currency))
+    format!("{bound} {amount} would be needed")
 }

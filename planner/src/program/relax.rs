@@ -103,14 +103,27 @@ fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOu
     Some(WayOut { value, cost: cost.ok()?, is_proven_nearest })
 }
 
-/// The value of a workload's share in the cheapest plan without that limit: enough, and maybe more than that.
+/// The value of a workload's share at which a plan exists, halved towards the limit a few times from what the cheapest
+/// plan without that limit has.
 fn way_out_of_share(prepared: &Prepared, case: &Case, limit: usize, options: &Options) -> Option<WayOut> {
     let plan = search::search(prepared, case, options).ok()?.plan;
     let lowered = &prepared.limits[limit];
     let asked = lowered.rows.iter().filter(|row| row.is_asked(prepared.problem, &plan.columns));
-    let value = farthest(lowered, asked, &plan.nodes)?;
-    Some(WayOut { value, cost: plan.cost, is_proven_nearest: false })
+    let (mut enough, mut short) = (farthest(lowered, asked, &plan.nodes)?, lowered.bound.value());
+    let mut trial = case.clone();
+    for _ in 0..SHARE_STEPS {
+        let middle = (enough + short) / 2.0;
+        trial.limits[limit] = Some(middle);
+        match is_feasible(prepared, &trial, options) {
+            Some(true) => enough = middle,
+            _ => short = middle,
+        }
+    }
+    Some(WayOut { value: enough, cost: plan.cost, is_proven_nearest: false })
 }
+
+/// How often the distance of a share is halved: to a thirty-second of it.
+const SHARE_STEPS: usize = 5;
 
 /// The integer program for a goal other than cost, with the columns that it chose.
 fn nearest(prepared: &Prepared, case: &Case, (goal, stops): (Goal<'_>, Stops)) -> Option<(Draft, Case)> {
