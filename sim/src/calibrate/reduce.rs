@@ -49,7 +49,9 @@ pub fn all_reduce(
     let (share, root) = (grown(old.growth.0), old.root * grown(old.growth.1));
     let beyond = |bytes: f64| latency + root * ideal(bytes).sqrt();
     let error = |efficiency: f64| {
-        let of = |&(bytes, us): &(f64, f64)| ((beyond(bytes) + ideal(bytes) / (share * efficiency)) / us - 1.0).abs();
+        let of = |&(bytes, us): &(f64, f64)| {
+            ((beyond(bytes) + ideal(bytes) / (share * efficiency)) / us - 1.0).abs()
+        };
         median(used.iter().map(of).collect()).unwrap_or(0.0)
     };
     // What a message takes beyond latency passes at the rate of the link × its efficiency.

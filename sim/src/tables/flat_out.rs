@@ -153,7 +153,11 @@ impl Replica {
         running.cached += mean * steps + coming * self.prompt - leaving * length;
         running.active += coming - leaving;
         if coming > 0.0 {
-            running.blocks.push_back(Block { count: coming, steps, end: running.step + self.output.max(steps) });
+            running.blocks.push_back(Block {
+                count: coming,
+                steps,
+                end: running.step + self.output.max(steps),
+            });
         }
         running.step += steps;
     }

@@ -6,10 +6,10 @@
 //! set: mean outputs as published samples show them, mean inputs from descriptions of the data sets, so every number here
 //! is assumed. Where the table says the limits of a benchmark, its rate is the highest that holds them, as the rules ask. Unknown here: how queries are sorted and padded, and the distribution of lengths beyond the mean.
 
+use super::flat_out::Replica;
 use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
-use super::flat_out::Replica;
 use super::serving_throughput::{published, running};
 use crate::perf::memory::default_limits;
 use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, Split};
