@@ -5,13 +5,14 @@
 
 use capstan_sim::calibrate;
 use capstan_sim::estimate::{Bound, Demand, Estimate, estimate};
+use capstan_sim::perf::held::replicas_of_host;
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, default_limits};
 use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
 use capstan_types::catalog::{Calibration, Catalog, Engine};
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
 use capstan_types::model::Model;
 use capstan_types::spec::{Serve, SloMetric};
-use capstan_types::units::Seconds;
+use capstan_types::units::{Bytes, Seconds};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -274,11 +275,15 @@ fn collect(
         let Ranks { tensor, pipeline } = trial.ranks;
         let stages = if pipeline > 1 { format!(", pp {pipeline}") } else { String::new() };
         let words = format!("tp {tensor}{stages}, {}", trial.precision.word());
-        match &trial.outcome {
+        let outcome = trial.outcome.as_ref().map_err(Clone::clone).and_then(|done| {
+            let held = on_host(done, trial.ranks, shape, replicas_per_node)?;
+            Ok((done, held))
+        });
+        match outcome {
             Err(reason) => {
                 tally.add(&shape.id, reason.code(), reason.excess(), &format!("{words}: {reason}"))
             }
-            Ok(done) => ways.push(Way {
+            Ok((done, replicas_per_node)) => ways.push(Way {
                 candidate: Candidate {
                     shape: shape.id.clone(),
                     accelerator: accelerator.id.clone(),
@@ -299,6 +304,13 @@ fn collect(
             }),
         }
     }
+}
+
+/// Returns how many replicas of a machine its host has memory for.
+fn on_host(done: &Estimated, ranks: Ranks, shape: &NodeShape, replicas: u32) -> Result<u32, Reason> {
+    let workers = ranks.accelerators().min(shape.accelerators);
+    let host = shape.host_memory.unwrap_or(Bytes(f64::INFINITY));
+    replicas_of_host(done.memory.weights, workers, replicas.max(1), host).map(|held| held.min(replicas))
 }
 
 fn service_estimate(estimate: &Estimate, memory: &ServingMemory, serve: &Serve) -> ServiceEstimate {

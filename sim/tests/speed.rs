@@ -1,4 +1,5 @@
-//! How fast is it? Iterations and requests per second of one core, with real operator tables.
+//! How fast is it? Iterations and requests per second of one core, with real operator tables; steps and training
+//! configurations.
 //!
 //! Needs the data folder (`CAPSTAN_DATA`); run alone and in a release build:
 //! `cargo test --release -p capstan-sim --test speed -- --ignored --nocapture`.
@@ -7,10 +8,16 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use capstan_sim::engine::Time;
+use capstan_sim::perf::training::{Cluster, Job, Known, Method, Search, Space, search};
+use capstan_sim::perf::{Device, PreparedStep, Ranks, Setup, StepShape};
 use capstan_sim::serving::{
     KvCache, Layers, Lengths, OpenLoop, OperatorTables, Rate, Record, Scheduler, ServingConfig, TableTexts,
     Tally, Window, Workload, simulate_into,
 };
+use capstan_types::hardware::Precision;
+use capstan_types::spec::Parallelism;
+use capstan_types::testing;
+use capstan_types::units::{BytesPerSecond, Tokens};
 
 fn text(path: PathBuf) -> String {
     let mut text = String::new();
@@ -81,4 +88,63 @@ fn requests_per_second() {
             ns / n,
         );
     }
+}
+
+/// Steps that are asked for, of other sizes each.
+const STEPS: u32 = 200_000;
+/// Nanoseconds of the figures to keep, which hold with all optimisations: `make bench` shows them. Debug assertions, which
+/// compute the physical floor of each step again, and calls between modules cost up to this many times as much here.
+const WITH_ASSERTIONS: f64 = 30.0;
+
+/// One step takes less than 100 ns once it is prepared, preparing one less than 5 ms.
+#[test]
+#[ignore = "long"]
+fn long_a_step_and_its_preparation_are_cheap() {
+    let catalog = testing::catalog();
+    let models = testing::models();
+    let setup = Setup {
+        model: &models[2],
+        accelerator: catalog.accelerator("h100_sxm").unwrap(),
+        engine: catalog.engine("vllm").unwrap(),
+        ranks: Ranks { tensor: 4, pipeline: 1 },
+        precision: Precision::Bf16,
+        kv_precision: None,
+    };
+    let device = Device::resolve(&catalog, setup.accelerator).unwrap();
+    let start = cpu_ns();
+    let step = PreparedStep::with_device(&device, &setup).unwrap();
+    let prepared = (cpu_ns() - start) as f64;
+    let start = cpu_ns();
+    let mut sum = 0.0;
+    for asked in 0..STEPS {
+        let batch = f64::from(asked % 251 + 1);
+        sum += step.step_ns(&StepShape::decode(batch, batch * 900.0).with_chunk(512.0, 1024.0, true));
+    }
+    let each = (cpu_ns() - start) as f64 / f64::from(STEPS);
+    println!("preparing {prepared:.0} ns, a step {each:.0} ns");
+    assert!(sum > 0.0 && each < 100.0 * WITH_ASSERTIONS, "{each} ns for a step");
+    assert!(prepared < 5e6 * WITH_ASSERTIONS, "{prepared} ns to prepare a step");
+}
+
+/// Two million training configurations per second of one core, memory check included.
+#[test]
+#[ignore = "long"]
+fn long_training_configurations_are_cheap() {
+    let catalog = testing::catalog();
+    let models = testing::models();
+    let known = Known::of(&catalog);
+    let accelerator = catalog.accelerator("h100_sxm").unwrap();
+    let scale_out = Some(BytesPerSecond(400e9));
+    let cluster = Cluster { known: &known, accelerator, per_node: 8, nodes: 8, scale_out };
+    let job =
+        Job { model: &models[2], batch: Tokens(64.0 * 2048.0), sequence: 2048, precision: Precision::Bf16 };
+    let fixed = Parallelism { tensor: None, pipeline: None };
+    let (space, method) = (Space::wide(&cluster, &job, &fixed, true), Method::default());
+    let all = Search { space: &space, method: &method, wanted: 1, host: None };
+    let start = cpu_ns();
+    let found = search(&cluster, &job, &all).unwrap();
+    let looked = (found.priced + found.rejected) as f64;
+    let rate = looked / (cpu_ns() - start) as f64 * 1e9;
+    println!("{looked} configurations, {rate:.0} per second");
+    assert!(looked > 1e6 && rate > 2e6 / WITH_ASSERTIONS, "{rate} configurations per second");
 }

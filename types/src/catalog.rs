@@ -51,6 +51,9 @@ pub struct AttentionEfficiency {
     pub decode_memory_16bit: f64,
     /// The same with an 8-bit cache; `None` where nobody measured it.
     pub decode_memory_8bit: Option<f64>,
+    /// The same with an 8-bit cache that each query head has of its own; `None` where it is as with shared ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decode_memory_8bit_single: Option<f64>,
     /// Share of the 16-bit peak that prefill reaches for heads of 128 and more.
     pub prefill_compute: f64,
     /// The same for heads of 64 and less.
@@ -97,8 +100,10 @@ pub struct ExpertEfficiency {
     pub provenance: Provenance,
 }
 
-/// Fitted time of an all-reduce inside one scale-up domain: `latency·t^exponent + B / efficiency + root·√B`,
-/// with t ranks and B the ideal time of the wire bytes in microseconds.
+/// Fitted time of an all-reduce inside one scale-up domain:
+/// `latency·t^exponent + B / (efficiency·(t/2)^efficiency_exponent) + root·(t/2)^root_exponent·√B`,
+/// with t ranks and B the ideal time of a ring's wire bytes in microseconds. A switch that adds up sends fewer bytes than
+/// a ring the more ranks there are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CollectiveEfficiency {
     /// The accelerator; `pcie` for any that is joined by the host bus only.
@@ -111,6 +116,12 @@ pub struct CollectiveEfficiency {
     pub efficiency: f64,
     /// Square-root term, in √µs.
     pub root: f64,
+    /// How the share of the link rate grows with ranks beyond two.
+    #[serde(default)]
+    pub efficiency_exponent: f64,
+    /// How the square-root term grows with ranks beyond two.
+    #[serde(default)]
+    pub root_exponent: f64,
     /// How the numbers came to be.
     pub origin: Origin,
     /// Source and date.

@@ -1,7 +1,7 @@
 //! All-reduce measured by nccl-tests: by how much is the link's efficiency off?
 
 use super::{Refitted, median};
-use crate::perf::Device;
+use crate::perf::{Device, roofline};
 use capstan_types::catalog::{Catalog, CollectiveEfficiency};
 use capstan_types::hardware::Accelerator;
 use capstan_types::origin::{Grade, Origin, Provenance};
@@ -29,8 +29,7 @@ pub fn all_reduce(
     let t = f64::from(ranks);
     let (mut used, mut refused) = (Vec::new(), Vec::new());
     for (index, &(bytes, us)) in measured.iter().enumerate() {
-        // Switches that add send the least: (n + 1) / n of the bytes.
-        let least = (t + 1.0) / t * bytes / device.collective.link;
+        let least = roofline::wire(t) * bytes / device.collective.link;
         if us < least {
             refused
                 .push((index, format!("{us} us, faster than physics: the link alone takes {least:.1} us")));
@@ -46,13 +45,17 @@ pub fn all_reduce(
     let ideal = |bytes: f64| 2.0 * (t - 1.0) / t * bytes / device.collective.link;
     let old = device.collective;
     let latency = old.latency_us * libm::pow(t, old.exponent);
-    let beyond = |bytes: f64| latency + old.root * ideal(bytes).sqrt();
+    let grown = |exponent: f64| libm::pow(t / 2.0, exponent);
+    let (share, root) = (grown(old.growth.0), old.root * grown(old.growth.1));
+    let beyond = |bytes: f64| latency + root * ideal(bytes).sqrt();
     let error = |efficiency: f64| {
-        let of = |&(bytes, us): &(f64, f64)| ((beyond(bytes) + ideal(bytes) / efficiency) / us - 1.0).abs();
+        let of = |&(bytes, us): &(f64, f64)| {
+            ((beyond(bytes) + ideal(bytes) / (share * efficiency)) / us - 1.0).abs()
+        };
         median(used.iter().map(of).collect()).unwrap_or(0.0)
     };
     // What a message takes beyond latency passes at the rate of the link × its efficiency.
-    let each = |&(bytes, us): &(f64, f64)| ideal(bytes) / (us - beyond(bytes)).max(1e-9);
+    let each = |&(bytes, us): &(f64, f64)| ideal(bytes) / (us - beyond(bytes)).max(1e-9) / share;
     let efficiency = median(used.iter().map(each).collect()).unwrap_or(old.efficiency);
     let efficiency = efficiency.clamp(1e-3, MOST);
     let curve = old;
@@ -62,6 +65,8 @@ pub fn all_reduce(
         exponent: curve.exponent,
         efficiency,
         root: curve.root,
+        efficiency_exponent: curve.growth.0,
+        root_exponent: curve.growth.1,
         origin: Origin::Measured,
         provenance: Provenance { grade: Grade::Measured, ..provenance.clone() },
     };

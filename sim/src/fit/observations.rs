@@ -66,7 +66,13 @@ impl Observations {
         let mut points = Vec::new();
         for (place, quantity) in quantities.iter().enumerate() {
             let at = |row: usize, column: &str| number(cells[row].as_ref()?, table.place(column)?);
-            points.extend((0..table.len()).filter_map(|row| {
+            // What a scenario does not ask for is not missing.
+            let asked = |row: &usize| {
+                let place = table.place(quantity.predicted);
+                let text = cells[*row].as_ref().zip(place).and_then(|(cells, place)| cells.get(place));
+                text.is_none_or(|text| !text.is_empty())
+            };
+            points.extend((0..table.len()).filter(asked).filter_map(|row| {
                 let interval =
                     quantity.interval.and_then(|(low, high)| Some((at(row, low)?, at(row, high)?)));
                 Some(Point {

@@ -2,7 +2,7 @@
 //!
 //! An error is |predicted / measured − 1|. The baseline says what one gets without any model: the median that the
 //! neighbours measured, rows of other cells under the same conditions. Order counts pairs of rows between which a planner
-//! chooses, whose measurements differ by more than repeats do.
+//! chooses (other accelerators or another split), whose measurements differ by more than repeats do.
 
 use super::observations::{Observations, Point};
 use crate::tables::{Quantity, Table};
@@ -44,6 +44,8 @@ pub struct Scored<'a> {
     strata: &'a [String],
     /// Rows that share it are put in order.
     group: Option<String>,
+    /// What was chosen within the group.
+    choice: String,
     predicted: Option<f64>,
     baseline: Option<f64>,
 }
@@ -93,6 +95,7 @@ fn scored<'a>(
             cell: &identity.cell,
             strata: &identity.strata,
             group: (!quantity.ranked.is_empty()).then(|| key(table, point.row, quantity.ranked)),
+            choice: key(table, point.row, quantity.choices),
             predicted: *predicted,
             baseline: (!others.is_empty()).then(|| quantile(others, 0.5)),
         }
@@ -139,17 +142,17 @@ fn of_stratum(quantity: &Quantity, stratum: &str, rows: &[&Scored<'_>]) -> Optio
 
 /// Returns how many pairs a planner chooses between, and the share in the right order.
 fn ordered(quantity: &Quantity, rows: &[&Scored<'_>]) -> Option<(usize, f64)> {
-    let mut groups: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, Vec<(f64, f64, &str)>> = BTreeMap::new();
     for row in rows {
         if let (Some(group), Some(predicted)) = (&row.group, row.predicted) {
-            groups.entry(group).or_default().push((row.point.measured, predicted));
+            groups.entry(group).or_default().push((row.point.measured, predicted, &row.choice));
         }
     }
     let (mut pairs, mut right) = (0, 0);
     for group in groups.values() {
         for (place, one) in group.iter().enumerate() {
             for other in &group[..place] {
-                if (one.0 / other.0).max(other.0 / one.0) > 1.0 + quantity.noise {
+                if one.2 != other.2 && (one.0 / other.0).max(other.0 / one.0) > 1.0 + quantity.noise {
                     pairs += 1;
                     right += usize::from((one.0 > other.0) == (one.1 > other.1));
                 }
@@ -210,7 +213,7 @@ mod tests {
 
     const TABLE: &str = "model,accelerator,engine,gpus,tp,input_tokens,output_tokens,precision,output_tokens_per_s\n\
         a,x,trtllm,1,1,10,10,FP8,100\n\
-        a,x,trtllm,1,1,10,10,FP8,200\n\
+        a,x,trtllm,2,2,10,10,FP8,200\n\
         b,x,trtllm,1,1,10,10,FP8,150\n";
 
     #[test]

@@ -133,8 +133,10 @@ coefficients! {
     throughput_blackwell: 1.1 within 0.1,
     /// The same of L40S.
     throughput_l40s: 1.0 within 0.1,
-    /// The same of RTX PRO 6000, for which no kernel table exists: its memory is faster than is assumed of any chip.
-    throughput_workstation: 0.77 within 0.08,
+    /// The same of RTX PRO 6000, for which no kernel table exists.
+    throughput_workstation: 1.0 within 0.1,
+    /// Factor there on matrix multiplications in 16 bits.
+    throughput_gemm_16bit: 1.0 within 0.1,
     /// Factor there on reading a cache in 8 bits: the engine has kernels of its own.
     throughput_kv_8bit: 0.85 within 0.12,
     /// Time there with release 0.9, against 0.14.
@@ -189,8 +191,8 @@ coefficients! {
     training_experts_shape: 0.3 within 0.5,
     /// Share of the network's rate that all-to-all takes.
     training_experts_network: 1.0 within 0.3,
-    /// Host time per layer with experts and micro-batch, in milliseconds.
-    training_experts_layer_ms: 2.0 within 0.5,
+    /// Host time per layer with experts and micro-batch, in milliseconds; the device hides it where it takes longer.
+    training_experts_layer_ms: 5.0 within 0.5,
     /// Time of experts, permutation and all-to-all of transformers with releases since mid 2026, against earlier ones.
     training_experts_release: 0.8 within 0.2,
 }
@@ -253,7 +255,11 @@ impl Coefficients {
     /// Returns the factors of steps at an unlimited request rate.
     #[must_use]
     pub fn flat_out(&self) -> Self {
-        Self { kv_slope_8bit: self.kv_slope_8bit * self.throughput_kv_8bit, ..*self }
+        Self {
+            kv_slope_8bit: self.kv_slope_8bit * self.throughput_kv_8bit,
+            gemm_16bit: self.gemm_16bit * self.throughput_gemm_16bit,
+            ..*self
+        }
     }
 
     /// Returns the factor on time at an unlimited request rate: of the accelerator, times that of the release.

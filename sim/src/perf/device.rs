@@ -1,9 +1,10 @@
 //! The speed of one accelerator: catalog rows resolved per precision, and what stands in where nobody measured.
 //!
 //! Fallbacks (origin Assumed): matrix multiplications reach the best published rate of the chip over its peak,
-//! or 0.60 where none is published, and 0.75 of the memory bandwidth; decode attention 0.60 of the bandwidth;
-//! prefill attention 0.45 of the 16-bit peak; links 0.70 of their rate. Each is at or below what measured
-//! chips reach, so an unmeasured accelerator is not flattered.
+//! or 0.60 where none is published (0.50 in 8 bits, 0.40 in 4), and 0.75 of the memory bandwidth, cards on the host bus,
+//! whose memory is GDDR, 0.88; decode attention 0.60 of the bandwidth, such cards 0.75; prefill attention 0.45 of the
+//! 16-bit peak; links 0.70 of their rate. Each is at or below what measured chips reach, so an unmeasured accelerator is
+//! not flattered.
 
 use super::coefficients::Coefficients;
 use super::rejection::Reason;
@@ -76,6 +77,8 @@ pub struct AttentionCurve {
     pub decode_16bit: f64,
     /// The same with an 8-bit cache.
     pub decode_8bit: f64,
+    /// The same with an 8-bit cache of which each query head has its own.
+    pub decode_8bit_single: f64,
     /// Share of the 16-bit peak of prefill.
     pub prefill: f64,
     /// The same for small heads.
@@ -97,6 +100,10 @@ pub struct CollectiveCurve {
     pub efficiency: f64,
     /// Square-root term.
     pub root: f64,
+    /// How the share of the link rate and the square-root term grow with ranks beyond two.
+    pub growth: (f64, f64),
+    /// Whether the ranks are joined by the host bus.
+    pub bus: bool,
     /// Link rate per direction, in bytes per microsecond.
     pub link: f64,
     /// How the numbers came to be.
@@ -192,7 +199,8 @@ fn check_rows(catalog: &Catalog, id: &str) -> Result<(), Reason> {
     let attention = catalog.attention.iter().filter(|row| row.accelerator == id);
     let attention = attention.flat_map(|row| {
         let cache = row.decode_memory_8bit.unwrap_or(row.decode_memory_16bit);
-        [row.decode_memory_16bit, cache, row.prefill_compute, row.prefill_compute_small_head]
+        let single = row.decode_memory_8bit_single.unwrap_or(cache);
+        [row.decode_memory_16bit, cache, single, row.prefill_compute, row.prefill_compute_small_head]
     });
     let collectives = catalog.collectives.iter().filter(|row| ours(&row.accelerator));
     let collectives = collectives.map(|row| row.efficiency);
@@ -245,7 +253,7 @@ fn gemm_curve(catalog: &Catalog, accelerator: &Accelerator, precision: Precision
         None => GemmCurve {
             t0_us: 5.0,
             compute: achievable(accelerator, precision),
-            memory: 0.75,
+            memory: weights_memory(accelerator),
             p: 2.0,
             half_m: 0.1,
             half_nk_m: 0.0,
@@ -265,16 +273,31 @@ fn sizes(accelerator: &Accelerator, precision: Precision) -> (f64, f64, f64) {
     (peak, precision.weight_bytes(), activation)
 }
 
-/// Returns the best published rate over the peak, or 0.60.
+/// Returns whether a chip is a card on the host bus; their memory is GDDR, of which kernels reach more (L40S: 0.93).
+fn card(accelerator: &Accelerator) -> bool {
+    matches!(accelerator.scale_up.kind, ScaleUpKind::Pcie | ScaleUpKind::Bridge)
+}
+
+/// Returns the share of the memory bandwidth at which weights are read where nobody measured it.
+fn weights_memory(accelerator: &Accelerator) -> f64 {
+    if card(accelerator) { 0.88 } else { 0.75 }
+}
+
+/// Returns the best published rate over the peak, or 0.60; 0.50 in 8 bits and 0.40 in 4.
 ///
-/// Published best rates run from 0.51 (MI300X) to 0.97 (Gaudi 2) of the peak; 0.60 is near the low end.
+/// Published best rates run from 0.51 (MI300X) to 0.97 (Gaudi 2) of the peak; 0.60 is near the low end. Measured curves
+/// of kernels reach 0.59 to 0.83 in 16 bits, 0.46 to 0.60 in 8, 0.38 in 4.
 fn achievable(accelerator: &Accelerator, precision: Precision) -> f64 {
     let math = accelerator.math_of(precision);
     let best = accelerator.achievable.get(&math).map(|rate| rate.get());
     let peak = accelerator.peaks.get(&math).map(|rate| rate.get());
     match (best, peak) {
         (Some(best), Some(peak)) if best > 0.0 => (best / peak).min(1.0),
-        _ => 0.60,
+        _ => match math {
+            Precision::Fp8 | Precision::Fp8Block | Precision::Int8 => 0.50,
+            Precision::Nvfp4 | Precision::Mxfp4 => 0.40,
+            _ => 0.60,
+        },
     }
 }
 
@@ -297,7 +320,7 @@ fn expert_curve(catalog: &Catalog, accelerator: &Accelerator, precision: Precisi
         t0_us: 30.0,
         per_expert_us: 0.1,
         compute: achievable(accelerator, precision) * 0.85,
-        memory: 0.75,
+        memory: weights_memory(accelerator),
         p: 2.0,
         tile: 64.0,
         activation: 0.3,
@@ -335,8 +358,12 @@ fn attention_curve(catalog: &Catalog, accelerator: &Accelerator) -> AttentionCur
         Some(row) => AttentionCurve {
             decode_t0_us: row.decode_t0_us,
             decode_16bit: row.decode_memory_16bit,
-            // Hopper and Blackwell lose between 6 and 28 % with an 8-bit cache; the middle where unknown.
-            decode_8bit: row.decode_memory_8bit.unwrap_or(row.decode_memory_16bit * 0.82),
+            // Hopper and Blackwell lose between 3 and 8 % with an 8-bit cache; the middle where unknown.
+            decode_8bit: row.decode_memory_8bit.unwrap_or(row.decode_memory_16bit * 0.95),
+            decode_8bit_single: row
+                .decode_memory_8bit_single
+                .or(row.decode_memory_8bit)
+                .unwrap_or(row.decode_memory_16bit * 0.82),
             prefill: row.prefill_compute,
             prefill_small_head: row.prefill_compute_small_head,
             half_context: row.prefill_half_context,
@@ -344,8 +371,9 @@ fn attention_curve(catalog: &Catalog, accelerator: &Accelerator) -> AttentionCur
         },
         None => AttentionCurve {
             decode_t0_us: 8.0,
-            decode_16bit: 0.60,
-            decode_8bit: 0.50,
+            decode_16bit: if card(accelerator) { 0.75 } else { 0.60 },
+            decode_8bit: if card(accelerator) { 0.70 } else { 0.50 },
+            decode_8bit_single: if card(accelerator) { 0.70 } else { 0.50 },
             prefill: 0.45,
             prefill_small_head: 0.38,
             half_context: 600.0,
@@ -368,6 +396,8 @@ fn collective_curve(catalog: &Catalog, accelerator: &Accelerator) -> CollectiveC
             exponent: row.exponent,
             efficiency: row.efficiency.min(1.0),
             root: row.root,
+            growth: (row.efficiency_exponent, row.root_exponent),
+            bus,
             link,
             origin: row.origin,
         },
@@ -376,6 +406,8 @@ fn collective_curve(catalog: &Catalog, accelerator: &Accelerator) -> CollectiveC
             exponent: if bus { 0.5 } else { 0.3 },
             efficiency: 0.70,
             root: 2.0,
+            growth: (0.0, 0.0),
+            bus,
             link,
             origin: Origin::Assumed,
         },

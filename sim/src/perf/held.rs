@@ -12,6 +12,7 @@
 
 use super::memory::Limits;
 use super::parameters::kv_heads_per_rank;
+use super::rejection::Reason;
 use super::split::Split;
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::ScaleUpKind;
@@ -60,6 +61,28 @@ impl Held {
             sampler: Bytes(engine.sampler_bytes * logits),
         }
     }
+}
+
+/// What one worker of an engine holds of its host whatever the model: libraries, context, pinned buffers (by judgement).
+const WORKER: Bytes = Bytes(3.0 * 1_073_741_824.0);
+/// Files of published checkpoints are hardly larger; a worker reads one after another.
+const FILE: Bytes = Bytes(5e9);
+/// Share of a host's memory that its own programs leave.
+const HOST_SAFE: f64 = 0.9;
+
+/// Returns how many of at most `replicas` replicas a host has memory for, each with `workers` workers on it that load
+/// `weights` each.
+///
+/// # Errors
+/// [`Reason::HostTooSmall`] where there is none for one.
+pub fn replicas_of_host(weights: Bytes, workers: u32, replicas: u32, host: Bytes) -> Result<u32, Reason> {
+    let each = WORKER.get() + weights.get().clamp(0.0, FILE.get());
+    let (needed, free) = (Bytes(each * f64::from(workers.max(1))), host * HOST_SAFE);
+    let held = (free.get() / needed.get()).floor();
+    if held < 1.0 {
+        return Err(Reason::HostTooSmall { needed, free });
+    }
+    Ok(replicas.min(held.min(f64::from(u32::MAX)) as u32))
 }
 
 /// Share of the buffers of collectives that remains over the host bus. Origin: start-up logs of two RTX 4090, two T4 and
@@ -142,6 +165,17 @@ mod tests {
         for date in ["2025-07", "2026-06", "", "nightly"] {
             assert_eq!(version(date), None, "{date}");
         }
+    }
+
+    #[test]
+    fn a_host_holds_as_many_replicas_as_it_has_memory_for() {
+        let gib = |n: f64| Bytes(n * 1_073_741_824.0);
+        let of = |workers, replicas, host| replicas_of_host(gib(40.0), workers, replicas, gib(host));
+        assert_eq!(of(1, 8, 2048.0), Ok(8));
+        // 3 GiB and a file of 5 GB each: seven of 64 GiB, less a tenth.
+        assert_eq!(of(1, 8, 64.0), Ok(7));
+        assert!(matches!(of(8, 1, 64.0), Err(Reason::HostTooSmall { .. })));
+        assert_eq!(replicas_of_host(gib(1.0), 4, 2, gib(20.0)), Ok(1));
     }
 
     #[test]

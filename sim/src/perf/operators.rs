@@ -137,6 +137,8 @@ pub struct Attention {
     pub decode_flops: f64,
     /// Whether the cache is one latent vector.
     pub latent: bool,
+    /// Whether several query heads share what is cached.
+    pub shared: bool,
     /// Layers with attention over a cache.
     pub calls: f64,
     /// Layers with linear attention or a state space.
@@ -385,6 +387,7 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: rank + rope,
                 decode_flops: 2.0 * heads * (2.0 * rank + rope),
                 latent: true,
+                shared: true,
                 calls,
                 linear_layers,
                 state,
@@ -400,6 +403,7 @@ fn attention(model: &Model, tensor: u32) -> Attention {
                 cached: 2.0 * kv_heads_per_rank(model, tensor) * dim,
                 decode_flops: 4.0 * heads * dim,
                 latent: false,
+                shared: model.heads > model.kv_heads,
                 calls,
                 linear_layers,
                 state,

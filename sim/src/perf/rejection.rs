@@ -16,6 +16,14 @@ pub enum Reason {
         /// What one rank may use.
         free: Bytes,
     },
+    /// The host cannot hold what the workers of its accelerators need.
+    #[error("needs {:.0} GiB of host memory per replica where a machine has {:.0} GiB", needed.gib(), free.gib())]
+    HostTooSmall {
+        /// What the workers of one replica on one machine hold.
+        needed: Bytes,
+        /// What programs can use of the host.
+        free: Bytes,
+    },
     /// Tensor parallelism cannot split the heads.
     #[error("{heads} heads do not divide into {tensor} tensor-parallel ranks")]
     HeadsNotDivisible {
@@ -111,6 +119,7 @@ impl Reason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::DoesNotFit { .. } => "does_not_fit",
+            Self::HostTooSmall { .. } => "host_too_small",
             Self::HeadsNotDivisible { .. } => "heads_not_divisible",
             Self::WidthNotDivisible { .. } => "width_not_divisible",
             Self::ExpertsNotDivisible { .. } => "experts_not_divisible",
@@ -128,7 +137,9 @@ impl Reason {
     /// Smaller is nearer; reasons without a distance return `None`.
     pub fn excess(&self) -> Option<f64> {
         let ratio = match self {
-            Self::DoesNotFit { needed, free } => needed.get() / free.get().max(1.0),
+            Self::DoesNotFit { needed, free } | Self::HostTooSmall { needed, free } => {
+                needed.get() / free.get().max(1.0)
+            }
             Self::ContextTooLong { needed, limit } => f64::from(*needed) / f64::from((*limit).max(1)),
             Self::SloUnreachable { best, target, .. } => best.get() / target.get().max(1e-9),
             Self::TooFewAccelerators { needed, available } => {

@@ -108,7 +108,11 @@ pub fn decode_token(
         let (read, math) = (bytes / fit::LATENT_MEMORY, flops / fit::LATENT_COMPUTE);
         (read * read + math * math).sqrt()
     } else {
-        let share = if cache_bytes < 2.0 { curve.decode_8bit } else { curve.decode_16bit };
+        let share = match (cache_bytes < 2.0, attention.shared) {
+            (true, true) => curve.decode_8bit,
+            (true, false) => curve.decode_8bit_single,
+            (false, _) => curve.decode_16bit,
+        };
         bytes / share
     };
     gate(factor * time, bytes.max(flops))
@@ -135,10 +139,21 @@ pub fn prefill_token(bandwidth: f64, attention: &Attention, factor: f64) -> f64 
     gate(factor * bytes / fit::PREFILL_MEMORY, bytes)
 }
 
-/// Returns the time of an all-reduce of `bytes` among `ranks`: a t^x + B / f + s √B.
+/// Share of the link rate that is left where a ring over the host bus crosses from one half of the machine to the other.
+/// Origin: published rates of A100 and RTX PRO 6000 cards, eight against four.
+const ACROSS: f64 = 0.75;
+/// Cards on the host bus of one processor, at most.
+const OF_ONE_PROCESSOR: u32 = 4;
+
+/// Returns the fewest bytes per byte of an all-reduce that one of `t` ranks sends: 2 (t − 1)/t in a ring, (t + 1)/t where
+/// the switch adds up.
+pub fn wire(t: f64) -> f64 {
+    (2.0 * (t - 1.0) / t).min((t + 1.0) / t)
+}
+
+/// Returns the time of an all-reduce of `bytes` among `ranks`: a t^x + B / (f (t/2)^y) + s (t/2)^z √B.
 ///
-/// B is the ideal time of a ring's wire bytes, 2 (t − 1)/t · S. In-switch reduction sends fewer, (t + 1)/t · S
-/// at least, so this floor is on the safe side.
+/// B is the ideal time of a ring's wire bytes, 2 (t − 1)/t · S; the floor counts the fewer bytes of in-switch reduction.
 pub fn all_reduce(curve: &CollectiveCurve, bytes: f64, ranks: u32, factor: f64) -> f64 {
     if ranks <= 1 || bytes <= 0.0 {
         return 0.0;
@@ -146,8 +161,11 @@ pub fn all_reduce(curve: &CollectiveCurve, bytes: f64, ranks: u32, factor: f64) 
     let t = f64::from(ranks);
     let ideal = 2.0 * (t - 1.0) / t * bytes / curve.link;
     let latency = curve.latency_us * libm::pow(t, curve.exponent);
-    let time = latency + ideal / curve.efficiency + curve.root * ideal.sqrt();
-    gate(factor * time, ideal)
+    let grown = |exponent: f64| libm::pow(t / 2.0, exponent);
+    let across = if curve.bus && ranks > OF_ONE_PROCESSOR { ACROSS } else { 1.0 };
+    let share = across * curve.efficiency * grown(curve.growth.0);
+    let time = latency + ideal / share + curve.root * grown(curve.growth.1) * ideal.sqrt();
+    gate(factor * time, wire(t) * bytes / curve.link)
 }
 
 /// Returns the time of element-wise work on `bytes`.

@@ -9,6 +9,7 @@
 
 mod ask;
 mod closed_loop;
+mod flat_out;
 mod interval;
 pub mod kv_sizes;
 mod launch;

@@ -19,6 +19,8 @@ pub struct Quantity {
     pub neighbours: &'static [&'static str],
     /// Columns that rows share which a planner must put in order; empty: none.
     pub ranked: &'static [&'static str],
+    /// Columns that say what a planner chose; rows that are alike in all of them are repeats and no choice.
+    pub choices: &'static [&'static str],
     /// Measurements nearer to each other than this share are equal: repeats differ by as much.
     pub noise: f64,
 }
@@ -27,9 +29,11 @@ const LOADS: &[&str] = &["accelerator", "engine", "gpus", "input_tokens", "outpu
 const SERVED: &[&str] =
     &["model", "engine", "engine_version", "precision", "input_tokens", "output_tokens", "concurrency"];
 const FLAT_OUT: &[&str] = &["model", "engine_version", "precision", "input_tokens", "output_tokens"];
+const RANKS: &[&str] =
+    &["accelerator", "gpus", "tp", "pp", "ep", "attention_dp", "moe_tp", "moe_ep", "batch"];
 
 const fn quantity(measured: &'static str, predicted: &'static str) -> Quantity {
-    Quantity { measured, predicted, interval: None, neighbours: &[], ranked: &[], noise: 0.033 }
+    Quantity { measured, predicted, interval: None, neighbours: &[], ranked: &[], choices: &[], noise: 0.033 }
 }
 
 const fn step(measured: &'static str) -> Quantity {
@@ -43,6 +47,7 @@ const LATENCY: [Quantity; 2] = [
         interval: Some(("ttft_low_ms", "ttft_high_ms")),
         neighbours: LOADS,
         ranked: SERVED,
+        choices: RANKS,
         noise: 0.072,
         ..quantity("ttft_ms", "predicted_ttft_ms")
     },
@@ -50,6 +55,7 @@ const LATENCY: [Quantity; 2] = [
         interval: Some(("tpot_low_ms", "tpot_high_ms")),
         neighbours: LOADS,
         ranked: SERVED,
+        choices: RANKS,
         ..quantity("tpot_ms", "predicted_tpot_ms")
     },
 ];
@@ -59,6 +65,7 @@ const MLPERF: [Quantity; 3] = [
     Quantity {
         neighbours: &["scenario", "accelerator", "n_accel"],
         ranked: &["model", "scenario", "n_accel", "round"],
+        choices: &["accelerator", "weight_dtype", "cfg_tp", "cfg_pp"],
         ..quantity("result", "predicted_tokens_s")
     },
     quantity("ttft_p99_ms", "predicted_ttft_p99_ms"),
@@ -76,6 +83,7 @@ impl Kind {
                         interval: Some(("low", "high")),
                         neighbours: &["accelerator", "gpus", "input_tokens", "output_tokens"],
                         ranked: FLAT_OUT,
+                        choices: RANKS,
                         ..quantity("output_tokens_per_s", "predicted_output_tokens_per_s")
                     }]
                 }
@@ -101,6 +109,7 @@ impl Kind {
                         Quantity {
                             neighbours: &["system", "precision"],
                             ranked: &["source", "params_b"],
+                            choices: &["model", "gpus", "seq", "fsdp", "tp", "pp", "cp"],
                             ..quantity("tflops_gpu", "predicted_tflops_gpu")
                         },
                     ]

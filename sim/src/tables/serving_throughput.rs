@@ -4,6 +4,7 @@
 //! Coefficients were fitted on five releases of TensorRT-LLM; the factors per accelerator rest on few models each.
 //! Unknown here: the batch cap and token budget of a run, and what a release changed for one model only.
 
+use super::flat_out::Replica;
 use super::interval::{Interval, Widening};
 use super::layout;
 use super::names::Names;
@@ -11,7 +12,7 @@ use super::row::{Row, RowError};
 use super::{Answer, Identity, Kind};
 use crate::perf::coefficients::Coefficients;
 use crate::perf::parameters::Weights;
-use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape};
+use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, Split};
 use capstan_types::catalog::Engine;
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
@@ -22,9 +23,6 @@ pub const COLUMNS: &[&str] =
 
 /// Columns that are added.
 pub const ADDED: &[&str] = &["predicted_output_tokens_per_s", "low", "high", "origin", "rejection"];
-
-/// Tokens of one step.
-const STEP_TOKENS: f64 = 8192.0;
 
 /// What a row is predicted to have measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,58 +85,14 @@ fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
     Ok(Split { tensor: attention, data, expert_tensor: tensor / expert, expert })
 }
 
-/// A replica at work.
-pub struct Replica {
-    /// One step.
-    pub step: PreparedStep,
-    /// Attention-parallel groups.
-    pub groups: f64,
-    /// Pipeline stages.
-    pub stages: f64,
-    /// Tokens of a prompt.
-    pub prompt: f64,
-    /// Tokens of an output.
-    pub output: f64,
-    /// Factor on the time of prompts.
-    pub prefill: f64,
-}
-
-impl Replica {
-    /// Returns the shape of one rank when `sequences` sequences of the replica decode.
-    fn decode(&self, sequences: f64) -> StepShape {
-        let own = sequences / self.groups;
-        StepShape::decode(own, own * (self.prompt + self.output / 2.0))
-    }
-
-    /// Returns the nanoseconds that one prompt adds while `sequences` decode.
-    fn prompt_ns(&self, sequences: f64) -> f64 {
-        let prompts = (STEP_TOKENS / self.prompt).floor().max(1.0);
-        let own = self.decode(sequences / self.stages);
-        let mut mixed = own;
-        for _ in 0..prompts as u32 {
-            mixed = mixed.with_chunk(self.prompt, 0.0, true);
-        }
-        let added = self.step.pass_ns(&mixed) - self.step.pass_ns(&own);
-        self.prefill * added / prompts / self.stages / self.groups
-    }
-
-    /// Returns output tokens per second with `sequences` sequences.
-    fn rate(&self, sequences: f64) -> f64 {
-        let running = sequences.max(1.0);
-        let life = self.output * self.step.step_ns(&self.decode(running)) + running * self.prompt_ns(running);
-        // A replica whose cache holds less than one request runs one, that share of the time.
-        sequences * self.output / life * 1e9
-    }
-
-    /// Returns the better rate of as many sequences as fit and of half as many.
-    pub fn best_rate(&self, most: f64) -> f64 {
-        if most < 1.0 { self.rate(most) } else { self.rate(most).max(self.rate(most / 2.0)) }
-    }
-
-    /// Returns output tokens per second of a batch that is read first and then decodes to its end.
-    fn static_rate(&self, sequences: f64) -> f64 {
-        let life = self.output * self.step.step_ns(&self.decode(sequences)) + sequences * self.prompt_ns(0.0);
-        sequences * self.output / life * 1e9
+/// Requests of a benchmark by the tokens of one request, as the instructions of the release documents say them: 30,000 of
+/// the shortest, 3,000 and 1,500 of those up to 6,000 tokens, 1,000 of longer ones.
+fn requests(tokens: f64) -> f64 {
+    match tokens {
+        tokens if tokens <= 256.0 => 30_000.0,
+        tokens if tokens <= 2600.0 => 3000.0,
+        tokens if tokens <= 6000.0 => 1500.0,
+        _ => 1000.0,
     }
 }
 
@@ -151,7 +105,10 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let pipeline = row.count("pp")?.unwrap_or(1);
     // Engines were built for these lengths, whatever the checkpoint says.
     let context = model.context.max(prompt.saturating_add(output));
-    let model = &Model { context, ..model.clone() };
+    // Before 1.0 the engine kept and read whole contexts unless it was told a window.
+    let old = row.text("engine_version").is_some_and(|version| version.starts_with("0."));
+    let window = model.window.filter(|_| !old);
+    let model = &Model { context, window, ..model.clone() };
     let split = split(row, model)?;
     let weights: Weights = layout::weights(row, model)?;
     let mut device = Device::resolve(names.catalog, accelerator)?;
@@ -192,6 +149,6 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     }
     let tokens = memory.kv_tokens_at(prompt + output) * groups;
     let most = running(tokens, prompt + output, known);
-    let rate = replica.best_rate(most);
+    let rate = replica.rate_of_run(requests(prompt + output), most);
     Ok(Prediction { tokens_per_s: rate / time, interval: interval(most), origin })
 }

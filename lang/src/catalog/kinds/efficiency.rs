@@ -73,6 +73,9 @@ impl Row for AttentionEfficiency {
         may("decode_memory_8bit", |row, cell| {
             cell.number().map(|number| row.decode_memory_8bit = Some(number))
         }),
+        may("decode_memory_8bit_single", |row, cell| {
+            cell.number().map(|number| row.decode_memory_8bit_single = Some(number))
+        }),
         need("prefill_compute", |row, cell| cell.number().map(|number| row.prefill_compute = number)),
         need("prefill_compute_small_head", |row, cell| {
             cell.number().map(|number| row.prefill_compute_small_head = number)
@@ -89,6 +92,7 @@ impl Row for AttentionEfficiency {
             decode_t0_us: 0.0,
             decode_memory_16bit: 0.0,
             decode_memory_8bit: None,
+            decode_memory_8bit_single: None,
             prefill_compute: 0.0,
             prefill_compute_small_head: 0.0,
             prefill_half_context: 0.0,
@@ -174,6 +178,8 @@ impl Row for CollectiveEfficiency {
         need("exponent", |row, cell| cell.number().map(|number| row.exponent = number)),
         need("efficiency", |row, cell| cell.number().map(|number| row.efficiency = number)),
         need("root", |row, cell| cell.number().map(|number| row.root = number)),
+        may("efficiency_exponent", |row, cell| cell.number().map(|number| row.efficiency_exponent = number)),
+        may("root_exponent", |row, cell| cell.number().map(|number| row.root_exponent = number)),
         need("origin", |row, cell| cell.choice(&ORIGINS).map(|origin| row.origin = origin)),
     ];
 
@@ -184,6 +190,8 @@ impl Row for CollectiveEfficiency {
             exponent: 0.0,
             efficiency: 0.0,
             root: 0.0,
+            efficiency_exponent: 0.0,
+            root_exponent: 0.0,
             origin: Origin::Assumed,
             provenance: nowhere(),
         }

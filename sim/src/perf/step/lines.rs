@@ -166,7 +166,7 @@ impl Lines<'_> {
         math +=
             2.0 * attention.heads * (attention.score_dim + attention.value_dim) * pairs / device.peak_16bit;
         let t = f64::from(self.operators.tensor);
-        let wire = self.operators.reduces * (t + 1.0) / t * tokens * self.operators.reduce_bytes;
+        let wire = self.operators.reduces * roofline::wire(t) * tokens * self.operators.reduce_bytes;
         let link = wire / device.collective.link;
         Floors { compute_ns: math * 1e3, memory_ns: read / device.bandwidth * 1e3, link_ns: link * 1e3 }
     }

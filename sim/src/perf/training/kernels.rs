@@ -44,9 +44,10 @@ pub const ATTENTION: f64 = 0.85;
 pub const SMALL_HEAD: f64 = 0.65;
 /// Tokens of a chunk in which recurrent layers scan a sequence.
 pub const SCAN_CHUNK: f64 = 256.0;
-/// Rate of that scan against attention: the two take equally long over 2,048 tokens (Mamba-2, arXiv 2405.21060, figure
-/// 10: 2.2 MFLOP per token against 8.4).
-pub const SCAN: f64 = 0.26;
+/// Rate of that scan against attention. On A100 the two take equally long over 2,048 tokens (Mamba-2, arXiv 2405.21060,
+/// figure 10: 2.2 MFLOP per token against 8.4), which is 0.26; since then attention kernels have become four (Hopper) to
+/// eight times (Blackwell) as fast, memory two to four times, which leaves 0.11 to 0.13 on all that such models are trained on.
+pub const SCAN: f64 = 0.13;
 /// Rows at which an expert kernel loses half.
 pub const EXPERT_SHAPE: f64 = 470.0;
 /// Exposed share of all-to-all within a domain.

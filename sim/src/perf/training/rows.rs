@@ -60,18 +60,25 @@ impl Row {
             expert: f64::from(degrees.expert),
         };
         let parts = if method.exchange.hands_parts() { batch.tensor } else { 1.0 };
+        let (linear, attention, bound) = (batch.linear(), batch.attention(), batch.memory_bound());
         Self {
-            linear: batch.linear(),
+            linear,
             head: batch.head(),
-            attention: batch.attention(),
-            bound: batch.memory_bound(),
+            attention,
+            bound,
             loss: batch.loss(),
-            experts: batch.experts(),
+            experts: batch.experts((linear + attention + bound) / f64::from(job.model.layers)),
             tensor_traffic: batch.tensor_traffic(),
             context_traffic: batch.context_traffic(),
             handed: 8.0 * batch.tokens * f64::from(job.model.hidden) / parts,
         }
     }
+}
+
+/// Returns the longer of two times that run beside each other, rounded off where they are alike: (a⁴ + b⁴)^¼.
+fn either(a: f64, b: f64) -> f64 {
+    let squares = (a * a, b * b);
+    (squares.0 * squares.0 + squares.1 * squares.1).sqrt().sqrt()
 }
 
 /// One micro-batch on one rank.
@@ -199,8 +206,9 @@ impl MicroBatch<'_> {
         16.0 * f64::from(self.model().vocab) / self.tensor * self.tokens / self.kernels.memory
     }
 
-    /// Returns routed experts, their permutation, all-to-all and host time.
-    fn experts(&self) -> f64 {
+    /// Returns routed experts, their permutation, all-to-all, and what the host takes longer than the device, of whose
+    /// layers the rest takes `rest` each: the host prepares the next kernels while the device computes.
+    fn experts(&self, rest: f64) -> f64 {
         let Some(e) = self.model().experts else { return 0.0 };
         let factors = &self.cluster.known.factors;
         let (speed, shape_speed) = (factors.training_experts, factors.training_experts_shape);
@@ -226,7 +234,8 @@ impl MicroBatch<'_> {
         };
         let pure = self.model().recurrent().is_none();
         let release = if self.method.recent_experts && pure { factors.training_experts_release } else { 1.0 };
-        layers * ((math + permuted + exchange) * release + host)
+        let device = (math + permuted + exchange) * release;
+        layers * (either(device + rest, host) - rest)
     }
 
     /// Returns what all-to-all of one layer takes over the network: a token is sent to each node once, to four at most
