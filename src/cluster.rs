@@ -9,6 +9,7 @@ use crate::session::{Session, variable};
 use capstan_apply::{Access, Action, Cluster, Desired, Event, Holder, Looked, PLAN_LABEL, Step, Trouble};
 use capstan_backends::kubernetes;
 use capstan_types::blueprint::Blueprint;
+use capstan_types::spec::OLDEST_KUBERNETES;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -38,10 +39,10 @@ impl Args {
         let home = || variable("HOME").map(|home| vec![format!("{home}/.kube/config")]);
         let files =
             self.kubeconfig.clone().map(|file| vec![file]).or(listed).or_else(home).unwrap_or_default();
-        let host = variable("KUBERNETES_SERVICE_HOST");
-        let port = variable("KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
-        let in_cluster = host.map(|host| format!("https://{host}:{port}"));
-        Access { files, context: self.context.clone(), in_cluster }
+        let in_pod = variable("KUBERNETES_SERVICE_HOST").is_some();
+        let no_proxy = variable("NO_PROXY").or_else(|| variable("no_proxy")).unwrap_or_default();
+        let no_proxy = no_proxy.split(',').map(str::to_owned).collect();
+        Access { files, context: self.context.clone(), in_pod, no_proxy }
     }
 
     /// Connects and does something with the cluster.
@@ -86,7 +87,8 @@ pub fn desired(path: &str, session: &Session) -> anyhow::Result<(Blueprint, Desi
     let objects = capstan_apply::objects(&emitted.manifests).map_err(failure)?;
     let label = objects.first().and_then(|object| object.value["metadata"]["labels"][PLAN_LABEL].as_str());
     let plan = label.unwrap_or_default().to_owned();
-    Ok((blueprint, Desired { plan, objects }))
+    let minor = blueprint.inputs.spec.deploy.as_ref().map_or(OLDEST_KUBERNETES, |deploy| deploy.minor);
+    Ok((blueprint, Desired { plan, objects, minor }))
 }
 
 /// Returns who holds leases in this run. The name tells the machine, since when it runs, and the process, so that another

@@ -8,8 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Examples with the exit code of planning them.
-const EXAMPLES: [(&str, i32); 5] =
-    [("first", 0), ("chat", 0), ("chat-and-pretrain", 0), ("mixed-fleet", 0), ("budget-too-small", 3)];
+const EXAMPLES: [(&str, i32); 6] = [
+    ("first", 0),
+    ("chat", 0),
+    ("chat-and-pretrain", 0),
+    ("mixed-fleet", 0),
+    ("platform", 0),
+    ("budget-too-small", 3),
+];
 
 fn capstan(folder: &Path) -> Command {
     let mut command = Command::cargo_bin("capstan").expect("the binary is built");
@@ -106,6 +112,11 @@ fn the_chat_and_pretrain_plan_goes_all_the_way() {
 #[test]
 fn the_mixed_fleet_plan_goes_all_the_way() {
     goes_all_the_way("mixed-fleet");
+}
+
+#[test]
+fn the_platform_plan_goes_all_the_way() {
+    goes_all_the_way("platform");
 }
 
 #[test]

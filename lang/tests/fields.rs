@@ -111,6 +111,18 @@ fn frames() -> Vec<Frame> {
         frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
         frame("deploy", "deploy kubernetes {", &[]),
+        Frame {
+            after: "} }\n",
+            ..frame("deploy/gateway", "deploy kubernetes { gateway = {", &[("class", "= \"istio\"")])
+        },
+        Frame {
+            after: "} }\n",
+            ..frame(
+                "deploy/training",
+                "deploy kubernetes { training = {",
+                &[("image", "= \"registry/train:1\"")],
+            )
+        },
     ]
 }
 

@@ -6,8 +6,8 @@ use crate::session::Session;
 
 /// Say whether a cluster can take a blueprint
 ///
-/// Looks at the version, the kinds that are served, the rights of whoever asks, the namespaces and the machines. Writes
-/// nothing. Ends with 5 where something is missing.
+/// Looks at the version, the kinds and fields that are served, the rights of whoever asks, the namespaces and the machines.
+/// Writes nothing. Ends with 5 where something is missing.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The blueprint

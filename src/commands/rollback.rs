@@ -25,9 +25,9 @@ pub struct Args {
 /// Goes back.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let (_, now) = desired(&args.blueprint, session)?;
-    let plan = now.plan;
+    let (plan, minor) = (now.plan, now.minor);
     let (number, objects) = args.cluster.with(async |cluster| cluster.revision(&plan, args.to).await)?;
     session.say(&format!("back to revision {number}\n"));
     let cost = "What it costs stands in the blueprint of that time.";
-    apply(&Desired { plan, objects }, &args.how, &args.cluster, cost, session)
+    apply(&Desired { plan, objects, minor }, &args.how, &args.cluster, cost, session)
 }

@@ -35,10 +35,13 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// Returns the binary, built if it must be; `None` where Go is missing and the test may be skipped.
-fn binary() -> Option<PathBuf> {
+/// Returns the binary, built if it must be; `None` where Go is missing and the test may be skipped. `assets` is a folder of
+/// programs that are run in place of its own.
+fn binary(assets: Option<&Path>) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/control-plane");
-    let done = Command::new(script).stderr(Stdio::inherit()).output().expect("bash is there");
+    let mut build = Command::new(script);
+    build.envs(assets.map(|folder| ("KUBEBUILDER_ASSETS", folder)));
+    let done = build.stderr(Stdio::inherit()).output().expect("bash is there");
     if done.status.code() == Some(77) {
         let words = std::env::var_os("CAPSTAN_REQUIRE").unwrap_or_default();
         let required = words.to_string_lossy().contains("cluster");
@@ -107,11 +110,17 @@ pub fn with_replicas(blueprint: &Blueprint, hour: impl Fn(u32) -> u32) -> Bluepr
 impl Bench {
     /// Starts one; `None` where Go is missing.
     pub fn start() -> Option<Bench> {
-        let binary = binary()?;
+        Self::start_with(None)
+    }
+
+    /// Starts one whose programs lie in a folder, where they are there.
+    fn start_with(assets: Option<&Path>) -> Option<Bench> {
+        let binary = binary(assets)?;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut child = Command::new(binary)
             .arg("bench")
             .arg(folder.path())
+            .envs(assets.map(|folder| ("KUBEBUILDER_ASSETS", folder)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -135,6 +144,14 @@ impl Bench {
     pub fn pods(&self, namespace: &str, fate: &str) {
         let wanted = json!({ "namespace": namespace, "fate": fate });
         assert_eq!(http("PUT", &format!("{}/pods", self.control), "", Some(&wanted)).status, 200);
+    }
+
+    /// Opens an admission webhook that refuses everything; returns where it is and its authority in base64.
+    pub fn webhook(&self, message: &str) -> (String, String) {
+        let url = format!("{}/webhooks", self.control);
+        let answer = http("POST", &url, "", Some(&json!(message)));
+        let text = |name: &str| answer.body[name].as_str().expect("told").to_owned();
+        (text("url"), text("authority"))
     }
 
     /// Kills the store under the server and starts it again.
@@ -299,4 +316,29 @@ fn the_control_plane_runs_pods_and_dies_with_its_test() {
         !state.is_empty() && !state.contains(") Z")
     };
     until("its processes are gone", 10, || !started.iter().any(runs));
+}
+
+#[test]
+fn programs_of_a_folder_are_run_in_place_of_its_own() {
+    if std::env::var_os("KUBEBUILDER_ASSETS").is_some() {
+        return println!("all other tests run with such a folder already");
+    }
+    let Some(own) = binary(None) else { return println!("skipped: needs Go") };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let names = ["etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager"];
+    for name in names {
+        use std::os::unix::fs::PermissionsExt;
+        let program = name.trim_start_matches("kube-");
+        // Ours takes the configuration of etcd as its only argument.
+        let arguments = if program == "etcd" { "\"${1#--config-file=}\"" } else { "\"$@\"" };
+        let text = format!("#!/bin/sh\ntouch \"$0.ran\"\nexec '{}' {program} {arguments}\n", own.display());
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    }
+    let bench = Bench::start_with(Some(folder.path())).expect("it starts with them");
+    assert!(bench.door().object("/version").is_some());
+    until("all four have run", 10, || {
+        names.iter().all(|name| folder.path().join(format!("{name}.ran")).exists())
+    });
 }

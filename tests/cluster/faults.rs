@@ -40,6 +40,17 @@ fn late_answers_are_waited_for() {
     converges_under("late", "fault-late");
 }
 
+/// As long as an admission webhook may take.
+#[test]
+fn an_answer_that_takes_thirty_seconds_is_waited_for() {
+    let Some(bench) = shared() else { return };
+    let ground = Ground::of(bench, "fault-slow", &chat("fault-slow"));
+    ground.door.rules(&json!({ "fault": "late", "every": 9, "most": 1, "delayMs": 30000 }));
+    let began = std::time::Instant::now();
+    ground.run("apply", &["--yes", "--timeout", "90"]).exits(0);
+    assert!(began.elapsed().as_secs() >= 30, "one answer was late");
+}
+
 #[test]
 fn a_server_that_stays_broken_ends_the_run_with_a_reason_and_nothing_is_forgotten() {
     let Some(bench) = shared() else { return };

@@ -3,11 +3,14 @@
 
 mod apply;
 mod bench;
+mod definitions;
 mod emitted;
 mod faults;
+mod groups;
 mod kills;
 mod large;
 mod mistakes;
+mod oracle;
 mod places;
 #[path = "../cli/surroundings.rs"]
 #[expect(dead_code, reason = "the other program of tests uses all of it")]

@@ -203,3 +203,72 @@ fn a_plan_that_moved_and_a_blueprint_that_was_edited_are_refused() {
     let seen = place.run(&["apply", "b.json", "--yes", "--kubeconfig", "absent"]).exits(1);
     assert!(seen.err.contains("contradicts itself"), "{}", seen.told());
 }
+
+#[test]
+fn an_admission_webhook_that_refuses_is_quoted_and_nothing_is_written() {
+    let Some(bench) = shared() else { return };
+    let ground = Ground::of(bench, "hooked", &chat("hooked"));
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "hooked" } });
+    assert!(ground.door.change("/api/v1/namespaces/hooked", "others", &namespace).status < 300);
+    let (url, authority) = bench.webhook("no releases on Fridays");
+    let hook = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": "fridays" },
+        "webhooks": [{
+            "name": "fridays.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": { "url": url, "caBundle": authority },
+            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "hooked" } },
+            "rules": [{ "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"] }],
+        }],
+    });
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/fridays";
+    assert!(ground.door.change(path, "others", &hook).status < 300);
+    // Hooks reach the server a moment later.
+    let mut seen = ground.run("apply", &["--dry-run"]);
+    crate::bench::until("the hook is known", 20, || {
+        seen = ground.run("apply", &["--dry-run"]);
+        seen.code == 1
+    });
+    let (seen, writes) = ground.counted("apply", &["--yes"]);
+    let seen = seen.exits(1);
+    assert!(
+        seen.err.contains("the server refuses Deployment hooked/chat")
+            && seen.err.contains("\"fridays.example.com\" denied the request: \"no releases on Fridays\""),
+        "{}",
+        seen.told()
+    );
+    assert_eq!(writes, [] as [&str; 0]);
+    // Without it, it comes.
+    assert_eq!(ground.door.ask("DELETE", path, None).status, 200);
+    crate::bench::until("the hook is gone", 20, || ground.run("apply", &["--dry-run"]).code == 2);
+    ground.run("apply", &["--yes", "--timeout", "60"]).exits(0);
+}
+
+#[test]
+fn a_program_gives_the_credentials_and_one_that_fails_is_named_without_what_it_said() {
+    let Some(bench) = shared() else { return };
+    let ground = Ground::of(bench, "program", &chat("program"));
+    let config = ground.door.kubeconfig("unused");
+    let with = |script: &str| {
+        let exec = format!(
+            "{{exec: {{apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, args: ['-c', '{script}'], interactiveMode: Never}}}}"
+        );
+        ground.place.write("kubeconfig", config.replace("{token: 'unused'}", &exec));
+        ground.run("preflight", &[])
+    };
+    let given = format!(
+        r#"echo "{{\"kind\": \"ExecCredential\", \"apiVersion\": \"client.authentication.k8s.io/v1\", \"status\": {{\"token\": \"{}\"}}}}""#,
+        bench.limited
+    );
+    let seen = with(&given);
+    assert!(seen.out.contains("ok       rights"), "{}", seen.told());
+    let failed = with("echo planted; echo planted >&2; exit 3").exits(1);
+    assert!(
+        failed.err.contains("`/bin/sh`, which gives the credentials, ended with exit status: 3"),
+        "{}",
+        failed.told()
+    );
+    let silent = with("echo planted").exits(1);
+    assert!(silent.err.contains("`/bin/sh` gave no credentials"), "{}", silent.told());
+    assert!(!failed.told().contains("planted") && !silent.told().contains("planted"));
+}

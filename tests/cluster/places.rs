@@ -5,7 +5,7 @@ use crate::surroundings::Place;
 use serde_json::{Value, json};
 
 /// Pods of a namespace that are on machines, and that are not.
-fn placed(door: &crate::bench::Door<'_>, namespace: &str) -> (usize, usize) {
+pub fn placed(door: &crate::bench::Door<'_>, namespace: &str) -> (usize, usize) {
     let listed = door.object(&format!("/api/v1/namespaces/{namespace}/pods")).unwrap_or_default();
     let pods = listed["items"].as_array().cloned().unwrap_or_default();
     let on = pods.iter().filter(|pod| pod["spec"]["nodeName"].is_string()).count();

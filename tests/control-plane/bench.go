@@ -178,9 +178,9 @@ func (p *plane) start() error {
 	return err
 }
 
-// Starts one program of this binary; what it says goes to a file beside its data.
+// Starts one program; what it says goes to a file beside its data.
 func (p *plane) child(program string, flags ...string) (*exec.Cmd, error) {
-	self, err := os.Executable()
+	path, first, err := found(program)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,12 @@ func (p *plane) child(program string, flags ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(self, append([]string{program}, flags...)...)
+	if first == "" && program == "etcd" {
+		flags = []string{"--config-file=" + flags[0]}
+	} else if first != "" {
+		flags = append([]string{first}, flags...)
+	}
+	command := exec.Command(path, flags...)
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
@@ -196,6 +201,22 @@ func (p *plane) child(program string, flags ...string) (*exec.Cmd, error) {
 	}
 	p.children = append(p.children, command)
 	return command, nil
+}
+
+// Says where a program is: in the folder that KUBEBUILDER_ASSETS names, or in this binary, under its first argument.
+func found(program string) (path, first string, err error) {
+	name := program
+	if program != "etcd" {
+		name = "kube-" + program
+	}
+	if folder := os.Getenv("KUBEBUILDER_ASSETS"); folder != "" {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); err == nil {
+			return path, "", nil
+		}
+	}
+	self, err := os.Executable()
+	return self, program, err
 }
 
 // Kills everything at once: an API server without its store lingers for a minute.

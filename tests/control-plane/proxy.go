@@ -71,6 +71,7 @@ func newControl(plane *plane, kubelet *kubelet) (string, error) {
 	mux.HandleFunc("PUT /machines", control.machines)
 	mux.HandleFunc("PUT /pods", control.pods)
 	mux.HandleFunc("PUT /store", control.store)
+	mux.HandleFunc("POST /webhooks", control.webhook)
 	go func() { _ = http.Serve(listener, mux) }()
 	return "http://" + listener.Addr().String(), nil
 }

@@ -1,29 +1,22 @@
 //! How is the server spoken to? One request at a time, with patience for what passes and none for what does not.
 //!
-//! It knows nothing of plans. Credentials stay in the client; no message holds them.
+//! The crate `kube` builds the requests and speaks; what it does not do is here: to know which failures pass, to bound every
+//! wait, and to keep what the server warns of. It knows nothing of plans. Credentials stay in the client; no message holds
+//! them.
 
-use crate::kubeconfig::{Access, Reach, Secret, reach};
-use crate::served::AGGREGATED;
+use crate::access::{self, Access};
+use crate::object::MANAGER;
 use crate::trouble::Trouble;
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use serde_json::Value;
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER, WARNING};
+use http::{Request, StatusCode};
+use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams};
+use kube::client::{AuthError, Body};
+use kube::core::Resource;
+use kube::core::request::{self, Request as Requests};
+use kube::{Client, Discovery};
+use serde_json::{Value, json};
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// Content type of server-side apply. JSON is YAML.
-const APPLY: &str = "application/apply-patch+yaml";
 
 /// A wait for a connection, after which a server counts as not there. Origin: Assumed.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -36,11 +29,44 @@ const ATTEMPTS: u32 = 7;
 
 /// A server that is spoken to.
 pub struct Api {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client,
     server: String,
-    authorization: Option<HeaderValue>,
+    /// The program that gives the credentials, for messages.
+    program: Option<String>,
     /// Whether it has answered before.
     reached: Cell<bool>,
+}
+
+/// Where objects of one kind lie.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf(Requests);
+
+/// Where one object lies.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    shelf: Shelf,
+    name: String,
+}
+
+impl Shelf {
+    /// Returns the shelf of a kind.
+    pub(crate) fn of<K: Resource>(kind: &K::DynamicType, namespace: Option<&str>) -> Self {
+        Self(Requests::new(K::url_path(kind, namespace)))
+    }
+
+    /// Returns the place of an object.
+    pub(crate) fn at(&self, name: &str) -> Place {
+        Place { shelf: self.clone(), name: name.to_owned() }
+    }
+}
+
+/// How an object is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Applying {
+    /// Whether fields that others hold are taken from them.
+    pub(crate) force: bool,
+    /// Whether it is only tried.
+    pub(crate) dry: bool,
 }
 
 /// What a server answered.
@@ -54,6 +80,21 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Returns an answer of which only this is known.
+    fn of(status: StatusCode, message: &str) -> Self {
+        Self { status, body: json!({ "message": message }), warnings: Vec::new(), retry_after: None }
+    }
+
+    /// Returns what the headers of an answer say besides.
+    fn heard(headers: &HeaderMap) -> Self {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        Self {
+            warnings: headers.get_all(WARNING).iter().filter_map(text).filter_map(warned).collect(),
+            retry_after: headers.get(RETRY_AFTER).and_then(text).and_then(|text| text.parse().ok()),
+            ..Self::of(StatusCode::default(), "")
+        }
+    }
+
     /// Returns what the server said of a failure.
     pub(crate) fn message(&self) -> String {
         match self.body["message"].as_str() {
@@ -78,23 +119,23 @@ impl Reply {
     }
 }
 
+/// What came of one attempt: what was asked for, or an answer that says why not.
+type Attempt<T> = Result<T, Reply>;
+
 impl Api {
     /// Prepares to speak; whether anybody is there shows with the first request.
-    pub fn new(access: &Access) -> Result<Self, Trouble> {
-        let reach = reach(access)?;
-        let server = reach.server.clone();
-        let authorization = reach.authorization.as_ref().map(header).transpose()?;
-        let mut plain = HttpConnector::new();
-        plain.set_connect_timeout(Some(CONNECT));
-        plain.set_nodelay(true);
-        plain.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(encryption(reach)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(plain);
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, server, authorization, reached: Cell::new(false) })
+    pub async fn new(access: &Access) -> Result<Self, Trouble> {
+        let mut config = access::config(access).await?;
+        config.connect_timeout = Some(CONNECT);
+        // Which failures pass is for `patiently` to know.
+        config.default_retry = false;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let program = access::program(&config.auth_info);
+        let client = Client::try_from(config).map_err(|error| match error {
+            kube::Error::Auth(error) => access::credentials(&error, program.as_deref()),
+            other => Trouble::NoCluster(told(&other)),
+        })?;
+        Ok(Self { client, server, program, reached: Cell::new(false) })
     }
 
     /// Returns the address of the server.
@@ -102,51 +143,108 @@ impl Api {
         &self.server
     }
 
-    /// Asks for what lies at a path.
-    pub(crate) async fn get(&self, path: &str) -> Result<Reply, Trouble> {
-        self.send(Method::GET, path, "", None).await
+    /// Asks for an object.
+    pub(crate) async fn get(&self, place: &Place) -> Result<Reply, Trouble> {
+        self.send(place.shelf.0.get(&place.name, &GetParams::default())).await
     }
 
-    /// Applies an object by the rules of server-side apply.
-    pub(crate) async fn apply(&self, path: &str, object: &Value) -> Result<Reply, Trouble> {
-        self.send(Method::PATCH, path, APPLY, Some(object)).await
+    /// Asks for all objects of a shelf that are selected.
+    pub(crate) async fn list(&self, shelf: &Shelf, which: &ListParams) -> Result<Reply, Trouble> {
+        self.send(shelf.0.list(which)).await
+    }
+
+    /// Applies an object by the rules of server-side apply, strictly and as the one manager.
+    pub(crate) async fn apply(&self, place: &Place, how: Applying, object: &Value) -> Result<Reply, Trouble> {
+        let mut params = PatchParams::apply(MANAGER).validation_strict();
+        (params.force, params.dry_run) = (how.force, how.dry);
+        self.send(place.shelf.0.patch(&place.name, &params, &Patch::Apply(object))).await
     }
 
     /// Creates.
-    pub(crate) async fn post(&self, path: &str, object: &Value) -> Result<Reply, Trouble> {
-        self.send(Method::POST, path, "application/json", Some(object)).await
+    pub(crate) async fn create(&self, shelf: &Shelf, object: &Value) -> Result<Reply, Trouble> {
+        self.send(shelf.0.create(&PostParams::default(), object.to_string().into_bytes())).await
+    }
+
+    /// Tries to create, strictly, and creates nothing.
+    pub(crate) async fn try_out(&self, shelf: &Shelf, object: &Value) -> Result<Reply, Trouble> {
+        let request = Request::post(format!("{}?dryRun=All&fieldValidation=Strict", shelf.0.url_path))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(object.to_string().into_bytes());
+        self.send(request.map_err(request::Error::BuildRequest)).await
     }
 
     /// Replaces; the `resourceVersion` in the object says which state is known.
-    pub(crate) async fn put(&self, path: &str, object: &Value) -> Result<Reply, Trouble> {
-        self.send(Method::PUT, path, "application/json", Some(object)).await
+    pub(crate) async fn replace(&self, place: &Place, object: &Value) -> Result<Reply, Trouble> {
+        self.send(place.shelf.0.replace(&place.name, &PostParams::default(), object.to_string().into_bytes()))
+            .await
     }
 
     /// Deletes.
-    pub(crate) async fn delete(&self, path: &str, options: &Value) -> Result<Reply, Trouble> {
-        self.send(Method::DELETE, path, "application/json", Some(options)).await
+    pub(crate) async fn delete(&self, place: &Place, how: &DeleteParams) -> Result<Reply, Trouble> {
+        self.send(place.shelf.0.delete(&place.name, how)).await
+    }
+
+    /// Asks for what lies at a path that is no object's.
+    pub(crate) async fn read(&self, path: &str) -> Result<Reply, Trouble> {
+        self.send(Request::get(path).body(Vec::new()).map_err(request::Error::BuildRequest)).await
+    }
+
+    /// Asks which kinds are served, in two requests (aggregated discovery).
+    pub(crate) async fn discover(&self) -> Result<Discovery, Trouble> {
+        let found = self
+            .patiently(async || {
+                let asked =
+                    tokio::time::timeout(ANSWER, Discovery::new(self.client.clone()).run_aggregated());
+                match asked.await.map_err(|_| self.late())? {
+                    Ok(found) => {
+                        self.reached.set(true);
+                        Ok(Ok(found))
+                    }
+                    Err(kube::Error::Api(status)) => {
+                        self.reached.set(true);
+                        Ok(Err(Reply::of(
+                            StatusCode::from_u16(status.code).unwrap_or_default(),
+                            &status.message,
+                        )))
+                    }
+                    Err(error) => Err(self.unreachable(&error)),
+                }
+            })
+            .await?;
+        found.map_err(|reply| Trouble::Forbidden(format!("listing what is served: {}", reply.message())))
     }
 
     /// Sends a request until the server has an answer that will not pass.
-    async fn send(
+    async fn send(&self, request: Result<Request<Vec<u8>>, request::Error>) -> Result<Reply, Trouble> {
+        // No name of an object or plan can make a request invalid; the server would say the same.
+        let request = request.map_err(|error| self.unreachable(&error))?;
+        let answer = self
+            .patiently(async || {
+                let reply = self.once(request.clone()).await?;
+                Ok(if reply.is_ok() { Ok(reply) } else { Err(reply) })
+            })
+            .await?;
+        Ok(answer.unwrap_or_else(|reply| reply))
+    }
+
+    /// Tries again as long as what stands in the way passes by itself.
+    async fn patiently<T>(
         &self,
-        method: Method,
-        path: &str,
-        kind: &str,
-        body: Option<&Value>,
-    ) -> Result<Reply, Trouble> {
-        let text = body.map(Value::to_string).unwrap_or_default();
+        once: impl AsyncFn() -> Result<Attempt<T>, Trouble>,
+    ) -> Result<Attempt<T>, Trouble> {
         let mut wait = Duration::from_millis(200);
         for attempt in 1.. {
             let last = attempt >= ATTEMPTS;
-            match self.once(method.clone(), path, kind, &text).await {
-                Ok(reply) if reply.passes() && !last => {
+            match once().await {
+                Ok(Err(reply)) if reply.passes() && !last => {
                     let asked = reply.retry_after.map(Duration::from_secs);
                     tokio::time::sleep(asked.unwrap_or(wait).min(Duration::from_secs(10))).await;
                 }
-                Ok(reply) => return self.judged(reply),
+                Ok(Err(reply)) => return self.judged(reply).map(Err),
+                Ok(Ok(answer)) => return Ok(Ok(answer)),
                 // One that never answered has a wrong address, or no way leads to it; one that did may be restarting.
                 Err(trouble) if last || !self.reached.get() => return Err(trouble),
+                Err(trouble @ Trouble::NoCluster(_)) => return Err(trouble),
                 Err(_) => tokio::time::sleep(wait).await,
             }
             wait = (wait * 2).min(Duration::from_secs(5));
@@ -155,50 +253,34 @@ impl Api {
     }
 
     /// Sends a request once.
-    async fn once(&self, method: Method, path: &str, kind: &str, text: &str) -> Result<Reply, Trouble> {
-        let aggregated = path == "/api" || path == "/apis";
-        let accept = if aggregated { AGGREGATED } else { "application/json" };
-        let mut request =
-            Request::builder().method(method).uri(format!("{}{path}", self.server)).header(ACCEPT, accept);
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        if !kind.is_empty() {
-            request = request.header(CONTENT_TYPE, kind);
-        }
-        let body = Full::new(Bytes::from(text.to_owned()));
-        let request = request.body(body).map_err(|error| self.unreachable(&error))?;
+    async fn once(&self, request: Request<Vec<u8>>) -> Result<Reply, Trouble> {
         let answer = tokio::time::timeout(ANSWER, async {
-            let answer = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
-            let (head, body) = answer.into_parts();
-            let bytes = body.collect().await.map_err(|error| self.unreachable(&error))?.to_bytes();
+            let answer = self.client.send(request.map(Body::from)).await;
+            let (head, body) = answer.map_err(|error| self.unreachable(&error))?.into_parts();
+            let bytes = body.collect_bytes().await.map_err(|error| self.unreachable(&error))?;
             Ok::<_, Trouble>((head, bytes))
         });
-        let late = |_| self.unreachable(&std::io::Error::from(std::io::ErrorKind::TimedOut));
-        let (head, bytes) = answer.await.map_err(late)??;
+        let (head, bytes) = answer.await.map_err(|_| self.late())??;
         self.reached.set(true);
         let body = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|_| serde_json::json!({ "message": String::from_utf8_lossy(&bytes).trim() }));
-        let header = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        Ok(Reply {
-            status: head.status,
-            body,
-            warnings: head.headers.get_all(WARNING).iter().filter_map(header).filter_map(warned).collect(),
-            retry_after: head.headers.get(RETRY_AFTER).and_then(header).and_then(|text| text.parse().ok()),
-        })
+            .unwrap_or_else(|_| json!({ "message": String::from_utf8_lossy(&bytes).trim() }));
+        Ok(Reply { status: head.status, body, ..Reply::heard(&head.headers) })
     }
 
-    fn unreachable(&self, error: &dyn std::error::Error) -> Trouble {
-        let mut why = error.to_string();
-        let mut cause = error.source();
+    fn late(&self) -> Trouble {
+        self.unreachable(&std::io::Error::from(std::io::ErrorKind::TimedOut))
+    }
+
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Trouble {
+        let mut cause = Some(error);
         while let Some(deeper) = cause {
-            let text = deeper.to_string();
-            if !why.contains(&text) {
-                why = format!("{why}: {text}");
+            // What a program said is not passed on.
+            if let Some(error) = deeper.downcast_ref::<AuthError>() {
+                return access::credentials(error, self.program.as_deref());
             }
             cause = deeper.source();
         }
-        Trouble::Unreachable { server: self.server.clone(), why }
+        Trouble::Unreachable { server: self.server.clone(), why: told(error) }
     }
 
     /// Turns answers about who asks into trouble; all others are for the caller.
@@ -213,76 +295,18 @@ impl Api {
     }
 }
 
-/// Returns the header that says who asks.
-fn header(secret: &Secret) -> Result<HeaderValue, Trouble> {
-    let mut value = HeaderValue::from_str(&secret.0)
-        .map_err(|_| Trouble::NoCluster("the token holds characters that no token has".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Returns how connections are encrypted, and whom they trust.
-fn encryption(reach: Reach) -> Result<ClientConfig, Trouble> {
-    let wrong = |error: &dyn std::error::Error| Trouble::NoCluster(format!("its certificates: {error}"));
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error))?;
-    let mut roots = RootCertStore::empty();
-    if reach.authorities.is_empty() {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+/// Returns an error with what caused it, each once.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut why = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let text = deeper.to_string();
+        if !why.contains(&text) {
+            why = format!("{why}: {text}");
+        }
+        cause = deeper.source();
     }
-    for authority in reach.authorities {
-        roots.add(authority).map_err(|error| wrong(&error))?;
-    }
-    let builder = if reach.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-    } else {
-        builder.with_root_certificates(roots)
-    };
-    match reach.certificate {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| wrong(&error)),
-        None => Ok(builder.with_no_client_auth()),
-    }
-}
-
-/// Trusts anybody, where the kubeconfig asks for that (`insecure-skip-tls-verify`).
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    why
 }
 
 /// Returns the text of a `Warning` header, such as `299 - "would violate PodSecurity"`.
@@ -297,12 +321,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, message: &str) -> Reply {
-        Reply {
-            status: StatusCode::from_u16(status).expect("a status"),
-            body: serde_json::json!({ "message": message }),
-            warnings: Vec::new(),
-            retry_after: None,
-        }
+        Reply::of(StatusCode::from_u16(status).expect("a status"), message)
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Who is at work on a plan? One run at a time, by a Lease that ends by itself if its holder dies.
 
-use crate::api::Api;
+use crate::api::{Api, Place, Shelf};
 use crate::object::PLAN_LABEL;
 use crate::store::HOME;
 use crate::trouble::Trouble;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease as ClusterLease;
+use kube::api::{DeleteParams, Preconditions};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,7 +30,7 @@ pub struct Holder {
 /// A lease that is held.
 pub(crate) struct Lease {
     api: Rc<Api>,
-    path: String,
+    place: Place,
     holder: String,
     lost: Rc<RefCell<Option<String>>>,
     renewal: tokio::task::JoinHandle<()>,
@@ -37,22 +39,25 @@ pub(crate) struct Lease {
 impl Lease {
     /// Takes the lease of a plan, or says who has it.
     pub(crate) async fn take(api: &Rc<Api>, plan: &str, holder: &Holder) -> Result<Self, Trouble> {
-        let folder = format!("/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases");
-        let path = format!("{folder}/plan-{plan}");
+        let leases = Shelf::of::<ClusterLease>(&(), Some(HOME));
+        let place = leases.at(&format!("plan-{plan}"));
         // Another run may come between reading and writing; each round reads anew.
         for _ in 0..5 {
-            let seen = api.get(&path).await?;
+            let seen = api.get(&place).await?;
             let taken = if seen.status == http::StatusCode::NOT_FOUND {
-                api.post(&folder, &lease(plan, &holder.name, None)).await?
+                api.create(&leases, &lease(plan, &holder.name, None)).await?
             } else if seen.is_ok() {
                 free(&seen.body, holder)?;
-                api.put(&path, &lease(plan, &holder.name, seen.body["metadata"]["resourceVersion"].as_str()))
-                    .await?
+                api.replace(
+                    &place,
+                    &lease(plan, &holder.name, seen.body["metadata"]["resourceVersion"].as_str()),
+                )
+                .await?
             } else {
                 return Err(Trouble::Forbidden(format!("reading the lease of the plan: {}", seen.message())));
             };
             if taken.is_ok() {
-                return Ok(Self::held(api, path, &holder.name));
+                return Ok(Self::held(api, place, &holder.name));
             }
             if taken.status != http::StatusCode::CONFLICT {
                 return Err(Trouble::Forbidden(format!("taking the lease of the plan: {}", taken.message())));
@@ -61,11 +66,11 @@ impl Lease {
         Err(Trouble::Busy { holder: "another run".to_owned(), until: "an unknown time".to_owned() })
     }
 
-    fn held(api: &Rc<Api>, path: String, holder: &str) -> Self {
+    fn held(api: &Rc<Api>, place: Place, holder: &str) -> Self {
         let lost = Rc::new(RefCell::new(None));
-        let task = renew(Rc::clone(api), path.clone(), holder.to_owned(), Rc::clone(&lost));
+        let task = renew(Rc::clone(api), place.clone(), holder.to_owned(), Rc::clone(&lost));
         let renewal = tokio::task::spawn_local(task);
-        Self { api: Rc::clone(api), path, holder: holder.to_owned(), lost, renewal }
+        Self { api: Rc::clone(api), place, holder: holder.to_owned(), lost, renewal }
     }
 
     /// Fails where another run has taken the lease.
@@ -79,13 +84,11 @@ impl Lease {
     /// Gives it back. That this fails is no failure of the run: the lease ends by itself.
     pub(crate) async fn give_back(self) {
         self.renewal.abort();
-        let Ok(seen) = self.api.get(&self.path).await else { return };
+        let Ok(seen) = self.api.get(&self.place).await else { return };
         if seen.body["spec"]["holderIdentity"] == self.holder.as_str() {
-            let version = &seen.body["metadata"]["resourceVersion"];
-            let _ = self
-                .api
-                .delete(&self.path, &json!({ "preconditions": { "resourceVersion": version } }))
-                .await;
+            let resource_version = seen.body["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+            let same = Preconditions { resource_version, ..Preconditions::default() };
+            let _ = self.api.delete(&self.place, &DeleteParams::default().preconditions(same)).await;
         }
     }
 }
@@ -97,15 +100,15 @@ impl Drop for Lease {
 }
 
 /// Renews for ever, until the lease is another's.
-async fn renew(api: Rc<Api>, path: String, holder: String, lost: Rc<RefCell<Option<String>>>) {
+async fn renew(api: Rc<Api>, place: Place, holder: String, lost: Rc<RefCell<Option<String>>>) {
     loop {
         tokio::time::sleep(RENEWAL).await;
-        let Ok(seen) = api.get(&path).await else { continue };
+        let Ok(seen) = api.get(&place).await else { continue };
         let now = seen.body["spec"]["holderIdentity"].as_str().unwrap_or("nobody").to_owned();
         if seen.is_ok() && now == holder {
             let mut wanted = seen.body.clone();
             wanted["spec"]["renewTime"] = json!(stamp(Timestamp::now()));
-            let _ = api.put(&path, &wanted).await;
+            let _ = api.replace(&place, &wanted).await;
         } else if seen.is_ok() || seen.status == http::StatusCode::NOT_FOUND {
             *lost.borrow_mut() = Some(now);
             return;

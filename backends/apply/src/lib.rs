@@ -7,10 +7,10 @@
 //! **Invariant:** nothing is written before everything was checked by the server as far as it can; every step can be done
 //! again; what was not made by the plan is never deleted.
 
+mod access;
 mod api;
 mod difference;
 mod event;
-mod kubeconfig;
 mod lease;
 mod look;
 mod object;
@@ -19,14 +19,15 @@ mod preflight;
 mod readiness;
 mod remove;
 mod run;
+mod schema;
 mod served;
 mod store;
 mod trouble;
 mod wait;
 
+pub use access::Access;
 pub use difference::Change;
 pub use event::{Action, Event, Step};
-pub use kubeconfig::Access;
 pub use lease::Holder;
 pub use look::{Desired, Looked};
 pub use object::{Id, MANAGER, Object, PLAN_LABEL, objects};
@@ -75,7 +76,7 @@ pub struct Cluster {
 impl Cluster {
     /// Connects and asks what is served.
     pub async fn connect(access: &Access) -> Result<Self, Trouble> {
-        let api = Rc::new(Api::new(access)?);
+        let api = Rc::new(Api::new(access).await?);
         let served = Rc::new(Served::by(&api).await?);
         Ok(Self { api, served })
     }

@@ -3,10 +3,10 @@
 //! Each object is read and applied as a dry run, strictly. Where its namespace is not there yet, the server checks it in
 //! `default`; pod templates are tried as bare pods, since admission speaks of pods only when there are some.
 
-use crate::api::{Api, Reply};
+use crate::api::{Api, Applying, Reply, Shelf};
 use crate::difference::{changes, owns_the_same};
 use crate::event::{Action, Step};
-use crate::object::{Id, MANAGER, Object, PLAN_LABEL};
+use crate::object::{Id, Object, PLAN_LABEL};
 use crate::order::waves;
 use crate::preflight::new_enough;
 use crate::served::{Served, items};
@@ -14,6 +14,7 @@ use crate::store::{Entry, Inventory};
 use crate::trouble::{Conflict, Trouble};
 use futures_util::StreamExt;
 use http::StatusCode;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ pub struct Desired {
     pub plan: String,
     /// All of its objects.
     pub objects: Vec<Object>,
+    /// The oldest minor version of Kubernetes 1 that serves all of them.
+    pub minor: u32,
 }
 
 /// What would be done.
@@ -64,22 +67,29 @@ pub(crate) async fn look(
     inventory: &Inventory,
     force: bool,
 ) -> Result<Looked, Trouble> {
-    let waves = waves(&desired.objects)?;
-    new_enough(api).await?;
+    let ordered = waves(&desired.objects)?;
+    new_enough(api, desired.minor).await?;
     all_served(served, desired)?;
     let namespaces = namespaces(api, desired).await?;
     let eye = Eye { api, served, desired, namespaces, force };
-    let numbered =
-        waves.iter().enumerate().flat_map(|(wave, objects)| objects.iter().map(move |object| (wave, object)));
-    let seen: Vec<Result<(Step, Entry), Trouble>> =
+    let numbered = ordered
+        .iter()
+        .enumerate()
+        .flat_map(|(wave, objects)| objects.iter().map(move |object| (wave, object)));
+    let seen: Vec<Result<Seen, Trouble>> =
         futures_util::stream::iter(numbered.map(|(wave, object)| eye.at(wave, object)))
             .buffered(AT_ONCE)
             .collect()
             .await;
     let (mut steps, mut entries, mut conflicts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut waves = ordered.clone();
     for one in seen {
         match one {
-            Ok((step, entry)) => {
+            Ok(Seen { step, entry, yielded }) => {
+                if let Some(object) = yielded {
+                    let same = waves.iter_mut().flatten().find(|known| known.id == object.id);
+                    same.into_iter().for_each(|known| *known = object.clone());
+                }
                 steps.push(step);
                 entries.push(entry);
             }
@@ -114,7 +124,7 @@ pub(crate) fn unserved(served: &Served, desired: &Desired) -> Vec<String> {
     let mut missing: Vec<String> = desired
         .objects
         .iter()
-        .filter(|object| served.path(&object.id).is_none() && !defined(desired, &object.id))
+        .filter(|object| !served.has(&object.id) && !defined(desired, &object.id))
         .map(|object| format!("{} {}", object.id.api_version, object.id.kind))
         .collect();
     missing.sort();
@@ -138,7 +148,7 @@ async fn namespaces(api: &Api, desired: &Desired) -> Result<BTreeMap<String, boo
         if found.contains_key(name) {
             continue;
         }
-        let seen = api.get(&format!("/api/v1/namespaces/{name}")).await?;
+        let seen = api.get(&Shelf::of::<Namespace>(&(), None).at(name)).await?;
         if seen.body["metadata"]["deletionTimestamp"].is_string() {
             return Err(Trouble::Terminating(format!("Namespace {name}")));
         }
@@ -150,10 +160,34 @@ async fn namespaces(api: &Api, desired: &Desired) -> Result<BTreeMap<String, boo
     Ok(found)
 }
 
+/// What was seen of one object.
+struct Seen {
+    step: Step,
+    entry: Entry,
+    /// What is to be applied instead, where a field has become another's.
+    yielded: Option<Object>,
+}
+
+/// Fields that say how an object begins: whoever changes one later (a queue that lets a job go, or a person) keeps it.
+const BEGINNINGS: [(&str, &str); 2] = [("Job", "suspend"), ("TrainJob", "suspend")];
+
+/// Returns an object without the fields of its `spec` that only say how it begins and that live on at another value.
+fn yielded(object: &Object, living: &Value) -> Option<Object> {
+    let (_, field) = BEGINNINGS.iter().find(|(kind, _)| *kind == object.id.kind)?;
+    let (ours, live) = (object.value["spec"].get(field)?, living["spec"].get(field)?);
+    if ours == live {
+        return None;
+    }
+    let mut without = object.clone();
+    without.value["spec"].as_object_mut()?.remove(*field);
+    Some(without)
+}
+
 impl Eye<'_> {
     /// Looks at one object.
-    async fn at(&self, wave: usize, object: &Object) -> Result<(Step, Entry), Trouble> {
+    async fn at(&self, wave: usize, object: &Object) -> Result<Seen, Trouble> {
         let id = &object.id;
+        let seen = |step, entry| Seen { step, entry, yielded: None };
         let step = |action, checked| Step {
             object: id.clone(),
             action,
@@ -163,21 +197,23 @@ impl Eye<'_> {
             checked,
         };
         let entry = |uid, adopted| Entry { id: id.clone(), uid, adopted, wave };
-        let Some(path) = self.served.path(id) else {
-            return Ok((step(Action::Create, false), entry(None, false)));
+        let Some(place) = self.served.place(id) else {
+            return Ok(seen(step(Action::Create, false), entry(None, false)));
         };
         let there = id.namespace.as_ref().is_none_or(|name| self.namespaces.get(name) == Some(&true));
         if !there {
             let warnings = self.elsewhere(object).await?;
-            return Ok((Step { warnings, ..step(Action::Create, false) }, entry(None, false)));
+            return Ok(seen(Step { warnings, ..step(Action::Create, false) }, entry(None, false)));
         }
-        let live = self.api.get(&path).await?;
+        let live = self.api.get(&place).await?;
         let living = live.is_ok().then_some(&live.body);
         if !live.is_ok() && live.status != StatusCode::NOT_FOUND {
             return Err(refusal(id, &live));
         }
         let owned = living.map(|living| self.owned(id, living)).transpose()?;
-        let wanted = self.api.apply(&patch(&path, self.force, true), &object.value).await?;
+        let instead = living.and_then(|living| yielded(object, living));
+        let object = instead.as_ref().unwrap_or(object);
+        let wanted = self.api.apply(&place, Applying { force: self.force, dry: true }, &object.value).await?;
         if !wanted.is_ok() {
             return Err(refusal(id, &wanted));
         }
@@ -185,16 +221,17 @@ impl Eye<'_> {
         let uid = living.and_then(|living| living["metadata"]["uid"].as_str()).map(str::to_owned);
         let Some(living) = living else {
             warnings.extend(self.pods(object, true).await?);
-            return Ok((Step { warnings, ..step(Action::Create, true) }, entry(None, false)));
+            return Ok(seen(Step { warnings, ..step(Action::Create, true) }, entry(None, false)));
         };
         let changes = changes(living, &wanted.body);
         if changes.is_empty() && owns_the_same(living, &wanted.body) {
-            return Ok((step(Action::Keep, true), entry(uid, false)));
+            return Ok(Seen { step: step(Action::Keep, true), entry: entry(uid, false), yielded: instead });
         }
         warnings.extend(self.pods(object, false).await?);
         let adopted = owned == Some(false);
         let action = if adopted { Action::Adopt } else { Action::Update };
-        Ok((Step { changes, warnings, ..step(action, true) }, entry(uid, adopted)))
+        let step = Step { changes, warnings, ..step(action, true) };
+        Ok(Seen { step, entry: entry(uid, adopted), yielded: instead })
     }
 
     /// Returns whether a living object carries our label; another plan's, or one that goes away, is trouble.
@@ -220,8 +257,8 @@ impl Eye<'_> {
         let mut value = object.value.clone();
         value["metadata"]["namespace"] = json!(id.namespace);
         value["metadata"]["name"] = json!(id.name);
-        let path = self.served.path(&id).unwrap_or_default();
-        let checked = self.api.apply(&patch(&path, true, true), &value).await?;
+        let Some(place) = self.served.place(&id) else { return Ok(Vec::new()) };
+        let checked = self.api.apply(&place, Applying { force: true, dry: true }, &value).await?;
         if checked.is_ok() { Ok(checked.warnings) } else { Err(refusal(&object.id, &checked)) }
     }
 
@@ -234,8 +271,7 @@ impl Eye<'_> {
                 "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
                 "metadata": { "generateName": "capstan-check-", "namespace": namespace, "labels": template["metadata"]["labels"] },
             });
-            let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict");
-            let tried = self.api.post(&path, &pod).await?;
+            let tried = self.api.try_out(&Shelf::of::<Pod>(&(), Some(namespace)), &pod).await?;
             // Pods that run already fill the quota that one more would need.
             let full = !new && tried.message().contains("exceeded quota");
             if !tried.is_ok() && !full {
@@ -245,13 +281,6 @@ impl Eye<'_> {
         }
         Ok(warnings)
     }
-}
-
-/// Returns the address of a patch of ours.
-pub(crate) fn patch(path: &str, force: bool, dry: bool) -> String {
-    let force = if force { "&force=true" } else { "" };
-    let dry = if dry { "&dryRun=All" } else { "" };
-    format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{force}{dry}")
 }
 
 /// Returns what a refusal of an object means.
@@ -291,15 +320,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_conflict_names_its_manager() {
-        assert_eq!(manager("conflict with \"kubectl-edit\" using apps/v1 at 2026-01-01"), "`kubectl-edit`");
-        assert_eq!(manager("conflict"), "conflict");
+    fn a_job_that_a_queue_let_go_stays_so() {
+        let value = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": {"suspend": true, "backoffLimit": 0}});
+        let job = Object::of(value, "test").expect("an object");
+        let without = yielded(&job, &json!({"spec": {"suspend": false}})).expect("it differs");
+        assert_eq!(without.value["spec"], json!({"backoffLimit": 0}));
+        assert_eq!(yielded(&job, &json!({"spec": {"suspend": true}})), None);
+        assert_eq!(yielded(&job, &json!({"spec": {}})), None);
     }
 
     #[test]
-    fn a_patch_is_strict_and_ours() {
-        let path = patch("/api/v1/namespaces/a", false, true);
-        assert_eq!(path, "/api/v1/namespaces/a?fieldManager=capstan&fieldValidation=Strict&dryRun=All");
-        assert!(!patch("/x", false, false).contains("force"));
+    fn a_conflict_names_its_manager() {
+        assert_eq!(manager("conflict with \"kubectl-edit\" using apps/v1 at 2026-01-01"), "`kubectl-edit`");
+        assert_eq!(manager("conflict"), "conflict");
     }
 }

@@ -94,8 +94,10 @@ impl Object {
     pub(crate) fn templates(&self) -> Vec<&Value> {
         let spec = &self.value["spec"];
         let group = &spec["leaderWorkerTemplate"];
+        let jobs = spec["template"]["spec"]["replicatedJobs"].as_array();
         [&spec["template"], &group["leaderTemplate"], &group["workerTemplate"]]
             .into_iter()
+            .chain(jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]))
             .filter(|template| template["spec"]["containers"].is_array())
             .collect()
     }

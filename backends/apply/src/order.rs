@@ -55,6 +55,21 @@ fn stands_on(object: &Object, base: &Object) -> bool {
         "PriorityClass" => object.templates().iter().any(|pod| pod["spec"]["priorityClassName"] == name),
         "RuntimeClass" => object.templates().iter().any(|pod| pod["spec"]["runtimeClassName"] == name),
         "StorageClass" => object.value["spec"]["storageClassName"] == name,
+        "CephFilesystem" => object.id.kind == "StorageClass" && object.value["parameters"]["fsName"] == name,
+        "CephCluster" => {
+            object.id.group() == id.group()
+                && object.id.kind != id.kind
+                && object.id.namespace == id.namespace
+        }
+        "ResourceFlavor" => {
+            let groups = items(&object.value["spec"], "resourceGroups");
+            groups.iter().flat_map(|group| items(group, "flavors")).any(|flavor| flavor["name"] == name)
+        }
+        "ClusterQueue" => object.id.kind == "LocalQueue" && object.value["spec"]["clusterQueue"] == name,
+        "LocalQueue" => {
+            let label = &object.value["metadata"]["labels"]["kueue.x-k8s.io/queue-name"];
+            object.id.namespace == id.namespace && *label == name
+        }
         "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount" => {
             object.id.namespace == id.namespace && object.templates().iter().any(|pod| mounts(pod, id))
         }
@@ -81,6 +96,7 @@ fn names(value: &Value, id: &Id) -> bool {
         reference["name"] == id.name.as_str() && reference["kind"].as_str().unwrap_or(kind) == id.kind
     };
     refers(&spec["scaleTargetRef"], "Deployment")
+        || refers(&spec["runtimeRef"], "ClusterTrainingRuntime")
         || refers(&spec["endpointPickerRef"], "Service")
         || items(spec, "parentRefs").iter().any(|reference| refers(reference, "Gateway"))
         || items(spec, "rules")

@@ -1,17 +1,17 @@
 //! Can this cluster take the plan? Version, kinds, rights and machines, all looked at before anything is written.
 
-use crate::api::Api;
+use crate::api::{Api, Shelf};
 use crate::look::{Desired, unserved};
 use crate::object::{Id, Object};
 use crate::served::{Served, items};
 use crate::store::HOME;
 use crate::trouble::Trouble;
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::api::ListParams;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The oldest minor version of Kubernetes 1 that the manifests need.
-const OLDEST: u32 = 28;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ fn check(name: &'static str, ok: bool, found: impl Into<String>) -> Check {
 
 /// Returns everything that was looked at.
 pub(crate) async fn preflight(api: &Api, served: &Served, desired: &Desired) -> Result<Vec<Check>, Trouble> {
-    let mut checks = vec![version(api).await?];
+    let mut checks = vec![version(api, desired.minor).await?];
     let missing = unserved(served, desired);
     checks.push(if missing.is_empty() {
         check("kinds", true, "all kinds of the plan are served")
@@ -41,6 +41,14 @@ pub(crate) async fn preflight(api: &Api, served: &Served, desired: &Desired) -> 
             format!("not served: {}; install the operators that serve them", missing.join(", ")),
         )
     });
+    let unknown = crate::schema::unknown(api, served, desired).await?;
+    checks.push(if unknown.is_empty() {
+        check("fields", true, "the server knows every field of the plan")
+    } else {
+        let why =
+            format!("not known: {}; give `version` in `deploy kubernetes`, or upgrade", unknown.join(", "));
+        check("fields", false, why)
+    });
     checks.push(rights(api, served, desired).await?);
     checks.push(namespaces(api, desired).await?);
     checks.extend(machines(api, desired).await?);
@@ -48,17 +56,17 @@ pub(crate) async fn preflight(api: &Api, served: &Served, desired: &Desired) -> 
 }
 
 /// Fails where the server is older than what the manifests need.
-pub(crate) async fn new_enough(api: &Api) -> Result<String, Trouble> {
-    let body = api.get("/version").await?.body;
+pub(crate) async fn new_enough(api: &Api, needed: u32) -> Result<String, Trouble> {
+    let body = api.read("/version").await?.body;
     let found = body["gitVersion"].as_str().unwrap_or("of an unknown version").to_owned();
     match minor(&found) {
-        Some(minor) if minor >= OLDEST => Ok(found),
-        _ => Err(Trouble::TooOld { found, needed: format!("1.{OLDEST}") }),
+        Some(minor) if minor >= needed => Ok(found),
+        _ => Err(Trouble::TooOld { found, needed: format!("1.{needed}") }),
     }
 }
 
-async fn version(api: &Api) -> Result<Check, Trouble> {
-    match new_enough(api).await {
+async fn version(api: &Api, needed: u32) -> Result<Check, Trouble> {
+    match new_enough(api, needed).await {
         Ok(found) => Ok(check("version", true, format!("the server runs {found}"))),
         Err(old @ Trouble::TooOld { .. }) => Ok(check("version", false, old.to_string())),
         Err(other) => Err(other),
@@ -77,7 +85,7 @@ async fn rights(api: &Api, served: &Served, desired: &Desired) -> Result<Check, 
     let mut wanted: BTreeSet<(String, String, &str, Option<String>)> = BTreeSet::new();
     for object in &desired.objects {
         let id = &object.id;
-        if let Some(resource) = served.resource(&id.api_version, &id.kind) {
+        if let Some((resource, _)) = served.resource(id) {
             for verb in ["get", "create", "patch", "delete"] {
                 wanted.insert((id.group().to_owned(), resource.plural.clone(), verb, id.namespace.clone()));
             }
@@ -94,7 +102,7 @@ async fn rights(api: &Api, served: &Served, desired: &Desired) -> Result<Check, 
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": { "resourceAttributes": { "group": group, "resource": resource, "verb": verb, "namespace": namespace } },
         });
-        let reply = api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
+        let reply = api.create(&Shelf::of::<SelfSubjectAccessReview>(&(), None), &review).await?;
         if reply.body["status"]["allowed"] != true {
             denied.push(format!("{verb} {resource}"));
         }
@@ -115,7 +123,7 @@ async fn namespaces(api: &Api, desired: &Desired) -> Result<Check, Trouble> {
     let names: BTreeSet<&str> =
         desired.objects.iter().filter_map(|object| object.id.namespace.as_deref()).collect();
     for name in &names {
-        let seen = api.get(&format!("/api/v1/namespaces/{name}")).await?;
+        let seen = api.get(&Shelf::of::<Namespace>(&(), None).at(name)).await?;
         let metadata = &seen.body["metadata"];
         let owner =
             metadata["labels"][crate::object::PLAN_LABEL].as_str().filter(|owner| *owner != desired.plan);
@@ -147,7 +155,7 @@ struct Need<'a> {
 
 /// Counts whether the pods of each workload, one workload after the other, find machines.
 async fn machines(api: &Api, desired: &Desired) -> Result<Vec<Check>, Trouble> {
-    let listed = api.get("/api/v1/nodes").await?;
+    let listed = api.list(&Shelf::of::<Node>(&(), None), &ListParams::default()).await?;
     if !listed.is_ok() {
         return Ok(vec![check("machines", false, listed.message())]);
     }
@@ -194,8 +202,11 @@ fn needs<'a>(object: &'a Object, all: &[Object]) -> Vec<Need<'a>> {
             && target["kind"] == id.kind.as_str()
             && target["name"] == id.name.as_str()
     });
-    let most = scaler.and_then(|scaler| scaler.value["spec"]["maxReplicas"].as_u64());
-    let replicas = most.or_else(|| object.value["spec"]["replicas"].as_u64()).unwrap_or(1);
+    let most = scaler.map(|scaler| &scaler.value["spec"]);
+    let most = most.and_then(|spec| spec["maxReplicas"].as_u64().or(spec["maxReplicaCount"].as_u64()));
+    let own = &object.value["spec"];
+    let stated = own["replicas"].as_u64().or(own["mlPolicy"]["numNodes"].as_u64());
+    let replicas = most.or(stated).unwrap_or(1);
     let group = &object.value["spec"]["leaderWorkerTemplate"];
     if group.is_object() {
         let size = group["size"].as_u64().unwrap_or(1);

@@ -41,8 +41,9 @@ pub(crate) fn state(object: &Value) -> State {
         "StatefulSet" => stateful_set(object),
         "DaemonSet" => counted(status, "numberReady", status["desiredNumberScheduled"].as_i64()),
         "LeaderWorkerSet" => counted(status, "readyReplicas", wanted(object)),
-        "Job" => finished(status, "Complete", "Failed"),
-        "TrainJob" => finished(status, "Complete", "Failed"),
+        // One that waits until somebody starts it, or in a queue, is where it should be.
+        "Job" | "TrainJob" if object["spec"]["suspend"] == true => State::Ready,
+        "Job" | "TrainJob" => finished(status, "Complete", "Failed"),
         "PyTorchJob" | "TFJob" | "MPIJob" => finished(status, "Succeeded", "Failed"),
         "Pod" => condition(status, "Ready"),
         "Namespace" => phase(status, "Active"),
@@ -59,9 +60,13 @@ pub(crate) fn state(object: &Value) -> State {
         "CephCluster" | "CephBlockPool" | "CephFilesystem" | "CephObjectStore" => phase(status, "Ready"),
         "RayCluster" => word(status, "ready", &["failed"]),
         "ClusterQueue" | "LocalQueue" => condition(status, "Active"),
-        "InferenceService" | "LLMInferenceService" | "RayService" | "Certificate" | "NodePool" => {
-            condition(status, "Ready")
-        }
+        "InferenceService"
+        | "LLMInferenceService"
+        | "RayService"
+        | "Certificate"
+        | "NodePool"
+        | "ScaledObject"
+        | "ExternalSecret" => condition(status, "Ready"),
         "Prometheus" | "Alertmanager" | "MachineDeployment" => condition(status, "Available"),
         "Gateway" => condition(status, "Programmed"),
         "HTTPRoute" | "InferencePool" => parents(status),

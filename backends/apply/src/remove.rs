@@ -7,7 +7,7 @@ use crate::served::Served;
 use crate::store::{Entry, Inventory, Store};
 use crate::trouble::Trouble;
 use http::StatusCode;
-use serde_json::json;
+use kube::api::{DeleteParams, Preconditions};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -64,10 +64,10 @@ impl Removal<'_> {
     async fn start(&self, entry: &Entry) -> Result<Fate, Trouble> {
         let id = &entry.id;
         let left = |why: &str| (self.say)(Event::Left { object: id.clone(), why: why.to_owned() });
-        let Some(path) = self.served.path(id) else {
+        let Some(place) = self.served.place(id) else {
             return Ok(Fate::Forgotten);
         };
-        let live = self.api.get(&path).await?;
+        let live = self.api.get(&place).await?;
         if live.status == StatusCode::NOT_FOUND {
             return Ok(Fate::Forgotten);
         }
@@ -86,9 +86,9 @@ impl Removal<'_> {
             left("its deletion would lose data; `--protected` deletes it");
             return Ok(Fate::Stays);
         }
-        let options =
-            json!({ "propagationPolicy": "Foreground", "preconditions": { "uid": metadata["uid"] } });
-        let deleted = self.api.delete(&path, &options).await?;
+        let uid = metadata["uid"].as_str().map(str::to_owned);
+        let same = Preconditions { uid, ..Preconditions::default() };
+        let deleted = self.api.delete(&place, &DeleteParams::foreground().preconditions(same)).await?;
         if deleted.is_ok() || deleted.status == StatusCode::NOT_FOUND {
             return Ok(Fate::Going);
         }
@@ -97,11 +97,11 @@ impl Removal<'_> {
 
     /// Waits until an object is gone.
     async fn gone(&self, id: &Id) -> Result<(), Trouble> {
-        let Some(path) = self.served.path(id) else { return Ok(()) };
+        let Some(place) = self.served.place(id) else { return Ok(()) };
         let began = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
-            let live = self.api.get(&path).await?;
+            let live = self.api.get(&place).await?;
             let ours = live.is_ok() && live.body["metadata"]["deletionTimestamp"].is_string();
             if !ours {
                 (self.say)(Event::Deleted { object: id.clone() });

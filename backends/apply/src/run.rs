@@ -2,9 +2,10 @@
 //!
 //! Every step can be done again: what was killed is run again, and ends at the same objects.
 
+use crate::api::Applying;
 use crate::event::{Action, Event};
 use crate::lease::{Holder, Lease};
-use crate::look::{AT_ONCE, Desired, Looked, look, patch, refusal};
+use crate::look::{AT_ONCE, Desired, Looked, look, refusal};
 use crate::object::{Id, Object};
 use crate::remove::Removal;
 use crate::served::Served;
@@ -191,8 +192,11 @@ impl Run<'_> {
         action: Action,
     ) -> Result<(Id, Option<String>), Trouble> {
         let id = &object.id;
-        let path = served.path(id).unwrap_or_default();
-        let done = self.cluster.api.apply(&patch(&path, self.options.force, false), &object.value).await?;
+        let place = served
+            .place(id)
+            .ok_or_else(|| Trouble::NotServed(vec![format!("{} {}", id.api_version, id.kind)]))?;
+        let how = Applying { force: self.options.force, dry: false };
+        let done = self.cluster.api.apply(&place, how, &object.value).await?;
         if !done.is_ok() {
             return Err(refusal(id, &done));
         }
@@ -207,7 +211,7 @@ impl Run<'_> {
             let served = self.served();
             let missing: Vec<String> = wave
                 .iter()
-                .filter(|(object, _)| served.path(&object.id).is_none())
+                .filter(|(object, _)| !served.has(&object.id))
                 .map(|(object, _)| format!("{} {}", object.id.api_version, object.id.kind))
                 .collect();
             if missing.is_empty() {

@@ -4,8 +4,8 @@
 //! leaves only when its object is gone. The texts of revisions lie beside it, packed, under the digest of their content,
 //! so that a run which was killed and begins again writes the same ones.
 
-use crate::api::Api;
-use crate::object::{Id, MANAGER, Object, PLAN_LABEL, digest};
+use crate::api::{Api, Applying, Place, Shelf};
+use crate::object::{Id, Object, PLAN_LABEL, digest};
 use crate::served::items;
 use crate::trouble::Trouble;
 use base64::Engine;
@@ -13,6 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{DeleteParams, ListParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -86,8 +88,8 @@ impl Inventory {
 }
 
 impl Store<'_> {
-    fn path(&self, name: &str) -> String {
-        format!("/api/v1/namespaces/{HOME}/configmaps/{name}")
+    fn place(&self, name: &str) -> Place {
+        maps().at(name)
     }
 
     fn name(&self) -> String {
@@ -100,8 +102,8 @@ impl Store<'_> {
 
     /// Makes the namespace of what is remembered.
     pub(crate) async fn settle(&self) -> Result<(), Trouble> {
-        let path = format!("/api/v1/namespaces/{HOME}");
-        let seen = self.api.get(&path).await?;
+        let home = Shelf::of::<Namespace>(&(), None).at(HOME);
+        let seen = self.api.get(&home).await?;
         if seen.body["metadata"]["deletionTimestamp"].is_string() {
             return Err(Trouble::Terminating(format!("Namespace {HOME}")));
         }
@@ -112,14 +114,14 @@ impl Store<'_> {
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": { "name": HOME, "labels": { "app.kubernetes.io/managed-by": "capstan" } },
         });
-        let made = self.api.apply(&format!("{path}?fieldManager={MANAGER}"), &namespace).await?;
+        let made = self.api.apply(&home, Applying { force: false, dry: false }, &namespace).await?;
         if made.is_ok() { Ok(()) } else { Err(refused(&format!("Namespace {HOME}"), &made.message())) }
     }
 
     /// Returns what is remembered, and the version at which it was read.
     pub(crate) async fn read(&self) -> Result<(Inventory, Option<String>), Trouble> {
         let object = format!("ConfigMap {HOME}/{}", self.name());
-        let seen = self.api.get(&self.path(&self.name())).await?;
+        let seen = self.api.get(&self.place(&self.name())).await?;
         if seen.status == http::StatusCode::NOT_FOUND {
             return Ok((Inventory::default(), None));
         }
@@ -153,9 +155,9 @@ impl Store<'_> {
     /// Creates or replaces a ConfigMap.
     async fn put(&self, name: &str, object: &Value) -> Result<(), Trouble> {
         let made = if object["metadata"]["resourceVersion"].is_string() {
-            self.api.put(&self.path(name), object).await?
+            self.api.replace(&self.place(name), object).await?
         } else {
-            self.api.post(&format!("/api/v1/namespaces/{HOME}/configmaps"), object).await?
+            self.api.create(&maps(), object).await?
         };
         // A request whose answer was lost was done all the same; content under one digest is one content.
         let done =
@@ -164,7 +166,7 @@ impl Store<'_> {
     }
 
     async fn holds(&self, name: &str, object: &Value) -> Result<bool, Trouble> {
-        let seen = self.api.get(&self.path(name)).await?;
+        let seen = self.api.get(&self.place(name)).await?;
         Ok(seen.body["data"] == object["data"] && seen.body["binaryData"] == object["binaryData"])
     }
 
@@ -204,7 +206,7 @@ impl Store<'_> {
         let mut packed = Vec::new();
         for index in 0..revision.parts {
             let name = self.part(&revision.digest, index);
-            let seen = self.api.get(&self.path(&name)).await?;
+            let seen = self.api.get(&self.place(&name)).await?;
             let text = seen.body["binaryData"]["objects.json.gz"].as_str().unwrap_or_default();
             packed.extend(STANDARD.decode(text).unwrap_or_default());
         }
@@ -219,8 +221,8 @@ impl Store<'_> {
 
     /// Deletes the texts of revisions that are kept no longer; all of them and the list where `all` is gone.
     pub(crate) async fn tidy(&self, revisions: &[Revision], all: bool) -> Result<(), Trouble> {
-        let selector = format!("labelSelector={PLAN_LABEL}%3D{}", self.plan);
-        let listed = self.api.get(&format!("/api/v1/namespaces/{HOME}/configmaps?{selector}")).await?;
+        let ours = ListParams::default().labels(&format!("{PLAN_LABEL}={}", self.plan));
+        let listed = self.api.list(&maps(), &ours).await?;
         let kept: Vec<String> = revisions
             .iter()
             .flat_map(|revision| (0..revision.parts).map(|index| self.part(&revision.digest, index)))
@@ -229,14 +231,19 @@ impl Store<'_> {
         // The list goes last: a run that is killed before still knows what was kept.
         for name in names.filter(|&name| name != self.name()) {
             if !kept.iter().any(|kept| kept == name) {
-                self.api.delete(&self.path(name), &json!({})).await?;
+                self.api.delete(&self.place(name), &DeleteParams::default()).await?;
             }
         }
         if all {
-            self.api.delete(&self.path(&self.name()), &json!({})).await?;
+            self.api.delete(&self.place(&self.name()), &DeleteParams::default()).await?;
         }
         Ok(())
     }
+}
+
+/// Where ConfigMaps of all plans lie.
+fn maps() -> Shelf {
+    Shelf::of::<ConfigMap>(&(), Some(HOME))
 }
 
 fn refused(object: &str, why: &str) -> Trouble {

@@ -1,6 +1,6 @@
 //! Are the objects of a wave at work? Asked again and again until all are, one fails, or time is over.
 
-use crate::api::Api;
+use crate::api::{Api, Shelf};
 use crate::event::Event;
 use crate::look::AT_ONCE;
 use crate::object::{Id, Object};
@@ -8,6 +8,8 @@ use crate::readiness::{State, stable_seconds, state};
 use crate::served::{Served, items};
 use crate::trouble::Trouble;
 use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::{Event as ClusterEvent, Pod};
+use kube::api::ListParams;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -79,10 +81,10 @@ impl Patience<'_> {
 
     /// Returns where an object stands, pods that cannot start included.
     async fn look(&self, id: &Id) -> Result<State, Trouble> {
-        let Some(path) = self.served.path(id) else {
+        let Some(place) = self.served.place(id) else {
             return Ok(State::Waiting("its kind is not served yet".to_owned()));
         };
-        let seen = self.api.get(&path).await?;
+        let seen = self.api.get(&place).await?;
         if !seen.is_ok() {
             return Ok(State::Waiting(seen.message()));
         }
@@ -145,8 +147,8 @@ impl Patience<'_> {
     /// Returns a reason with all that the cluster says of an object: conditions, pods, the last events.
     async fn explained(&self, id: &Id, why: &str) -> String {
         let mut parts = vec![why.to_owned()];
-        let live = match self.served.path(id) {
-            Some(path) => self.api.get(&path).await.map(|seen| seen.body).unwrap_or_default(),
+        let live = match self.served.place(id) {
+            Some(place) => self.api.get(&place).await.map(|seen| seen.body).unwrap_or_default(),
             None => Value::Null,
         };
         for row in items(&live["status"], "conditions").iter().filter(|row| row["status"] != "True") {
@@ -169,17 +171,19 @@ impl Patience<'_> {
         let (Some(namespace), Some(selector)) = (&id.namespace, selector(live)) else {
             return Ok(Vec::new());
         };
-        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
-        let listed = self.api.get(&path).await?;
+        let pods = Shelf::of::<Pod>(&(), Some(namespace));
+        let listed = self.api.list(&pods, &ListParams::default().labels(&selector)).await?;
         Ok(items(&listed.body, "items").iter().filter_map(reason).collect())
     }
 
     /// Returns the last five events of an object.
     async fn events(&self, id: &Id) -> Vec<String> {
         let namespace = id.namespace.as_deref().unwrap_or("default");
-        let selector = format!("involvedObject.name%3D{}%2CinvolvedObject.kind%3D{}", id.name, id.kind);
-        let path = format!("/api/v1/namespaces/{namespace}/events?fieldSelector={selector}");
-        let Ok(listed) = self.api.get(&path).await else { return Vec::new() };
+        let of = format!("involvedObject.name={},involvedObject.kind={}", id.name, id.kind);
+        let shelf = Shelf::of::<ClusterEvent>(&(), Some(namespace));
+        let Ok(listed) = self.api.list(&shelf, &ListParams::default().fields(&of)).await else {
+            return Vec::new();
+        };
         let mut events: Vec<(&str, String)> = items(&listed.body, "items")
             .iter()
             .map(|event| {
@@ -196,14 +200,14 @@ fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Returns the selector of a workload's pods, as a part of an address.
+/// Returns the selector of a workload's pods.
 fn selector(live: &Value) -> Option<String> {
     if live["kind"] == "LeaderWorkerSet" {
-        return Some(format!("leaderworkerset.sigs.k8s.io%2Fname%3D{}", live["metadata"]["name"].as_str()?));
+        return Some(format!("leaderworkerset.sigs.k8s.io/name={}", live["metadata"]["name"].as_str()?));
     }
     let labels = live["spec"]["selector"]["matchLabels"].as_object()?;
-    let terms = labels.iter().map(|(key, value)| format!("{}%3D{}", key.replace('/', "%2F"), word(value)));
-    Some(terms.collect::<Vec<_>>().join("%2C"))
+    let terms = labels.iter().map(|(key, value)| format!("{key}={}", word(value)));
+    Some(terms.collect::<Vec<_>>().join(","))
 }
 
 /// What keeps a pod from running.
@@ -245,10 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn selectors_are_parts_of_an_address() {
+    fn a_selector_names_every_label() {
         let live =
             json!({"kind": "Deployment", "spec": {"selector": {"matchLabels": {"a/b": "c", "d": "e"}}}});
-        assert_eq!(selector(&live).as_deref(), Some("a%2Fb%3Dc%2Cd%3De"));
+        assert_eq!(selector(&live).as_deref(), Some("a/b=c,d=e"));
         assert_eq!(selector(&json!({"kind": "ConfigMap"})), None);
     }
 }

@@ -30,23 +30,38 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 16] = [
+const RESOURCES: [(&str, &str, &str); 31] = [
+    ("CephCluster", "ceph.rook.io", "cephclusters"),
+    ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
+    ("ClusterQueue", "kueue.x-k8s.io", "clusterqueues"),
     ("ConfigMap", "", "configmaps"),
     ("Deployment", "apps", "deployments"),
+    ("ExternalSecret", "external-secrets.io", "externalsecrets"),
     ("Gateway", "gateway.networking.k8s.io", "gateways"),
     ("HTTPRoute", "gateway.networking.k8s.io", "httproutes"),
     ("HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers"),
     ("InferencePool", "inference.networking.k8s.io", "inferencepools"),
+    ("Job", "batch", "jobs"),
     ("LeaderWorkerSet", "leaderworkerset.x-k8s.io", "leaderworkersets"),
+    ("LocalQueue", "kueue.x-k8s.io", "localqueues"),
     ("Namespace", "", "namespaces"),
     ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
+    ("NodeFeatureRule", "nfd.k8s-sigs.io", "nodefeaturerules"),
+    ("NodePool", "karpenter.sh", "nodepools"),
+    ("PersistentVolumeClaim", "", "persistentvolumeclaims"),
     ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
     ("PodMonitor", "monitoring.coreos.com", "podmonitors"),
     ("PriorityClass", "scheduling.k8s.io", "priorityclasses"),
     ("PrometheusRule", "monitoring.coreos.com", "prometheusrules"),
+    ("ResourceFlavor", "kueue.x-k8s.io", "resourceflavors"),
+    ("ResourceQuota", "", "resourcequotas"),
+    ("ScaledObject", "keda.sh", "scaledobjects"),
     ("Service", "", "services"),
     ("ServiceMonitor", "monitoring.coreos.com", "servicemonitors"),
+    ("StorageClass", "storage.k8s.io", "storageclasses"),
+    ("TrainJob", "trainer.kubeflow.org", "trainjobs"),
+    ("TrainingRuntime", "trainer.kubeflow.org", "trainingruntimes"),
 ];
 
 /// What is done besides: remembering (ConfigMaps), holding a lease, looking at pods, events and machines, trying pods.

@@ -9,6 +9,8 @@ use super::pod::{Affinity, Preference, Spread, Term, Toleration, WeightedTerm};
 use super::products::{nvidia_label, resource};
 use super::server::{Role, Server};
 use capstan_types::blueprint::Blueprint;
+use capstan_types::hardware::{Accelerator, NodeShape};
+use capstan_types::spec::Site;
 
 /// Label of a node's name, one per node.
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -17,30 +19,38 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 /// (kubernetes.io, well-known labels).
 const LABELLED: [&str; 3] = ["aws", "gcp", "azure"];
 
+/// The machines that something runs on.
+#[derive(Clone, Copy)]
+pub(super) struct Machine<'a> {
+    pub(super) shape: &'a NodeShape,
+    pub(super) accelerator: &'a Accelerator,
+    pub(super) site: &'a Site,
+}
+
 /// Returns the labels that a node must carry.
 pub(super) fn node_selector(
     blueprint: &Blueprint,
-    server: &Server<'_>,
+    machine: Machine<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Labels {
     let mut required = Labels::new();
-    if LABELLED.contains(&server.shape.provider.as_str()) {
-        let instance = server.shape.names.first().unwrap_or(&server.shape.id);
+    if LABELLED.contains(&machine.shape.provider.as_str()) {
+        let instance = machine.shape.names.first().unwrap_or(&machine.shape.id);
         required.insert("node.kubernetes.io/instance-type".to_owned(), instance.clone());
-    } else if let Some(product) = nvidia_label(&server.accelerator.id) {
+    } else if let Some(product) = nvidia_label(&machine.accelerator.id) {
         required.insert("nvidia.com/gpu.product".to_owned(), product.to_owned());
     } else {
-        let value = slug(&server.accelerator.id);
-        ask(server, "capstan.dev/accelerator", &value, warnings);
+        let value = slug(&machine.accelerator.id);
+        ask(machine, "capstan.dev/accelerator", &value, warnings);
         required.insert("capstan.dev/accelerator".to_owned(), value);
     }
-    match &server.site.region {
-        Some(region) if LABELLED.contains(&server.site.provider.as_str()) => {
+    match &machine.site.region {
+        Some(region) if LABELLED.contains(&machine.site.provider.as_str()) => {
             required.insert("topology.kubernetes.io/region".to_owned(), region.clone());
         }
         _ if several_sites(blueprint) => {
-            let value = slug(&server.site.name);
-            ask(server, "capstan.dev/site", &value, warnings);
+            let value = slug(&machine.site.name);
+            ask(machine, "capstan.dev/site", &value, warnings);
             required.insert("capstan.dev/site".to_owned(), value);
         }
         _ => {}
@@ -49,21 +59,18 @@ pub(super) fn node_selector(
 }
 
 /// Asks the operator for a label that nothing else sets.
-fn ask(server: &Server<'_>, key: &str, value: &str, warnings: &mut Vec<Warning>) {
-    let message = format!("label its {} nodes with `{key}={value}`; nothing else does", server.shape.id);
-    warnings.push(Warning { subject: server.site.name.clone(), message });
+pub(super) fn ask(machine: Machine<'_>, key: &str, value: &str, warnings: &mut Vec<Warning>) {
+    let message = format!("label its {} nodes with `{key}={value}`; nothing else does", machine.shape.id);
+    warnings.push(Warning { subject: machine.site.name.clone(), message });
 }
 
 fn several_sites(blueprint: &Blueprint) -> bool {
-    let mut sites =
-        blueprint.services.iter().flat_map(|service| &service.placements).map(|placement| &placement.site);
-    let first = sites.next();
-    sites.any(|site| Some(site) != first)
+    super::sites(blueprint).len() > 1
 }
 
-/// Returns the taints of accelerator nodes that a replica tolerates.
-pub(super) fn tolerations(server: &Server<'_>) -> Vec<Toleration> {
-    vec![Toleration { key: resource(&server.accelerator.vendor), operator: "Exists", effect: "NoSchedule" }]
+/// Returns the taints of accelerator nodes that what runs there tolerates.
+pub(super) fn tolerations(machine: Machine<'_>) -> Vec<Toleration> {
+    vec![Toleration { key: resource(&machine.accelerator.vendor), operator: "Exists", effect: "NoSchedule" }]
 }
 
 /// Returns how replicas relate to each other on nodes.

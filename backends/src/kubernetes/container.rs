@@ -3,11 +3,12 @@
 //! Host shares, shared memory, probes and grace periods, all from the placement and its machine.
 
 use super::Warning;
+use super::affinity::Machine;
 use super::engine::{HTTP_PORT, Launch, OPTIONS_DIR};
 use super::object::{Labels, Port, count};
 use super::pod::{
-    Capabilities, ConfigMapRef, Container, ContainerPort, ContainerSecurity, EmptyDir, EnvSource, EnvVar,
-    Exec, Hook, HttpGet, Lifecycle, Mount, Probe, Probes, Resources, SecretKey, Volume,
+    Capabilities, ClaimRef, ConfigMapRef, Container, ContainerPort, ContainerSecurity, EmptyDir, EnvSource,
+    EnvVar, Exec, Hook, HttpGet, Lifecycle, Mount, Probe, Probes, Resources, SecretKey, Volume,
 };
 use super::products::resource;
 use super::server::{Role, Server};
@@ -69,16 +70,16 @@ impl Times {
 
 /// The share of a node that one pod asks for.
 pub(super) struct Share {
-    cpu: Option<u64>,
-    memory_gib: Option<u64>,
+    pub(super) cpu: Option<u64>,
+    pub(super) memory_gib: Option<u64>,
     /// Shared memory of pods with several ranks.
-    shared_gib: Option<u64>,
+    pub(super) shared_gib: Option<u64>,
 }
 
 impl Share {
-    /// Returns the share of a server's pods: the node's, by accelerators, so that any mix of replicas fits.
-    pub(super) fn of(server: &Server<'_>, warnings: &mut Vec<Warning>) -> Self {
-        let (ranks, shape) = (server.accelerators_per_pod(), server.shape);
+    /// Returns the share of pods with so many ranks: the node's, by accelerators, so that any mix of replicas fits.
+    pub(super) fn of(machine: Machine<'_>, ranks: u32, subject: &str, warnings: &mut Vec<Warning>) -> Self {
+        let shape = machine.shape;
         let part = HOST_SHARE * f64::from(ranks) / f64::from(shape.accelerators.max(1));
         let cpu = shape.vcpus.map(|vcpus| whole(f64::from(vcpus) * part).max(1));
         let memory_gib = shape.host_memory.map(|memory| whole(memory.get() / GIB * part).max(1));
@@ -87,7 +88,7 @@ impl Share {
                 "processors or memory of {} are unknown, so its pods ask for none: give them in a catalog",
                 shape.id
             );
-            warnings.push(Warning { subject: server.serve.name.clone(), message });
+            warnings.push(Warning { subject: subject.to_owned(), message });
         }
         let wanted = SHARED_GIB_PER_RANK * u64::from(ranks);
         let shared_gib = (ranks > 1).then(|| match memory_gib {
@@ -98,13 +99,13 @@ impl Share {
         Self { cpu, memory_gib, shared_gib }
     }
 
-    fn resources(&self, server: &Server<'_>) -> Resources {
+    /// Returns what a pod with so many ranks asks for.
+    pub(super) fn resources(&self, machine: Machine<'_>, ranks: u32) -> Resources {
         let mut limits = Labels::new();
         if let Some(memory) = self.memory_gib {
             limits.insert("memory".to_owned(), format!("{memory}Gi"));
         }
-        let accelerators = server.accelerators_per_pod().to_string();
-        limits.insert(resource(&server.accelerator.vendor).to_owned(), accelerators);
+        limits.insert(resource(&machine.accelerator.vendor).to_owned(), ranks.to_string());
         let mut requests = limits.clone();
         if let Some(cpu) = self.cpu {
             requests.insert("cpu".to_owned(), cpu.to_string());
@@ -154,7 +155,7 @@ pub(super) fn container(
         } else {
             Vec::new()
         },
-        resources: share.resources(server),
+        resources: share.resources(server.machine(), server.accelerators_per_pod()),
         probes: answers.then(|| probes(times)),
         security_context: ContainerSecurity {
             allow_privilege_escalation: false,
@@ -189,20 +190,34 @@ fn probes(times: &Times) -> Probes {
 }
 
 /// Returns the volumes of a pod; `options` names the ConfigMap of engine options.
-pub(super) fn volumes(server: &Server<'_>, share: &Share, options: Option<String>) -> Vec<Volume> {
-    let weights = server.model.params_total_b * 1e9 * server.model.published.weight_bytes();
-    let room = count(weights * CACHE_ROOM / GIB).max(1);
-    let empty = |name, medium, size: u64| Volume {
-        name,
+pub(super) fn volumes(
+    server: &Server<'_>,
+    share: &Share,
+    options: Option<String>,
+    weights: Option<String>,
+) -> Vec<Volume> {
+    let plain = |name| Volume { name, empty_dir: None, config_map: None, persistent_volume_claim: None };
+    let empty = |name, medium, size: u32| Volume {
         empty_dir: Some(EmptyDir { medium, size_limit: format!("{size}Gi") }),
-        config_map: None,
+        ..plain(name)
     };
-    let mut volumes = vec![empty("cache", None, u64::from(room))];
+    let cache = match weights {
+        Some(claim_name) => {
+            Volume { persistent_volume_claim: Some(ClaimRef { claim_name }), ..plain("cache") }
+        }
+        None => empty("cache", None, count(cache_bytes(server) / GIB).max(1)),
+    };
+    let mut volumes = vec![cache];
     if let Some(shared) = share.shared_gib {
-        volumes.push(empty("shm", Some("Memory"), shared));
+        volumes.push(empty("shm", Some("Memory"), u32::try_from(shared).unwrap_or(u32::MAX)));
     }
     if let Some(name) = options {
-        volumes.push(Volume { name: "options", empty_dir: None, config_map: Some(ConfigMapRef { name }) });
+        volumes.push(Volume { config_map: Some(ConfigMapRef { name }), ..plain("options") });
     }
     volumes
+}
+
+/// Returns the room that downloaded weights take.
+pub(super) fn cache_bytes(server: &Server<'_>) -> f64 {
+    server.model.params_total_b * 1e9 * server.model.published.weight_bytes() * CACHE_ROOM
 }

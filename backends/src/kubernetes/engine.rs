@@ -83,6 +83,15 @@ impl Family {
         }
     }
 
+    /// Returns the gauge of requests that run, where the engine has one.
+    pub(super) fn running_metric(self) -> Option<&'static str> {
+        match self {
+            Self::Vllm => Some("vllm:num_requests_running"),
+            Self::Sglang => Some("sglang:num_running_reqs"),
+            Self::TensorRtLlm => None,
+        }
+    }
+
     /// Returns the counter of requests that were answered.
     pub(super) fn finished_metric(self) -> &'static str {
         match self {

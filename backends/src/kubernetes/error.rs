@@ -100,6 +100,24 @@ pub enum EmitError {
         /// Accelerators of one node.
         per_node: u32,
     },
+    /// A field that the cluster does not serve yet.
+    #[error("{object}: Kubernetes serves {what} since 1.{since}, and the plan is for 1.{minor}")]
+    NotServed {
+        /// The object.
+        object: String,
+        /// The kind or field.
+        what: String,
+        /// The minor version since which it is served.
+        since: u32,
+        /// The minor version that the plan is for.
+        minor: u32,
+    },
+    /// A queue over accelerators that no one resource counts.
+    #[error("the queue `{queue}` would hold accelerators of several vendors; plan trainings on one")]
+    SeveralVendors {
+        /// The queue.
+        queue: String,
+    },
     /// An object could not be written as YAML; a bug of ours.
     #[error("an object has no YAML form: {0}")]
     Yaml(String),

@@ -6,22 +6,35 @@
 //!
 //! It does not know what a cluster holds already, nor when it is applied. No secret is written, only its name.
 
+mod accelerators;
 mod access;
 mod affinity;
 mod container;
+mod dashboard;
 mod disruption;
 mod engine;
 mod error;
+mod gates;
+mod gateway;
+mod limits;
 mod lint;
+mod load_test;
 mod monitoring;
 mod namespace;
 mod network;
+mod nodes;
 mod object;
+mod operators;
 mod pod;
 mod products;
+mod queues;
 mod scaling;
+mod secrets;
 mod server;
 mod service;
+mod storage;
+mod training;
+mod volumes;
 mod workload;
 
 pub use error::EmitError;
@@ -32,14 +45,21 @@ use capstan_types::spec::Kubernetes;
 use object::{Labels, Meta, labels};
 use serde::Serialize;
 use server::Group;
+use training::Job;
 
 /// The order in which objects go to a cluster: each wave stands on those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wave {
-    /// The namespace.
+    /// The namespace, and classes that pods name.
     Namespace,
-    /// Network policies and configuration: a replica never runs without them.
+    /// Network policies, quotas and configuration: a replica never runs without them.
     Config,
+    /// What makes machines and shows what is in them.
+    Operators,
+    /// What keeps data, and volumes of it.
+    Storage,
+    /// Queues and runtimes that jobs are started in.
+    Queues,
     /// What computes.
     Workload,
     /// How it is reached.
@@ -179,18 +199,17 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     let frame =
         Frame { blueprint, deploy, plan: plan_label(&blueprint.inputs.spec.name), digest: &digest.sha256 };
     let groups = server::resolve(blueprint)?;
+    let jobs = training::resolve(blueprint)?;
     let mut files =
         Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
-    namespace::add(&frame, &mut files)?;
-    for group in &groups {
-        add_group(&frame, group, &mut files)?;
-    }
+    add_all(&frame, &groups, &jobs, &mut files)?;
     files.manifests.sort_by_key(|manifest| manifest.wave);
     let role = access::role(&frame, &files.manifests)?;
     files.manifests.push(namespace::index(&files.manifests)?);
     files.manifests.push(role);
     files.warnings.sort();
     files.warnings.dedup();
+    gates::check(&files.manifests, deploy.minor)?;
     let broken = lint(&files.manifests);
     if broken.is_empty() {
         Ok(Emitted { manifests: files.manifests, warnings: files.warnings })
@@ -209,6 +228,29 @@ fn plan_label(name: &str) -> String {
     }
 }
 
+/// Adds everything, family by family.
+fn add_all(
+    frame: &Frame<'_>,
+    groups: &[Group<'_>],
+    jobs: &[Job<'_>],
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    namespace::add(frame, files)?;
+    secrets::add(frame, files)?;
+    limits::add(frame, groups, jobs, files)?;
+    operators::add(frame, groups, jobs, files)?;
+    nodes::add(frame, files)?;
+    storage::add(frame, files)?;
+    for group in groups {
+        add_group(frame, group, files)?;
+    }
+    network::add_besides(frame, jobs, files)?;
+    queues::add(frame, jobs, files)?;
+    training::add(frame, jobs, files)?;
+    gateway::add(frame, groups, files)?;
+    accelerators::add(frame, groups, jobs, files)
+}
+
 /// Adds everything that one service needs.
 fn add_group(frame: &Frame<'_>, group: &Group<'_>, files: &mut Files) -> Result<(), EmitError> {
     let folder = format!("10-{}", group.name);
@@ -222,7 +264,8 @@ fn add_group(frame: &Frame<'_>, group: &Group<'_>, files: &mut Files) -> Result<
     if frame.deploy.monitoring {
         monitoring::add(frame, group, &folder, files)?;
     }
-    Ok(())
+    dashboard::add(frame, group, &folder, files)?;
+    load_test::add(frame, group, &folder, files)
 }
 
 /// Returns what must be said about the plan as a whole.
@@ -235,19 +278,7 @@ fn plan_warnings(blueprint: &Blueprint) -> Vec<Warning> {
     if blueprint.status == Status::Violated {
         warn(plan, "the blueprint does not hold every requirement; its manifests do not either".to_owned());
     }
-    for training in &blueprint.trainings {
-        let message =
-            "training is planned and priced, but no manifest is written for it yet; start it by hand";
-        warn(&training.workload, message.to_owned());
-    }
-    let mut sites: Vec<&str> = blueprint
-        .services
-        .iter()
-        .flat_map(|service| &service.placements)
-        .map(|placed| placed.site.as_str())
-        .collect();
-    sites.sort_unstable();
-    sites.dedup();
+    let sites = sites(blueprint);
     if sites.len() > 1 {
         let message = format!(
             "the manifests assume one cluster over {}; with one cluster each, apply there only what has the label `capstan.dev/site` of that site or none",
@@ -256,4 +287,16 @@ fn plan_warnings(blueprint: &Blueprint) -> Vec<Warning> {
         warn(plan, message);
     }
     warnings
+}
+
+/// Returns the sites at which anything runs that manifests are written for, in order.
+fn sites(blueprint: &Blueprint) -> Vec<&str> {
+    let serving = blueprint.services.iter().flat_map(|service| &service.placements);
+    let mut sites: Vec<&str> = serving.map(|placed| placed.site.as_str()).collect();
+    if blueprint.inputs.spec.deploy.as_ref().is_some_and(|deploy| deploy.training.is_some()) {
+        sites.extend(blueprint.trainings.iter().map(|training| training.site.as_str()));
+    }
+    sites.sort_unstable();
+    sites.dedup();
+    sites
 }

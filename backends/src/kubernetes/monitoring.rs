@@ -36,7 +36,15 @@ struct RuleSpec {
 #[derive(Debug, Clone, Serialize)]
 struct RuleGroup {
     name: String,
-    rules: Vec<Alert>,
+    rules: Vec<Line>,
+}
+
+/// `monitoring.coreos.com/v1.Rule`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+enum Line {
+    Alert(Alert),
+    Record { record: &'static str, expr: String },
 }
 
 /// `monitoring.coreos.com/v1.Rule` that alerts.
@@ -68,12 +76,12 @@ const BURNS: [Burn; 2] = [
 ];
 
 /// Everything that the rules of one service share.
-struct Watch<'a> {
-    family: Family,
+pub(super) struct Watch<'a> {
+    pub(super) family: Family,
     /// Version of the engine: metrics were renamed.
-    version: &'a str,
+    pub(super) version: &'a str,
     /// The matcher of its series.
-    matcher: String,
+    pub(super) matcher: String,
     /// Beginning of the names of its alerts.
     prefix: String,
     workload: &'a str,
@@ -86,9 +94,8 @@ pub(super) fn add(
     folder: &str,
     files: &mut Files,
 ) -> Result<(), EmitError> {
-    let Some(first) = group.servers.first() else { return Ok(()) };
-    let family = first.family;
-    let endpoint = Endpoint { port: "http", path: family.metrics_path(), interval: "15s" };
+    let Some(watch) = Watch::of(frame, group) else { return Ok(()) };
+    let endpoint = Endpoint { port: "http", path: watch.family.metrics_path(), interval: "15s" };
     let monitor = Object {
         api_version: "monitoring.coreos.com/v1",
         kind: "PodMonitor",
@@ -100,14 +107,6 @@ pub(super) fn add(
     };
     let note = "metrics of every pod that answers.";
     files.add(Wave::Monitoring, folder, ("PodMonitor", &group.name), note, &monitor)?;
-    let watch = Watch {
-        family,
-        version: &first.engine.version,
-        // The operator names the job of a PodMonitor `namespace/name`.
-        matcher: format!("job=\"{}/{}\"", frame.deploy.namespace, group.name),
-        prefix: camel(&group.name),
-        workload: &group.serve.name,
-    };
     let mut rules: Vec<Alert> = Vec::new();
     for slo in &group.serve.slos {
         rules.push(watch.missed(slo, frame.blueprint));
@@ -115,17 +114,44 @@ pub(super) fn add(
     }
     rules.push(watch.replicas(group));
     rules.extend(watch.demand(frame.blueprint));
+    let rules = rules.into_iter().map(Line::Alert).collect();
+    let mut groups = vec![RuleGroup { name: format!("{}-service-levels", group.name), rules }];
+    let follows = group.servers.iter().any(|server| server.placement.in_flight_target.is_some());
+    if let Some(record) = watch.in_flight().filter(|_| follows) {
+        groups.push(RuleGroup { name: format!("{}-in-flight", group.name), rules: vec![record] });
+    }
     let object = Object {
         api_version: "monitoring.coreos.com/v1",
         kind: "PrometheusRule",
         metadata: frame.meta(&group.name, Wave::Monitoring, &group.labels()),
-        spec: RuleSpec { groups: vec![RuleGroup { name: format!("{}-service-levels", group.name), rules }] },
+        spec: RuleSpec { groups },
     };
     let note = "alerts on the service levels that were planned, and on what the plan rests on.";
     files.add(Wave::Monitoring, folder, ("PrometheusRule", &group.name), note, &object)
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    /// Returns what a service is watched by; nothing where it has no replicas.
+    pub(super) fn of(frame: &Frame<'_>, group: &'a Group<'_>) -> Option<Self> {
+        let first = group.servers.first()?;
+        Some(Watch {
+            family: first.family,
+            version: &first.engine.version,
+            // The operator names the job of a PodMonitor `namespace/name`.
+            matcher: format!("job=\"{}/{}\"", frame.deploy.namespace, group.name),
+            prefix: camel(&group.name),
+            workload: &group.serve.name,
+        })
+    }
+
+    /// Returns the record of the requests that each pod has, running and waiting, which autoscaling follows.
+    fn in_flight(&self) -> Option<Line> {
+        let (running, waiting) = (self.family.running_metric()?, self.family.queue_metric()?);
+        let matcher = &self.matcher;
+        let expr = format!("sum by (namespace, pod) ({running}{{{matcher}}} + {waiting}{{{matcher}}})");
+        Some(Line::Record { record: super::scaling::IN_FLIGHT, expr })
+    }
+
     fn alert(&self, name: &str, expr: String, severity: &str, summary: String, seen: String) -> Alert {
         let mut annotations = labels([("summary", &summary)]);
         if !seen.is_empty() {

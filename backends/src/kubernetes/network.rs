@@ -7,6 +7,7 @@
 use super::engine::HTTP_PORT;
 use super::object::{Labels, Object, Port, Selector, labels};
 use super::server::Group;
+use super::training::Job;
 use super::{EmitError, Files, Frame, Wave};
 use serde::Serialize;
 
@@ -125,6 +126,12 @@ pub(super) fn add(
     if frame.deploy.monitoring || group.servers.iter().any(super::scaling::has_autoscaler) {
         peers.push(Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)])));
     }
+    if frame.deploy.gateway.is_some() {
+        peers.push(Peer::pods(&super::gateway::pods(frame)));
+    }
+    if frame.deploy.load_test {
+        peers.push(Peer::pods(&super::load_test::pods(group)));
+    }
     let mut ingress = vec![Rule { from: peers, to: Vec::new(), ports: vec![port("TCP", HTTP_PORT)] }];
     let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
     let mut egress = vec![Rule { from: Vec::new(), to: store, ports: vec![port("TCP", 443)] }];
@@ -144,5 +151,64 @@ pub(super) fn add(
         "clients are pods of namespaces labelled capstan.dev/clients-of={}; out goes only HTTPS to the model store.",
         frame.deploy.namespace
     );
-    files.add(Wave::Config, folder, ("NetworkPolicy", &group.name), &note, &object)
+    files.add(Wave::Config, folder, ("NetworkPolicy", &group.name), &note, &object)?;
+    if !frame.deploy.load_test {
+        return Ok(());
+    }
+    let test = super::load_test::pods(group);
+    let to = vec![Peer::pods(&group.answering())];
+    let spec = PolicySpec {
+        pod_selector: Selector::of(&test),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress: Vec::new(),
+        egress: vec![Rule { from: Vec::new(), to, ports: vec![port("TCP", HTTP_PORT)] }],
+    };
+    let name = format!("{}-load-test", group.name);
+    let object = policy(frame.meta(&name, Wave::Config, &test), spec);
+    files.add(
+        Wave::Config,
+        folder,
+        ("NetworkPolicy", &name),
+        "the load test asks the service, and nothing else.",
+        &object,
+    )
+}
+
+/// Adds what the pods of the gateway may do, and those of trainings.
+pub(super) fn add_besides(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files) -> Result<(), EmitError> {
+    if frame.deploy.gateway.is_some() {
+        let pods = super::gateway::pods(frame);
+        let from_all = Rule {
+            from: Vec::new(),
+            to: Vec::new(),
+            ports: vec![PolicyPort { protocol: "TCP", port: None }],
+        };
+        let spec = PolicySpec {
+            pod_selector: Selector::of(&pods),
+            policy_types: vec!["Ingress", "Egress"],
+            ingress: vec![from_all.clone()],
+            egress: vec![from_all],
+        };
+        let object = policy(frame.meta("gateway", Wave::Config, &Labels::new()), spec);
+        let note = "everybody reaches the gateway, and it the services and its controller.";
+        files.add(Wave::Config, "20-gateway", ("NetworkPolicy", "gateway"), note, &object)?;
+    }
+    for job in jobs.iter().filter(|_| frame.deploy.training.is_some()) {
+        let every = || vec![PolicyPort { protocol: "TCP", port: None }];
+        let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+        let own = || vec![Peer::pods(&job.labels())];
+        let spec = PolicySpec {
+            pod_selector: Selector::of(&job.labels()),
+            policy_types: vec!["Ingress", "Egress"],
+            ingress: vec![Rule { from: own(), to: Vec::new(), ports: every() }],
+            egress: vec![
+                Rule { from: Vec::new(), to: own(), ports: every() },
+                Rule { from: Vec::new(), to: store, ports: vec![port("TCP", 443)] },
+            ],
+        };
+        let object = policy(frame.meta(&job.name, Wave::Config, &job.labels()), spec);
+        let note = "nodes of the training talk to each other; out goes only HTTPS to data and models.";
+        files.add(Wave::Config, &format!("30-{}", job.name), ("NetworkPolicy", &job.name), note, &object)?;
+    }
+    Ok(())
 }

@@ -18,6 +18,8 @@ pub(super) struct PodSpec {
     pub(super) automount_service_account_token: bool,
     pub(super) enable_service_links: bool,
     pub(super) termination_grace_period_seconds: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) priority_class_name: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) node_selector: Labels,
     pub(super) tolerations: Vec<Toleration>,
@@ -237,6 +239,15 @@ pub(super) struct Volume {
     pub(super) empty_dir: Option<EmptyDir>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) config_map: Option<ConfigMapRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) persistent_volume_claim: Option<ClaimRef>,
+}
+
+/// `v1.PersistentVolumeClaimVolumeSource`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClaimRef {
+    pub(super) claim_name: String,
 }
 
 /// `v1.EmptyDirVolumeSource`.

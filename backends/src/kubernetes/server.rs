@@ -4,6 +4,7 @@
 //! It writes nothing.
 
 use super::EmitError;
+use super::affinity::Machine;
 use super::engine::Family;
 use super::object::{Labels, fnv, is_dns_label, labels, slug};
 use capstan_types::blueprint::{Blueprint, Placement, Service};
@@ -76,6 +77,11 @@ impl Group<'_> {
 }
 
 impl Server<'_> {
+    /// Returns the machines that it runs on.
+    pub(super) fn machine(&self) -> Machine<'_> {
+        Machine { shape: self.shape, accelerator: self.accelerator, site: self.site }
+    }
+
     /// Returns the pods of one replica: one per node.
     pub(super) fn pods_per_replica(&self) -> u32 {
         self.placement.candidate.nodes_per_replica.max(1)
@@ -96,9 +102,14 @@ impl Server<'_> {
         self.placement.peak_replicas()
     }
 
+    /// Returns the fewest replicas that its autoscaler leaves: those of the quietest hour, or those that the plan says.
+    pub(super) fn least(&self) -> u32 {
+        self.serve.autoscale.as_ref().map_or(self.fewest(), |autoscale| autoscale.least.min(self.most()))
+    }
+
     /// Returns whether the number of replicas follows the load.
     pub(super) fn scales(&self) -> bool {
-        self.fewest() < self.most()
+        self.least() < self.most()
     }
 
     /// Returns the labels that every object of the placement carries.
@@ -219,7 +230,7 @@ fn server<'a>(
     Ok(server)
 }
 
-fn found<T>(kind: &'static str, name: &str, row: Option<T>) -> Result<T, EmitError> {
+pub(super) fn found<T>(kind: &'static str, name: &str, row: Option<T>) -> Result<T, EmitError> {
     row.ok_or_else(|| EmitError::Missing { kind, name: name.to_owned() })
 }
 
@@ -279,7 +290,7 @@ fn names(group: &str, placements: &[&Placement]) -> Option<Vec<String>> {
 /// Returns a name that is short enough: a long one is cut and ends in a digest of the whole.
 ///
 /// 32 bits of a digest are enough to tell a few names apart.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let name = name.trim_end_matches('-');
     if name.len() <= LONGEST_NAME {
         return name.to_owned();

@@ -1,12 +1,13 @@
 //! What runs a placement: a Deployment, or a LeaderWorkerSet where a replica spans nodes.
 
 use super::affinity::{affinity, node_selector, tolerations, zones};
-use super::container::{Share, Times, container, volumes};
+use super::container::{Share, Times, cache_bytes, container, volumes as pod_volumes};
 use super::engine::{Launch, OPTIONS_FILE};
 use super::object::{ConfigMap, Object, Selector, TemplateMeta, labels};
 use super::pod::{PodSecurity, PodSpec, Seccomp, Template};
 use super::server::{Role, Server};
-use super::{EmitError, Files, Frame, Warning, Wave};
+use super::volumes::Claim;
+use super::{EmitError, Files, Frame, Warning, Wave, limits, volumes};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
 
@@ -81,6 +82,8 @@ struct Plan<'a> {
     share: Share,
     times: Times,
     options: Option<String>,
+    /// The claim of the volume that its weights lie on.
+    weights: Option<String>,
 }
 
 /// Adds what runs a placement, and the configuration that it mounts.
@@ -114,13 +117,34 @@ pub(super) fn add(
         );
         files.warn(&server.serve.name, message);
     }
-    let (share, times) = (Share::of(server, &mut files.warnings), Times::of(server));
-    let plan = Plan { blueprint: frame.blueprint, server, launch, share, times, options };
+    let ranks = server.accelerators_per_pod();
+    let share = Share::of(server.machine(), ranks, &server.serve.name, &mut files.warnings);
+    let times = Times::of(server);
+    let weights = add_weights(frame, server, folder, files)?;
+    let plan = Plan { blueprint: frame.blueprint, server, launch, share, times, options, weights };
     if server.pods_per_replica() > 1 {
         plan.add_group(frame, folder, files)
     } else {
         plan.add_deployment(frame, folder, files)
     }
+}
+
+/// Adds the volume that the weights of a placement lie on, where the plan has volumes; returns its name.
+fn add_weights(
+    frame: &Frame<'_>,
+    server: &Server<'_>,
+    folder: &str,
+    files: &mut Files,
+) -> Result<Option<String>, EmitError> {
+    let site = &server.site.name;
+    if volumes::class(frame, site).is_none() {
+        return Ok(None);
+    }
+    let name = format!("{}-weights", server.name);
+    let note = "weights, downloaded once for all replicas.";
+    let claim = Claim { name: &name, labels: server.labels(), site, bytes: cache_bytes(server), note };
+    volumes::add(frame, &claim, folder, files)?;
+    Ok(Some(name))
 }
 
 impl Plan<'_> {
@@ -132,7 +156,7 @@ impl Plan<'_> {
             progress_deadline_seconds: self.times.deadline,
             selector: Selector::of(&server.instance()),
             strategy: Rollout { kind: "RollingUpdate", rolling_update: NO_SURGE },
-            template: self.template(Role::Server, &mut files.warnings),
+            template: self.template(frame, Role::Server, &mut files.warnings),
         };
         let metadata = frame.meta(&server.name, Wave::Workload, &server.labels());
         let object = Object { api_version, kind, metadata, spec };
@@ -149,8 +173,8 @@ impl Plan<'_> {
             leader_worker_template: GroupTemplate {
                 size: server.pods_per_replica(),
                 restart_policy: "RecreateGroupOnPodRestart",
-                leader_template: self.template(Role::Server, &mut files.warnings),
-                worker_template: self.template(Role::Worker, &mut files.warnings),
+                leader_template: self.template(frame, Role::Server, &mut files.warnings),
+                worker_template: self.template(frame, Role::Worker, &mut files.warnings),
             },
         };
         let metadata = frame.meta(&server.name, Wave::Workload, &server.labels());
@@ -158,7 +182,7 @@ impl Plan<'_> {
         files.add(Wave::Workload, folder, (kind, &server.name), &note(server), &object)
     }
 
-    fn template(&self, role: Role, warnings: &mut Vec<Warning>) -> Template {
+    fn template(&self, frame: &Frame<'_>, role: Role, warnings: &mut Vec<Warning>) -> Template {
         let server = self.server;
         Template {
             metadata: TemplateMeta { labels: server.pod_labels(role) },
@@ -166,13 +190,14 @@ impl Plan<'_> {
                 automount_service_account_token: false,
                 enable_service_links: false,
                 termination_grace_period_seconds: self.times.grace,
-                node_selector: node_selector(self.blueprint, server, warnings),
-                tolerations: tolerations(server),
+                priority_class_name: limits::class(frame, limits::Rank::Serving),
+                node_selector: node_selector(self.blueprint, server.machine(), warnings),
+                tolerations: tolerations(server.machine()),
                 affinity: affinity(self.blueprint, server),
                 topology_spread_constraints: zones(server, warnings),
                 security_context: PodSecurity { seccomp_profile: Seccomp { kind: "RuntimeDefault" } },
                 containers: vec![container(server, &self.launch, role, &self.share, &self.times)],
-                volumes: volumes(server, &self.share, self.options.clone()),
+                volumes: pod_volumes(server, &self.share, self.options.clone(), self.weights.clone()),
             },
         }
     }

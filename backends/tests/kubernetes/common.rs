@@ -3,7 +3,9 @@
 use capstan_backends::kubernetes::{Emitted, Manifest, emit};
 use capstan_types::blueprint::{Blueprint, Placement};
 use capstan_types::catalog::EngineFamily;
+use capstan_types::spec::{Autoscale, GatewayWish, Kubernetes, NEWEST_KUBERNETES, TrainingWish};
 use capstan_types::testing::blueprint::chat_blueprint;
+use capstan_types::units::Seconds;
 use serde_json::Value;
 
 /// The one placement of the shared blueprint.
@@ -60,6 +62,49 @@ pub fn on_engine(engine: &str) -> Blueprint {
         };
         blueprint.inputs.spec.serves[0].engine = engine.to_owned();
         placement(blueprint).candidate.engine = engine.to_owned();
+    })
+}
+
+/// A plan that asks for everything around its workloads.
+pub fn everything() -> Blueprint {
+    changed(|blueprint| {
+        blueprint.stores[0].system = "ceph_nvme".to_owned();
+        blueprint.inputs.spec.deploy = Some(Kubernetes {
+            minor: NEWEST_KUBERNETES,
+            dashboard: true,
+            gateway: Some(GatewayWish {
+                class: "istio".to_owned(),
+                host: Some("llm.example.com".to_owned()),
+                picker: true,
+            }),
+            gpu_operator: true,
+            training: Some(TrainingWish { image: "registry/train:1".to_owned(), queued: true }),
+            karpenter: Some("gpu".to_owned()),
+            quota: true,
+            priorities: true,
+            load_test: true,
+            rook: true,
+            secret_store: Some("vault".to_owned()),
+            ..Kubernetes::plain("llm", true)
+        });
+    })
+}
+
+/// Replicas that follow the requests in flight, down to `least`.
+pub fn autoscaled(least: u32, tolerance: f64, minor: u32) -> Blueprint {
+    changed(|blueprint| {
+        blueprint.inputs.spec.deploy.as_mut().expect("it deploys").minor = minor;
+        blueprint.inputs.spec.serves[0].autoscale = Some(Autoscale {
+            target: Some(7.5),
+            least,
+            tolerance,
+            up_window: Seconds(30.0),
+            down_window: Seconds(450.0),
+            cooldown: Seconds(900.0),
+            provision: Seconds(0.0),
+            lazy_image: false,
+        });
+        placement(blueprint).in_flight_target = Some(7.5);
     })
 }
 

@@ -1,6 +1,6 @@
 //! Custom resources against the schemas that real servers hold, strictly: types, required and unknown fields.
 
-use crate::common::{emitted, object, two_nodes};
+use crate::common::{autoscaled, emitted, everything, object, tree, two_nodes};
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::testing::data;
 use serde_json::Value;
@@ -97,6 +97,50 @@ fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
     ] {
         let Some(schema) = schema(file, "v1") else { return };
         assert_eq!(faults(&object(&manifests, kind, "chat"), &schema, "object"), Vec::<String>::new());
+    }
+}
+
+/// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret none is
+/// at hand.
+const DEFINITIONS: [(&str, &str, &str); 17] = [
+    ("CephCluster", "rook/ceph.rook.io_cephclusters.yaml", "v1"),
+    ("CephFilesystem", "rook/ceph.rook.io_cephfilesystems.yaml", "v1"),
+    ("ClusterPolicy", "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml", "v1"),
+    ("ClusterQueue", "kueue/kueue.x-k8s.io_clusterqueues.yaml", "v1beta2"),
+    ("Gateway", "gateway-api/gateway.networking.k8s.io_gateways.yaml", "v1"),
+    ("HTTPRoute", "gateway-api/gateway.networking.k8s.io_httproutes.yaml", "v1"),
+    (
+        "InferencePool",
+        "gateway-api-inference-extension/inference.networking.k8s.io_inferencepools.yaml",
+        "v1",
+    ),
+    ("LocalQueue", "kueue/kueue.x-k8s.io_localqueues.yaml", "v1beta2"),
+    ("NodeFeatureRule", "node-feature-discovery/nfd.k8s-sigs.io_nodefeaturerules.yaml", "v1alpha1"),
+    ("NodePool", "karpenter/karpenter.sh_nodepools.yaml", "v1"),
+    ("PodMonitor", "prometheus-operator/monitoring.coreos.com_podmonitors.yaml", "v1"),
+    ("PrometheusRule", "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml", "v1"),
+    ("ResourceFlavor", "kueue/kueue.x-k8s.io_resourceflavors.yaml", "v1beta2"),
+    ("ScaledObject", "keda/keda.sh_scaledobjects.yaml", "v1alpha1"),
+    ("ServiceMonitor", "prometheus-operator/monitoring.coreos.com_servicemonitors.yaml", "v1"),
+    ("TrainJob", "kubeflow-trainer/trainer.kubeflow.org_trainjobs.yaml", "v1alpha1"),
+    ("TrainingRuntime", "kubeflow-trainer/trainer.kubeflow.org_trainingruntimes.yaml", "v1alpha1"),
+];
+
+#[test]
+fn every_family_is_what_its_operator_knows() {
+    if data().is_none() {
+        return;
+    }
+    let mut manifests = emitted(&everything()).manifests;
+    manifests.extend(emitted(&autoscaled(0, 0.1, 28)).manifests);
+    for (kind, file, version) in DEFINITIONS {
+        let schema = schema(file, version).expect("the data are there");
+        let own: Vec<_> = manifests.iter().filter(|manifest| manifest.kind == kind).collect();
+        assert!(!own.is_empty(), "no {kind} is emitted");
+        for manifest in own {
+            let found = faults(&tree(manifest), &schema, "object");
+            assert_eq!(found, Vec::<String>::new(), "{}", manifest.path);
+        }
     }
 }
 

@@ -378,7 +378,7 @@ fn a_median_has_no_burn_alert_that_could_never_fire() {
 fn a_violated_plan_and_a_training_are_said() {
     let violated = changed(|blueprint| blueprint.status = Status::Violated);
     assert!(warns(&emitted(&violated), "does not hold every requirement"));
-    assert!(warns(&emitted(&violated), "no manifest is written for it yet"));
+    assert!(warns(&emitted(&violated), "no manifest is written for it: name its program"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod common;
 mod crds;
 mod emitted;
+mod families;
 mod golden;
 mod lints;
 mod operators;

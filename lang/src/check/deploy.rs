@@ -1,8 +1,9 @@
 //! `deploy`: where do the manifests go?
 
-use capstan_types::spec::Kubernetes;
+use capstan_types::spec::{GatewayWish, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, TrainingWish};
 
 use super::checker::Checker;
+use super::fields::Fields;
 use super::plan::assumed;
 use super::table::{FACT, FieldRow, FieldType, LabelRule, Table};
 use crate::ast::Block;
@@ -13,6 +14,9 @@ const TARGETS: &[&str] = &["kubernetes", "bare_metal", "terraform", "slurm"];
 
 /// Longest label of the domain name system (RFC 1123, section 2.1), which a namespace is.
 const MOST_LETTERS: usize = 63;
+
+/// Longest subdomain (RFC 1123, section 2.1).
+const MOST_IN_A_SUBDOMAIN: usize = 253;
 
 /// The kind of block.
 pub static DEPLOY: Table = Table {
@@ -29,10 +33,92 @@ static FIELDS: &[FieldRow] = &[
         .default("the name of the plan")
         .means("Namespace of everything that is written.")
         .shown("= \"llm\"", "= \"chat\""),
+    FieldRow::new("version", FieldType::Text, FACT)
+        .default("`\"1.28\"`, the oldest")
+        .means("Version of the cluster; what it does not serve yet is refused where it would be needed.")
+        .shown("= \"1.34\"", "= \"1.36\""),
     FieldRow::new("monitoring", FieldType::Word(&["none", "prometheus"]), FACT)
         .default("`none`")
         .means("Whether rules for the Prometheus operator are written.")
         .shown("= prometheus", "= none"),
+    FieldRow::new("dashboard", FieldType::Word(&["none", "grafana"]), FACT)
+        .default("`none`")
+        .means("Whether a dashboard of the service levels is written, beside what is monitored.")
+        .shown("= grafana, monitoring = prometheus", "= none, monitoring = prometheus"),
+    FieldRow::new("gateway", FieldType::Record(&GATEWAY), FACT)
+        .default("none: services are reached in the cluster only")
+        .means("How requests come in from outside (Gateway API).")
+        .shown("= { class = \"istio\" }", "= { class = \"eg\" }"),
+    FieldRow::new("gpu_operator", FieldType::Bool, FACT)
+        .default("`false`")
+        .means("Whether the policies of the GPU operator are written: drivers, device plugin, labels of nodes.")
+        .shown("= true", "= false"),
+    FieldRow::new("training", FieldType::Record(&TRAINING), FACT)
+        .default("none: training is started by hand")
+        .means("How training gets its machines (Kubeflow Trainer).")
+        .shown("= { image = \"registry/train:1\" }", "= { image = \"registry/train:2\" }"),
+    FieldRow::new("karpenter", FieldType::Text, FACT)
+        .default("none: machines are there")
+        .means("Class of nodes from which Karpenter makes the machines that are rented, spot ones first.")
+        .shown("= \"gpu\"", "= \"big\""),
+    FieldRow::new("quota", FieldType::Bool, FACT)
+        .default("`false`")
+        .means("Whether the namespace is held to the accelerators that are planned.")
+        .shown("= true", "= false"),
+    FieldRow::new("priorities", FieldType::Bool, FACT)
+        .default("`false`")
+        .means("Whether serving goes before training where machines are short.")
+        .shown("= true", "= false"),
+    FieldRow::new("load_test", FieldType::Word(&["none", "k6"]), FACT)
+        .default("`none`")
+        .means("Whether a test is written that drives the planned load; it waits until it is started by hand.")
+        .shown("= k6", "= none"),
+    FieldRow::new("storage_class", FieldType::Text, FACT)
+        .default("none: every replica downloads its weights")
+        .means("Class of the volumes on which weights and checkpoints lie; many nodes must be able to mount one.")
+        .shown("= \"files\"", "= \"fast\""),
+    FieldRow::new("storage", FieldType::Word(&["none", "rook"]), FACT)
+        .default("`none`")
+        .means("Whether the storage that is planned at own sites is written, for Rook.")
+        .shown("= rook", "= none"),
+    FieldRow::new("secret_store", FieldType::Text, FACT)
+        .default("none: the secret `hf-token` is made by hand, if the model needs one")
+        .means("ClusterSecretStore of External Secrets that holds the token of the model hub.")
+        .shown("= \"vault\"", "= \"aws\""),
+];
+
+/// How requests come in from outside.
+static GATEWAY: Table =
+    Table::record("gateway", "How requests come in from outside (Gateway API).", GATEWAY_FIELDS);
+
+static GATEWAY_FIELDS: &[FieldRow] = &[
+    FieldRow::new("class", FieldType::Text, FACT)
+        .needed()
+        .means("Class of the gateway, as the cluster knows it.")
+        .shown("= \"istio\"", "= \"eg\""),
+    FieldRow::new("host", FieldType::Text, FACT)
+        .default("any")
+        .means("Name under which it is asked; with one it speaks TLS.")
+        .shown("= \"llm.example.com\"", "= \"chat.example.com\""),
+    FieldRow::new("picker", FieldType::Bool, FACT)
+        .default("`false`")
+        .means("Whether an endpoint picker (InferencePool) chooses the replica rather than chance.")
+        .shown("= true", "= false"),
+];
+
+/// How training gets its machines.
+static TRAINING: Table =
+    Table::record("training", "How training gets its machines (Kubeflow Trainer).", TRAINING_FIELDS);
+
+static TRAINING_FIELDS: &[FieldRow] = &[
+    FieldRow::new("image", FieldType::Text, FACT)
+        .needed()
+        .means("Image of the training program, with a tag or a digest.")
+        .shown("= \"registry/train:1\"", "= \"registry/train:2\""),
+    FieldRow::new("queue", FieldType::Word(&["none", "kueue"]), FACT)
+        .default("`none`")
+        .means("Whether jobs wait in a queue with the quotas that are planned.")
+        .shown("= kueue", "= none"),
 ];
 
 /// Reads the targets; only one is planned.
@@ -66,10 +152,100 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Option<Kubernet
                 assumed(checker, &fields, &fields.place, "namespace", namespace, &text)
             }
         };
-        let monitoring = fields.word("monitoring") == Some("prometheus");
-        found = Some(Kubernetes { namespace, monitoring });
+        found = Some(read(checker, &fields, namespace));
     }
     found
+}
+
+/// Reads everything but the namespace.
+fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes {
+    let is = |name: &str, word: &str| fields.word(name) == Some(word);
+    let name = |field: &str| {
+        let text = fields.text(field)?;
+        subdomain(checker, text, fields.place_of(field).span());
+        Some(text.to_owned())
+    };
+    let monitoring = is("monitoring", "prometheus");
+    if is("dashboard", "grafana") && !monitoring {
+        let message = "a dashboard shows what is monitored, and nothing is";
+        let found = checker.values.error(codes::CONTRADICTION, fields.place_of("dashboard").span(), message);
+        checker.values.report(found.help("add `monitoring = prometheus`"));
+    }
+    Kubernetes {
+        monitoring,
+        minor: fields
+            .text("version")
+            .map_or(OLDEST_KUBERNETES, |text| minor(checker, text, fields.place_of("version").span())),
+        dashboard: is("dashboard", "grafana"),
+        gateway: fields.record("gateway").map(|gateway| read_gateway(checker, gateway)),
+        gpu_operator: fields.bool("gpu_operator").unwrap_or(false),
+        training: fields.record("training").map(|training| read_training(checker, training)),
+        karpenter: name("karpenter"),
+        quota: fields.bool("quota").unwrap_or(false),
+        priorities: fields.bool("priorities").unwrap_or(false),
+        load_test: is("load_test", "k6"),
+        storage_class: name("storage_class"),
+        rook: is("storage", "rook"),
+        secret_store: name("secret_store"),
+        ..Kubernetes::plain(&namespace, monitoring)
+    }
+}
+
+fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
+    for field in ["class", "host"] {
+        if let Some(text) = fields.text(field) {
+            subdomain(checker, text, fields.place_of(field).span());
+        }
+    }
+    GatewayWish {
+        class: fields.text("class").unwrap_or_default().to_owned(),
+        host: fields.text("host").map(str::to_owned),
+        picker: fields.bool("picker").unwrap_or(false),
+    }
+}
+
+fn read_training(checker: &Checker<'_>, fields: &Fields) -> TrainingWish {
+    let image = fields.text("image").unwrap_or_default();
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let fixed =
+        last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| !["", "latest"].contains(&tag));
+    if fields.has("image") && !fixed {
+        let message = format!("the image `{image}` names no version");
+        let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("image").span(), message);
+        checker
+            .values
+            .report(found.help("add a tag other than `latest`, or a digest: `\"registry/train:1.0\"`"));
+    }
+    TrainingWish { image: image.to_owned(), queued: fields.word("queue") == Some("kueue") }
+}
+
+/// Returns the minor version of a version such as `1.34`, of those that manifests are written for.
+fn minor(checker: &Checker<'_>, text: &str, span: capstan_types::place::Span) -> u32 {
+    let mut numbers = text.trim_start_matches('v').split('.');
+    let minor = (numbers.next() == Some("1")).then(|| numbers.next()?.parse().ok()).flatten();
+    match minor {
+        Some(minor @ OLDEST_KUBERNETES..=NEWEST_KUBERNETES) => minor,
+        _ => {
+            let message = format!("manifests are not written for Kubernetes `{text}`");
+            let found = checker.values.error(codes::OUT_OF_RANGE, span, message);
+            let range =
+                format!("versions from `\"1.{OLDEST_KUBERNETES}\"` to `\"1.{NEWEST_KUBERNETES}\"` are known");
+            checker.values.report(found.help(range));
+            OLDEST_KUBERNETES
+        }
+    }
+}
+
+/// Reports a name that no object of a cluster can have (RFC 1123, subdomain).
+fn subdomain(checker: &Checker<'_>, text: &str, span: capstan_types::place::Span) {
+    if text.len() <= MOST_IN_A_SUBDOMAIN && text.split('.').all(is_label) {
+        return;
+    }
+    let message = format!("`{text}` is no name of an object");
+    let found = checker.values.error(codes::OUT_OF_RANGE, span, message);
+    checker
+        .values
+        .report(found.help("lower-case letters, digits, `-` and `.`, with a letter or digit at both ends"));
 }
 
 /// Reports a namespace that is no label of the domain name system.

@@ -1,10 +1,12 @@
 //! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
 
 mod budget;
+mod deploy;
 mod fabric;
 mod storage;
 
 pub use budget::*;
+pub use deploy::*;
 pub use fabric::*;
 pub use storage::*;
 
@@ -446,13 +448,4 @@ pub struct Train {
     pub buy: Vec<Buy>,
     /// Sites it may run at; `None` is any.
     pub sites: Option<Vec<String>>,
-}
-
-/// Where Kubernetes manifests go.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Kubernetes {
-    /// Namespace of everything that is emitted.
-    pub namespace: String,
-    /// Whether rules for the Prometheus operator are emitted.
-    pub monitoring: bool,
 }

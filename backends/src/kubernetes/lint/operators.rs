@@ -1,7 +1,7 @@
 //! Rules of objects that operators read: what their webhooks would say, or say nothing of and do wrong.
 //!
-//! They hold for files that are emitted and for files that people add to them. L12, L19 and L22 are about what a cluster
-//! reports (readiness, in the crate that applies); L18 and L21 are about files of machines.
+//! They hold for files that are emitted and for files that people add to them. L12 and L19 are about what a cluster reports
+//! (readiness, in the crate that applies); L18 and L21 are about files of machines.
 
 use super::view::{View, number};
 use serde_json::Value;

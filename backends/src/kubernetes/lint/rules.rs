@@ -10,7 +10,7 @@ use serde_json::Value;
 type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
 
 /// Every rule with its name.
-pub(super) const ALL: [(&str, Check); 26] = [
+pub(super) const ALL: [(&str, Check); 27] = [
     ("L1", operators::operators_have_one_policy),
     ("L2", operators::accelerators_have_one_ledger),
     ("L3", accelerators_are_whole_and_equal),
@@ -28,6 +28,7 @@ pub(super) const ALL: [(&str, Check); 26] = [
     ("L16", operators::node_pools_have_a_choice),
     ("L17", operators::storage_survives_what_it_says),
     ("L20", operators::classes_are_there),
+    ("L22", quotas_hold_what_is_planned),
     ("E2", budgets_allow_a_drain),
     ("E3", shared_memory_is_there_and_counted),
     ("image-tag", images_name_a_version),
@@ -235,7 +236,7 @@ fn no_secret_is_written(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
     for container in view.containers() {
         for variable in container["env"].as_array().into_iter().flatten() {
             let name = variable["name"].as_str().unwrap_or_default();
-            let secret = ["TOKEN", "PASSWORD", "SECRET", "KEY"].iter().any(|word| name.contains(word));
+            let secret = name.split('_').any(|part| ["TOKEN", "PASSWORD", "SECRET", "KEY"].contains(&part));
             if secret && variable.get("value").is_some() {
                 messages.push(format!("the value of {name} must come from a secret by reference"));
             }
@@ -253,6 +254,45 @@ fn names_are_labels(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
     names.extend(view.tree["metadata"].get("namespace").and_then(Value::as_str));
     let wrong = names.into_iter().filter(|name| !is_dns_label(name));
     wrong.map(|name| format!("`{name}` is not a DNS label")).collect()
+}
+
+/// L22: a quota holds the accelerators of every workload at its most. It is in force only once its controller has counted,
+/// which readiness waits for.
+fn quotas_hold_what_is_planned(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    if view.kind() != "ResourceQuota" {
+        return Vec::new();
+    }
+    let mut messages = Vec::new();
+    for (name, most) in view.spec()["hard"].as_object().into_iter().flatten() {
+        let Some(resource) = name.strip_prefix("requests.") else { continue };
+        let workloads = all.iter().filter(|other| other.namespace() == view.namespace());
+        let needed: u64 = workloads.map(|other| at_most(other, all, resource)).sum();
+        if number(most).is_some_and(|most| most < needed) {
+            messages.push(format!("{name} is {most}, and the workloads need {needed} at their most"));
+        }
+    }
+    messages
+}
+
+/// Returns how much of a resource a workload takes at its most.
+fn at_most(view: &View<'_>, all: &[View<'_>], resource: &str) -> u64 {
+    let scaler = view.autoscaler(all).map(View::spec);
+    let most = scaler.and_then(|spec| number(&spec["maxReplicas"]).or(number(&spec["maxReplicaCount"])));
+    let replicas = match view.kind() {
+        "TrainingRuntime" => number(&view.spec()["mlPolicy"]["numNodes"]),
+        _ => most.or(number(&view.spec()["replicas"])),
+    };
+    let of = |template: &Value| -> u64 {
+        let containers = template["spec"]["containers"].as_array();
+        containers.into_iter().flatten().filter_map(|one| number(&one["resources"]["limits"][resource])).sum()
+    };
+    let pods = view.templates();
+    let size = number(&view.spec()["leaderWorkerTemplate"]["size"]).unwrap_or(1);
+    let one: u64 = match pods.as_slice() {
+        [leader, worker] => of(leader) + of(worker) * size.saturating_sub(1),
+        rest => rest.iter().map(|template| of(template)).sum(),
+    };
+    one * replicas.unwrap_or(1)
 }
 
 /// Selectors of workloads match their own template; those of services, budgets and monitors match some pod.
@@ -278,17 +318,25 @@ fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> 
         "PodMonitor" | "NetworkPolicy" => {
             let selector = if view.kind() == "PodMonitor" { &spec["selector"] } else { &spec["podSelector"] };
             let everything = selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty);
-            let found = everything || !selected_workloads(view, selector, all).is_empty();
+            let found = everything
+                || !selected_workloads(view, selector, all).is_empty()
+                || is_of_a_gateway(selector, all);
             message(found, "the selector selects no pod of any workload")
         }
         _ => Vec::new(),
     }
 }
 
+/// Returns whether a selector is about the pods that a controller makes for a gateway of the manifests (GEP-1762).
+fn is_of_a_gateway(selector: &Value, all: &[View<'_>]) -> bool {
+    let name = &selector["matchLabels"]["gateway.networking.k8s.io/gateway-name"];
+    name.is_string() && all.iter().any(|other| other.kind() == "Gateway" && *name == other.name())
+}
+
 /// Returns the workloads with a template that a selector selects, in the namespace of a view.
 fn selected_workloads<'b>(view: &View<'_>, selector: &Value, all: &'b [View<'b>]) -> Vec<&'b View<'b>> {
     all.iter()
-        .filter(|other| other.is_workload() && other.namespace() == view.namespace())
+        .filter(|other| other.namespace() == view.namespace())
         .filter(|other| {
             other.templates().iter().any(|template| selects(selector, &template["metadata"]["labels"]))
         })

@@ -28,7 +28,9 @@ impl<'a> View<'a> {
             let value = line.trim_start().trim_start_matches("- ");
             value.starts_with('{') || value.starts_with('[')
         };
-        self.text.lines().position(begins).map(|line| line + 1)
+        // What a ConfigMap holds is text of others.
+        let own = self.text.lines().take_while(|line| *line != "data:");
+        own.into_iter().position(begins).map(|line| line + 1)
     }
 
     pub(super) fn kind(&self) -> &str {
@@ -47,11 +49,15 @@ impl<'a> View<'a> {
         &self.tree["spec"]
     }
 
-    /// Returns the pod templates of a workload; empty for other kinds.
+    /// Returns the pod templates of a workload, a job or a runtime; empty for other kinds.
     pub(super) fn templates(&self) -> Vec<&Value> {
         let group = &self.spec()["leaderWorkerTemplate"];
         match self.kind() {
-            "Deployment" => vec![&self.spec()["template"]],
+            "Deployment" | "Job" => vec![&self.spec()["template"]],
+            "TrainingRuntime" => {
+                let jobs = self.spec()["template"]["spec"]["replicatedJobs"].as_array();
+                jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]).collect()
+            }
             "LeaderWorkerSet" => ["leaderTemplate", "workerTemplate"]
                 .into_iter()
                 .map(|name| &group[name])
@@ -68,7 +74,7 @@ impl<'a> View<'a> {
         lists.flatten().collect()
     }
 
-    /// Returns whether it makes pods.
+    /// Returns whether it makes pods that answer.
     pub(super) fn is_workload(&self) -> bool {
         matches!(self.kind(), "Deployment" | "LeaderWorkerSet")
     }
@@ -76,7 +82,7 @@ impl<'a> View<'a> {
     /// Returns the autoscaler of a workload.
     pub(super) fn autoscaler<'b>(&self, all: &'b [View<'_>]) -> Option<&'b View<'b>> {
         all.iter().find(|view| {
-            view.kind() == "HorizontalPodAutoscaler"
+            ["HorizontalPodAutoscaler", "ScaledObject"].contains(&view.kind())
                 && view.namespace() == self.namespace()
                 && view.spec()["scaleTargetRef"]["kind"] == self.kind()
                 && view.spec()["scaleTargetRef"]["name"] == self.name()

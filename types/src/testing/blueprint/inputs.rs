@@ -83,7 +83,7 @@ fn spec() -> Spec {
         storages: Vec::new(),
         datasets: Vec::new(),
         scenarios: words(&["flash_shock"]),
-        deploy: Some(Kubernetes { namespace: "llm".to_owned(), monitoring: true }),
+        deploy: Some(Kubernetes::plain("llm", true)),
         assumptions: assumptions(),
     }
 }

@@ -1,0 +1,104 @@
+//! How are the accelerators watched? By what DCGM measures of them.
+
+use super::object::{Labels, Object, labels};
+use super::server::{Group, shortened};
+use super::training::Job;
+use super::{EmitError, Files, Frame, Wave};
+use serde_json::{Value, json};
+
+const FOLDER: &str = "40-accelerators";
+
+/// Namespace of the GPU operator, as its chart has it.
+const OPERATOR: &str = "gpu-operator";
+
+/// Busy so long that replicas are short, in per cent. Origin: the usual alert of dashboards for DCGM.
+const BUSY: u32 = 90;
+
+/// Adds the scrape of DCGM and the alerts on it, where the plan is watched and has accelerators of NVIDIA.
+pub(super) fn add(
+    frame: &Frame<'_>,
+    groups: &[Group<'_>],
+    jobs: &[Job<'_>],
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let mut vendors = groups
+        .iter()
+        .flat_map(|group| &group.servers)
+        .map(|server| &server.accelerator.vendor)
+        .chain(jobs.iter().map(|job| &job.machine.accelerator.vendor));
+    if !frame.deploy.monitoring || !vendors.any(|vendor| vendor == "NVIDIA") {
+        return Ok(());
+    }
+    let name = shortened(&format!("{}-accelerators", frame.plan));
+    let monitor = Object {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "ServiceMonitor",
+        metadata: frame.meta(&name, Wave::Monitoring, &Labels::new()),
+        spec: json!({
+            "selector": { "matchLabels": { "app": "nvidia-dcgm-exporter" } },
+            "namespaceSelector": { "matchNames": [OPERATOR] },
+            // Labels of DCGM name the pod that uses an accelerator, those of the scrape the exporter.
+            "endpoints": [{ "port": "gpu-metrics", "interval": "15s", "honorLabels": true }],
+        }),
+    };
+    let note = "metrics of every accelerator, from the exporter of the GPU operator.";
+    files.add(Wave::Monitoring, FOLDER, ("ServiceMonitor", &name), note, &monitor)?;
+    let rules = Object {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "PrometheusRule",
+        metadata: frame.meta(&name, Wave::Monitoring, &Labels::new()),
+        spec: json!({ "groups": [{ "name": name, "rules": rules(&frame.deploy.namespace) }] }),
+    };
+    let note = "alerts on accelerators that are broken, busy, throttled or restarted.";
+    files.add(Wave::Monitoring, FOLDER, ("PrometheusRule", &name), note, &rules)
+}
+
+fn rules(namespace: &str) -> Vec<Value> {
+    let own = format!("namespace=\"{namespace}\"");
+    [
+        (
+            "AcceleratorError",
+            "increase(DCGM_FI_DEV_XID_ERRORS[5m]) > 0".to_owned(),
+            "1m",
+            "page",
+            "XID on {{ $labels.Hostname }} accelerator {{ $labels.gpu }}: drain the machine",
+        ),
+        (
+            "AcceleratorMemoryError",
+            "increase(DCGM_FI_DEV_ECC_DBE_VOL_TOTAL[15m]) > 0".to_owned(),
+            "1m",
+            "page",
+            "memory of {{ $labels.Hostname }} accelerator {{ $labels.gpu }} lost a bit that could not be mended",
+        ),
+        (
+            "AcceleratorsBusy",
+            format!("avg by (namespace) (DCGM_FI_DEV_GPU_UTIL{{{own}}}) > {BUSY}"),
+            "5m",
+            "ticket",
+            "accelerators of {{ $labels.namespace }} are busy all the time",
+        ),
+        (
+            "AcceleratorThrottled",
+            format!("increase(DCGM_FI_DEV_THERMAL_VIOLATION{{{own}}}[10m]) > 0"),
+            "10m",
+            "ticket",
+            "{{ $labels.Hostname }} accelerator {{ $labels.gpu }} is slowed down by heat",
+        ),
+        (
+            "ContainersRestart",
+            format!("increase(kube_pod_container_status_restarts_total{{{own}}}[30m]) > 2"),
+            "0m",
+            "ticket",
+            "{{ $labels.pod }} restarts again and again",
+        ),
+    ]
+    .into_iter()
+    .map(|(alert, expr, hold, severity, summary)| {
+        json!({
+            "alert": alert, "expr": expr, "for": hold,
+            "labels": labels([("severity", severity), ("namespace", namespace)]),
+            "annotations": { "summary": summary },
+        })
+    })
+    .collect()
+}

@@ -1,0 +1,92 @@
+//! How do machines come to show their accelerators? The policy of the GPU operator, and labels of what its parts find.
+//!
+//! One policy per cluster: it is written for machines of every site of the plan.
+
+use super::affinity::Machine;
+use super::object::{Labels, Object};
+use super::server::Group;
+use super::training::Job;
+use super::{EmitError, Files, Frame, Wave};
+use serde_json::json;
+
+const FOLDER: &str = "05-nodes";
+
+/// The driver that GPU operator 26.7.0 brings (its release of 2026-08-20).
+const DRIVER: &str = "595.91.07";
+
+/// Vendor number of Mellanox and NVIDIA network cards (pci-ids.ucw.cz).
+const MELLANOX: &str = "15b3";
+
+/// Adds the policy and the rule, where the plan asks for them and has accelerators that they are about.
+pub(super) fn add(
+    frame: &Frame<'_>,
+    groups: &[Group<'_>],
+    jobs: &[Job<'_>],
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    if !frame.deploy.gpu_operator {
+        return Ok(());
+    }
+    let serving = groups.iter().flat_map(|group| &group.servers).map(|server| server.machine());
+    let machines: Vec<Machine<'_>> = serving.chain(jobs.iter().map(|job| job.machine)).collect();
+    if !machines.iter().any(|machine| machine.accelerator.vendor == "NVIDIA") {
+        let message = "the GPU operator is about accelerators of NVIDIA, and the plan has none".to_owned();
+        files.warn(&frame.plan, message);
+        return Ok(());
+    }
+    let spans = groups.iter().any(Group::spans_nodes) || jobs.iter().any(|job| job.run.candidate.nodes > 1);
+    add_policy(frame, spans, files)?;
+    if spans { add_rule(frame, files) } else { Ok(()) }
+}
+
+fn add_policy(frame: &Frame<'_>, spans: bool, files: &mut Files) -> Result<(), EmitError> {
+    let tolerations = json!([{ "key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule" }]);
+    let mut spec = json!({
+        "operator": { "defaultRuntime": "containerd", "runtimeClass": "nvidia" },
+        "daemonsets": { "updateStrategy": "RollingUpdate", "tolerations": tolerations },
+        "driver": {
+            "enabled": true, "version": DRIVER, "kernelModuleType": "open",
+            // A new driver stops what runs on a machine: one machine at a time, and drained by hand.
+            "upgradePolicy": { "autoUpgrade": true, "maxParallelUpgrades": 1, "maxUnavailable": "25%", "drain": { "enable": false } },
+        },
+        "toolkit": { "enabled": true },
+        "devicePlugin": { "enabled": true },
+        "dcgm": { "enabled": false },
+        "dcgmExporter": { "enabled": true, "serviceMonitor": { "enabled": false } },
+        "gfd": { "enabled": true },
+        "mig": { "strategy": "single" },
+        "nodeStatusExporter": { "enabled": false },
+        "cdi": { "enabled": true, "default": true },
+    });
+    if spans {
+        spec["driver"]["rdma"] = json!({ "enabled": true, "useHostMofed": false });
+    }
+    let object = Object {
+        api_version: "nvidia.com/v1",
+        kind: "ClusterPolicy",
+        metadata: frame.cluster_meta("cluster-policy", Wave::Operators, &Labels::new()),
+        spec,
+    };
+    let note = "drivers and device plugin of every machine with accelerators; a cluster has one.";
+    files.add(Wave::Operators, FOLDER, ("ClusterPolicy", "cluster-policy"), note, &object)
+}
+
+/// Adds the label of machines that have a network card for RDMA.
+fn add_rule(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError> {
+    let name = super::server::shortened(&format!("{}-rdma", frame.plan));
+    let spec = json!({ "rules": [{
+        "name": "network card for RDMA",
+        "labels": { "capstan.dev/rdma": "true" },
+        "matchFeatures": [{ "feature": "pci.device", "matchExpressions": {
+            "vendor": { "op": "In", "value": [MELLANOX] },
+        } }],
+    }] });
+    let object = Object {
+        api_version: "nfd.k8s-sigs.io/v1alpha1",
+        kind: "NodeFeatureRule",
+        metadata: frame.cluster_meta(&name, Wave::Operators, &Labels::new()),
+        spec,
+    };
+    let note = "labels machines that have a network card for what spans them.";
+    files.add(Wave::Operators, FOLDER, ("NodeFeatureRule", &name), note, &object)
+}

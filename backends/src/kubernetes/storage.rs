@@ -1,0 +1,182 @@
+//! What keeps the data? The storage that was sized for own sites, as Rook makes it of Ceph.
+//!
+//! It does not know the disks: every disk of the machines that carry the label of storage is taken, and none of another.
+
+use super::object::{Labels, Meta, Object, labels, slug};
+use super::server::shortened;
+use super::{EmitError, Files, Frame, Wave};
+use capstan_types::blueprint::Store;
+use capstan_types::storage::Protection;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+const FOLDER: &str = "06-storage";
+
+/// Namespace of Rook, as its chart has it; one cluster of Ceph lives in it.
+const ROOK: &str = "rook-ceph";
+
+/// Image of Ceph 20.2 (docs.ceph.com, releases of 2026).
+const CEPH: &str = "quay.io/ceph/ceph:v20.2.4";
+
+/// Memory of one storage daemon in GiB: its cache target of 4 GiB and half as much again (docs.ceph.com, hardware).
+const DAEMON_GIB: u32 = 6;
+
+/// Copies of what describes the data, whatever protects the data itself (docs.ceph.com, file systems).
+const METADATA_COPIES: u32 = 3;
+
+/// `storage.k8s.io/v1.StorageClass`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageClass {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Meta,
+    provisioner: String,
+    parameters: Labels,
+    reclaim_policy: &'static str,
+    allow_volume_expansion: bool,
+}
+
+/// Returns the storage that Rook can make: of Ceph; the first where there are several.
+fn store<'a>(frame: &Frame<'a>) -> Option<&'a Store> {
+    frame.blueprint.stores.iter().find(|store| store.system.starts_with("ceph"))
+}
+
+fn file_system(frame: &Frame<'_>) -> String {
+    shortened(&format!("{}-files", frame.plan))
+}
+
+/// Returns the class of volumes that many nodes of a site mount, where storage is written for it.
+pub(super) fn files_class(frame: &Frame<'_>, site: &str) -> Option<String> {
+    store(frame).filter(|store| store.site == site).map(|_| file_system(frame))
+}
+
+/// Adds the storage, where the plan asks for it.
+pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError> {
+    if !frame.deploy.rook {
+        return Ok(());
+    }
+    let chosen = store(frame);
+    for other in frame.blueprint.stores.iter().filter(|other| Some(*other) != chosen) {
+        let message =
+            format!("{} is planned here and not written: Rook makes one Ceph per cluster", other.system);
+        files.warn(&other.site, message);
+    }
+    let Some(store) = chosen else {
+        let message = "`storage = rook` writes nothing: no Ceph is planned at any site".to_owned();
+        files.warn(&frame.plan, message);
+        return Ok(());
+    };
+    add_cluster(frame, store, files)?;
+    add_file_system(frame, store, files)?;
+    add_class(frame, store, files)
+}
+
+fn rook_meta(frame: &Frame<'_>, name: &str) -> Meta {
+    Meta { namespace: Some(ROOK.to_owned()), ..frame.cluster_meta(name, Wave::Storage, &Labels::new()) }
+}
+
+fn add_cluster(frame: &Frame<'_>, store: &Store, files: &mut Files) -> Result<(), EmitError> {
+    let site = slug(&store.site);
+    files.warn(
+        &store.site,
+        format!("label its {} storage machines with `capstan.dev/storage={site}`; Rook takes every empty disk of them", store.nodes),
+    );
+    let term =
+        json!({ "matchExpressions": [{ "key": "capstan.dev/storage", "operator": "In", "values": [site] }] });
+    let nodes = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [term] } } });
+    let memory = format!("{DAEMON_GIB}Gi");
+    let spec = json!({
+        "cephVersion": { "image": CEPH },
+        "dataDirHostPath": "/var/lib/rook",
+        // A majority of monitors decides, so their number is odd.
+        "mon": { "count": if store.nodes >= 5 { 5 } else { 3 }, "allowMultiplePerNode": false },
+        "mgr": { "count": 2, "modules": [{ "name": "rook", "enabled": true }] },
+        "network": { "connections": { "encryption": { "enabled": true }, "compression": { "enabled": false }, "requireMsgr2": true } },
+        "placement": { "all": nodes },
+        "storage": { "useAllNodes": true, "useAllDevices": true },
+        "resources": { "osd": { "requests": { "cpu": "2", "memory": memory }, "limits": { "memory": memory } } },
+        "priorityClassNames": { "mon": "system-node-critical", "osd": "system-node-critical", "mgr": "system-cluster-critical" },
+        "disruptionManagement": { "managePodBudgets": true, "osdMaintenanceTimeout": 30 },
+    });
+    let object = Object {
+        api_version: "ceph.rook.io/v1",
+        kind: "CephCluster",
+        metadata: rook_meta(frame, ROOK),
+        spec,
+    };
+    let note = format!(
+        "{} nodes with {} drives at {}; {:.0} TB may be kept.",
+        store.nodes,
+        store.drives,
+        store.site,
+        store.usable.get() * store.fill / 1e12
+    );
+    files.add(Wave::Storage, FOLDER, ("CephCluster", ROOK), &note, &object)
+}
+
+/// Returns the pool that protects data as it was planned.
+fn pool(protection: Protection) -> Value {
+    match protection {
+        Protection::Copies { copies } => {
+            json!({ "name": "data", "failureDomain": "host", "replicated": { "size": copies } })
+        }
+        Protection::Erasure { data, parity } => {
+            json!({ "name": "data", "failureDomain": "host", "erasureCoded": { "dataChunks": data, "codingChunks": parity } })
+        }
+    }
+}
+
+fn add_file_system(frame: &Frame<'_>, store: &Store, files: &mut Files) -> Result<(), EmitError> {
+    let name = file_system(frame);
+    let mut pools = vec![pool(store.protection)];
+    if matches!(store.protection, Protection::Erasure { .. }) {
+        // The first pool of a file system holds what describes the files, which cannot be cut into parts.
+        pools.insert(
+            0,
+            json!({ "name": "default", "failureDomain": "host", "replicated": { "size": METADATA_COPIES } }),
+        );
+    }
+    let spec = json!({
+        "metadataPool": { "failureDomain": "host", "replicated": { "size": METADATA_COPIES } },
+        "dataPools": pools,
+        // What holds the data outlives the object that asked for it.
+        "preserveFilesystemOnDelete": true,
+        "metadataServer": { "activeCount": 1, "activeStandby": true, "resources": {
+            "requests": { "cpu": "4", "memory": "16Gi" }, "limits": { "memory": "16Gi" },
+        } },
+    });
+    let object = Object {
+        api_version: "ceph.rook.io/v1",
+        kind: "CephFilesystem",
+        metadata: rook_meta(frame, &name),
+        spec,
+    };
+    let note = "the file system that volumes are cut from.";
+    files.add(Wave::Storage, FOLDER, ("CephFilesystem", &name), note, &object)
+}
+
+fn add_class(frame: &Frame<'_>, store: &Store, files: &mut Files) -> Result<(), EmitError> {
+    let name = file_system(frame);
+    let pool = format!("{name}-data");
+    let mut parameters = labels([("clusterID", ROOK), ("fsName", &name), ("pool", &pool)]);
+    for (stage, secret) in [
+        ("provisioner", "rook-csi-cephfs-provisioner"),
+        ("controller-expand", "rook-csi-cephfs-provisioner"),
+        ("node-stage", "rook-csi-cephfs-node"),
+    ] {
+        parameters.insert(format!("csi.storage.k8s.io/{stage}-secret-name"), secret.to_owned());
+        parameters.insert(format!("csi.storage.k8s.io/{stage}-secret-namespace"), ROOK.to_owned());
+    }
+    let object = StorageClass {
+        api_version: "storage.k8s.io/v1",
+        kind: "StorageClass",
+        metadata: frame.cluster_meta(&name, Wave::Storage, &Labels::new()),
+        provisioner: format!("{ROOK}.cephfs.csi.ceph.com"),
+        parameters,
+        reclaim_policy: "Retain",
+        allow_volume_expansion: true,
+    };
+    let note = format!("volumes of the storage at {}, kept when their claim goes.", store.site);
+    files.add(Wave::Storage, FOLDER, ("StorageClass", &name), &note, &object)
+}

@@ -1,0 +1,192 @@
+//! Every example before the real scheduler: on the machines of its blueprint all pods are placed, and on one fewer exactly
+//! those are not of which `preflight` says so.
+
+use crate::bench::{Bench, Door, until};
+use crate::definitions::install;
+use crate::emitted::{apply, examples};
+use crate::places::placed;
+use crate::surroundings::Place;
+use capstan_types::blueprint::Blueprint;
+use serde_json::{Value, json};
+
+/// A workload as it was emitted, and the machines that the blueprint has for it.
+struct Running<'a> {
+    object: &'a Value,
+    template: &'a Value,
+    site: &'a str,
+    shape: &'a str,
+    pods: u32,
+    pods_per_node: u32,
+}
+
+/// Returns every workload of a blueprint with its machines.
+fn running<'a>(blueprint: &'a Blueprint, objects: &'a [Value]) -> Vec<Running<'a>> {
+    let placements = blueprint.services.iter().flat_map(|service| &service.placements);
+    let mut placements: Vec<_> = placements.filter(|placement| placement.peak_replicas() > 0).collect();
+    let mut found = Vec::new();
+    for object in objects {
+        let spec = &object["spec"];
+        let label = |name: &str| object["metadata"]["labels"][name].as_str().unwrap_or_default();
+        if object["kind"] == "Deployment" {
+            let limits = &spec["template"]["spec"]["containers"][0]["resources"]["limits"];
+            let needed = limits["nvidia.com/gpu"].as_str().and_then(|text| text.parse().ok());
+            let is_it = |placement: &&&capstan_types::blueprint::Placement| {
+                placement.site.replace(['/', '_'], "-") == label("capstan.dev/site")
+                    && Some(placement.candidate.accelerators) == needed
+            };
+            let at = placements.iter().position(|placement| is_it(&placement)).expect("it is of a placement");
+            let placement = placements.remove(at);
+            found.push(Running {
+                object,
+                template: &spec["template"],
+                site: &placement.site,
+                shape: &placement.candidate.shape,
+                pods: placement.peak_replicas(),
+                pods_per_node: placement.candidate.replicas_per_node,
+            });
+        } else if object["kind"] == "TrainingRuntime" {
+            let is_it = |run: &&capstan_types::blueprint::TrainingRun| {
+                run.workload.replace('_', "-") == label("app.kubernetes.io/name")
+            };
+            let run = blueprint.trainings.iter().find(is_it).expect("it is of a training");
+            found.push(Running {
+                object,
+                template: &spec["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"],
+                site: &run.site,
+                shape: &run.candidate.shape,
+                pods: run.candidate.nodes,
+                pods_per_node: 1,
+            });
+        }
+    }
+    found
+}
+
+/// Returns the machines that the workloads need, as the blueprint counts them, labelled as the manifests ask; the first
+/// workload has `fewer` of them.
+fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec<Value> {
+    let mut all = Vec::new();
+    for (index, workload) in workloads.iter().enumerate() {
+        let shape = blueprint.inputs.catalog.shape(workload.shape).expect("the shape is embedded");
+        let needed = workload.pods.div_ceil(workload.pods_per_node);
+        let pool = blueprint.pools.iter().find(|pool| pool.site == workload.site && pool.shape == shape.id);
+        let pool = pool.expect("the machines are bought");
+        let bought = (0..blueprint.periods.len()).map(|period| pool.nodes(period)).max().unwrap_or(0);
+        assert!(needed <= bought, "{}: {needed} of {bought} nodes", workload.object["metadata"]["name"]);
+        let site =
+            blueprint.inputs.spec.sites.iter().find(|site| site.name == workload.site).expect("a site");
+        let zones = site.zones.as_ref().map_or(1, |limit| limit.value);
+        let needed = needed.next_multiple_of(zones);
+        for number in 0..needed - if index == 0 { fewer } else { 0 } {
+            let mut labels = workload.template["spec"]["nodeSelector"].clone();
+            labels["topology.kubernetes.io/zone"] = json!(format!("zone-{}", number % zones));
+            let memory = shape.host_memory.map_or(1e12, |memory| memory.get());
+            let capacity = json!({
+                "nvidia.com/gpu": shape.accelerators.to_string(), "memory": format!("{memory:.0}"),
+                "cpu": shape.vcpus.unwrap_or(64).to_string(),
+            });
+            all.push(json!({ "name": format!("m{index}-{number}"), "labels": labels, "capacity": capacity }));
+        }
+    }
+    all
+}
+
+/// Has every workload run its most replicas, as its autoscaler would at the busiest hour, and makes the pods of trainings,
+/// as their controller would; returns how many pods that are.
+fn scale(door: &Door<'_>, workloads: &[Running<'_>]) -> usize {
+    for workload in workloads {
+        let metadata = &workload.object["metadata"];
+        let (name, namespace) = (metadata["name"].as_str(), metadata["namespace"].as_str());
+        let (name, namespace) = (name.expect("a name"), namespace.expect("a namespace"));
+        if workload.object["kind"] == "Deployment" {
+            let scaled = json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": { "name": name, "namespace": namespace }, "spec": { "replicas": workload.pods },
+            });
+            let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+            assert_eq!(door.change(&path, "autoscaler", &scaled).status, 200);
+            continue;
+        }
+        for number in 0..workload.pods {
+            let pod = json!({
+                "apiVersion": "v1", "kind": "Pod", "spec": workload.template["spec"],
+                "metadata": { "name": format!("{name}-node-0-{number}"), "labels": workload.template["metadata"]["labels"] },
+            });
+            let made = door.ask("POST", &format!("/api/v1/namespaces/{namespace}/pods"), Some(&pod));
+            assert_eq!(made.status, 201, "{}", made.body);
+        }
+    }
+    workloads.iter().map(|workload| usize::try_from(workload.pods).expect("few pods")).sum()
+}
+
+/// Gives every claim a volume, as the storage's provisioner would.
+fn provision(door: &Door<'_>, objects: &[Value]) {
+    for claim in objects.iter().filter(|object| object["kind"] == "PersistentVolumeClaim") {
+        let (metadata, spec) = (&claim["metadata"], &claim["spec"]);
+        let name = metadata["name"].as_str().expect("a name");
+        let volume = json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": name },
+            "spec": {
+                "capacity": spec["resources"]["requests"], "accessModes": spec["accessModes"],
+                "storageClassName": spec["storageClassName"], "hostPath": { "path": "/x" },
+                "claimRef": { "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": name, "namespace": metadata["namespace"] },
+            },
+        });
+        let made = door.change(&format!("/api/v1/persistentvolumes/{name}"), "provisioner", &volume);
+        assert!(made.status < 300, "{}", made.body);
+    }
+}
+
+/// Returns how many pods of how many find machines, as `preflight` says.
+fn said(place: &Place) -> (usize, usize) {
+    let preflight = place.run(&["preflight", "b.json", "--kubeconfig", "kubeconfig"]);
+    let (mut fit, mut all) = (0, 0);
+    for line in preflight.out.lines().filter(|line| line.contains(" pods find machines")) {
+        let words: Vec<&str> = line.split(": ").nth(1).expect("a count").split(' ').collect();
+        let number = |at: usize| words[at].parse::<usize>().unwrap_or_else(|_| panic!("{line}"));
+        let of = if words[1] == "of" { number(2) } else { number(0) };
+        (fit, all) = (fit + number(0), all + of);
+    }
+    (fit, all)
+}
+
+#[test]
+fn machines_of_every_example_hold_its_pods_and_one_fewer_does_not() {
+    let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
+    let door = bench.door();
+    if !install(&door) {
+        return;
+    }
+    let mut tried = Vec::new();
+    for example in examples() {
+        let blueprint: Blueprint = serde_json::from_str(&example.place.read("b.json")).expect("a blueprint");
+        // Nothing is placed before all of it is there.
+        bench.machines(&json!([]));
+        let objects = apply(&door, &example.place.path("out"), &example.name);
+        provision(&door, &objects);
+        let workloads = running(&blueprint, &objects);
+        let pods = scale(&door, &workloads);
+        example.place.write("kubeconfig", door.kubeconfig(&bench.admin));
+        let namespace = workloads[0].object["metadata"]["namespace"].as_str().expect("a namespace");
+        bench.machines(&machines(&blueprint, &workloads, 1).into());
+        let (fit, all) = said(&example.place);
+        // What takes no accelerator finds a machine in any case, and waits for none here.
+        let fit = fit + pods - all;
+        assert!(fit < pods && all >= pods, "{}: {fit} of {all} pods, {pods} planned", example.name);
+        until(&format!("{}: {fit} of {pods} pods on one machine fewer", example.name), 40, || {
+            placed(&door, namespace) == (fit, pods - fit)
+        });
+        bench.machines(&machines(&blueprint, &workloads, 0).into());
+        assert_eq!(said(&example.place), (all, all), "{}", example.name);
+        until(&format!("{}: all {pods} pods are placed", example.name), 40, || {
+            placed(&door, namespace) == (pods, 0)
+        });
+        assert_eq!(door.ask("DELETE", &format!("/api/v1/namespaces/{namespace}"), None).status, 200);
+        until("its pods are gone", 60, || placed(&door, namespace) == (0, 0));
+        tried.push(example.name);
+    }
+    assert!(
+        tried.len() >= 5 && tried.iter().any(|name| name == "platform.plan"),
+        "only {tried:?} were tried"
+    );
+}

@@ -1,0 +1,104 @@
+//! Where manifests go, and what beside the workloads is written there.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The oldest minor version of Kubernetes 1 that manifests are written for.
+pub const OLDEST_KUBERNETES: u32 = 28;
+/// The newest one that they were tried on.
+pub const NEWEST_KUBERNETES: u32 = 36;
+
+/// Where Kubernetes manifests go. What is absent is not written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Kubernetes {
+    /// Namespace of everything that is emitted.
+    pub namespace: String,
+    /// Whether rules for the Prometheus operator are emitted.
+    pub monitoring: bool,
+    /// Minor version of Kubernetes 1 that the cluster serves.
+    #[serde(default = "oldest", skip_serializing_if = "is_oldest")]
+    pub minor: u32,
+    /// Whether a dashboard for Grafana is emitted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dashboard: bool,
+    /// How requests come in from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayWish>,
+    /// Whether the policies of the GPU operator are emitted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gpu_operator: bool,
+    /// How training gets its machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingWish>,
+    /// Class of nodes that Karpenter makes machines of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub karpenter: Option<String>,
+    /// Whether the namespace is held to what is planned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quota: bool,
+    /// Whether serving goes before training where machines are short.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub priorities: bool,
+    /// Whether a test that drives the planned load is emitted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub load_test: bool,
+    /// Class of the volumes that weights and checkpoints lie on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// Whether the storage that is planned is emitted for Rook.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rook: bool,
+    /// Store of secrets that the token of the model hub comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_store: Option<String>,
+}
+
+/// How requests come in from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GatewayWish {
+    /// Class of the gateway.
+    pub class: String,
+    /// The name under which it is asked; `None` is any.
+    pub host: Option<String>,
+    /// Whether an endpoint picker chooses the replica.
+    pub picker: bool,
+}
+
+/// How training gets its machines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrainingWish {
+    /// Image of the training program.
+    pub image: String,
+    /// Whether jobs wait in a queue with the quotas that are planned.
+    pub queued: bool,
+}
+
+fn oldest() -> u32 {
+    OLDEST_KUBERNETES
+}
+
+fn is_oldest(minor: &u32) -> bool {
+    *minor == OLDEST_KUBERNETES
+}
+
+impl Kubernetes {
+    /// Returns the least: workloads alone, on every version that is known.
+    pub fn plain(namespace: &str, monitoring: bool) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            monitoring,
+            minor: OLDEST_KUBERNETES,
+            dashboard: false,
+            gateway: None,
+            gpu_operator: false,
+            training: None,
+            karpenter: None,
+            quota: false,
+            priorities: false,
+            load_test: false,
+            storage_class: None,
+            rook: false,
+            secret_store: None,
+        }
+    }
+}
