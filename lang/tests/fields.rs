@@ -105,6 +105,8 @@ fn frames() -> Vec<Frame> {
         frame("train", "train job {", TRAIN_BASE),
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
+        frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
+        frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),
         frame("fabric", "fabric f {", &[("site", "= hall")]),
         frame("storage", "storage s {", &[("site", "= hall")]),
         frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),

@@ -38,6 +38,8 @@ pub struct Usage {
     pub workload: String,
     /// Accelerator-hours used over the horizon.
     pub accelerator_hours: f64,
+    /// Site, machine and parts of it used over the horizon, where it runs on machines without accelerators.
+    pub of_machines: Option<(String, String, f64)>,
     /// Requests over the horizon.
     pub requests: f64,
     /// Prompt tokens over the horizon.
@@ -122,7 +124,7 @@ fn totals(
         net_present,
         by_month,
         all_on_demand: None,
-        workloads: shares(frame, total, usage),
+        workloads: shares(frame, &lines, usage),
         lines,
         not_included,
     }
@@ -172,30 +174,46 @@ fn highest_opex(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Decima
     monthly.max().unwrap_or_default()
 }
 
-/// Splits the total over workloads by accelerator-hours; the last one takes what rounding leaves.
-fn shares(frame: &Frame, total: Decimal, usage: &[Usage]) -> Vec<WorkloadCost> {
+/// Splits the cost over workloads: that of machines without accelerators by the parts of them that are used, the rest by
+/// accelerator-hours; the last one takes what rounding leaves.
+fn shares(frame: &Frame, lines: &[CostLine], usage: &[Usage]) -> Vec<WorkloadCost> {
+    let total: Decimal = lines.iter().map(|line| line.billed_cost).sum();
+    let alone: Vec<Option<Decimal>> =
+        usage.iter().map(|used| of_machines(frame, lines, usage, used)).collect();
+    let rest = total - alone.iter().flatten().sum::<Decimal>();
     let all: f64 = usage.iter().map(|used| used.accelerator_hours).sum();
-    let mut left = total;
-    usage
-        .iter()
-        .enumerate()
-        .map(|(index, used)| {
-            let share = if all > 0.0 { decimal(used.accelerator_hours / all) } else { Decimal::ZERO };
-            let cost = if index + 1 == usage.len() { left } else { frame.currency.round(total * share) };
-            left -= cost;
-            let tokens = used.prompt_tokens + used.output_tokens;
-            WorkloadCost {
-                workload: used.workload.clone(),
-                cost,
-                accelerator_hours: used.accelerator_hours,
-                requests: used.requests,
-                prompt_tokens: used.prompt_tokens,
-                output_tokens: used.output_tokens,
-                per_million_tokens: per(cost, tokens / 1e6, 4),
-                per_accelerator_hour: per(cost, used.accelerator_hours, 4),
-            }
-        })
-        .collect()
+    let last =
+        usage.iter().rposition(|used| used.accelerator_hours > 0.0).unwrap_or(usage.len().saturating_sub(1));
+    let each = usage.iter().zip(&alone).map(|(used, alone)| {
+        let share = if all > 0.0 { decimal(used.accelerator_hours / all) } else { Decimal::ZERO };
+        alone.unwrap_or_else(|| frame.currency.round(rest * share))
+    });
+    let mut costs: Vec<Decimal> = each.collect();
+    let left = total - costs.iter().sum::<Decimal>();
+    if let Some(cost) = costs.get_mut(last) {
+        *cost += left;
+    }
+    let of = |(used, cost): (&Usage, Decimal)| WorkloadCost {
+        workload: used.workload.clone(),
+        cost,
+        accelerator_hours: used.accelerator_hours,
+        requests: used.requests,
+        prompt_tokens: used.prompt_tokens,
+        output_tokens: used.output_tokens,
+        per_million_tokens: per(cost, (used.prompt_tokens + used.output_tokens) / 1e6, 4),
+        per_accelerator_hour: per(cost, used.accelerator_hours, 4),
+    };
+    usage.iter().zip(costs).map(of).collect()
+}
+
+/// Returns the part of the cost of machines without accelerators that a workload bears.
+fn of_machines(frame: &Frame, lines: &[CostLine], usage: &[Usage], used: &Usage) -> Option<Decimal> {
+    let (site, shape, parts) = used.of_machines.as_ref()?;
+    let here = lines.iter().filter(|line| line.site == *site && line.shape.as_ref() == Some(shape));
+    let cost: Decimal = here.map(|line| line.billed_cost).sum();
+    let others = usage.iter().filter_map(|other| other.of_machines.as_ref());
+    let all: f64 = others.filter(|other| (&other.0, &other.1) == (site, shape)).map(|other| other.2).sum();
+    Some(if all > 0.0 { frame.currency.round(cost * decimal(parts / all)) } else { Decimal::ZERO })
 }
 
 /// Returns cost per unit as a rate of some decimal places, `None` where nothing is used.

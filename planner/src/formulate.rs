@@ -1,19 +1,25 @@
 //! The plan's nouns as the program's numbers: what each pool offers, what each workload asks, what is limited.
 
-use crate::columns::{ServeColumns, TrainColumns, charge, spare_nodes};
+use crate::apps::{self, AppColumns};
+use crate::columns::{ServeColumns, TrainColumn, TrainColumns, charge, spare_nodes};
+use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
 use crate::linear;
 use crate::market::{Market, Stand};
 use crate::outside::Outside;
+use crate::parts::{self, Cuts, Part};
 use crate::periods::lead_months;
 use crate::pricing::{Basis, Quote};
-use crate::program::{self, Bound, Column, OfferRef, Problem, Rule, Runs, Terms, Workload, day_type_slots};
+use crate::program::{
+    self, Bound, Column, OfferRef, Problem, Rule, Runs, Solution, Terms, Workload, day_type_slots,
+};
 use crate::ways_out::Change;
-use capstan_types::blueprint::Period;
+use crate::worlds::Placed;
+use capstan_types::blueprint::{HOURS, Period};
 use capstan_types::hardware::NodeShape;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
-use capstan_types::spec::{Buy, Frame, Objective, Rack, Site, Spec};
+use capstan_types::spec::{Buy, Frame as SpecFrame, Objective, Rack, Site, Spec};
 use rust_decimal::prelude::ToPrimitive;
 
 /// A limit of the plan and the words for it.
@@ -36,76 +42,148 @@ pub struct NamedLimit {
 /// The program with what is needed to read its answer.
 #[derive(Debug, Clone)]
 pub struct Formulation {
-    /// The program.
+    /// The program. Its periods are parts of the plan's.
     pub problem: Problem,
+    /// The parts.
+    pub(crate) parts: Vec<Part>,
     /// A name for each of its limits, in order.
     pub limits: Vec<NamedLimit>,
+    /// What was bought before this world was known.
+    pub(crate) placed: Option<Placed>,
+    /// Limits on shares, where they are held against the answer with what was bought before.
+    shares: Vec<program::Limit>,
+}
+
+impl Formulation {
+    /// Returns the answer with what was bought before; none where a limit on shares is not kept then.
+    pub(crate) fn with_kept(&self, solution: Solution) -> Option<Solution> {
+        let Some(placed) = &self.placed else { return Some(solution) };
+        placed.added_to(solution, &self.problem, &self.shares)
+    }
+}
+
+/// How jobs that end inside a period are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends {
+    /// Ways whose ends are cut.
+    pub cuts: Cuts,
+    /// Are all others taken to end at the cut before, so that no plan costs less?
+    pub is_bound: bool,
 }
 
 /// Returns the program over all columns.
-pub fn formulate(
-    spec: &Spec,
-    periods: &[Period],
-    market: &Market<'_>,
-    serves: &[ServeColumns<'_>],
-    trains: &[TrainColumns<'_>],
-    outside: &Outside,
-) -> Formulation {
-    let pools = market.stands.iter().map(|stand| pool(&spec.frame, periods, stand)).collect();
-    let serving = serves.iter().map(|serve| serve_workload(serve, market));
-    let training = trains.iter().map(|train| train_workload(train, market));
-    let bases = serves.iter().flat_map(|serve| base_workloads(serve, market));
+pub(crate) fn formulate(frame: &Frame<'_>, serves: &[ServeColumns<'_>], ends: &Ends) -> Formulation {
+    let Frame { spec, market, trains, periods, .. } = frame;
+    let parts = ends.cuts.parts(periods, trains);
+    let present = spec.frame.minimize == Objective::NetPresentCost;
+    let mut problem = Problem {
+        periods: program_periods(spec, periods, &parts, present),
+        slots: day_type_slots(),
+        discount_at_end: if present { end_discount(&spec.frame) } else { 1.0 },
+        pools: market.stands.iter().map(|stand| pool(&spec.frame, periods, &parts, stand)).collect(),
+        workloads: Vec::new(),
+        limits: Vec::new(),
+    };
+    let placed = frame.kept.as_ref().map(|kept| kept.placed(market, periods, &parts, &problem));
     let mut limits = Limits { rules: Vec::new(), names: Vec::new() };
-    limits.add_sites(spec, market, outside);
-    limits.add_budgets(spec, periods, market, outside);
+    let outside =
+        placed.as_ref().map_or_else(|| frame.outside.clone(), |placed| placed.beside(&frame.outside));
+    limits.add_sites(spec, market, &outside);
+    limits.add_budgets(spec, periods, parts.len(), market, &outside);
     limits.add_rules(spec, periods, market, outside.total(periods));
+    let mut shares = Limits { rules: Vec::new(), names: Vec::new() };
     for (index, serve) in serves.iter().enumerate() {
         let stands: Vec<usize> = serve.columns.iter().map(|column| column.stand).collect();
-        limits.add_shares((index, &serve.serve.name), &serve.serve.buy, market, &stands);
+        shares.add_shares((index, &serve.serve.name), &serve.serve.buy, market, &stands);
     }
     for (index, train) in trains.iter().enumerate() {
         let stands: Vec<usize> = train.columns.iter().map(|column| column.stand).collect();
-        limits.add_shares((serves.len() + index, &train.train.name), &train.train.buy, market, &stands);
+        shares.add_shares((serves.len() + index, &train.train.name), &train.train.buy, market, &stands);
     }
-    let present = spec.frame.minimize == Objective::NetPresentCost;
-    let problem = Problem {
-        periods: program_periods(spec, periods, present),
-        slots: day_type_slots(),
-        discount_at_end: if present { end_discount(&spec.frame) } else { 1.0 },
-        pools,
-        workloads: serving.chain(training).chain(bases).collect(),
-        limits: limits.rules,
-    };
-    Formulation { problem, limits: limits.names }
+    let others = serves.len() + trains.len();
+    for (index, app) in frame.apps.iter().enumerate() {
+        let stands: Vec<usize> = app.columns.iter().map(|column| column.stand).collect();
+        shares.add_shares((others + index, &app.app.name), &app.app.buy, market, &stands);
+    }
+    problem.workloads = workloads(frame, serves, &parts, ends.is_bound);
+    if let Some(placed) = &placed {
+        placed.stand_in(&mut problem.pools);
+    } else {
+        limits.rules.append(&mut shares.rules);
+        limits.names.append(&mut shares.names);
+    }
+    problem.limits = limits.rules;
+    Formulation { problem, parts, limits: limits.names, placed, shares: shares.rules }
 }
 
-fn end_discount(frame: &Frame) -> f64 {
+fn workloads(
+    frame: &Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    parts: &[Part],
+    is_bound: bool,
+) -> Vec<Workload> {
+    let (market, by_hour) = (&frame.market, frame.kept.as_ref().map(|kept| kept.firm));
+    let serving = serves.iter().map(|serve| serve_workload(serve, market, parts, by_hour));
+    let training = frame.trains.iter().map(|train| {
+        let held = |column: &TrainColumn| parts::of_job(parts, &frame.periods, column, is_bound);
+        train_workload(train, market, held, by_hour)
+    });
+    let bases = serves.iter().flat_map(|serve| base_workloads(serve, market, parts));
+    let apps = frame.apps.iter().map(|app| app_workload(app, market, parts, by_hour));
+    serving.chain(training).chain(apps).chain(bases).collect()
+}
+
+fn end_discount(frame: &SpecFrame) -> f64 {
     let monthly = crate::periods::monthly_rate(frame.discount_per_year);
     crate::periods::present_value(monthly, frame.months - 1)
 }
 
-fn program_periods(spec: &Spec, periods: &[Period], present: bool) -> Vec<program::Period> {
+/// Everything in a part is discounted like its period, as the bill does.
+fn program_periods(spec: &Spec, periods: &[Period], parts: &[Part], present: bool) -> Vec<program::Period> {
     let monthly = crate::periods::monthly_rate(spec.frame.discount_per_year);
     let start = |period: &Period| crate::periods::present_value(monthly, period.first_month);
-    periods
-        .iter()
-        .map(|period| program::Period {
-            months: f64::from(period.months),
+    let opens = |index: usize| index == 0 || parts[index - 1].period != parts[index].period;
+    let part = |(index, part): (usize, &Part)| {
+        let period = &periods[part.period];
+        program::Period {
+            months: part.months,
             discount_at_start: if present { start(period) } else { 1.0 },
             discount: if present { period.discount } else { 1.0 },
-        })
-        .collect()
+            opens: opens(index),
+        }
+    };
+    parts.iter().enumerate().map(part).collect()
 }
 
-fn pool(frame: &Frame, periods: &[Period], stand: &Stand<'_>) -> program::Pool {
+fn pool(frame: &SpecFrame, periods: &[Period], parts: &[Part], stand: &Stand<'_>) -> program::Pool {
     let power_kw = stand.shape.power.map_or(0.0, |power| power.kw() * stand.site.pue);
+    let offer = |quote: &Quote| {
+        let offer = offer(frame, periods, stand.site, quote);
+        let of_part = |residuals: Vec<f64>| -> Vec<f64> {
+            if residuals.is_empty() {
+                residuals
+            } else {
+                parts.iter().map(|part| residuals[part.period]).collect()
+            }
+        };
+        let terms = match offer.terms {
+            Terms::Owned { capex_per_node, opex_per_node_month, residual_per_node } => Terms::Owned {
+                capex_per_node,
+                opex_per_node_month,
+                residual_per_node: of_part(residual_per_node),
+            },
+            hourly => hourly,
+        };
+        let first_period = parts::of_periods(parts, &(offer.first_period..periods.len())).start;
+        program::Offer { terms, first_period, ..offer }
+    };
     program::Pool {
         site: stand.site_index,
-        accelerators_per_node: stand.shape.accelerators,
+        accelerators_per_node: apps::units(stand.shape),
         power_kw_per_node: power_kw,
         rack_units_per_node: racks_per_node(stand).unwrap_or(0.0),
-        existing_nodes: stand.fleet.clone(),
-        offers: stand.quotes.iter().map(|quote| offer(frame, periods, stand.site, quote)).collect(),
+        existing_nodes: parts.iter().map(|part| stand.fleet[part.period]).collect(),
+        offers: stand.quotes.iter().map(offer).collect(),
     }
 }
 
@@ -131,7 +209,7 @@ pub(crate) fn nodes_in(rack: &Rack, shape: &NodeShape) -> Option<u32> {
     Some(by_height.min(by_power).max(0.0) as u32)
 }
 
-fn offer(frame: &Frame, periods: &[Period], site: &Site, quote: &Quote) -> program::Offer {
+fn offer(frame: &SpecFrame, periods: &[Period], site: &Site, quote: &Quote) -> program::Offer {
     let hourly = Some(quote.sum(Basis::NodeHour));
     let terms = match quote.option {
         PurchaseOption::Owned => Terms::Owned {
@@ -154,24 +232,35 @@ fn offer(frame: &Frame, periods: &[Period], site: &Site, quote: &Quote) -> progr
     program::Offer { terms, max_nodes: None, first_period }
 }
 
-fn residuals(frame: &Frame, periods: &[Period], quote: &Quote) -> Vec<f64> {
+fn residuals(frame: &SpecFrame, periods: &[Period], quote: &Quote) -> Vec<f64> {
     let Some(write_off) = &quote.write_off else { return Vec::new() };
     let value = |period: &Period| write_off.value_after(frame.months - period.first_month);
     periods.iter().map(|period| value(period).to_f64().unwrap_or(0.0)).collect()
 }
 
-/// Returns the offers of a pool that a list of options allows.
-fn allowed_offers(stand: &Stand<'_>, buy: &[Buy]) -> Vec<usize> {
-    let wanted = |quote: &Quote| buy.iter().any(|buy| buy.option == quote.option);
+/// Returns the offers of a pool that a list of options allows: all, or those by the hour only; `Some(true)` leaves out
+/// what may only have a share.
+fn allowed_offers(stand: &Stand<'_>, buy: &[Buy], by_hour: Option<bool>) -> Vec<usize> {
+    let is_left = |buy: &Buy| match by_hour {
+        None => true,
+        Some(firm) => !buy.option.is_for_a_term() && !(firm && buy.at_most.is_some()),
+    };
+    let wanted = |quote: &Quote| buy.iter().any(|buy| buy.option == quote.option && is_left(buy));
     (0..stand.quotes.len()).filter(|&index| wanted(&stand.quotes[index])).collect()
 }
 
-fn serve_workload(serve: &ServeColumns<'_>, market: &Market<'_>) -> Workload {
+fn serve_workload(
+    serve: &ServeColumns<'_>,
+    market: &Market<'_>,
+    parts: &[Part],
+    by_hour: Option<bool>,
+) -> Workload {
+    let rest = serve.rest();
     let columns = serve.columns.iter().map(|column| {
         let stand = &market.stands[column.stand];
         Column {
             pool: column.stand,
-            offers: allowed_offers(stand, &serve.serve.buy),
+            offers: allowed_offers(stand, &serve.serve.buy, by_hour),
             runs: Runs::Replicas {
                 units_per_replica: column.rate,
                 accelerators: charge(&serve.ways[column.way], stand),
@@ -180,13 +269,16 @@ fn serve_workload(serve: &ServeColumns<'_>, market: &Market<'_>) -> Workload {
             },
         }
     });
-    Workload { demand: serve.rest(), columns: columns.collect() }
+    Workload {
+        demand: parts.iter().map(|part| rest[part.period].clone()).collect(),
+        columns: columns.collect(),
+    }
 }
 
 /// Returns the base of a workload as jobs on machines that stand there already, one for each stretch of equal size.
 ///
 /// They come last, so that the choices of real workloads keep their places, and nothing is bought for them.
-fn base_workloads(serve: &ServeColumns<'_>, market: &Market<'_>) -> Vec<Workload> {
+fn base_workloads(serve: &ServeColumns<'_>, market: &Market<'_>, parts: &[Part]) -> Vec<Workload> {
     let Some(base) = &serve.base else { return Vec::new() };
     let each = u64::from(charge(&serve.ways[base.way], &market.stands[base.stand]));
     let mut workloads = Vec::new();
@@ -194,7 +286,8 @@ fn base_workloads(serve: &ServeColumns<'_>, market: &Market<'_>) -> Vec<Workload
     for chunk in base.most.chunk_by(|a, b| a == b) {
         let end = start + chunk.len();
         if chunk[0] > 0 {
-            let runs = Runs::Job { accelerators: u64::from(chunk[0]) * each, periods: start..end };
+            let periods = parts::of_periods(parts, &(start..end));
+            let runs = Runs::Job { accelerators: u64::from(chunk[0]) * each, periods };
             let column = Column { pool: base.stand, offers: Vec::new(), runs };
             workloads.push(Workload { demand: Vec::new(), columns: vec![column] });
         }
@@ -203,20 +296,46 @@ fn base_workloads(serve: &ServeColumns<'_>, market: &Market<'_>) -> Vec<Workload
     workloads
 }
 
-fn train_workload(train: &TrainColumns<'_>, market: &Market<'_>) -> Workload {
+fn train_workload(
+    train: &TrainColumns<'_>,
+    market: &Market<'_>,
+    held: impl Fn(&TrainColumn) -> std::ops::Range<usize>,
+    by_hour: Option<bool>,
+) -> Workload {
     let columns = train.columns.iter().map(|column| {
         let stand = &market.stands[column.stand];
         let nodes = column.nodes + spare_nodes(stand.site.redundancy, column.nodes);
         Column {
             pool: column.stand,
-            offers: allowed_offers(stand, &train.train.buy),
+            offers: allowed_offers(stand, &train.train.buy, by_hour),
             runs: Runs::Job {
                 accelerators: u64::from(nodes) * u64::from(stand.shape.accelerators),
-                periods: column.periods.clone(),
+                periods: held(column),
             },
         }
     });
     Workload { demand: Vec::new(), columns: columns.collect() }
+}
+
+/// Returns a service or group of notebooks: as many instances as are asked for at each hour.
+fn app_workload(
+    app: &AppColumns<'_>,
+    market: &Market<'_>,
+    parts: &[Part],
+    by_hour: Option<bool>,
+) -> Workload {
+    let demand: Vec<f64> = (0..HOURS).map(|hour| f64::from(app.app.instances_at(hour))).collect();
+    let columns = app.columns.iter().map(|column| Column {
+        pool: column.stand,
+        offers: allowed_offers(&market.stands[column.stand], &app.app.buy, by_hour),
+        runs: Runs::Replicas {
+            units_per_replica: f64::from(column.per_charge),
+            accelerators: column.charge,
+            min_replicas: 0,
+            spare_replicas: column.spares.div_ceil(column.per_charge) + column.redundancy,
+        },
+    });
+    Workload { demand: vec![demand; parts.len()], columns: columns.collect() }
 }
 
 struct Limits {
@@ -269,19 +388,33 @@ impl Limits {
                 };
                 let weights =
                     offers_where(market, of_kind, |_| true, |stand| f64::from(stand.shape.accelerators));
-                let bound = Bound::AtMost(f64::from(quota.most.value));
+                let each = market.stands.iter().zip(&outside.bought).filter(|(stand, _)| of_kind(stand));
+                let beside = each.map(|(stand, &nodes)| f64::from(nodes * stand.shape.accelerators)).sum();
+                let bound = Bound::AtMost(f64::from(quota.most.value) - beside);
                 let what = format!("quota of {}", quota.accelerator);
                 self.add(
                     Rule::Nodes { weights },
                     bound,
-                    named(&what, LimitUnit::Accelerators, &quota.most.place, (Change::Quota(index, at), 0.0)),
+                    named(
+                        &what,
+                        LimitUnit::Accelerators,
+                        &quota.most.place,
+                        (Change::Quota(index, at), beside),
+                    ),
                 );
             }
         }
     }
 
-    fn add_budgets(&mut self, spec: &Spec, periods: &[Period], market: &Market<'_>, outside: &Outside) {
-        let all = 0..periods.len();
+    fn add_budgets(
+        &mut self,
+        spec: &Spec,
+        periods: &[Period],
+        n_parts: usize,
+        market: &Market<'_>,
+        outside: &Outside,
+    ) {
+        let all = 0..n_parts;
         let money = |limit: &rust_decimal::Decimal| limit.to_f64().unwrap_or(f64::MAX);
         let (highest, total) = (outside.highest_per_month(), outside.total(periods));
         for (index, budget) in spec.budgets.iter().enumerate() {

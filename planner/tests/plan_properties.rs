@@ -2,7 +2,7 @@
 //!
 //! The plans are small and their service levels easy, since simulation is what takes time.
 
-use capstan_planner::plan::{Provenance, plan};
+use capstan_planner::plan::{Provenance, Variants, plan};
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::catalog::Catalog;
 use capstan_types::offering::PurchaseOption;
@@ -44,7 +44,8 @@ fn chat(peak: f64) -> Spec {
 }
 
 fn planned_with(spec: Spec, catalog: &Catalog) -> Blueprint {
-    plan(spec, catalog, &BTreeMap::new(), Provenance::default(), &|_| {}).expect("names are in the catalog")
+    plan(spec, catalog, &BTreeMap::new(), &Variants::default(), Provenance::default(), &|_| {})
+        .expect("names are in the catalog")
 }
 
 fn planned(spec: Spec) -> Blueprint {

@@ -1,6 +1,7 @@
 //! What a user sees: commands in, exit codes, output and files out. Fresh folders, an empty environment, fixed columns.
 
 mod answers;
+mod apps;
 mod catalogs;
 mod ci;
 mod estimate;
@@ -14,3 +15,4 @@ mod replay;
 mod simulate;
 mod stores;
 mod surroundings;
+mod worlds;

@@ -65,6 +65,17 @@ fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
             ),
         ),
         fact(
+            "host memory",
+            format!(
+                "{} of each machine to save at once, {}",
+                figure::data(run.checkpoint_host),
+                run.host_memory.map_or_else(
+                    || "of an unknown number".to_owned(),
+                    |all| format!("of {}", figure::data(all))
+                )
+            ),
+        ),
+        fact(
             "split",
             format!(
                 "tp {}, pp {}, dp {}, micro-batch {}, {}",

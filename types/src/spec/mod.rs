@@ -1,12 +1,16 @@
 //! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
 
+mod app;
 mod budget;
 mod fabric;
 mod storage;
+mod uncertain;
 
+pub use app::*;
 pub use budget::*;
 pub use fabric::*;
 pub use storage::*;
+pub use uncertain::*;
 
 use crate::hardware::Precision;
 use crate::model::Model;
@@ -55,12 +59,18 @@ pub struct Spec {
     pub serves: Vec<Serve>,
     /// Training.
     pub trains: Vec<Train>,
+    /// Services and notebooks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<App>,
     /// Money and rules.
     pub budgets: Vec<Budget>,
     /// Names of the scenarios that the file declares.
     pub scenarios: Vec<String>,
     /// Where manifests go.
     pub deploy: Option<Kubernetes>,
+    /// What is only known within bounds, in the order of the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncertain: Vec<Uncertain>,
     /// Every default that was used.
     pub assumptions: Vec<Assumption>,
 }
