@@ -8,8 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Examples with the exit code of planning them.
-const EXAMPLES: [(&str, i32); 5] =
-    [("first", 0), ("chat", 0), ("chat-and-pretrain", 0), ("mixed-fleet", 0), ("budget-too-small", 3)];
+const EXAMPLES: [(&str, i32); 6] = [
+    ("first", 0),
+    ("chat", 0),
+    ("chat-and-pretrain", 0),
+    ("mixed-fleet", 0),
+    ("platform", 0),
+    ("budget-too-small", 3),
+];
 
 fn capstan(folder: &Path) -> Command {
     let mut command = Command::cargo_bin("capstan").expect("the binary is built");
@@ -101,6 +107,11 @@ fn the_chat_plan_goes_all_the_way() {
 #[test]
 fn the_chat_and_pretrain_plan_goes_all_the_way() {
     goes_all_the_way("chat-and-pretrain");
+}
+
+#[test]
+fn a_platform_with_services_notebooks_and_a_peak_between_bounds() {
+    goes_all_the_way("platform");
 }
 
 #[test]

@@ -37,7 +37,19 @@ pub(crate) fn findings(
         let found = conflict(&formulation.problem, &Options::default())?;
         return Ok(found.map(|found| conflict_finding(frame, formulation, &found)).into_iter().collect());
     }
-    Ok(unservable.iter().map(|why| unservable_finding(frame, serves, *why, deratings)).collect())
+    let of_plan = |why: &Unservable| in_periods(*why, formulation);
+    Ok(unservable.iter().map(|why| unservable_finding(frame, serves, of_plan(why), deratings)).collect())
+}
+
+/// The program's periods are parts of the plan's.
+fn in_periods(why: Unservable, formulation: &Formulation) -> Unservable {
+    match why {
+        Unservable::NotInTime { workload, period } => {
+            let period = formulation.parts.get(period).map_or(period, |part| part.period);
+            Unservable::NotInTime { workload, period }
+        }
+        other => other,
+    }
 }
 
 /// Returns a finding for each limit that storage and what stands there already pass without any machine bought.

@@ -7,13 +7,15 @@ use crate::periods::{month_after, month_of};
 use crate::spares;
 use crate::storage;
 use capstan_sim::perf::Reason;
-use capstan_sim::perf::training::{Cluster, Failures, Goodput, Job, Known, TrainingStep, best, goodput};
+use capstan_sim::perf::training::{
+    Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep, goodput, search,
+};
 use capstan_types::blueprint::{Period, RejectionCount, TrainingCandidate, TrainingRun};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
-use capstan_types::spec::{Spec, Train};
+use capstan_types::spec::{Spec, Train, TrainMethod};
 use capstan_types::units::{Bytes, HOURS_PER_MONTH, Seconds, Tokens};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -202,8 +204,11 @@ impl Ask<'_> {
         };
         let batch = rounded_batch(self.train, cluster.accelerators());
         let job = Job { model: self.model, batch, sequence: self.train.sequence, precision: trial.precision };
-        let step = best(&cluster, &job, &self.train.parallelism).map_err(Reject::Physics)?.best;
-        let checkpoint = goodput::checkpoint_bytes(self.model);
+        let method = method(self.train.method);
+        let space = Space::usual(&cluster, &job, &self.train.parallelism, &method);
+        let wanted = Search { space: &space, method: &method, wanted: 1, host: None };
+        let step = search(&cluster, &job, &wanted).map_err(Reject::Physics)?.best;
+        let checkpoint = saved(self.model, self.train.method);
         let planned = storage::stall(self.spec, &stand.site.name);
         let stall = planned.unwrap_or_else(|| {
             Seconds(checkpoint.get() / (CHECKPOINT_WRITE_PER_NODE * f64::from(trial.nodes)))
@@ -303,6 +308,29 @@ impl Ask<'_> {
             origin: step.origin.weaker(good.origin).weaker(Origin::Analytic),
         };
         TrainColumn { stand: trial.stand, nodes: trial.nodes + spare_nodes, periods: held, run }
+    }
+}
+
+/// Returns how the simulator trains by a method of the plan.
+fn method(method: TrainMethod) -> Method {
+    match method {
+        TrainMethod::Full => Method::default(),
+        TrainMethod::Lora { rank, quantised } => {
+            let frozen = if quantised { Precision::Int4 } else { Precision::Bf16 };
+            Method { adapters: true, low_rank: Some(Adapters { rank, frozen }), ..Method::default() }
+        }
+    }
+}
+
+/// Returns what a checkpoint holds: everything that is trained. An adapter of rank r on a matrix of n by k has r (n + k)
+/// parameters, a share r (1/n + 1/k) of it, at most 2 r over the smaller side, which the model's width stands for.
+pub(crate) fn saved(model: &Model, method: TrainMethod) -> Bytes {
+    let all = goodput::checkpoint_bytes(model);
+    match method {
+        TrainMethod::Full => all,
+        TrainMethod::Lora { rank, .. } => {
+            all * (2.0 * f64::from(rank) / f64::from(model.hidden.max(1))).min(1.0)
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod frame;
 mod infeasible;
 pub mod jobs;
 pub mod limit_unit;
+mod limits;
 mod linear;
 pub mod market;
 mod outcome;

@@ -27,8 +27,6 @@ const WISH: &str = "W0351";
 const NOT_PROVEN: &str = "W0361";
 /// Gap beyond which that is said.
 pub(crate) const WIDE_GAP: f64 = 0.02;
-/// Containers for which no manifests are written.
-const NOT_EMITTED: &str = "W0390";
 /// A checkpoint that its machines cannot hold at once.
 const HOSTS_TOO_SMALL: &str = "W0362";
 /// A plan that did not settle.
@@ -216,7 +214,6 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec
         })
         .collect();
     findings.extend(wide_gap(turn));
-    findings.extend(not_emitted(frame.spec));
     findings.extend(turn.draft.trainings.iter().filter_map(|run| too_large_for_hosts(frame, run)));
     if !settled {
         findings.push(Finding {
@@ -251,22 +248,6 @@ fn too_large_for_hosts(frame: &Frame<'_>, run: &TrainingRun) -> Option<Finding> 
             run.candidate.nodes
         )],
         ways_out: vec!["write it in stages, or train on more machines".to_owned()],
-    })
-}
-
-/// Returns a warning where manifests are asked for and none are written for what runs in containers beside models.
-fn not_emitted(spec: &Spec) -> Option<Finding> {
-    let names: Vec<String> = spec.apps.iter().map(|app| format!("`{}`", app.name)).collect();
-    (spec.deploy.is_some() && !names.is_empty()).then(|| Finding {
-        code: NOT_EMITTED.to_owned(),
-        severity: Severity::Warning,
-        message: format!(
-            "machines are planned for {}, but no manifests are written for them",
-            names.join(", ")
-        ),
-        places: spec.apps.iter().map(|app| (app.place.clone(), "planned here".to_owned())).collect(),
-        because: Vec::new(),
-        ways_out: vec!["deploy them with manifests of your own".to_owned()],
     })
 }
 

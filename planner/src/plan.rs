@@ -88,6 +88,9 @@ pub fn plan(
     provenance: Provenance,
     progress: &dyn Fn(&str),
 ) -> Result<Blueprint, PlanError> {
+    // Without worlds the plan is one for the medians.
+    let certain = variants.worlds.drawn.is_empty().then(|| Spec { uncertain: Vec::new(), ..spec.clone() });
+    let spec = certain.unwrap_or(spec);
     let mut blueprint = planned(&spec, catalog, traces, &variants.worlds, provenance, progress)?;
     if !variants.scenarios.is_empty() {
         progress("planning scenarios");
@@ -213,20 +216,7 @@ pub(crate) fn finish(
     let (networks, mut findings) = fabric::networks(frame.spec, frame.catalog, &turn.draft);
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
-    let solver = Solver {
-        status: match turn.solution.status {
-            ProgramStatus::Optimal => SolverStatus::Optimal,
-            ProgramStatus::WithinGap if turn.solution.gap <= outcome::WIDE_GAP => SolverStatus::Optimal,
-            ProgramStatus::WithinGap => SolverStatus::NodeLimit,
-        },
-        objective: turn.solution.objective,
-        bound: Some(turn.solution.best_bound),
-        gap: Some(turn.solution.gap),
-        columns: turn.solution.n_columns as u32,
-        rounds,
-        settled,
-        ties: TIES.to_owned(),
-    };
+    let solver = solved(&turn.solution, rounds, settled);
     findings.extend(outcome::findings(frame, &turn, settled));
     let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
@@ -272,6 +262,24 @@ pub(crate) fn finish(
     blueprint.status = outcome::status(&blueprint);
     blueprint.audit = audit::audit(&blueprint);
     blueprint
+}
+
+/// Returns how the answer was found.
+fn solved(solution: &Solution, rounds: Vec<Round>, settled: bool) -> Solver {
+    Solver {
+        status: match solution.status {
+            ProgramStatus::Optimal => SolverStatus::Optimal,
+            ProgramStatus::WithinGap if solution.gap <= outcome::WIDE_GAP => SolverStatus::Optimal,
+            ProgramStatus::WithinGap => SolverStatus::NodeLimit,
+        },
+        objective: solution.objective,
+        bound: Some(solution.best_bound),
+        gap: Some(solution.gap),
+        columns: solution.n_columns as u32,
+        rounds,
+        settled,
+        ties: TIES.to_owned(),
+    }
 }
 
 fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {

@@ -4,18 +4,18 @@
 //! day, the weights of every model and the checkpoints of every training that may run at the site. Its power, racks and
 //! money are then no longer there for machines. Providers keep data on systems of their own, which are not priced here.
 
-use capstan_sim::perf::training::goodput::checkpoint_bytes;
 use capstan_types::blueprint::{CostKind, CostLine, Period, Store, StoreLimit, Stored};
 use capstan_types::catalog::Catalog;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::origin::Origin;
 use capstan_types::place::Place;
-use capstan_types::spec::{Limit, Site, Spec, StorageWish};
+use capstan_types::spec::{App, Limit, Site, Spec, StorageWish};
 use capstan_types::storage::{Protection, StorageKind, StorageSystem, Tier};
 use capstan_types::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, Seconds, Watts};
 use rust_decimal::Decimal;
 
 use crate::assemble::READ_BYTES_PER_S;
+use crate::jobs;
 use crate::pricing::{MEAN_POWER_SHARE, WriteOff, converted, decimal, write_off_terms};
 
 /// No system of the catalog can do what is asked.
@@ -104,7 +104,12 @@ fn has_data(spec: &Spec, site: &str, tier: Tier) -> bool {
 
 /// Is storage of this tier planned at a site?
 fn is_planned(spec: &Spec, site: &str, tier: Tier) -> bool {
-    wish_of(spec, site, tier).is_some() || has_data(spec, site, tier)
+    let keeps = |app: &App| {
+        let here = app.sites.as_ref().is_none_or(|names| names.iter().any(|name| name == site));
+        app.storage.get() > 0.0 && here
+    };
+    let by_apps = tier == Tier::Fast && spec.apps.iter().any(keeps);
+    by_apps || wish_of(spec, site, tier).is_some() || has_data(spec, site, tier)
 }
 
 /// Returns how long a training at a site stands still for a checkpoint, where its storage is planned.
@@ -165,7 +170,7 @@ impl Asked {
         }
         for train in spec.trains.iter().filter(|train| here(train.sites.as_ref())) {
             let Some(model) = spec.models.iter().find(|model| model.id == train.model) else { continue };
-            let checkpoint = checkpoint_bytes(model);
+            let checkpoint = jobs::saved(model, train.method);
             // The newest is where it is written; the others are kept where they are not in the way.
             let all = train.checkpoint.keep;
             let keep = if is_planned(spec, site, Tier::Bulk) { all.min(1) } else { all };
@@ -187,7 +192,7 @@ impl Asked {
             let model = spec.models.iter().find(|model| model.id == train.model).filter(|_| here);
             let older = train.checkpoint.keep.saturating_sub(1);
             if let Some(model) = model.filter(|_| older > 0) {
-                let bytes = checkpoint_bytes(model) * f64::from(older);
+                let bytes = jobs::saved(model, train.method) * f64::from(older);
                 asked.keep(format!("{older} older checkpoints of {}", train.name), bytes);
             }
         }

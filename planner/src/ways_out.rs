@@ -276,7 +276,7 @@ impl Source<'_> {
     fn hold(&self, mut steps: Vec<Step>) -> Option<(Vec<Step>, usize, f64)> {
         let mut trial = 0;
         while trial < OUTWARD.len() {
-            let mut spec = self.spec.clone();
+            let mut spec = Spec { uncertain: Vec::new(), ..self.spec.clone() };
             steps.iter().for_each(|step| step.apply(&mut spec, trial));
             match attempt(spec, self.catalog, self.traces) {
                 Trial::Holds { cost } => return Some((steps, trial, cost)),

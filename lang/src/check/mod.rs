@@ -47,7 +47,7 @@ pub use context::{CheckContext, Source, TraceFacts};
 pub use kinds::KINDS;
 
 /// Kinds of blocks that ask for machines.
-const WORKLOADS: [&str; 4] = ["serve", "train", "service", "workspace"];
+const WORKLOADS: [&str; 5] = ["serve", "train", "tune", "service", "workspace"];
 
 /// Checks a plan. The spec is there where no diagnostic is an error; the diagnostics of the text itself
 /// come from [`crate::parse`] and are not repeated; what only follows from them is left out, so that a tree with
@@ -72,7 +72,7 @@ pub fn check(
     let storages = storage::storages(&checker, &of("storage"));
     let datasets = storage::datasets(&checker, &of("dataset"));
     let serves = serve::check(&checker, &of("serve"));
-    let trains = train::check(&checker, &of("train"));
+    let trains = train::check(&checker, &of("train"), &of("tune"));
     let apps = app::check(&checker, &of("service"), &of("workspace"));
     checker.metrics_of(&serves, &trains, &apps);
     let budgets = budget::check(&checker, &of("budget"));

@@ -35,14 +35,12 @@ pub const PORTS_UNKNOWN: Code = Code::warning(372);
 pub const NOT_TO_BE_STORED: Code = Code::error(380);
 /// A limit of a site is on something that nobody knows of its storage or switches.
 pub const FACT_UNKNOWN: Code = Code::error(381);
-/// Containers for which no manifests are written.
-pub const NOT_EMITTED: Code = Code::warning(390);
 /// A file that cannot be read.
 pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 19] = [
+pub(super) const ENTRIES: [Entry; 18] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -164,14 +162,6 @@ pub(super) const ENTRIES: [Entry; 19] = [
         explanation: "The site has a limit on power or racks, and the catalog does not say what its storage or its \
             switches draw or how high they are. Unknown is not zero, so nobody can say that the limit holds. Name \
             another system or switch, or give the fact in a catalog of your own.",
-        wrong: None,
-        right: None,
-    },
-    Entry {
-        code: NOT_EMITTED,
-        title: "containers for which no manifests are written",
-        explanation: "Machines, storage and money are planned for services and notebooks, but `emit` writes no manifests \
-            for them: how they are configured is not part of the plan. Deploy them with manifests of your own.",
         wrong: None,
         right: None,
     },

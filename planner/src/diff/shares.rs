@@ -77,6 +77,7 @@ fn last_kind(shares: &[Share], tool_differs: bool) -> ShareKind {
 /// Returns the plan with the requests of another, for services that both have.
 fn with_demand(from: &Spec, to: &Spec) -> Spec {
     let mut spec = from.clone();
+    spec.uncertain = to.uncertain.clone();
     for serve in &mut spec.serves {
         if let Some(other) = to.serves.iter().find(|other| other.name == serve.name) {
             let place = serve.load.place.clone();

@@ -423,6 +423,33 @@ pub struct Checkpoint {
     pub keep: u32,
 }
 
+/// Which parameters a training changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum TrainMethod {
+    /// All of them.
+    #[default]
+    Full,
+    /// Adapters of low rank on every linear layer; the rest is frozen (LoRA, arXiv 2106.09685).
+    Lora {
+        /// The rank.
+        rank: u32,
+        /// Are the frozen weights kept in 4 bits (QLoRA, arXiv 2305.14314)?
+        quantised: bool,
+    },
+}
+
+impl TrainMethod {
+    /// Returns the words shown to people.
+    pub fn words(self) -> String {
+        match self {
+            Self::Full => "all parameters".to_owned(),
+            Self::Lora { rank, quantised: false } => format!("adapters of rank {rank}"),
+            Self::Lora { rank, quantised: true } => format!("adapters of rank {rank} over 4-bit weights"),
+        }
+    }
+}
+
 /// Training of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Train {
@@ -432,8 +459,11 @@ pub struct Train {
     pub place: Place,
     /// Identifier of the model in [`Spec::models`].
     pub model: String,
-    /// Tokens to see.
+    /// Tokens to see, in all epochs.
     pub tokens: Tokens,
+    /// Which parameters it changes.
+    #[serde(default)]
+    pub method: TrainMethod,
     /// Tokens per optimizer step.
     pub batch: Tokens,
     /// Tokens per sequence.

@@ -11,7 +11,7 @@ use crate::origin::{Grade, Origin, PriceGrade, Provenance};
 use crate::spec::{
     Assumption, Budget, Buy, Checkpoint, Daily, Fleet, Frame, Kubernetes, Limit, Load, Metric, Objective,
     Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Site, Slo,
-    SloMetric, Spec, Train, Uncertain,
+    SloMetric, Spec, Train, TrainMethod, Uncertain,
 };
 use crate::storage::{Protection, StorageKind, StorageSystem};
 use crate::traffic::{Lengths, Traffic};
@@ -212,6 +212,7 @@ fn serve() -> Serve {
 
 fn train() -> Train {
     Train {
+        method: TrainMethod::Full,
         name: "pretrain".to_owned(),
         place: place(910, 1180),
         model: MODEL.to_owned(),
