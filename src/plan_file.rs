@@ -9,12 +9,16 @@ use crate::files::{self, DATA_LIMIT, FileError, Files, Folder, Here, Revision, T
 use crate::lock_file;
 use crate::model_file;
 use crate::render::Sources;
+use capstan_lang::ast::File;
 use capstan_lang::catalog::load_over;
 use capstan_lang::diagnostic::sort;
 use capstan_lang::{
-    Change, CheckContext, Diagnostic, Parsed, Reference, ReferenceKind, Source, apply_overrides, check,
-    codes, parse, parse_bytes, parse_change, references, scenario_changes, trace,
+    Change, Changed, CheckContext, Diagnostic, Draws, Parsed, Reference, ReferenceKind, Source,
+    apply_overrides, check, codes, parse, parse_bytes, parse_change, references, scenario_changes, trace,
 };
+use capstan_planner::plan::Variants;
+use capstan_planner::scenarios::Scenario;
+use capstan_planner::worlds::{self, World, Worlds};
 use capstan_sim::engine::Time;
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::{InputFile, Override};
@@ -129,6 +133,52 @@ pub struct Checked {
     pub files: Vec<InputFile>,
     /// Changes that were made.
     pub overrides: Vec<Override>,
+    /// How to check it again, where something in it is uncertain or it has scenarios.
+    again: Option<Again>,
+}
+
+/// What it takes to check a plan again, in another world or in one of its scenarios.
+struct Again {
+    /// As it was written, and with the changes that were asked for.
+    written: File,
+    changed: File,
+    text: String,
+    /// The changes of the command line.
+    sets: Vec<Change>,
+    /// Is it one of its scenarios that was asked for?
+    alone: bool,
+    /// What is known before any change.
+    catalog: Cow<'static, Catalog>,
+    context: CheckContext,
+}
+
+impl Again {
+    /// Makes the changes of a scenario, then those of the command line; nothing where a scenario changes nothing.
+    fn changed_by(&self, changes: &[Change]) -> Option<(Changed, Vec<Override>)> {
+        if changes.is_empty() {
+            return None;
+        }
+        let all: Vec<Change> = changes.iter().chain(&self.sets).cloned().collect();
+        let mut changed = apply_overrides(&self.written, &self.catalog, &all);
+        let overrides = changed.overrides.drain(..).take(changes.len()).collect();
+        Some((changed, overrides))
+    }
+
+    fn checked(
+        &self,
+        file: &File,
+        catalog: &Catalog,
+        context: &CheckContext,
+        name: &str,
+    ) -> Result<Spec, Failure> {
+        let (found, mistakes) = check(Source { file, text: &self.text }, catalog, context);
+        found.ok_or_else(|| {
+            let wrong = mistakes.iter().find(|mistake| mistake.is_error());
+            let told = wrong.map_or_else(String::new, |mistake| format!(": {}", mistake.message));
+            Failure::new(format!("the plan is not possible in {name}{told}"))
+                .hint("narrow the bounds of what is uncertain, or change the scenario")
+        })
+    }
 }
 
 impl Checked {
@@ -152,6 +202,7 @@ impl Checked {
             sources: text.sources(),
             files: Vec::new(),
             overrides: Vec::new(),
+            again: None,
         };
         // Where nothing could be read, what is missing is no second mistake.
         if text.parsed.file.entries.is_empty() && text.has_errors() {
@@ -313,6 +364,7 @@ impl Checked {
         let changed = apply_overrides(&text.parsed.file, &self.catalog, &changes);
         self.diagnostics.extend(changed.diagnostics);
         self.overrides = changed.overrides;
+        let before = self.catalog.clone();
         if let Some(catalog) = changed.catalog {
             self.catalog = Cow::Owned(catalog);
         }
@@ -321,6 +373,50 @@ impl Checked {
         self.diagnostics.extend(mistakes);
         let wrong = self.diagnostics.iter().any(Diagnostic::is_error);
         self.spec = spec.filter(|_| !wrong);
+        let is_asked = |spec: &Spec| !(spec.uncertain.is_empty() && spec.scenarios.is_empty());
+        self.again = self.spec.as_ref().is_some_and(is_asked).then(|| Again {
+            written: text.parsed.file.clone(),
+            changed: changed.file,
+            text: text.text.clone(),
+            sets: changes,
+            alone: beside.scenario.is_some(),
+            catalog: before,
+            context: context.clone(),
+        });
+    }
+
+    /// Returns the plan in the worlds that are drawn for it and, unless one of them was asked for, in its scenarios.
+    ///
+    /// # Errors
+    /// The first mistake of a world or scenario that the plan does not take.
+    pub fn variants(&self, spec: &Spec) -> Result<Variants, Failure> {
+        let Some(again) = &self.again else { return Ok(Variants::default()) };
+        let world = |(name, draws): (String, Draws)| {
+            let context = CheckContext { draws, ..again.context.clone() };
+            let spec = again.checked(&again.changed, &self.catalog, &context, &name)?;
+            Ok::<World, Failure>(World { name, spec })
+        };
+        let scenario = |name: &String| {
+            let changes = scenario_changes(&again.written, &again.text, name).ok()?;
+            let (changed, overrides) = again.changed_by(&changes)?;
+            let catalog = changed.catalog.as_ref().unwrap_or(&again.catalog);
+            let found = again.checked(&changed.file, catalog, &again.context, &format!("scenario `{name}`"));
+            let seeded = |mut found: Spec| {
+                found.frame.seed = spec.frame.seed;
+                Scenario { name: name.clone(), changes: overrides, spec: found, catalog: catalog.clone() }
+            };
+            Some(found.map(seeded))
+        };
+        let (seed, uncertain) = (spec.frame.seed, &spec.uncertain);
+        let all =
+            |worlds: Vec<(String, Draws)>| worlds.into_iter().map(world).collect::<Result<Vec<World>, _>>();
+        let scenarios = spec.scenarios.iter().filter(|_| !again.alone).filter_map(scenario);
+        let worlds = if uncertain.is_empty() {
+            Worlds::default()
+        } else {
+            Worlds { drawn: all(worlds::drawn(seed, uncertain))?, bounds: all(worlds::bounds(uncertain))? }
+        };
+        Ok(Variants { worlds, scenarios: scenarios.collect::<Result<_, _>>()? })
     }
 
     /// Returns the changes of the scenario, then those of the command line.

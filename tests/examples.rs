@@ -8,12 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Examples with the exit code of planning them.
-const EXAMPLES: [(&str, i32); 6] = [
+const EXAMPLES: [(&str, i32); 7] = [
     ("first", 0),
     ("chat", 0),
     ("chat-and-pretrain", 0),
     ("mixed-fleet", 0),
     ("platform", 0),
+    ("services", 0),
     ("budget-too-small", 3),
 ];
 
@@ -107,6 +108,11 @@ fn the_chat_plan_goes_all_the_way() {
 #[test]
 fn the_chat_and_pretrain_plan_goes_all_the_way() {
     goes_all_the_way("chat-and-pretrain");
+}
+
+#[test]
+fn services_notebooks_and_a_peak_between_bounds_go_all_the_way() {
+    goes_all_the_way("services");
 }
 
 #[test]

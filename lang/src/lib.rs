@@ -22,6 +22,7 @@ pub mod trace;
 pub use capstan_types::quantity::nearest;
 pub use check::{CheckContext, Source, TraceFacts, check};
 pub use diagnostic::{Code, Diagnostic, Severity};
+pub use evaluate::Draws;
 pub use format::format;
 pub use grammar::{Parsed, parse, parse_assignment, parse_bytes};
 pub use overrides::{Change, Changed, apply_overrides, parse_change, scenario_changes};

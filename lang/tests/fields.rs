@@ -59,6 +59,7 @@ fn around(path: &str) -> String {
 fn frames() -> Vec<Frame> {
     let serve =
         "serve other { model = llama3_1_8b, load = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok }, ";
+    let tune = "tune job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
     let train = "train job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
     let serve: &'static str = Box::leak(serve.to_owned().into_boxed_str());
     let with = |before: &'static str, record: &str| -> &'static str {
@@ -103,8 +104,13 @@ fn frames() -> Vec<Frame> {
             ..frame("serve/autoscale", with(serve, "autoscale"), &[("replicas", ">= 0")])
         },
         frame("train", "train job {", TRAIN_BASE),
+        frame("tune", "tune job {", TRAIN_BASE),
+        Frame { after: "} }\n", ..frame("tune/parallelism", with(tune, "parallelism"), &[]) },
+        Frame { after: "} }\n", ..frame("tune/checkpoint", with(tune, "checkpoint"), &[]) },
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
+        frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
+        frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),
         frame("fabric", "fabric f {", &[("site", "= hall")]),
         frame("storage", "storage s {", &[("site", "= hall")]),
         frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
@@ -143,6 +149,7 @@ fn examples_of(path: &str, row: &FieldRow) -> [String; 2] {
     match (path, row.name) {
         ("site", "provider") => ["provider = lambda".to_owned(), "provider = runpod".to_owned()],
         ("site", "region") => plain.map(|field| format!("provider = aws, {field}")),
+        ("train", "rank") => plain.map(|field| format!("method = lora, {field}")),
         ("serve/slo", _) => plain,
         _ => plain,
     }

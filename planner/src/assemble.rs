@@ -1,17 +1,26 @@
 //! The program's answer in the plan's nouns: placements, pools, purchases, power.
 
+use crate::apps;
 use crate::autoscale;
 use crate::candidates::Way;
-use crate::columns::{ServeColumn, ServeColumns, TrainColumns, spare_nodes};
+use crate::columns::{ServeColumn, ServeColumns, spare_nodes};
 use crate::demand::hour_weight;
 use crate::formulate::nodes_per_rack;
+use crate::frame::Frame;
 use crate::market::{Market, Stand};
-use crate::program::{Nodes, Solution};
+use crate::parts::Part;
+use crate::pricing::{Basis, Quote};
+use crate::program::{Nodes, OfferRef, Solution};
 use crate::storage::Stores;
-use capstan_types::blueprint::{HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun};
+use capstan_types::blueprint::{
+    AppRun, HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun,
+};
+use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
 use capstan_types::spec::{Serve, Spec};
 use capstan_types::units::{HOURS_PER_MONTH, Seconds, Watts};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 /// Rate at which a starting replica reads its weights and its image, and the time an engine needs to warm up.
 ///
@@ -28,19 +37,19 @@ pub struct Draft {
     pub services: Vec<Service>,
     /// Training.
     pub trainings: Vec<TrainingRun>,
+    /// Services and notebooks.
+    pub apps: Vec<AppRun>,
     /// Machines, with the index of each in the market.
     pub pools: Vec<(usize, Pool)>,
 }
 
 /// Returns the draft of a solution.
-pub fn draft(
-    spec: &Spec,
-    periods: &[Period],
-    market: &Market<'_>,
+pub(crate) fn draft(
+    frame: &Frame<'_>,
     serves: &[ServeColumns<'_>],
-    trains: &[TrainColumns<'_>],
-    solution: &Solution,
+    (parts, solution): (&[Part], &Solution),
 ) -> Draft {
+    let Frame { spec, periods, market, trains, .. } = frame;
     let chosen = &solution.columns;
     let services: Vec<Service> = serves
         .iter()
@@ -52,13 +61,21 @@ pub fn draft(
         .zip(&chosen[serves.len()..])
         .map(|(train, &column)| train.columns[column].run.clone())
         .collect();
+    let others = &chosen[serves.len() + trains.len()..];
+    let apps: Vec<AppRun> =
+        frame.apps.iter().zip(others).map(|(app, &column)| apps::run(app, column, market)).collect();
     let pools = market
         .stands
         .iter()
         .enumerate()
-        .filter_map(|(index, stand)| pool(spec, periods, index, stand, &services, &trainings, solution))
+        .filter_map(|(index, stand)| {
+            let working = working_hours(stand, periods.len(), (&services, &trainings, &apps));
+            pool(spec, index, stand, working, |offer| {
+                purchase((periods, parts), stand, OfferRef { pool: index, offer }, solution)
+            })
+        })
         .collect();
-    Draft { services, trainings, pools }
+    Draft { services, trainings, apps, pools }
 }
 
 fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) -> Service {
@@ -112,27 +129,20 @@ fn start(way: &Way) -> Seconds {
 
 fn pool(
     spec: &Spec,
-    periods: &[Period],
     index: usize,
     stand: &Stand<'_>,
-    services: &[Service],
-    trainings: &[TrainingRun],
-    solution: &Solution,
+    working: Vec<Vec<u32>>,
+    purchase: impl Fn(usize) -> Option<Purchase>,
 ) -> Option<(usize, Pool)> {
-    let working: Vec<Vec<u32>> = (0..periods.len())
-        .map(|period| (0..HOURS).map(|hour| working(stand, services, trainings, period, hour)).collect())
-        .collect();
     let busiest = working.iter().flatten().copied().max().unwrap_or(0);
     let stood =
         spec.fleets.iter().any(|fleet| fleet.site == stand.site.name && fleet.shape == stand.shape.id);
-    if busiest == 0 && !stood {
+    let purchases: Vec<Purchase> = (0..stand.quotes.len()).filter_map(purchase).collect();
+    if busiest == 0 && !stood && purchases.is_empty() {
         return None;
     }
     let spares = if busiest > 0 { spare_nodes(stand.site.redundancy, busiest) } else { 0 };
     let needed = working.iter().map(|hours| hours.iter().map(|nodes| nodes + spares).collect()).collect();
-    let purchases = (0..stand.quotes.len())
-        .filter_map(|offer| purchase(periods, stand, index, offer, solution))
-        .collect();
     let pool = Pool {
         site: stand.site.name.clone(),
         shape: stand.shape.id.clone(),
@@ -145,10 +155,22 @@ fn pool(
     Some((index, pool))
 }
 
+fn working_hours(
+    stand: &Stand<'_>,
+    n_periods: usize,
+    runs: (&[Service], &[TrainingRun], &[AppRun]),
+) -> Vec<Vec<u32>> {
+    (0..n_periods).map(|period| hours_of(|hour| working(stand, runs, period, hour))).collect()
+}
+
+/// Returns something for each of the 48 typical hours.
+pub(crate) fn hours_of<T>(at: impl FnMut(usize) -> T) -> Vec<T> {
+    (0..HOURS).map(at).collect()
+}
+
 fn working(
     stand: &Stand<'_>,
-    services: &[Service],
-    trainings: &[TrainingRun],
+    (services, trainings, apps): (&[Service], &[TrainingRun], &[AppRun]),
     period: usize,
     hour: usize,
 ) -> u32 {
@@ -171,47 +193,72 @@ fn working(
         .filter(|run| run.shares[period] > 0.0)
         .map(|run| run.candidate.nodes + run.spare_nodes)
         .sum();
-    serving.div_ceil(stand.shape.accelerators.max(1)) + training
+    let apps = apps.iter().filter(|run| run.site == stand.site.name && run.shape == stand.shape.id);
+    let apps: u32 = apps.map(|run| apps::units_at(run, stand.shape, hour)).sum();
+    (serving + apps).div_ceil(apps::units(stand.shape)) + training
 }
 
+/// Returns what is bought in one way. What is paid by the hour in a part of a period is paid for that part only.
 fn purchase(
-    periods: &[Period],
+    (periods, parts): (&[Period], &[Part]),
     stand: &Stand<'_>,
-    pool: usize,
-    offer: usize,
+    of: OfferRef,
     solution: &Solution,
 ) -> Option<Purchase> {
     let mut nodes = vec![0_u32; periods.len()];
     let mut hours = vec![0.0; periods.len()];
-    let of_offer =
-        solution.purchases.iter().filter(|bought| bought.offer.pool == pool && bought.offer.offer == offer);
-    for bought in of_offer {
+    for bought in solution.purchases.iter().filter(|bought| bought.offer == of) {
         match &bought.nodes {
             Nodes::Committed { count, from, until } => {
-                for index in *from..*until {
+                let end = parts.get(*until).map_or(periods.len(), |part| part.period);
+                for index in parts[*from].period..end {
                     nodes[index] += *count as u32;
                     hours[index] += *count as f64 * f64::from(periods[index].months) * HOURS_PER_MONTH;
                 }
             }
             Nodes::Hourly { counts } => {
-                for (index, slots) in counts.iter().enumerate() {
-                    nodes[index] += slots.iter().copied().max().unwrap_or(0) as u32;
+                let mut most = vec![0_u32; periods.len()];
+                for (part, slots) in parts.iter().zip(counts) {
+                    let index = part.period;
+                    most[index] = most[index].max(slots.iter().copied().max().unwrap_or(0) as u32);
+                    let share = part.months / f64::from(periods[index].months);
                     let weighted = slots.iter().enumerate();
-                    hours[index] +=
-                        weighted.map(|(hour, &n)| n as f64 * hour_weight(hour, &periods[index])).sum::<f64>();
+                    let all: f64 =
+                        weighted.map(|(hour, &n)| n as f64 * hour_weight(hour, &periods[index])).sum();
+                    hours[index] += all * share;
                 }
+                nodes.iter_mut().zip(most).for_each(|(nodes, most)| *nodes += most);
             }
         }
     }
     let most = nodes.iter().copied().max().unwrap_or(0);
-    let quote = &stand.quotes[offer];
+    let quote = &stand.quotes[of.offer];
     (most > 0).then(|| Purchase {
         option: quote.option,
         nodes: most,
         nodes_by_period: nodes,
         node_hours_by_period: hours,
         price: Some(quote.row.clone()),
+        busy_above: busy_above(periods, stand, quote),
     })
+}
+
+/// Returns the share of its term above which a node costs less than on demand (Stokely et al., arXiv 2503.10235): what it
+/// costs whether used or not, over what all hours of that time cost on demand.
+fn busy_above(periods: &[Period], stand: &Stand<'_>, quote: &Quote) -> Option<f64> {
+    let on_demand = stand.on_demand?.to_f64().filter(|price| *price > 0.0)?;
+    let months: f64 = periods.iter().map(|period| f64::from(period.months)).sum();
+    let firm = match quote.option {
+        PurchaseOption::Reserved { .. } => quote.sum(Basis::NodeHour),
+        PurchaseOption::Owned => {
+            let left =
+                quote.write_off.as_ref().map_or(Decimal::ZERO, |terms| terms.value_after(months as u32));
+            let bought = quote.sum(Basis::Purchase) - left.to_f64()?;
+            (bought / months + quote.sum(Basis::NodeMonth)) / HOURS_PER_MONTH
+        }
+        PurchaseOption::OnDemand | PurchaseOption::Spot => return None,
+    };
+    Some(firm / on_demand)
 }
 
 /// Returns power and racks of every site that has machines.
@@ -242,7 +289,8 @@ pub fn summaries(
                 each.collect::<Option<Vec<f64>>>().map(|sums| sums.into_iter().fold(0.0, f64::max))
             };
             let machines = most(&|stand| stand.shape.power.map(|power| power.get()));
-            let it_power = machines.map(|power| Watts(power) + stores.power_at(&site.name));
+            let it_power =
+                machines.zip(stores.power_at(&site.name)).map(|(power, store)| Watts(power) + store);
             let racks = most(&|stand| nodes_per_rack(stand).map(|fit| 1.0 / f64::from(fit.max(1))));
             Some(SiteSummary {
                 site: site.name.clone(),
@@ -251,11 +299,10 @@ pub fn summaries(
                 it_power,
                 facility_power: it_power.map(|power| power * site.pue),
                 power_limit: site.power.as_ref().map(|limit| limit.value),
-                racks: if site.is_own() {
-                    racks.map(|racks| (racks + stores.racks_at(site) - 1e-9).ceil() as u32)
-                } else {
-                    None
-                },
+                racks: racks
+                    .zip(stores.racks_at(site))
+                    .filter(|_| site.is_own())
+                    .map(|(racks, store)| (racks + store - 1e-9).ceil() as u32),
             })
         })
         .collect()

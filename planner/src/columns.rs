@@ -5,6 +5,7 @@ use crate::fleet::{Asking, Base};
 use crate::market::{Market, Stand};
 use crate::program::charged_accelerators;
 use crate::spares;
+use crate::worlds::Pick;
 use capstan_types::blueprint::{DemandCurve, TrainingRun};
 use capstan_types::spec::{Redundancy, Serve, Site, Train};
 use std::ops::Range;
@@ -61,6 +62,8 @@ pub struct TrainColumns<'a> {
     pub train: &'a Train,
     /// Its columns.
     pub columns: Vec<TrainColumn>,
+    /// Every way that ends in time, also those that a column makes needless.
+    pub every: Vec<TrainColumn>,
 }
 
 /// One way to train at one place in one stretch of time.
@@ -81,25 +84,32 @@ pub struct TrainColumn {
 /// `derating` gives the factor of a way. Of two columns of one pool the one with a lower rate and no fewer
 /// accelerators is left out: whatever it serves the other serves with no more nodes.
 ///
+/// With `only` there is at most the column of that way at that place, whatever else would be no dearer.
+///
 /// With a `base` the columns carry what it does not, away from its machines, and may have no replica at all.
 pub fn serve_columns(
     asking: &Asking<'_>,
     base: Option<&Base>,
     market: &Market<'_>,
+    only: Option<&Pick>,
     derating: impl Fn(&Way) -> f64,
 ) -> Vec<ServeColumn> {
     let Asking { serve, demand, ways } = *asking;
     let peak = highest_rest(serve, demand, base);
     let mut columns = Vec::new();
     for (stand_index, stand) in market.stands.iter().enumerate() {
-        if !is_allowed(serve.sites.as_ref(), stand.site) || base.is_some_and(|base| base.stand == stand_index)
-        {
+        let away = base.is_none_or(|base| base.stand != stand_index);
+        let meant = only.is_none_or(|pick| pick.site == stand.site.name);
+        if !(meant && away && is_allowed(serve.sites.as_ref(), stand.site)) {
             continue;
         }
         let mut here: Vec<ServeColumn> = Vec::new();
         for (way_index, way) in
             ways.iter().enumerate().filter(|(_, way)| way.candidate.shape == stand.shape.id)
         {
+            if only.is_some_and(|pick| pick.way != way.key()) {
+                continue;
+            }
             let rate = way.estimate.rate.get() * derating(way);
             let Some((spares, redundancy)) =
                 (rate > 0.0).then(|| spare_replicas(serve, peak, way, stand, rate)).flatten()

@@ -46,28 +46,29 @@ pub struct Usage {
     pub output_tokens: f64,
 }
 
-/// Accelerator-hours on the machines of one shape at one site.
+/// What is used of the machines of one shape at one site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Used {
     /// The site.
     pub site: String,
     /// The machine.
     pub shape: String,
-    /// Accelerator-hours.
+    /// Accelerator-hours; of machines without accelerators, hours of their parts.
     pub hours: f64,
+    /// Whether these are accelerators.
+    pub accelerators: bool,
 }
 
 impl Usage {
     /// Returns the accelerator-hours that are charged for a line of the bill: those on its machines, or at its site.
     fn hours_of(&self, line: &CostLine) -> f64 {
         let on = self.on.iter().filter(|used| used.site == line.site);
-        on.filter(|used| line.shape.as_ref().is_none_or(|shape| *shape == used.shape))
-            .map(|used| used.hours)
-            .sum()
+        let counts = |used: &&Used| line.shape.as_ref().map_or(used.accelerators, |shape| *shape == used.shape);
+        on.filter(counts).map(|used| used.hours).sum()
     }
 
     fn hours(&self) -> f64 {
-        self.on.iter().map(|used| used.hours).sum()
+        self.on.iter().filter(|used| used.accelerators).map(|used| used.hours).sum()
     }
 }
 

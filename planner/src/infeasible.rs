@@ -2,7 +2,7 @@
 
 use crate::columns::ServeColumns;
 use crate::formulate::{Formulation, NamedLimit};
-use crate::plan::Frame;
+use crate::frame::Frame;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
 use crate::settle::Deratings;
 use crate::ways_out::{Change, Step, Stuck};
@@ -10,7 +10,7 @@ use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
 use capstan_types::place::Place;
-use capstan_types::spec::{Serve, Train};
+use capstan_types::spec::{App, Serve, Train};
 
 /// A service level that no candidate reaches.
 const UNREACHABLE: &str = "E0310";
@@ -38,7 +38,19 @@ pub(crate) fn findings(
         let found = conflict(&formulation.problem, &Options::default())?;
         return Ok(found.map(|found| conflict_finding(frame, formulation, &found)).into_iter().collect());
     }
-    Ok(unservable.iter().map(|why| unservable_finding(frame, serves, *why, deratings)).collect())
+    let of_plan = |why: &Unservable| in_periods(*why, formulation);
+    Ok(unservable.iter().map(|why| unservable_finding(frame, serves, of_plan(why), deratings)).collect())
+}
+
+/// The program's periods are parts of the plan's.
+fn in_periods(why: Unservable, formulation: &Formulation) -> Unservable {
+    match why {
+        Unservable::NotInTime { workload, period } => {
+            let period = formulation.parts.get(period).map_or(period, |part| part.period);
+            Unservable::NotInTime { workload, period }
+        }
+        other => other,
+    }
 }
 
 /// Returns a finding for each limit that storage and what stands there already pass without any machine bought.
@@ -83,8 +95,33 @@ fn unservable_finding(
         }
         (_, Some(serve), _) => alone(not_to_be_had(frame, &serve.name, &serve.place, why)),
         (_, None, Some(train)) => alone(not_to_be_had(frame, &train.train.name, &train.train.place, why)),
+        (why, None, None) if app(frame, serves, workload).is_some() => no_place(frame, serves, workload, why),
         (_, None, None) => alone(error(CONFLICT, "a workload cannot run".to_owned(), Vec::new())),
     }
+}
+
+fn app<'f>(frame: &'f Frame<'_>, serves: &[ServeColumns<'_>], workload: usize) -> Option<&'f App> {
+    let index = workload.checked_sub(serves.len() + frame.trains.len())?;
+    frame.apps.get(index).map(|columns| columns.app)
+}
+
+/// Nothing carries a service or group of notebooks.
+fn no_place(frame: &Frame<'_>, serves: &[ServeColumns<'_>], workload: usize, why: Unservable) -> Stuck {
+    let Some(app) = app(frame, serves, workload) else {
+        return alone(error(CONFLICT, "a workload cannot run".to_owned(), Vec::new()));
+    };
+    if !matches!(why, Unservable::NoColumns { .. }) {
+        return alone(not_to_be_had(frame, &app.name, &app.place, why));
+    }
+    let message = format!("`{}` fits on no machine that is allowed", app.name);
+    let mut finding =
+        error(FITS_NOWHERE, message, vec![(app.place.clone(), "no machine is left".to_owned())]);
+    finding.because = nearest_misses(frame, &app.name);
+    finding.ways_out.push(
+        "allow more sites or accelerators, or give machines without accelerators a row and a price"
+            .to_owned(),
+    );
+    alone(finding)
 }
 
 /// A finding that no one value of the plan removes.

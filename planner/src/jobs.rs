@@ -7,13 +7,15 @@ use crate::periods::{month_after, month_of};
 use crate::spares;
 use crate::storage;
 use capstan_sim::perf::Reason;
-use capstan_sim::perf::training::{Cluster, Failures, Goodput, Job, Known, TrainingStep, best, goodput};
+use capstan_sim::perf::training::{
+    Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep, goodput, search,
+};
 use capstan_types::blueprint::{Period, RejectionCount, TrainingCandidate, TrainingRun};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
-use capstan_types::spec::{Spec, Train};
+use capstan_types::spec::{Spec, Train, TrainMethod};
 use capstan_types::units::{Bytes, HOURS_PER_MONTH, Seconds, Tokens};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -31,6 +33,12 @@ const BATCH_ROUNDING: f64 = 0.05;
 /// Origin: Assumed; the "good" level of the SuperPOD H100 storage guidance, 2 GB/s per node.
 const CHECKPOINT_WRITE_PER_NODE: f64 = 2e9;
 
+/// Copies of a machine's part of a checkpoint in its memory while it is written at once: the part as it comes from the
+/// accelerators, and the same as it is written.
+///
+/// Origin: Assumed; a run of 744e9 parameters with parts of 650 GB died on machines with 780 GB free (Megatron-LM 61).
+pub(crate) const HOST_COPIES: f64 = 2.0;
+
 /// Share of time for which the nodes that compute must be complete at an own site.
 const SPARE_TARGET: f64 = 0.99;
 
@@ -39,6 +47,8 @@ const SPARE_TARGET: f64 = 0.99;
 pub struct Jobs {
     /// Columns by place, then length.
     pub columns: Vec<TrainColumn>,
+    /// Every way that ends in time, also those with more nodes for the same months.
+    pub every: Vec<TrainColumn>,
     /// What was turned down.
     pub rejections: Vec<RejectionCount>,
 }
@@ -85,17 +95,21 @@ pub fn enumerate(
         trials.par_iter().map(|trial| ask.attempt(catalog, &market.stands[trial.stand], trial)).collect();
     let mut tally = Tally::new(&train.name);
     let mut columns: Vec<TrainColumn> = Vec::new();
+    let mut every = Vec::new();
     for (trial, result) in trials.iter().zip(results) {
         let shape = &market.stands[trial.stand].shape.id;
         let words = format!("{} nodes, {}", trial.nodes, trial.precision.word());
         match result {
-            Ok(column) => keep_smaller(&mut columns, column),
+            Ok(column) => {
+                every.push(column.clone());
+                keep_smaller(&mut columns, column);
+            }
             Err(reject) => {
                 tally.add(shape, reject.code(), reject.excess(), &format!("{words}: {}", reject.words()))
             }
         }
     }
-    Jobs { columns, rejections: tally.counts() }
+    Jobs { columns, every, rejections: tally.counts() }
 }
 
 fn accelerator_allowed(train: &Train, stand: &Stand<'_>) -> bool {
@@ -121,14 +135,19 @@ fn window(spec: &Spec, periods: &[Period], train: &Train) -> Range<usize> {
     begin..end.max(begin)
 }
 
+/// Of ways that hold machines at one place in the same periods, one with no more machines and no more hours of them is
+/// as good as any other.
 fn keep_smaller(columns: &mut Vec<TrainColumn>, column: TrainColumn) {
-    let twin =
-        columns.iter_mut().find(|known| known.stand == column.stand && known.periods == column.periods);
-    match twin {
-        Some(known) if known.nodes <= column.nodes => {}
-        Some(known) => *known = column,
-        None => columns.push(column),
+    let is_twin = |known: &TrainColumn| known.stand == column.stand && known.periods == column.periods;
+    let node_hours = |column: &TrainColumn| f64::from(column.nodes) * column.run.hours;
+    let no_worse = |one: &TrainColumn, other: &TrainColumn| {
+        one.nodes <= other.nodes && node_hours(one) <= node_hours(other)
+    };
+    if columns.iter().any(|known| is_twin(known) && no_worse(known, &column)) {
+        return;
     }
+    columns.retain(|known| !(is_twin(known) && no_worse(&column, known)));
+    columns.push(column);
 }
 
 /// Why a trial is no way.
@@ -185,8 +204,11 @@ impl Ask<'_> {
         };
         let batch = rounded_batch(self.train, cluster.accelerators());
         let job = Job { model: self.model, batch, sequence: self.train.sequence, precision: trial.precision };
-        let step = best(&cluster, &job, &self.train.parallelism).map_err(Reject::Physics)?.best;
-        let checkpoint = goodput::checkpoint_bytes(self.model);
+        let method = method(self.train.method);
+        let space = Space::usual(&cluster, &job, &self.train.parallelism, &method);
+        let wanted = Search { space: &space, method: &method, wanted: 1, host: None };
+        let step = search(&cluster, &job, &wanted).map_err(Reject::Physics)?.best;
+        let checkpoint = saved(self.model, self.train.method);
         let planned = storage::stall(self.spec, &stand.site.name);
         let stall = planned.unwrap_or_else(|| {
             Seconds(checkpoint.get() / (CHECKPOINT_WRITE_PER_NODE * f64::from(trial.nodes)))
@@ -214,6 +236,21 @@ impl Ask<'_> {
         Err(Reject::TooLate { needed_months, available_months: months })
     }
 
+    /// Returns the share of each period in which machines are held: all of it, but of the last one only up to the end.
+    fn shares(&self, held: &Range<usize>, hours: f64) -> Vec<f64> {
+        let mut left = hours / HOURS_PER_MONTH;
+        let share = |(index, period): (usize, &Period)| {
+            if !held.contains(&index) {
+                return 0.0;
+            }
+            let months = f64::from(period.months);
+            let share = (left / months).clamp(0.0, 1.0);
+            left -= months;
+            share
+        };
+        self.periods.iter().enumerate().map(share).collect()
+    }
+
     #[expect(clippy::too_many_arguments, reason = "each is one independent result of the trial")]
     fn column(
         &self,
@@ -231,7 +268,6 @@ impl Ask<'_> {
         } else {
             0
         };
-        let months: u32 = self.periods[held.clone()].iter().map(|period| period.months).sum();
         let first = self.periods[held.start].first_month;
         let begins = day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH);
         // Months are 730 h, so a boundary may lie a day before the date that it stands for.
@@ -255,8 +291,8 @@ impl Ask<'_> {
             spare_nodes,
             start: begins,
             end: day(begins, hours),
-            hours: f64::from(months) * HOURS_PER_MONTH,
-            shares: (0..self.periods.len()).map(|index| f64::from(u8::from(held.contains(&index)))).collect(),
+            hours,
+            shares: self.shares(&held, hours),
             batch,
             step: step.step,
             tokens_per_s: step.tokens_per_s,
@@ -266,10 +302,35 @@ impl Ask<'_> {
             memory: step.memory.free,
             checkpoint_interval: good.interval,
             checkpoint,
+            checkpoint_host: Bytes(checkpoint.get() * HOST_COPIES / f64::from(trial.nodes.max(1))),
+            host_memory: stand.shape.host_memory,
             failures: hours * 3600.0 / good.mttf.get(),
             origin: step.origin.weaker(good.origin).weaker(Origin::Analytic),
         };
         TrainColumn { stand: trial.stand, nodes: trial.nodes + spare_nodes, periods: held, run }
+    }
+}
+
+/// Returns how the simulator trains by a method of the plan.
+fn method(method: TrainMethod) -> Method {
+    match method {
+        TrainMethod::Full => Method::default(),
+        TrainMethod::Lora { rank, quantised } => {
+            let frozen = if quantised { Precision::Int4 } else { Precision::Bf16 };
+            Method { adapters: true, low_rank: Some(Adapters { rank, frozen }), ..Method::default() }
+        }
+    }
+}
+
+/// Returns what a checkpoint holds: everything that is trained. An adapter of rank r on a matrix of n by k has r (n + k)
+/// parameters, a share r (1/n + 1/k) of it, at most 2 r over the smaller side, which the model's width stands for.
+pub(crate) fn saved(model: &Model, method: TrainMethod) -> Bytes {
+    let all = goodput::checkpoint_bytes(model);
+    match method {
+        TrainMethod::Full => all,
+        TrainMethod::Lora { rank, .. } => {
+            all * (2.0 * f64::from(rank) / f64::from(model.hidden.max(1))).min(1.0)
+        }
     }
 }
 

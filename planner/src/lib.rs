@@ -2,6 +2,7 @@
 //!
 //! Invariants: pure functions; the solver is named only in `program`; the audit trusts none of the others.
 
+mod apps;
 pub mod assemble;
 pub mod audit;
 mod autoscale;
@@ -14,24 +15,29 @@ pub mod explain;
 pub mod fabric;
 pub mod finance;
 pub mod fleet;
-pub mod formulate;
+mod formulate;
+mod frame;
 mod infeasible;
 pub mod jobs;
 pub mod limit_unit;
+mod limits;
 mod linear;
 pub mod market;
 mod outcome;
 pub mod outlook;
 pub mod outside;
+mod parts;
 pub mod periods;
 pub mod plan;
 pub mod pricing;
 pub mod program;
 pub mod rules;
+pub mod scenarios;
 pub mod settle;
 pub mod simulate;
 pub mod spares;
 pub mod storage;
 pub mod verify;
 mod ways_out;
+pub mod worlds;
 pub use ways_out::Change;

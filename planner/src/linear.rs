@@ -107,7 +107,9 @@ fn of_metric(spec: &Spec, periods: &[Period], subject: &str, metric: Metric) -> 
     let prompt = |serve: &Serve| serve.load.prompt.mean;
     let output = |serve: &Serve| serve.load.output.mean;
     match metric {
-        Metric::Cost if subject.is_empty() || spec.serves.len() + spec.trains.len() == 1 => {
+        Metric::Cost
+            if subject.is_empty() || spec.serves.len() + spec.trains.len() + spec.apps.len() == 1 =>
+        {
             Some(Linear { cost: 1.0, number: 0.0 })
         }
         Metric::Requests => number(over_requests(&|_| 1.0)),

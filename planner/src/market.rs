@@ -47,7 +47,8 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
         for shape in &catalog.shapes {
             let fleet = fleet_by_period(spec, site, shape, periods);
             let sold_here = shape.provider == site.provider;
-            if shape.accelerators == 0 || !(sold_here || fleet.iter().any(|&nodes| nodes > 0)) {
+            let is_asked = shape.accelerators > 0 || spec.apps.iter().any(|app| app.part.is_none());
+            if !is_asked || !(sold_here || fleet.iter().any(|&nodes| nodes > 0)) {
                 continue;
             }
             if let Some((reason, words)) = refusal(site, shape) {
@@ -98,8 +99,10 @@ fn refusal(site: &Site, shape: &NodeShape) -> Option<(&'static str, String)> {
 fn wanted_options(spec: &Spec, site: &Site) -> Vec<PurchaseOption> {
     let serves = spec.serves.iter().map(|serve| (&serve.sites, &serve.buy));
     let trains = spec.trains.iter().map(|train| (&train.sites, &train.buy));
+    let apps = spec.apps.iter().map(|app| (&app.sites, &app.buy));
     let here = serves
         .chain(trains)
+        .chain(apps)
         .filter(|(sites, _)| sites.as_ref().is_none_or(|names| names.contains(&site.name)));
     let mut options: Vec<PurchaseOption> =
         here.flat_map(|(_, buy)| buy.iter().map(|Buy { option, .. }| *option)).collect();

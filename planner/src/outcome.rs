@@ -1,15 +1,17 @@
 //! What is said beside the numbers: findings, runners-up, assumptions, and the rows the answer stands on.
 
+use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
-use crate::plan::{Frame, Provenance, Turn};
+use crate::plan::{Provenance, Turn};
 use crate::pricing::MEAN_POWER_SHARE;
 use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
 use crate::storage;
 use capstan_types::blueprint::{
     Blueprint, Cost, FORMAT, Inputs, LimitPrice, Network, Pool, Round, RunnerUp, Solver, SolverStatus,
-    Status, VerdictStatus,
+    Status, TrainingRun, VerdictStatus,
 };
 use capstan_types::catalog::Catalog;
+use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::origin::Origin;
 use capstan_types::spec::{Assumption, RuleKind, Spec, percentile_word};
@@ -25,6 +27,8 @@ const WISH: &str = "W0351";
 const NOT_PROVEN: &str = "W0361";
 /// Gap beyond which that is said.
 pub(crate) const WIDE_GAP: f64 = 0.02;
+/// A checkpoint that its machines cannot hold at once.
+const HOSTS_TOO_SMALL: &str = "W0362";
 /// A plan that did not settle.
 const UNSETTLED: &str = "W0360";
 
@@ -55,6 +59,7 @@ pub(crate) fn infeasible(
         demand: frame.demand.clone(),
         services: Vec::new(),
         trainings: Vec::new(),
+        apps: Vec::new(),
         pools: Vec::new(),
         sites: Vec::new(),
         networks: Vec::new(),
@@ -87,6 +92,8 @@ pub(crate) fn infeasible(
         },
         runners_up: Vec::new(),
         limit_prices: Vec::new(),
+        uncertainty: None,
+        scenarios: Vec::new(),
         rejections: frame.rejections.clone(),
         unpriced: frame.market.unpriced.clone(),
         findings,
@@ -167,7 +174,12 @@ fn column_words(frame: &Frame<'_>, turn: &Turn<'_>, workload: usize, column: usi
         let words = format!("{} at {site}, tp {}{split}, {}", way.shape, way.tensor, way.precision.word());
         return (serve.serve.name.clone(), words);
     }
-    let train = &frame.trains[workload - turn.serves.len()];
+    let at = workload - turn.serves.len();
+    if let Some(app) = at.checked_sub(frame.trains.len()).and_then(|index| frame.apps.get(index)) {
+        let stand = &frame.market.stands[app.columns[column].stand];
+        return (app.app.name.clone(), format!("{} at {}", stand.shape.id, stand.site.name));
+    }
+    let train = &frame.trains[at];
     let run = &train.columns[column].run;
     let words =
         format!("{} × {} at {}, until {}", run.candidate.nodes, run.candidate.shape, run.site, run.end);
@@ -202,6 +214,7 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec
         })
         .collect();
     findings.extend(wide_gap(turn));
+    findings.extend(turn.draft.trainings.iter().filter_map(|run| too_large_for_hosts(frame, run)));
     if !settled {
         findings.push(Finding {
             code: UNSETTLED.to_owned(),
@@ -213,6 +226,29 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec
         });
     }
     findings
+}
+
+/// Returns a warning where a checkpoint that is written at once does not fit into the memory of its machines.
+fn too_large_for_hosts(frame: &Frame<'_>, run: &TrainingRun) -> Option<Finding> {
+    let memory = run.host_memory.filter(|memory| memory.get() < run.checkpoint_host.get())?;
+    let train = frame.spec.trains.iter().find(|train| train.name == run.workload);
+    Some(Finding {
+        code: HOSTS_TOO_SMALL.to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "a checkpoint of `{}` that is written at once takes {} of each machine, which has {}",
+            run.workload,
+            figure::data(run.checkpoint_host),
+            figure::data(memory)
+        ),
+        places: train.map(|train| (train.place.clone(), "saved here".to_owned())).into_iter().collect(),
+        because: vec![format!(
+            "{} over {} machines, twice: as it comes from the accelerators, and as it is written",
+            figure::data(run.checkpoint),
+            run.candidate.nodes
+        )],
+        ways_out: vec!["write it in stages, or train on more machines".to_owned()],
+    })
 }
 
 /// Returns a warning where the plan may be far from the cheapest one.
@@ -288,6 +324,12 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
                 stall.get()
             ));
         }
+    }
+    if !frame.spec.apps.is_empty() {
+        add(format!(
+            "{:.0} % of the threads and memory of a machine are kept for its system and agents",
+            crate::apps::KEPT_FREE * 100.0
+        ));
     }
     if !frame.spec.serves.is_empty() {
         add("a replica starts in the time to read its image and weights at 2 GB/s and a minute to warm up"

@@ -8,6 +8,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::market::Market;
 use crate::pricing::standing;
+use crate::program::Problem;
 use crate::storage::{self, Stores};
 
 /// Machines that stand there already, and storage.
@@ -23,6 +24,8 @@ pub struct Outside {
     pub power_kw: Vec<f64>,
     /// Racks by site.
     pub racks: Vec<f64>,
+    /// Most nodes at once by place that were bought before; empty where none was.
+    pub bought: Vec<u32>,
 }
 
 impl Outside {
@@ -49,8 +52,13 @@ impl Outside {
             per_month: per_month.collect(),
             capex: sum(CostKind::Capex, None),
             left: sum(CostKind::Residual, None),
-            power_kw: sites.clone().map(|site| stores.power_at(&site.name).kw() * site.pue).collect(),
-            racks: sites.map(|site| stores.racks_at(site)).collect(),
+            // What nobody knows is a finding of its own where a limit asks for it.
+            power_kw: sites
+                .clone()
+                .map(|site| stores.power_at(&site.name).map_or(0.0, |power| power.kw() * site.pue))
+                .collect(),
+            racks: sites.map(|site| stores.racks_at(site).unwrap_or(0.0)).collect(),
+            bought: Vec::new(),
         }
     }
 
@@ -59,6 +67,16 @@ impl Outside {
         let running = self.per_month.iter().zip(periods);
         let running: f64 = running.map(|(monthly, period)| monthly * f64::from(period.months)).sum();
         running + self.capex + self.left
+    }
+
+    /// Returns the same as the program's objective counts it.
+    pub fn present(&self, periods: &[Period], problem: &Problem) -> f64 {
+        let discounts = problem.periods.iter().filter(|period| period.opens).map(|period| period.discount);
+        let running = self.per_month.iter().zip(periods).zip(discounts);
+        let running: f64 =
+            running.map(|((monthly, period), discount)| monthly * f64::from(period.months) * discount).sum();
+        let first = problem.periods.first().map_or(1.0, |period| period.discount_at_start);
+        running + self.capex * first + self.left * problem.discount_at_end
     }
 
     /// Returns the running cost of the dearest month.

@@ -1,34 +1,27 @@
 //! From a checked spec to a blueprint: enumerate, solve, simulate, derate, solve again, account, audit.
 
+use crate::apps;
 use crate::assemble::{Draft, draft, summaries};
-use crate::candidates::{self, Unreached, Way};
-use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
+use crate::columns::ServeColumns;
 use crate::cost::{self, PricedPool, Usage, Used};
 use crate::fabric;
-use crate::fleet::{self, Asking, Base};
-use crate::formulate::{Formulation, formulate};
+use crate::formulate::Formulation;
+use crate::frame::{Frame, Unsolved};
 use crate::infeasible;
-use crate::jobs;
-use crate::market::{Market, market};
-use crate::outside::Outside;
-use crate::periods::periods;
-use crate::program::{
-    NoPlan, Options, Solution, Status as ProgramStatus, Unservable, charged_accelerators, costs_at_least,
-    solve,
-};
+use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable, charged_accelerators};
+use crate::scenarios::{self, Scenario};
 use crate::settle::{Deratings, Proof, prove};
-use crate::storage::{self, Stores};
+use crate::storage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
+use crate::worlds::{self, Worlds};
 use crate::{audit, demand, outcome, rules};
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::{
-    Blueprint, DemandCurve, FORMAT, InputFile, Inputs, Override, Period, Placement, RejectionCount, Round,
-    Solver, SolverStatus, Status,
+    AppRun, Blueprint, FORMAT, InputFile, Inputs, Override, Placement, Round, Solver, SolverStatus, Status,
 };
-use capstan_types::catalog::{Catalog, Engine};
-use capstan_types::hardware::NodeShape;
-use capstan_types::spec::{Serve, Spec};
+use capstan_types::catalog::Catalog;
+use capstan_types::spec::Spec;
 use std::collections::BTreeMap;
 
 /// Most turns of solve, simulate, derate.
@@ -48,6 +41,15 @@ pub struct Provenance {
     pub overrides: Vec<Override>,
 }
 
+/// The plan as it is checked elsewhere than in its own file: in other worlds, and in its scenarios.
+#[derive(Debug, Clone, Default)]
+pub struct Variants {
+    /// Worlds that are drawn, where something is uncertain.
+    pub worlds: Worlds,
+    /// Scenarios that are planned beside it.
+    pub scenarios: Vec<Scenario>,
+}
+
 /// Why there is no blueprint at all. A plan that cannot be met is not an error: it is a blueprint that says why.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -62,23 +64,6 @@ pub enum PlanError {
     Unknown(String),
 }
 
-/// Everything that stays the same over all rounds.
-pub(crate) struct Frame<'a> {
-    pub(crate) spec: &'a Spec,
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) periods: Vec<Period>,
-    pub(crate) market: Market<'a>,
-    pub(crate) demand: Vec<DemandCurve>,
-    pub(crate) ways: Vec<Vec<Way>>,
-    pub(crate) engines: Vec<&'a Engine>,
-    pub(crate) trains: Vec<TrainColumns<'a>>,
-    pub(crate) traces: &'a BTreeMap<String, Vec<Request>>,
-    pub(crate) rejections: Vec<RejectionCount>,
-    pub(crate) unreached: Vec<Vec<Unreached>>,
-    pub(crate) outside: Outside,
-    pub(crate) stores: Stores,
-}
-
 /// One turn of the loop.
 pub(crate) struct Turn<'a> {
     pub(crate) serves: Vec<ServeColumns<'a>>,
@@ -90,7 +75,8 @@ pub(crate) struct Turn<'a> {
 
 /// Returns the blueprint of `spec`.
 ///
-/// `traces` holds the requests of each trace that the plan names, by path. `progress` is told what is being done.
+/// `traces` holds the requests of each trace that the plan names, by path; `variants` the plan in other worlds and in its
+/// scenarios. `progress` is told what is being done.
 ///
 /// # Errors
 /// See [`PlanError`]; infeasible plans are blueprints.
@@ -98,24 +84,64 @@ pub fn plan(
     spec: Spec,
     catalog: &Catalog,
     traces: &BTreeMap<String, Vec<Request>>,
+    variants: &Variants,
+    provenance: Provenance,
+    progress: &dyn Fn(&str),
+) -> Result<Blueprint, PlanError> {
+    // Without worlds the plan is one for the medians.
+    let certain = variants.worlds.drawn.is_empty().then(|| Spec { uncertain: Vec::new(), ..spec.clone() });
+    let spec = certain.unwrap_or(spec);
+    let mut blueprint = planned(&spec, catalog, traces, &variants.worlds, provenance, progress)?;
+    if !variants.scenarios.is_empty() {
+        progress("planning scenarios");
+        blueprint.scenarios = scenarios::outcomes(&blueprint, &variants.scenarios, traces)?;
+        blueprint.audit = audit::audit(&blueprint);
+    }
+    Ok(blueprint)
+}
+
+fn planned(
+    spec: &Spec,
+    catalog: &Catalog,
+    traces: &BTreeMap<String, Vec<Request>>,
+    worlds: &Worlds,
     provenance: Provenance,
     progress: &dyn Fn(&str),
 ) -> Result<Blueprint, PlanError> {
     progress("enumerating candidates");
-    let frame = Frame::of(&spec, catalog, traces)?;
+    let frame = Frame::of(spec, catalog, traces)?;
     let alone = vec![None; spec.serves.len()];
-    let passed = infeasible::passed_already(&frame, &frame.formulated(&alone, &Deratings::default()).1);
+    let passed = infeasible::passed_already(
+        &frame,
+        &frame.formulated(&alone, &Deratings::default(), &frame.few_ends()).1,
+    );
     if !passed.is_empty() {
-        let findings = ways_out::verified(&Source { spec: &spec, catalog, traces }, passed);
+        let findings = ways_out::verified(&Source { spec, catalog, traces }, passed);
         return Ok(outcome::infeasible(&frame, provenance, Vec::new(), findings));
     }
     match settle(&frame, progress)? {
-        Settled::Holds { turn, rounds, settled } => {
-            progress("accounting and auditing");
+        Settled::Holds { turn, rounds, settled, deratings } => {
             let (runners_up, prices) =
                 (outcome::runners_up(&frame, &turn), outcome::limit_prices(&frame, &turn));
-            let mut blueprint = finish(&frame, *turn, rounds, settled, provenance);
+            progress("weighing worlds");
+            let chosen = worlds::least_regret(&frame, &turn, &deratings, worlds)?;
+            let kept = chosen.as_ref().and_then(|chosen| chosen.kept.clone());
+            let kept = kept.map(|kept| frame.keeping(kept));
+            let again = kept.as_ref().map(|frame| settle(frame, progress)).transpose()?;
+            progress("accounting and auditing");
+            let bound = turn.solution.best_bound;
+            let mut blueprint = match again.zip(kept.as_ref()) {
+                Some((Settled::Holds { turn, rounds, settled, .. }, frame)) => {
+                    finish(frame, *turn, rounds, settled, provenance)
+                }
+                _ => finish(&frame, *turn, rounds, settled, provenance),
+            };
+            // What is settled for all worlds may cost more for the medians than the cheapest plan for them alone.
+            let above =
+                (blueprint.solver.objective - bound) / blueprint.solver.objective.max(f64::MIN_POSITIVE);
+            (blueprint.solver.bound, blueprint.solver.gap) = (Some(bound), Some(above.max(0.0)));
             (blueprint.runners_up, blueprint.limit_prices) = (runners_up, prices);
+            blueprint.uncertainty = chosen.map(|chosen| chosen.uncertainty);
             blueprint.audit = audit::audit(&blueprint);
             Ok(blueprint)
         }
@@ -124,7 +150,7 @@ pub fn plan(
             let stuck = infeasible::findings(&frame, &serves, &formulation, &unservable, &deratings)
                 .map_err(PlanError::Program)?;
             progress("planning with each way out");
-            let source = Source { spec: &spec, catalog, traces };
+            let source = Source { spec, catalog, traces };
             let findings = ways_out::verified(&source, stuck);
             Ok(outcome::infeasible(&frame, provenance, rounds, findings))
         }
@@ -134,7 +160,7 @@ pub fn plan(
 /// How the loop ended.
 pub(crate) enum Settled<'f> {
     /// With a plan.
-    Holds { turn: Box<Turn<'f>>, rounds: Vec<Round>, settled: bool },
+    Holds { turn: Box<Turn<'f>>, rounds: Vec<Round>, settled: bool, deratings: Deratings },
     /// With limits that cannot be kept.
     Stuck { rounds: Vec<Round>, why: Box<Stop<'f>> },
 }
@@ -162,7 +188,7 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
             }
             Err(Unsolved::Failed(why)) => return Err(PlanError::Program(why)),
         };
-        let draft = draft(frame.spec, &frame.periods, &frame.market, &serves, &frame.trains, &solution);
+        let draft = draft(frame, &serves, (&formulation.parts, &solution));
         progress(&format!("round {}: simulating", rounds.len() + 1));
         let proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
         rounds.push(Round {
@@ -175,154 +201,7 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
             break (Turn { serves, formulation, solution, draft, proof }, settled);
         }
     };
-    Ok(Settled::Holds { turn: Box::new(turn), rounds, settled })
-}
-
-impl<'a> Frame<'a> {
-    pub(crate) fn of(
-        spec: &'a Spec,
-        catalog: &'a Catalog,
-        traces: &'a BTreeMap<String, Vec<Request>>,
-    ) -> Result<Self, PlanError> {
-        let periods = periods(spec);
-        let market = market(spec, catalog, &periods);
-        let stores = storage::stores(spec, catalog);
-        let mut frame = Self {
-            spec,
-            catalog,
-            demand: spec.serves.iter().map(|serve| demand::curve(serve, &periods)).collect(),
-            outside: Outside::of(spec, catalog, &market, &periods, &stores),
-            stores,
-            periods,
-            market,
-            ways: Vec::new(),
-            engines: Vec::new(),
-            trains: Vec::new(),
-            traces,
-            rejections: Vec::new(),
-            unreached: Vec::new(),
-        };
-        let model = |id: &str| {
-            spec.models.iter().find(|model| model.id == id).ok_or_else(|| PlanError::Unknown(id.to_owned()))
-        };
-        for serve in &spec.serves {
-            let engine =
-                catalog.engine(&serve.engine).ok_or_else(|| PlanError::Unknown(serve.engine.clone()))?;
-            let shapes = frame.shapes(serve.sites.as_ref());
-            let found = candidates::enumerate(catalog, serve, model(&serve.model)?, engine, &shapes);
-            frame.ways.push(found.ways);
-            frame.unreached.push(found.unreached);
-            frame.engines.push(engine);
-            frame.rejections.extend(found.rejections);
-        }
-        frame.rejections.extend(refused_machines(spec, &frame.market));
-        for train in &spec.trains {
-            let found =
-                jobs::enumerate(spec, catalog, &frame.market, &frame.periods, train, model(&train.model)?);
-            frame.trains.push(TrainColumns { train, columns: found.columns });
-            frame.rejections.extend(found.rejections);
-        }
-        Ok(frame)
-    }
-
-    /// Returns every shape that can be had at the sites allowed, once.
-    fn shapes(&self, sites: Option<&Vec<String>>) -> Vec<&'a NodeShape> {
-        let mut shapes: Vec<&NodeShape> = Vec::new();
-        for stand in self.market.stands.iter().filter(|stand| is_allowed(sites, stand.site)) {
-            if !shapes.iter().any(|known| known.id == stand.shape.id) {
-                shapes.push(stand.shape);
-            }
-        }
-        shapes
-    }
-
-    /// Returns the cheapest answer: with machines that stand there carrying a part of a workload, or without.
-    fn solve<'f>(&'f self, deratings: &Deratings) -> Result<Solved<'f>, Unsolved<'f>> {
-        let factor = |serve: &Serve, way: &Way| deratings.factor(&serve.name, way);
-        let asking: Vec<Asking<'_>> = self.asking().collect();
-        let bases = fleet::bases(&asking, &self.market, factor);
-        let alone = self.solve_with(&vec![None; asking.len()], deratings);
-        if bases.iter().all(Option::is_none) {
-            return alone;
-        }
-        let least = || costs_at_least(&self.formulated(&bases, deratings).1.problem);
-        if alone.as_ref().is_ok_and(|alone| least().is_some_and(|least| least >= alone.2.objective)) {
-            return alone;
-        }
-        match (alone, self.solve_with(&bases, deratings)) {
-            (Ok(alone), Ok(shared)) if alone.2.objective < shared.2.objective => Ok(alone),
-            (_, Ok(shared)) => Ok(shared),
-            (alone, Err(_)) => alone,
-        }
-    }
-
-    fn asking(&self) -> impl Iterator<Item = Asking<'_>> {
-        let each = self.spec.serves.iter().zip(&self.demand).zip(&self.ways);
-        each.map(|((serve, demand), ways)| Asking { serve, demand, ways })
-    }
-
-    fn formulated<'f>(
-        &'f self,
-        bases: &[Option<Base>],
-        deratings: &Deratings,
-    ) -> (Vec<ServeColumns<'f>>, Formulation) {
-        let columns = |(asking, base): (Asking<'f>, &Option<Base>)| ServeColumns {
-            serve: asking.serve,
-            demand: asking.demand.clone(),
-            ways: asking.ways,
-            columns: serve_columns(&asking, base.as_ref(), &self.market, |way| {
-                deratings.factor(&asking.serve.name, way)
-            }),
-            base: base.clone(),
-        };
-        let serves: Vec<ServeColumns<'f>> = self.asking().zip(bases).map(columns).collect();
-        let formulation =
-            formulate(self.spec, &self.periods, &self.market, &serves, &self.trains, &self.outside);
-        (serves, formulation)
-    }
-
-    fn solve_with<'f>(
-        &'f self,
-        bases: &[Option<Base>],
-        deratings: &Deratings,
-    ) -> Result<Solved<'f>, Unsolved<'f>> {
-        let (serves, formulation) = self.formulated(bases, deratings);
-        match solve(&formulation.problem, &Options::default()) {
-            Ok(solution) => Ok((serves, formulation, solution)),
-            Err(NoPlan::Infeasible(unservable)) => {
-                Err(Unsolved::Infeasible(Box::new((serves, formulation, unservable))))
-            }
-            Err(other) => Err(Unsolved::Failed(other)),
-        }
-    }
-}
-
-/// Columns, program and answer of one turn.
-type Solved<'f> = (Vec<ServeColumns<'f>>, Formulation, Solution);
-
-/// Why a turn has no answer.
-enum Unsolved<'f> {
-    /// Nothing keeps all limits: what was asked, and which workloads cannot run at all.
-    Infeasible(Box<(Vec<ServeColumns<'f>>, Formulation, Vec<Unservable>)>),
-    /// A mistake of ours.
-    Failed(NoPlan),
-}
-
-/// Returns a rejection for each machine that a site cannot take, by workload that may stand there.
-fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
-    let names =
-        spec.serves.iter().map(|serve| &serve.name).chain(spec.trains.iter().map(|train| &train.name));
-    let rows = names.flat_map(|workload| {
-        market.refused.iter().map(move |(shape, reason, words)| RejectionCount {
-            workload: workload.clone(),
-            shape: shape.clone(),
-            reason: (*reason).to_owned(),
-            count: 1,
-            nearest: words.clone(),
-            excess: None,
-        })
-    });
-    rows.collect()
+    Ok(Settled::Holds { turn: Box::new(turn), rounds, settled, deratings })
 }
 
 pub(crate) fn finish(
@@ -337,20 +216,7 @@ pub(crate) fn finish(
     let (networks, mut findings) = fabric::networks(frame.spec, frame.catalog, &turn.draft);
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
-    let solver = Solver {
-        status: match turn.solution.status {
-            ProgramStatus::Optimal => SolverStatus::Optimal,
-            ProgramStatus::WithinGap if turn.solution.gap <= outcome::WIDE_GAP => SolverStatus::Optimal,
-            ProgramStatus::WithinGap => SolverStatus::NodeLimit,
-        },
-        objective: turn.solution.objective,
-        bound: Some(turn.solution.best_bound),
-        gap: Some(turn.solution.gap),
-        columns: turn.solution.n_columns as u32,
-        rounds,
-        settled,
-        ties: TIES.to_owned(),
-    };
+    let solver = solved(&turn.solution, rounds, settled);
     findings.extend(outcome::findings(frame, &turn, settled));
     let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
@@ -371,6 +237,7 @@ pub(crate) fn finish(
         demand: frame.demand.clone(),
         services: turn.draft.services,
         trainings: turn.draft.trainings,
+        apps: turn.draft.apps,
         pools,
         sites,
         networks,
@@ -381,6 +248,8 @@ pub(crate) fn finish(
         solver,
         runners_up: Vec::new(),
         limit_prices: Vec::new(),
+        uncertainty: None,
+        scenarios: Vec::new(),
         rejections: frame.rejections.clone(),
         unpriced,
         findings: Vec::new(),
@@ -393,6 +262,24 @@ pub(crate) fn finish(
     blueprint.status = outcome::status(&blueprint);
     blueprint.audit = audit::audit(&blueprint);
     blueprint
+}
+
+/// Returns how the answer was found.
+fn solved(solution: &Solution, rounds: Vec<Round>, settled: bool) -> Solver {
+    Solver {
+        status: match solution.status {
+            ProgramStatus::Optimal => SolverStatus::Optimal,
+            ProgramStatus::WithinGap if solution.gap <= outcome::WIDE_GAP => SolverStatus::Optimal,
+            ProgramStatus::WithinGap => SolverStatus::NodeLimit,
+        },
+        objective: solution.objective,
+        bound: Some(solution.best_bound),
+        gap: Some(solution.gap),
+        columns: solution.n_columns as u32,
+        rounds,
+        settled,
+        ties: TIES.to_owned(),
+    }
 }
 
 fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
@@ -427,6 +314,7 @@ fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
             site: placement.site.clone(),
             shape: placement.candidate.shape.clone(),
             hours: charged_hours(frame, placement),
+            accelerators: true,
         };
         let load = &serve.serve.load;
         let requests: f64 = frame.periods.iter().map(|period| demand::requests(load, period)).sum();
@@ -448,13 +336,39 @@ fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
                 site: run.site.clone(),
                 shape: run.candidate.shape.clone(),
                 hours: nodes * f64::from(per_node) * run.hours,
+                accelerators: true,
             }],
             requests: 0.0,
             prompt_tokens: train.map_or(0.0, |train| train.tokens.get()),
             output_tokens: 0.0,
         });
     }
+    usage.extend(turn.draft.apps.iter().map(|run| app_usage(frame, run)));
     usage
+}
+
+/// Returns what a service or group of notebooks uses: accelerators where it has some, machines otherwise.
+fn app_usage(frame: &Frame<'_>, run: &AppRun) -> Usage {
+    let shape = frame.catalog.shape(&run.shape);
+    let mut units = 0.0;
+    for period in &frame.periods {
+        for hour in 0..run.instances.len() {
+            let taken = shape.map_or(0, |shape| apps::units_at(run, shape, hour));
+            units += f64::from(taken) * demand::hour_weight(hour, period);
+        }
+    }
+    Usage {
+        workload: run.workload.clone(),
+        on: vec![Used {
+            site: run.site.clone(),
+            shape: run.shape.clone(),
+            hours: units,
+            accelerators: run.per_accelerator > 0,
+        }],
+        requests: 0.0,
+        prompt_tokens: 0.0,
+        output_tokens: 0.0,
+    }
 }
 
 /// Returns the accelerator-hours that a placement is charged over the horizon.

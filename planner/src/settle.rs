@@ -3,7 +3,7 @@
 use crate::assemble::Draft;
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
-use crate::plan::Frame;
+use crate::frame::Frame;
 use crate::program::Solution;
 use crate::verify::{Trial, VerifyError, busiest, verify};
 use capstan_sim::engine::Time;

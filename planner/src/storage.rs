@@ -4,21 +4,25 @@
 //! day, the weights of every model and the checkpoints of every training that may run at the site. Its power, racks and
 //! money are then no longer there for machines. Providers keep data on systems of their own, which are not priced here.
 
-use capstan_sim::perf::training::goodput::checkpoint_bytes;
 use capstan_types::blueprint::{CostKind, CostLine, Period, Store, StoreLimit, Stored};
 use capstan_types::catalog::Catalog;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::origin::Origin;
-use capstan_types::spec::{Limit, Site, Spec, StorageWish};
-use capstan_types::storage::{Protection, StorageSystem};
+use capstan_types::place::Place;
+use capstan_types::spec::{App, Limit, Site, Spec, StorageWish};
+use capstan_types::storage::{Protection, StorageKind, StorageSystem, Tier};
 use capstan_types::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, Seconds, Watts};
 use rust_decimal::Decimal;
 
 use crate::assemble::READ_BYTES_PER_S;
+use crate::jobs;
 use crate::pricing::{MEAN_POWER_SHARE, WriteOff, converted, decimal, write_off_terms};
 
 /// No system of the catalog can do what is asked.
 const IMPOSSIBLE: &str = "E0380";
+
+/// A limit of the site is on something that nobody knows of its storage.
+const UNKNOWN_FACT: &str = "E0381";
 
 /// How long a training stands still for a checkpoint where the plan does not say. Origin: Assumed.
 const DEFAULT_STALL: Seconds = Seconds(60.0);
@@ -39,43 +43,101 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Returns the store of a site.
-    pub fn at(&self, site: &str) -> Option<&Store> {
-        self.all.iter().find(|store| store.site == site)
+    fn at<'s>(&'s self, site: &'s str) -> impl Iterator<Item = &'s Store> {
+        self.all.iter().filter(move |store| store.site == site)
     }
 
-    /// Returns the power of the store of a site; unknown is left to the findings, and draws nothing here.
-    pub fn power_at(&self, site: &str) -> Watts {
-        self.at(site).and_then(|store| store.power).unwrap_or(Watts::ZERO)
+    /// Returns the power of the stores of a site, none where nothing is stored, `None` where nobody knows it.
+    pub fn power_at(&self, site: &str) -> Option<Watts> {
+        self.at(site).map(|store| store.power).try_fold(Watts::ZERO, |sum, power| Some(sum + power?))
     }
 
-    /// Returns the racks that the store of a site fills, by height and by power.
-    pub fn racks_at(&self, site: &Site) -> f64 {
-        let (Some(store), Some(rack)) = (self.at(&site.name), site.rack.as_ref()) else { return 0.0 };
-        let by_height = store.height_u.unwrap_or(0.0) / rack.height_u;
-        let limit = rack.power.as_ref().map(|limit| limit.value.get());
-        let by_power = limit.map_or(0.0, |limit| store.power.map_or(0.0, |power| power.get()) / limit);
-        by_height.max(by_power)
+    /// Returns the racks that the stores of a site fill, by height and by power; `None` where nobody knows one of them.
+    pub fn racks_at(&self, site: &Site) -> Option<f64> {
+        let Some(rack) = site.rack.as_ref() else { return Some(0.0) };
+        let racks = |store: &Store| {
+            let by_height = store.height_u? / rack.height_u;
+            let Some(limit) = &rack.power else { return Some(by_height) };
+            Some(by_height.max(store.power?.get() / limit.value.get()))
+        };
+        self.at(&site.name).map(racks).sum()
     }
+}
+
+/// Returns which fact that a limit of the site is about nobody knows of a store.
+fn unknown_fact(site: &Site, store: &Store) -> Option<(&'static str, Place)> {
+    let of_rack = site.racks.as_ref().filter(|_| site.rack.is_some());
+    let shelf = site.rack.as_ref().and_then(|rack| rack.power.as_ref());
+    let power =
+        site.power.as_ref().map(|limit| &limit.place).or(shelf.and(of_rack).map(|limit| &limit.place));
+    let power = power.filter(|_| store.power.is_none()).map(|place| ("power", place.clone()));
+    let height = of_rack.filter(|_| store.height_u.is_none()).map(|limit| ("height", limit.place.clone()));
+    power.or(height)
+}
+
+/// An unknown power or height is not zero: a limit cannot be shown to hold with it.
+fn not_known(site: &Site, store: &Store) -> Option<Finding> {
+    let (fact, place) = unknown_fact(site, store)?;
+    Some(Finding {
+        code: UNKNOWN_FACT.to_owned(),
+        severity: Severity::Error,
+        message: format!(
+            "nobody knows the {fact} of {}, so the limit at `{}` is not shown to hold",
+            store.system, site.name
+        ),
+        places: vec![(place, "this limit".to_owned())],
+        because: vec![format!("{} nodes keep the data of `{}`", store.nodes, site.name)],
+        ways_out: vec![format!(
+            "another `system`, or a row for {} with its {fact} in a catalog of your own",
+            store.system
+        )],
+    })
+}
+
+fn wish_of<'s>(spec: &'s Spec, site: &str, tier: Tier) -> Option<&'s StorageWish> {
+    spec.storages.iter().find(|wish| wish.site == site && wish.tier == tier)
+}
+
+fn has_data(spec: &Spec, site: &str, tier: Tier) -> bool {
+    spec.datasets.iter().any(|dataset| dataset.site == site && dataset.tier == tier)
+}
+
+/// Is storage of this tier planned at a site?
+fn is_planned(spec: &Spec, site: &str, tier: Tier) -> bool {
+    let keeps = |app: &App| {
+        let here = app.sites.as_ref().is_none_or(|names| names.iter().any(|name| name == site));
+        app.storage.get() > 0.0 && here
+    };
+    let by_apps = tier == Tier::Fast && spec.apps.iter().any(keeps);
+    by_apps || wish_of(spec, site, tier).is_some() || has_data(spec, site, tier)
 }
 
 /// Returns how long a training at a site stands still for a checkpoint, where its storage is planned.
 pub fn stall(spec: &Spec, site: &str) -> Option<Seconds> {
-    let wish = spec.storages.iter().find(|wish| wish.site == site);
-    let planned = wish.is_some() || spec.datasets.iter().any(|dataset| dataset.site == site);
+    let wish = wish_of(spec, site, Tier::Fast);
+    let planned = is_planned(spec, site, Tier::Fast);
     planned.then(|| wish.and_then(|wish| wish.stall.as_ref()).map_or(DEFAULT_STALL, |limit| limit.value))
 }
 
-/// Sizes the storage of every own site that has data or wishes for it.
+/// Sizes the storage of every own site that has data or wishes for it, each tier by itself.
 pub fn stores(spec: &Spec, catalog: &Catalog) -> Stores {
     let mut stores = Stores::default();
     for site in spec.sites.iter().filter(|site| site.is_own()) {
-        let Some(stall) = stall(spec, &site.name) else { continue };
-        let wish = spec.storages.iter().find(|wish| wish.site == site.name);
-        let asked = Asked::of(spec, &site.name, wish, stall);
-        match chosen(spec, catalog, &asked, wish) {
-            Ok(store) => stores.all.push(store),
-            Err(why) => stores.findings.push(impossible(site, wish, why)),
+        for tier in Tier::ALL.into_iter().filter(|&tier| is_planned(spec, &site.name, tier)) {
+            let wish = wish_of(spec, &site.name, tier);
+            let asked = match tier {
+                Tier::Fast => {
+                    Asked::of(spec, &site.name, wish, stall(spec, &site.name).unwrap_or(DEFAULT_STALL))
+                }
+                Tier::Bulk => Asked::seldom(spec, &site.name, wish),
+            };
+            match chosen(spec, catalog, site, &asked, wish) {
+                Ok(store) => {
+                    stores.findings.extend(not_known(site, &store));
+                    stores.all.push(store);
+                }
+                Err(why) => stores.findings.push(impossible(site, wish, why)),
+            }
         }
     }
     stores
@@ -84,6 +146,7 @@ pub fn stores(spec: &Spec, catalog: &Catalog) -> Stores {
 /// What must lie at a site, and how fast it must come and go.
 struct Asked {
     site: String,
+    tier: Tier,
     stored: Vec<Stored>,
     read: f64,
     write: f64,
@@ -93,15 +156,7 @@ impl Asked {
     fn of(spec: &Spec, site: &str, wish: Option<&StorageWish>, stall: Seconds) -> Self {
         let here =
             |sites: Option<&Vec<String>>| sites.is_none_or(|names| names.iter().any(|name| name == site));
-        let rate =
-            |limit: &Option<Limit<BytesPerSecond>>| limit.as_ref().map_or(0.0, |limit| limit.value.get());
-        let mut asked = Asked { site: site.to_owned(), stored: Vec::new(), read: 0.0, write: 0.0 };
-        for dataset in spec.datasets.iter().filter(|dataset| dataset.site == site) {
-            let grown = libm::pow(1.0 + dataset.growth_per_month, f64::from(spec.frame.months));
-            asked.keep(format!("dataset {}", dataset.name), dataset.size * grown);
-            asked.read += rate(&dataset.read);
-            asked.write += rate(&dataset.write);
-        }
+        let mut asked = Asked::data(spec, site, Tier::Fast);
         for model in &spec.models {
             let served =
                 spec.serves.iter().any(|serve| serve.model == model.id && here(serve.sites.as_ref()));
@@ -115,20 +170,56 @@ impl Asked {
         }
         for train in spec.trains.iter().filter(|train| here(train.sites.as_ref())) {
             let Some(model) = spec.models.iter().find(|model| model.id == train.model) else { continue };
-            let checkpoint = checkpoint_bytes(model);
-            let keep = train.checkpoint.keep;
+            let checkpoint = jobs::saved(model, train.method);
+            // The newest is where it is written; the others are kept where they are not in the way.
+            let all = train.checkpoint.keep;
+            let keep = if is_planned(spec, site, Tier::Bulk) { all.min(1) } else { all };
             asked.keep(format!("{keep} checkpoints of {}", train.name), checkpoint * f64::from(keep));
             // One after another: trainings save at moments of their own.
             asked.write = asked.write.max(checkpoint.get() / stall.get());
         }
-        if let Some(wish) = wish {
-            if let Some(limit) = &wish.capacity {
-                asked.keep("asked for beside".to_owned(), limit.value);
+        for app in spec.apps.iter().filter(|app| app.storage.get() > 0.0 && here(app.sites.as_ref())) {
+            asked.keep(format!("data of {}", app.name), app.storage * f64::from(app.instances));
+        }
+        asked.beside(wish)
+    }
+
+    /// What is kept and seldom read: data that the plan puts there, and all checkpoints but the newest.
+    fn seldom(spec: &Spec, site: &str, wish: Option<&StorageWish>) -> Self {
+        let mut asked = Asked::data(spec, site, Tier::Bulk);
+        for train in &spec.trains {
+            let here = train.sites.as_ref().is_none_or(|names| names.iter().any(|name| name == site));
+            let model = spec.models.iter().find(|model| model.id == train.model).filter(|_| here);
+            let older = train.checkpoint.keep.saturating_sub(1);
+            if let Some(model) = model.filter(|_| older > 0) {
+                let bytes = jobs::saved(model, train.method) * f64::from(older);
+                asked.keep(format!("{older} older checkpoints of {}", train.name), bytes);
             }
-            asked.read = asked.read.max(rate(&wish.read));
-            asked.write = asked.write.max(rate(&wish.write));
+        }
+        asked.beside(wish)
+    }
+
+    /// The datasets of a tier, as they are on the last day.
+    fn data(spec: &Spec, site: &str, tier: Tier) -> Self {
+        let mut asked = Asked { site: site.to_owned(), tier, stored: Vec::new(), read: 0.0, write: 0.0 };
+        for dataset in spec.datasets.iter().filter(|dataset| dataset.site == site && dataset.tier == tier) {
+            let grown = libm::pow(1.0 + dataset.growth_per_month, f64::from(spec.frame.months));
+            asked.keep(format!("dataset {}", dataset.name), dataset.size * grown);
+            asked.read += rate(dataset.read.as_ref());
+            asked.write += rate(dataset.write.as_ref());
         }
         asked
+    }
+
+    /// What the plan asks for beside what is known to lie there.
+    fn beside(mut self, wish: Option<&StorageWish>) -> Self {
+        let Some(wish) = wish else { return self };
+        if let Some(limit) = &wish.capacity {
+            self.keep("asked for beside".to_owned(), limit.value);
+        }
+        self.read = self.read.max(rate(wish.read.as_ref()));
+        self.write = self.write.max(rate(wish.write.as_ref()));
+        self
     }
 
     fn keep(&mut self, what: String, bytes: Bytes) {
@@ -136,14 +227,23 @@ impl Asked {
     }
 }
 
-/// Returns the best system: facts known best, then the cheapest of those with a price, then the fewest nodes.
+fn rate(limit: Option<&Limit<BytesPerSecond>>) -> f64 {
+    limit.map_or(0.0, |limit| limit.value.get())
+}
+
+/// Returns the best system: one that no limit of the site asks more of than is known, then the cheapest of those with a
+/// price, then the fewest nodes.
 fn chosen(
     spec: &Spec,
     catalog: &Catalog,
+    site: &Site,
     asked: &Asked,
     wish: Option<&StorageWish>,
 ) -> Result<Store, String> {
-    let kind = wish.and_then(|wish| wish.kind);
+    // What is kept and seldom read lies in objects, unless the plan says otherwise.
+    let usual = (asked.tier == Tier::Bulk).then_some(StorageKind::Object);
+    let named_kind = wish.and_then(|wish| wish.kind);
+    let kind = named_kind.or(usual.filter(|_| wish.is_none_or(|wish| wish.system.is_none())));
     let named = wish.and_then(|wish| wish.system.as_ref());
     let mut why = "no system of the catalog is of the kind that is asked".to_owned();
     let mut found: Vec<(Option<Decimal>, Store)> = Vec::new();
@@ -160,7 +260,9 @@ fn chosen(
             Err(words) => why = words,
         }
     }
-    let rank = |(cost, store): &(Option<Decimal>, Store)| (cost.is_none(), *cost, store.nodes);
+    let rank = |(cost, store): &(Option<Decimal>, Store)| {
+        (unknown_fact(site, store).is_some(), cost.is_none(), *cost, store.nodes)
+    };
     found.into_iter().min_by_key(rank).map(|(_, store)| store).ok_or(why)
 }
 
@@ -189,6 +291,7 @@ fn sized(asked: &Asked, system: &StorageSystem, wish: Option<&StorageWish>) -> R
     let free = f64::from(nodes.saturating_sub(system.free_nodes));
     Ok(Store {
         site: asked.site.clone(),
+        tier: asked.tier,
         system: system.id.clone(),
         protection,
         fill,

@@ -5,11 +5,12 @@
 //! does not hold, the value that is stated moves outward, and a few steps later the proposal is given up. It does not
 //! know whether a person would like the change.
 
+use crate::frame::Frame;
 use crate::infeasible;
 use crate::limit_unit::LimitUnit;
 use crate::linear;
 use crate::periods::periods;
-use crate::plan::{Frame, Provenance, Settled, finish, settle};
+use crate::plan::{Provenance, Settled, finish, settle};
 use crate::pricing::decimal;
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::Status;
@@ -194,7 +195,8 @@ impl Step {
                 let option = literal(bought_by(&mut moved, workload)[entry].option);
                 let (sign, percent) = (if is_most { "<=" } else { ">=" }, (value * 100.0).round());
                 let services = spec.serves.iter().map(|serve| &serve.name);
-                let name = services.chain(spec.trains.iter().map(|train| &train.name)).nth(workload);
+                let trains = spec.trains.iter().map(|train| &train.name);
+                let name = services.chain(trains).chain(spec.apps.iter().map(|app| &app.name)).nth(workload);
                 format!("{option} {sign} {percent}% of `{}`", name.map_or("", String::as_str))
             }
             (Change::Rule(budget, rule), _) => {
@@ -216,11 +218,13 @@ impl Step {
 
 /// What a workload may buy, services first.
 fn bought_by(spec: &mut Spec, workload: usize) -> &mut Vec<Buy> {
-    let services = spec.serves.len();
+    let (services, trains) = (spec.serves.len(), spec.trains.len());
     if workload < services {
         &mut spec.serves[workload].buy
-    } else {
+    } else if workload < services + trains {
         &mut spec.trains[workload - services].buy
+    } else {
+        &mut spec.apps[workload - services - trains].buy
     }
 }
 
@@ -312,7 +316,7 @@ impl Source<'_> {
         let mut trial = 0;
         let trials = if steps.iter().any(|step| step.change.has_value()) { OUTWARD.len() } else { 1 };
         while trial < trials {
-            let mut spec = self.spec.clone();
+            let mut spec = Spec { uncertain: Vec::new(), ..self.spec.clone() };
             steps.iter().for_each(|step| step.apply(&mut spec, trial));
             match attempt(spec, self.catalog, self.traces) {
                 Trial::Holds { cost } => return Some((steps, trial, cost)),
@@ -352,7 +356,9 @@ fn attempt(spec: Spec, catalog: &Catalog, traces: &BTreeMap<String, Vec<Request>
     if !needs.is_empty() {
         return Trial::Needs(needs);
     }
-    let Ok(Settled::Holds { turn, rounds, settled }) = settle(&frame, &|_| {}) else { return Trial::Fails };
+    let Ok(Settled::Holds { turn, rounds, settled, .. }) = settle(&frame, &|_| {}) else {
+        return Trial::Fails;
+    };
     let blueprint = finish(&frame, *turn, rounds, settled, Provenance::default());
     let is_sound = blueprint.audit.iter().all(|check| check.violations.is_empty());
     if blueprint.status == Status::Feasible && settled && is_sound {

@@ -2,14 +2,14 @@
 //!
 //! The plans are small and their service levels easy, since simulation is what takes time.
 
-use capstan_planner::plan::{Provenance, plan};
+use capstan_planner::plan::{Provenance, Variants, plan};
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::catalog::Catalog;
 use capstan_types::offering::PurchaseOption;
-use capstan_types::spec::Spec;
+use capstan_types::spec::{Buy, Spec};
 use capstan_types::testing;
 use capstan_types::testing::blueprint::chat_blueprint;
-use capstan_types::units::{RequestsPerSecond, Seconds};
+use capstan_types::units::{HOURS_PER_MONTH, RequestsPerSecond, Seconds, Tokens};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -33,6 +33,7 @@ fn chat(peak: f64) -> Spec {
     spec.fleets.clear();
     spec.trains.clear();
     spec.budgets.clear();
+    spec.uncertain.clear();
     let serve = &mut spec.serves[0];
     serve.load.peak = RequestsPerSecond(peak);
     serve.load.growth_per_month = 0.02;
@@ -44,7 +45,8 @@ fn chat(peak: f64) -> Spec {
 }
 
 fn planned_with(spec: Spec, catalog: &Catalog) -> Blueprint {
-    plan(spec, catalog, &BTreeMap::new(), Provenance::default(), &|_| {}).expect("names are in the catalog")
+    plan(spec, catalog, &BTreeMap::new(), &Variants::default(), Provenance::default(), &|_| {})
+        .expect("names are in the catalog")
 }
 
 fn planned(spec: Spec) -> Blueprint {
@@ -114,7 +116,7 @@ fn training_beside_serving_under_a_budget_is_planned_and_audited() {
     spec.serves[0].load.peak = RequestsPerSecond(4.0);
     spec.serves[0].slos[0].target = Seconds(3.0);
     spec.serves[0].buy[1].at_least = None;
-    spec.trains[0].tokens = capstan_types::units::Tokens(100e9);
+    spec.trains[0].tokens = Tokens(100e9);
     spec.budgets[0].rules.clear();
     assert_sound(&planned(spec));
 }
@@ -170,4 +172,49 @@ fn a_limit_that_binds_has_a_price() {
     let saved = blueprint.solver.objective - cheaper;
     let told = f64::try_from(price.saving).expect("small");
     assert!((saved - told).abs() <= 0.01 * blueprint.solver.objective, "{saved} against {told}");
+}
+
+/// One training in the cloud over half a year, of so many tokens.
+fn training(tokens: f64, buy: &[PurchaseOption]) -> Spec {
+    let mut spec = chat(1.0);
+    spec.serves.clear();
+    let mut train = chat_blueprint().inputs.spec.trains.remove(0);
+    train.tokens = Tokens(tokens);
+    train.sites = None;
+    train.accelerators = None;
+    train.buy = buy.iter().map(|&option| Buy { option, at_least: None, at_most: None }).collect();
+    (train.start, train.finish) = (None, None);
+    spec.trains.push(train);
+    spec
+}
+
+/// A job is paid for its hours: what is had by the hour costs as much as it runs, and nothing of the month after.
+#[test]
+fn a_training_is_paid_until_its_last_token() {
+    let blueprint = planned(training(100e9, &[PurchaseOption::OnDemand]));
+    assert_sound(&blueprint);
+    let run = &blueprint.trainings[0];
+    assert!(run.hours.fract() != 0.0 && run.hours < 8760.0);
+    let nodes = f64::from(run.candidate.nodes + run.spare_nodes);
+    let hours: f64 = blueprint.pools[0].purchases.iter().flat_map(|one| &one.node_hours_by_period).sum();
+    assert!((hours - nodes * run.hours).abs() < 1e-6 * hours, "{hours} against {nodes} × {}", run.hours);
+    let month = HOURS_PER_MONTH * (run.hours / HOURS_PER_MONTH).ceil();
+    assert!(hours < nodes * month * 0.999, "it is paid for whole months");
+}
+
+#[test]
+fn a_shorter_job_never_costs_more() {
+    for buy in [
+        vec![PurchaseOption::OnDemand],
+        vec![PurchaseOption::OnDemand, PurchaseOption::Reserved { term_months: 36 }],
+    ] {
+        let mut before = planned(training(40e9, &buy));
+        assert_sound(&before);
+        for tokens in [41e9, 60e9, 110e9, 230e9] {
+            let after = planned(training(tokens, &buy));
+            assert_sound(&after);
+            assert_no_cheaper(&after, &before);
+            before = after;
+        }
+    }
 }

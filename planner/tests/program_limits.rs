@@ -36,7 +36,7 @@ fn column(pool: usize, offers: Vec<usize>) -> Column {
 /// Ten own nodes cost 10 × (10,500 + 12 × 200 − 400) = 125,000, all on spot 122,640; day and night have 365 h each.
 fn base(columns: Vec<Column>, limits: Vec<Limit>) -> Problem {
     Problem {
-        periods: vec![Period { months: 12.0, discount_at_start: 1.0, discount: 1.0 }],
+        periods: vec![Period { months: 12.0, discount_at_start: 1.0, discount: 1.0, opens: true }],
         slots: vec![Slot { hours_per_month: 365.0 }, Slot { hours_per_month: 365.0 }],
         discount_at_end: 1.0,
         pools: vec![

@@ -55,7 +55,7 @@ fn replicas(rate: u32) -> Runs {
 
 fn frame(hours: &[f64], pools: Vec<Pool>, workloads: Vec<Workload>) -> Problem {
     Problem {
-        periods: vec![Period { months: 1.0, discount_at_start: 1.0, discount: 1.0 }],
+        periods: vec![Period { months: 1.0, discount_at_start: 1.0, discount: 1.0, opens: true }],
         slots: hours.iter().map(|h| Slot { hours_per_month: *h }).collect(),
         discount_at_end: 1.0,
         pools,

@@ -83,6 +83,7 @@ fn problem() -> impl Strategy<Value = Problem> {
                         months: 12.0,
                         discount_at_start: 1.0 / (1.0 + p as f64),
                         discount: 0.9,
+                        opens: true,
                     })
                     .collect(),
                 slots: vec![Slot { hours_per_month: 1.0 }, Slot { hours_per_month: 2.0 }],

@@ -1,10 +1,13 @@
 //! Blueprint → document: first what to buy, what it costs and whether it holds; then everything behind it.
 
+mod apps;
 mod details;
 mod first;
 mod proof;
 pub(crate) mod signed;
+mod scenarios;
 mod storage;
+mod worlds;
 
 pub(crate) use first::{grade_word, oldest_price, outcome as verdict_cell, percentile};
 
@@ -24,12 +27,15 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("Findings", proof::findings(blueprint));
         document.section("Who runs where", details::placements(blueprint));
         document.section("Training", details::trainings(blueprint));
+        document.section("Services and notebooks", apps::apps(blueprint));
         document.section("Cost by workload", details::workloads(blueprint));
         document.section("Cost by item", details::lines(blueprint));
         document.section("Sites", details::sites(blueprint));
         document.section("Networks", details::networks(blueprint));
         document.section("Storage", storage::stores(blueprint));
     }
+    document.section("Scenarios", scenarios::side_by_side(blueprint));
+    document.section("If things turn out otherwise", worlds::uncertainty(blueprint));
     document.section("Rules", proof::rules(blueprint));
     document.section("What limits cost", proof::limit_prices(blueprint));
     document.section("Runners-up", proof::runners_up(blueprint));

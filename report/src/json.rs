@@ -1,8 +1,8 @@
 //! Blueprint → the report that programs read: numbers as numbers, units in the names of fields.
 
 use capstan_types::blueprint::{
-    Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, SiteSummary, Solver, Status, Store,
-    TrainingRun, Unpriced, Verdict, VerdictStatus, WorkloadCost,
+    AppRun, Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, ScenarioOutcome, SiteSummary,
+    Solver, Status, Store, TrainingRun, Uncertainty, Unpriced, Verdict, VerdictStatus, WorkloadCost,
 };
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -183,6 +183,9 @@ pub struct Report {
     pub placements: Vec<Runs>,
     /// Training jobs.
     pub trainings: Vec<TrainingRun>,
+    /// How services and notebooks run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<AppRun>,
     /// What each workload costs.
     pub workloads: Vec<WorkloadCost>,
     /// Payments by month.
@@ -203,6 +206,12 @@ pub struct Report {
     pub runners_up: Vec<RunnerUp>,
     /// What limits cost.
     pub limit_prices: Vec<LimitPrice>,
+    /// How the plan does where uncertain quantities turn out otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<Uncertainty>,
+    /// What the plan would be in each of its scenarios.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<ScenarioOutcome>,
     /// How the answer was found.
     pub solver: Solver,
     /// Findings.
@@ -321,6 +330,7 @@ pub fn summary(blueprint: &Blueprint) -> Report {
         purchases: purchases(blueprint),
         placements: placements(blueprint),
         trainings: blueprint.trainings.clone(),
+        apps: blueprint.apps.clone(),
         workloads: blueprint.cost.workloads.clone(),
         by_month: blueprint.cost.by_month.clone(),
         sites: blueprint.sites.clone(),
@@ -330,6 +340,8 @@ pub fn summary(blueprint: &Blueprint) -> Report {
         rules: blueprint.rules.clone(),
         runners_up: blueprint.runners_up.clone(),
         limit_prices: blueprint.limit_prices.clone(),
+        uncertainty: blueprint.uncertainty.clone(),
+        scenarios: blueprint.scenarios.clone(),
         solver: blueprint.solver.clone(),
         findings: blueprint.findings.clone(),
         assumptions: blueprint.assumptions.iter().map(|one| one.text.clone()).collect(),

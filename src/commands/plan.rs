@@ -119,7 +119,8 @@ fn solve_anew(spec: Spec, checked: &Checked, session: &Session) -> anyhow::Resul
             bar.set_message(what.to_owned());
         }
     };
-    let result = plan(spec, &checked.catalog, &checked.traces, provenance, &progress);
+    let variants = checked.variants(&spec)?;
+    let result = plan(spec, &checked.catalog, &checked.traces, &variants, provenance, &progress);
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }

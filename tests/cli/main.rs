@@ -2,6 +2,7 @@
 
 mod answers;
 mod broken;
+mod apps;
 mod catalogs;
 mod ci;
 mod estimate;
@@ -15,3 +16,4 @@ mod replay;
 mod simulate;
 mod stores;
 mod surroundings;
+mod worlds;

@@ -80,3 +80,109 @@ fn two_tiers_that_are_too_few_are_said() {
         found.message
     );
 }
+
+/// A guide wires 64 servers of four accelerators with 400 Gbit/s each by four leaves and two spines of 64 × 800 Gbit/s: each
+/// port of a leaf is split in two for servers, and what goes up is as much.
+#[test]
+fn four_rails_of_64_servers_take_four_leaves_and_two_spines() {
+    let own = "
+[sources.guide]
+source = \"guide of a switch maker\"
+as_of = \"2026-01-01\"
+grade = \"data_sheet\"
+
+[[fabric]]
+id = \"split_800g\"
+names = []
+port = \"400 Gbit/s\"
+radix = 128
+efficiency = 0.92
+switch_power = \"1 kW\"
+from = \"guide\"
+
+[[shape]]
+id = \"own.four\"
+names = []
+provider = \"own\"
+accelerator = \"h100_sxm\"
+accelerators = 4
+scale_out = \"1600 Gbit/s\"
+power = \"5 kW\"
+height = \"4 U\"
+from = \"guide\"
+";
+    let place = Place::new();
+    place.write("own.toml", own);
+    let fabric = "use catalog \"own.toml\" as own\nfabric rails { switch = own.split_800g }";
+    place.write("pod.plan", pod("own.four", 64, "", fabric));
+    place.run(&["plan", "pod.plan", "-o", "b.json"]).exits(0);
+    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    let network = &blueprint.networks[0];
+    assert_eq!((network.leaves, network.spines, network.cores, network.rails), (4, 2, 0, 4));
+    // 128 links of 800 Gbit/s are 256 of 400 Gbit/s: nothing is oversubscribed.
+    assert_eq!((network.host_links, network.spine_links), (256, 256));
+    assert_eq!(network.bisection.get(), 128.0 * 400e9 / 8.0);
+}
+
+/// A node of 10.2 kW costs hundreds of USD a month in power, not thousands; three of them fill a rack of 40 kW.
+#[test]
+fn power_is_that_of_the_whole_node_and_racks_follow_from_it() {
+    let site = ", rack = { power <= 40 kW }";
+    let text = pod("own.dgx_h100_8", 7, site, "")
+        .replace("pue = 1.25, energy_price = 0.08", "pue = 1.3, energy_price = 0.12");
+    let answer = planned(&text, 0);
+    let nodes = answer.sites[0].nodes;
+    assert_eq!(answer.sites[0].racks, Some(nodes.div_ceil(3)));
+    assert_eq!(answer.sites[0].it_power.map(|power| power.get()), Some(f64::from(nodes) * 10_200.0));
+    let energy = answer.cost.lines.iter().find(|line| line.item.starts_with("energy")).expect("a line");
+    let each: f64 = energy.unit_price.to_string().parse().expect("a number");
+    // 10.2 kW × 730 h × 0.12 USD × 1.3 at the highest, and 71 % of that on average.
+    assert!((each - 1_162.0 * 0.71).abs() < 1.0, "{each}");
+}
+
+/// 744e9 parameters are 10.4 TB of state; over sixteen machines of 960 GB each writes 651 GB, and holds it twice.
+#[test]
+fn a_checkpoint_that_kills_its_hosts_is_warned_of() {
+    let own = |memory: &str| {
+        format!(
+            "
+[sources.trays]
+source = \"trays\"
+as_of = \"2026-01-01\"
+grade = \"data_sheet\"
+
+[[shape]]
+id = \"own.tray\"
+names = []
+provider = \"own\"
+accelerator = \"gb300\"
+accelerators = 4
+host_memory = \"{memory}\"
+scale_out = \"3200 Gbit/s\"
+power = \"7 kW\"
+height = \"1 U\"
+from = \"trays\"
+"
+        )
+    };
+    let place = Place::new();
+    let text = "use catalog \"own.toml\" as own
+plan saved { currency = USD, horizon = 2027-01-01 .. 2029-12-31 }
+site hall { pue = 1.25, energy_price = 0.08 USD/kWh }
+fleet there { shape = own.tray, count = 16 }
+train big { model = llama3_1_405b, tokens = 10 Gtok, batch = 4 Mtok, sequence = 8192 tok, buy = [owned] }
+";
+    place.write("saved.plan", text);
+    for (memory, warned) in [("480 GB", true), ("2 TB", false)] {
+        place.write("own.toml", own(memory));
+        let seen = place.run(&["plan", "saved.plan", "-o", "b.json"]).exits(0);
+        let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+        let run = &blueprint.trainings[0];
+        assert!(
+            (run.checkpoint_host.get() - 2.0 * run.checkpoint.get() / f64::from(run.candidate.nodes)).abs()
+                < 1.0
+        );
+        assert_eq!(blueprint.findings.iter().any(|found| found.code == "W0362"), warned, "{}", seen.told());
+        assert!(seen.out.contains("host memory"), "{}", seen.told());
+    }
+}

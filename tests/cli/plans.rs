@@ -67,3 +67,36 @@ fn a_blueprint_that_cannot_be_written_is_named() {
     assert!(seen.err.contains("cannot write `nowhere/b.json`"), "{}", seen.told());
     assert_eq!(place.names(), ["first.plan"]);
 }
+
+/// Adapters take a fraction of the memory of full training, so that fewer machines do, and their checkpoints are small.
+#[test]
+fn fine_tuning_trains_adapters_on_fewer_machines() {
+    let place = Place::new();
+    let plan = |more: &str| {
+        format!(
+            "plan tuned {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}
+site use1 {{ provider = aws, region = \"us-east-1\" }}
+tune dialogue {{
+  model    = \"meta-llama/Llama-3.1-70B\"
+  tokens   = 50 Mtok
+  epochs   = 3
+  batch    = 1 Mtok
+  sequence = 4096 tok
+  buy      = [on_demand]{more}
+}}
+"
+        )
+    };
+    let run = |more: &str| {
+        place.write("t.plan", plan(more));
+        place.run(&["plan", "t.plan", "-o", "b.json"]).exits(0);
+        let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+        assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
+        assert_eq!(blueprint.inputs.spec.trains[0].tokens.get(), 150e6);
+        let run = blueprint.trainings[0].clone();
+        (run.needed.get() * f64::from(run.candidate.nodes), run.checkpoint.get(), blueprint.cost.total)
+    };
+    let (adapters, full) = (run(""), run("\n  method   = full"));
+    assert!(adapters.0 < full.0 / 2.0 && adapters.1 < full.1 / 50.0, "{adapters:?} {full:?}");
+    assert!(adapters.2 <= full.2, "{adapters:?} {full:?}");
+}

@@ -38,6 +38,11 @@ impl PurchaseOption {
         }
     }
 
+    /// Says whether it is paid for a whole term, used or not.
+    pub fn is_for_a_term(self) -> bool {
+        matches!(self, Self::Owned | Self::Reserved { .. })
+    }
+
     /// Returns whether both are of one kind, whatever the term.
     pub fn same_kind(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)

@@ -82,6 +82,35 @@ impl StorageKind {
     }
 }
 
+/// How near data lies to the machines that read it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// What work reads and writes.
+    #[default]
+    Fast,
+    /// What is kept and seldom read.
+    Bulk,
+}
+
+impl Tier {
+    /// The words of the language, in the order of the variants.
+    pub const WORDS: [&'static str; 2] = ["fast", "bulk"];
+
+    /// Every tier.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Bulk];
+
+    /// Returns the word of the language.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+
+    /// Returns the tier of a word of the language.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tier| tier.word() == word)
+    }
+}
+
 /// A storage system of the catalog, by one of its nodes. What is not known is absent, never zero.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StorageSystem {
@@ -149,5 +178,6 @@ mod tests {
             assert_eq!(StorageKind::of_word(kind.word()), Some(kind));
         }
         assert_eq!(StorageKind::of_word("tape"), None);
+        assert!(Tier::ALL.into_iter().all(|tier| Tier::of_word(tier.word()) == Some(tier)));
     }
 }

@@ -279,6 +279,11 @@ fn plan_warnings(blueprint: &Blueprint) -> Vec<Warning> {
         warn(plan, "the blueprint does not hold every requirement; its manifests do not either".to_owned());
     }
     let sites = sites(blueprint);
+    for app in &blueprint.apps {
+        let message =
+            "machines are planned and priced, but no manifest is written for it yet; deploy it by hand";
+        warn(&app.workload, message.to_owned());
+    }
     if sites.len() > 1 {
         let message = format!(
             "the manifests assume one cluster over {}; with one cluster each, apply there only what has the label `capstan.dev/site` of that site or none",

@@ -8,14 +8,14 @@ use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
 use capstan_types::place::{Place, Span};
-use capstan_types::spec::{Assumption, Frame, Serve, Site, Train};
+use capstan_types::spec::{App, Assumption, Frame, Serve, Site, Train};
 
 use super::context::{CheckContext, Source};
 use super::plan;
 use super::table::{LabelRule, Status, Table};
 use crate::ast::{Block, Entry, File, Item, Label};
 use crate::codes;
-use crate::evaluate::{Evaluator, bind};
+use crate::evaluate::{Evaluator, bind, names};
 
 fn terms(catalog: &Catalog) -> BTreeSet<u32> {
     let term = |option| match option {
@@ -55,7 +55,7 @@ pub(crate) struct Checker<'a> {
 impl<'a> Checker<'a> {
     pub(crate) fn new(source: Source<'a>, catalog: &'a Catalog, context: &'a CheckContext) -> Self {
         Checker {
-            values: Evaluator::new(&source.file.file),
+            values: Evaluator::new(&source.file.file).in_world(names(source.file), &context.draws),
             source,
             catalog,
             context,
@@ -195,11 +195,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Says what a rule may ask about.
-    pub(crate) fn metrics_of(&mut self, serves: &[Serve], trains: &[Train]) {
+    pub(crate) fn metrics_of(&mut self, serves: &[Serve], trains: &[Train], apps: &[App]) {
         // A workload with mistakes is a known name all the same.
-        let declared = self.declared.iter().filter(|(_, (kind, _))| ["serve", "train"].contains(kind));
+        let declared = self.declared.iter().filter(|(_, (kind, _))| super::WORKLOADS.contains(kind));
         let names: BTreeSet<String> = declared.map(|(name, _)| (*name).to_owned()).collect();
         let checked = serves.iter().map(|serve| &serve.name).chain(trains.iter().map(|train| &train.name));
+        let checked = checked.chain(apps.iter().map(|app| &app.name));
         self.workloads = names.into_iter().chain(checked.cloned()).collect();
     }
 

@@ -6,6 +6,7 @@ use capstan_types::model::Model;
 use capstan_types::traffic::Lengths;
 
 use crate::ast::File;
+use crate::evaluate::Draws;
 use crate::references::stays_inside;
 
 /// A plan file as it was read.
@@ -26,6 +27,8 @@ pub struct CheckContext {
     pub models: BTreeMap<String, Model>,
     /// Paths of files that are wrong or cannot be read, as whoever read them has told already.
     pub told: BTreeSet<String>,
+    /// Where in its distribution each uncertain value lies; at its median where it is not said.
+    pub draws: Draws,
 }
 
 impl CheckContext {

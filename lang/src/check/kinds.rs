@@ -1,7 +1,7 @@
 //! Which kinds of block are there?
 
 use super::table::Table;
-use super::{budget, deploy, fabric, fleet, later, model, plan, scenario, serve, site, storage, train};
+use super::{app, budget, deploy, fabric, fleet, later, model, plan, scenario, serve, site, storage, train};
 
 /// Every kind that may stand in a file, in the order of the reference.
 pub static KINDS: &[&Table] = &[
@@ -11,10 +11,10 @@ pub static KINDS: &[&Table] = &[
     &model::MODEL,
     &serve::SERVE,
     &train::TRAIN,
-    &later::TUNE,
+    &train::TUNE,
     &later::BATCH,
-    &later::SERVICE,
-    &later::WORKSPACE,
+    &app::SERVICE,
+    &app::WORKSPACE,
     &storage::DATASET,
     &storage::STORAGE,
     &fabric::FABRIC,

@@ -5,6 +5,7 @@
 //! `fields` looks fields up in it, `read` gives values their types, `reference` resolves names.
 //! Not known here: files, clocks, and whether anything can be built that meets the plan.
 
+mod app;
 mod autoscale;
 mod budget;
 mod buy;
@@ -45,6 +46,9 @@ use checker::Checker;
 pub use context::{CheckContext, Source, TraceFacts};
 pub use kinds::KINDS;
 
+/// Kinds of blocks that ask for machines.
+const WORKLOADS: [&str; 5] = ["serve", "train", "tune", "service", "workspace"];
+
 /// Checks a plan. The spec is there where no diagnostic is an error; the diagnostics of the text itself
 /// come from [`crate::parse`] and are not repeated; what only follows from them is left out, so that a tree with
 /// holes may be checked as well. Paths that lead outside are reported here, whoever else asked [`references`].
@@ -68,12 +72,14 @@ pub fn check(
     let storages = storage::storages(&checker, &of("storage"));
     let datasets = storage::datasets(&checker, &of("dataset"));
     let serves = serve::check(&checker, &of("serve"));
-    let trains = train::check(&checker, &of("train"));
-    checker.metrics_of(&serves, &trains);
+    let trains = train::check(&checker, &of("train"), &of("tune"));
+    let apps = app::check(&checker, &of("service"), &of("workspace"));
+    checker.metrics_of(&serves, &trains, &apps);
     let budgets = budget::check(&checker, &of("budget"));
     let scenarios = scenario::check(&checker, &of("scenario"));
     let deploy = deploy::check(&checker, &of("deploy"));
-    if blocks.iter().all(|block| block.kind.text != "serve" && block.kind.text != "train") {
+    let is_workload = |block: &&Block| WORKLOADS.contains(&block.kind.text.as_str());
+    if !blocks.iter().any(is_workload) {
         let found = checker.values.error(codes::MISSING_BLOCK, Span::default(), "the plan has no workload");
         checker.values.report(found.help("add a `serve` or a `train` block"));
     }
@@ -92,9 +98,11 @@ pub fn check(
         models: used,
         serves,
         trains,
+        apps,
         budgets,
         scenarios,
         deploy,
+        uncertain: values.met(),
         assumptions: assumptions.into_inner(),
     };
     let mut found = values.finish();

@@ -2,7 +2,7 @@
 
 use capstan_types::place::Span;
 use capstan_types::quantity::{Base, Currency, Dimension, Quantity, human};
-use capstan_types::spec::{Buy, Daily, Quota};
+use capstan_types::spec::{Buy, Daily, DayHours, Part, Quota};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
@@ -37,6 +37,8 @@ pub(crate) enum Stated {
     Record(Fields),
     Quotas(Vec<Quota>),
     Daily(Daily),
+    Hours(DayHours),
+    Slice(Part),
     /// None stands for a `reserved` of any term.
     Buy(Vec<Buy>),
 }
@@ -77,6 +79,8 @@ impl Checker<'_> {
             FieldType::Record(table) => self.record(table, expr).map(Stated::Record),
             FieldType::Quotas => self.quotas(name, expr).map(Stated::Quotas),
             FieldType::Daily => self.daily(expr).map(Stated::Daily),
+            FieldType::Hours => self.hours(name, expr).map(Stated::Hours),
+            FieldType::Slice => self.slice(row, expr).map(Stated::Slice),
             FieldType::Buy => self.buy(expr).map(Stated::Buy),
             FieldType::Anything => None,
         }
@@ -85,6 +89,12 @@ impl Checker<'_> {
     /// Reads an amount of one of some dimensions and compares it with the bounds of the field.
     pub(crate) fn amount(&self, row: &FieldRow, expr: &Expr, wanted: &[Dimension]) -> Option<Quantity> {
         let quantity = self.quantity(row.name, row.examples[0], expr, wanted)?;
+        // The tail of a distribution may lie beyond what a field takes, such as a share beyond the whole.
+        let drawn = self.values.is_drawn().then(|| row.bounds.nearest(quantity.value));
+        let quantity = match drawn.filter(|nearest| *nearest != quantity.value) {
+            Some(nearest) => quantity.with_value(nearest),
+            None => quantity,
+        };
         self.within(row.name, &quantity, row.bounds, expr.span).then_some(quantity)
     }
 
@@ -154,7 +164,10 @@ impl Checker<'_> {
 
     pub(crate) fn whole(&self, row: &FieldRow, expr: &Expr, counted: Dimension) -> Option<u64> {
         let wanted = if counted.is_none() { vec![Dimension::NONE] } else { vec![counted, Dimension::NONE] };
-        let quantity = self.quantity(row.name, row.examples[0], expr, &wanted)?;
+        let mut quantity = self.quantity(row.name, row.examples[0], expr, &wanted)?;
+        if self.values.is_drawn() {
+            quantity.value = row.bounds.nearest(quantity.value.round()).max(0.0);
+        }
         if quantity.value.fract() != 0.0 || !(0.0..=MOST_EXACT).contains(&quantity.value) {
             let message = format!("`{}` is a whole number, not {quantity}", row.name);
             let found = self.values.error(codes::OUT_OF_RANGE, expr.span, message);

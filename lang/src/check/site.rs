@@ -176,7 +176,10 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
         pue,
         energy_price_per_kwh: fields.money(checker, "energy_price", "/kWh"),
         colocation_price_per_kw_month: fields.money(checker, "colocation_price", "/kW/mo"),
-        rack: fields.record("rack").map(|rack| self::rack(checker, rack)),
+        rack: fields
+            .record("rack")
+            .map(|rack| self::rack(checker, rack))
+            .or_else(|| fields.has("racks").then(|| usual_rack(checker, fields))),
         racks: fields.limit("racks", fields.small("racks")),
         redundancy: redundancy(fields.word("redundancy")),
         zones: fields.limit("zones", fields.small("zones")),
@@ -197,6 +200,13 @@ fn rack(checker: &Checker<'_>, fields: &Fields) -> Rack {
         .number("height")
         .unwrap_or_else(|| assumed(checker, fields, &fields.place, "height", DEFAULT_HEIGHT_U, &text));
     Rack { power: fields.limit("power", fields.number("power").map(Watts)), height_u }
+}
+
+/// Returns the rack that a limit on racks is about where the site does not describe one.
+fn usual_rack(checker: &Checker<'_>, fields: &Fields) -> Rack {
+    let text = format!("a rack has {DEFAULT_HEIGHT_U} U and power for what it holds");
+    let height_u = assumed(checker, fields, &fields.place, "rack", DEFAULT_HEIGHT_U, &text);
+    Rack { power: None, height_u }
 }
 
 fn redundancy(word: Option<&str>) -> Redundancy {

@@ -2,7 +2,7 @@
 
 use capstan_types::quantity::Dimension;
 use capstan_types::spec::{Dataset, Site, StorageWish};
-use capstan_types::storage::{Protection, StorageKind};
+use capstan_types::storage::{Protection, StorageKind, Tier};
 use capstan_types::units::{Bytes, BytesPerSecond, Seconds};
 
 use super::checker::Checker;
@@ -37,6 +37,10 @@ static STORAGE_FIELDS: &[FieldRow] = &[
         .default("the only own site")
         .means("The site whose storage it is.")
         .shown("= hall", "= hall2"),
+    FieldRow::new("tier", FieldType::Word(&Tier::WORDS), FACT)
+        .default("`fast`")
+        .means("What lies on it: what work reads and writes, or what is kept and seldom read. A site may have one of each.")
+        .shown("= fast", "= bulk"),
     FieldRow::new("system", FieldType::One(Referent::Storage), FACT)
         .default("the cheapest of those that are priced, else the one of fewest nodes")
         .means("Row of the catalog that it is made of.")
@@ -101,11 +105,14 @@ static DATASET_FIELDS: &[FieldRow] = &[
         .bounds(Bounds::UpTo(MOST_RATE))
         .means("Rate at which it must be written.")
         .shown(">= 30 GB/s", ">= 300 GB/s"),
+    FieldRow::new("tier", FieldType::Word(&Tier::WORDS), FACT)
+        .default("`fast`")
+        .means("Which tier of the site's storage it lies on.")
+        .shown("= fast", "= bulk"),
     FieldRow::not_yet("replicas", "Copies at other sites; copies at one site are the storage's own."),
-    FieldRow::not_yet("tier", "Which of several tiers it lies on."),
 ];
 
-/// Reads what storage is to be like; at most one for each site.
+/// Reads what storage is to be like; at most one for each site and tier.
 pub(crate) fn storages(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<StorageWish> {
     let mut wishes: Vec<StorageWish> = Vec::new();
     for block in blocks {
@@ -113,10 +120,11 @@ pub(crate) fn storages(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<StorageW
         let fields = checker.contents(&STORAGE, block).fields;
         let wish = storage(checker, &fields);
         let (Some(name), Some(wish)) = (name, wish) else { continue };
-        if let Some(other) = wishes.iter().find(|other| other.site == wish.site) {
+        let is_same = |other: &&StorageWish| other.site == wish.site && other.tier == wish.tier;
+        if let Some(other) = wishes.iter().find(is_same) {
             let message = format!("`{}` has its storage from `{}` already", wish.site, other.name);
             let found = checker.values.error(codes::CONTRADICTION, super::fields::head(block), message);
-            checker.values.report(found.help("keep one `storage` for each site"));
+            checker.values.report(found.help("keep one `storage` for each site and `tier`"));
             continue;
         }
         wishes.push(StorageWish { name, ..wish });
@@ -136,6 +144,7 @@ fn storage(checker: &Checker<'_>, fields: &Fields) -> Option<StorageWish> {
         name: String::new(),
         place: fields.place.clone(),
         site: site?,
+        tier: tier(fields),
         system: fields.text("system").map(str::to_owned),
         kind: fields.word("kind").and_then(StorageKind::of_word),
         protection: protection?,
@@ -145,6 +154,10 @@ fn storage(checker: &Checker<'_>, fields: &Fields) -> Option<StorageWish> {
         write: rate("write"),
         stall: fields.limit("checkpoint_stall", fields.number("checkpoint_stall").map(Seconds)),
     })
+}
+
+fn tier(fields: &Fields) -> Tier {
+    fields.word("tier").and_then(Tier::of_word).unwrap_or_default()
 }
 
 /// Reads copies or parts; the outer option is absent where they are wrong.
@@ -199,6 +212,7 @@ fn dataset(checker: &Checker<'_>, fields: &Fields) -> Option<Dataset> {
         name: String::new(),
         place: fields.place.clone(),
         site: site?,
+        tier: tier(fields),
         size: Bytes(size),
         growth_per_month: growth,
         read: rate("read"),

@@ -94,6 +94,10 @@ pub enum FieldType {
     Quotas,
     /// The shape of a day.
     Daily,
+    /// Two times of day.
+    Hours,
+    /// The name of a partition of an accelerator, or a share of one.
+    Slice,
     /// Purchase options.
     Buy,
     /// Not read: whatever stands there is refused.
@@ -123,6 +127,8 @@ impl FieldType {
             FieldType::Record(_) => "record".to_owned(),
             FieldType::Quotas => "record of accelerators".to_owned(),
             FieldType::Daily => "`flat` or `diurnal(…)`".to_owned(),
+            FieldType::Hours => "two times of day".to_owned(),
+            FieldType::Slice => "name of a partition, or a share".to_owned(),
             FieldType::Buy => "list of purchase options".to_owned(),
             FieldType::Anything => "–".to_owned(),
         }
@@ -157,6 +163,17 @@ impl Bounds {
             Bounds::NotNegative => value >= 0.0,
             Bounds::UpTo(most) => value > 0.0 && value <= most,
             Bounds::Within(least, most) => (least..=most).contains(&value),
+        }
+    }
+
+    /// Returns the number that is allowed and nearest.
+    pub fn nearest(self, value: f64) -> f64 {
+        match self {
+            Bounds::Any => value,
+            Bounds::Positive => value.max(f64::MIN_POSITIVE),
+            Bounds::NotNegative => value.max(0.0),
+            Bounds::UpTo(most) => value.max(f64::MIN_POSITIVE).min(most),
+            Bounds::Within(least, most) => value.max(least).min(most),
         }
     }
 }

@@ -3,7 +3,7 @@
 use capstan_types::hardware::Precision;
 use capstan_types::place::Place;
 use capstan_types::quantity::Dimension;
-use capstan_types::spec::{Checkpoint, Limit, Train};
+use capstan_types::spec::{Checkpoint, Limit, Train, TrainMethod};
 use capstan_types::units::{Seconds, Tokens};
 use jiff::civil::Date;
 
@@ -19,8 +19,21 @@ use crate::codes;
 /// before may be in use.
 const DEFAULT_KEEP: u32 = 3;
 
+/// Rank of adapters where the plan does not say. Origin: Assumed; what examples of adapter libraries begin with.
+const DEFAULT_RANK: u32 = 16;
+
+/// Which parameters are trained.
+const METHODS: &[&str] = &["full", "lora", "qlora"];
+
 /// The kind of block.
 pub static TRAIN: Table = Table::named("train", "Training of one model.", FIELDS);
+
+/// The kind of block.
+pub static TUNE: Table = Table::named(
+    "tune",
+    "Fine-tuning of one model: a training of adapters, unless `method` says otherwise.",
+    FIELDS,
+);
 
 static FIELDS: &[FieldRow] = &[
     FieldRow::new("model", FieldType::One(Referent::Model), FACT)
@@ -30,8 +43,22 @@ static FIELDS: &[FieldRow] = &[
     FieldRow::new("tokens", FieldType::Quantity(Dimension::TOKENS), FACT)
         .bounds(Bounds::Within(1.0, 1e18))
         .needed()
-        .means("Tokens to see.")
+        .means("Tokens to see, once in each epoch.")
         .shown("= 100 Gtok", "= 200 Gtok"),
+    FieldRow::new("epochs", FieldType::Quantity(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(0.01, 1e4))
+        .default("1")
+        .means("How often it sees them.")
+        .shown("= 2", "= 3"),
+    FieldRow::new("method", FieldType::Word(METHODS), FACT)
+        .default("`full` in `train`, `lora` in `tune`")
+        .means("Training of all parameters, of adapters of low rank, or of adapters over weights in 4 bits.")
+        .shown("= full", "= qlora"),
+    FieldRow::new("rank", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 4096.0))
+        .default("16")
+        .means("Rank of the adapters; only with `method = lora` or `qlora`.")
+        .shown("= 16", "= 64"),
     FieldRow::new("batch", FieldType::Quantity(Dimension::TOKENS), FACT)
         .bounds(Bounds::Within(1.0, 1e15))
         .needed()
@@ -75,9 +102,7 @@ static FIELDS: &[FieldRow] = &[
         .means("Sites where it may run.")
         .shown("in [hall]", "in [cloud]"),
     FieldRow::not_yet("dataset", "The data that it sees."),
-    FieldRow::not_yet("epochs", "How often it sees the data."),
     FieldRow::not_yet("interruptible", "May it be stopped for something more urgent?"),
-    FieldRow::not_yet("method", "Full training or low-rank adapters."),
 ];
 
 /// Checkpoints.
@@ -97,15 +122,16 @@ static CHECKPOINT_FIELDS: &[FieldRow] = &[
         .shown("= 3", "= 5"),
 ];
 
-/// Reads the trainings.
-pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<Train> {
-    blocks.iter().filter_map(|block| train(checker, block)).collect()
+/// Reads trainings, then fine-tunings.
+pub(crate) fn check(checker: &Checker<'_>, trains: &[&Block], tunes: &[&Block]) -> Vec<Train> {
+    let trains = trains.iter().filter_map(|block| train(checker, block, &TRAIN));
+    trains.chain(tunes.iter().filter_map(|block| train(checker, block, &TUNE))).collect()
 }
 
-fn train(checker: &Checker<'_>, block: &Block) -> Option<Train> {
-    let name = checker.name_of(block, &TRAIN);
-    let fields = checker.contents(&TRAIN, block).fields;
-    let shown = name.as_deref().unwrap_or("train");
+fn train(checker: &Checker<'_>, block: &Block, table: &'static Table) -> Option<Train> {
+    let name = checker.name_of(block, table);
+    let fields = checker.contents(table, block).fields;
+    let shown = name.as_deref().unwrap_or(table.kind);
     let complete = fields.complete(checker);
     sizes(checker, &fields);
     let (start, finish) = dates(checker, &fields);
@@ -113,7 +139,8 @@ fn train(checker: &Checker<'_>, block: &Block) -> Option<Train> {
         name: shown.to_owned(),
         place: fields.place.clone(),
         model: fields.text("model").unwrap_or_default().to_owned(),
-        tokens: Tokens(fields.number("tokens").unwrap_or_default()),
+        tokens: Tokens(fields.number("tokens").unwrap_or_default() * fields.number("epochs").unwrap_or(1.0)),
+        method: method(checker, &fields, table, shown),
         batch: Tokens(fields.number("batch").unwrap_or_default()),
         sequence: tokens(&fields, "sequence").unwrap_or_default(),
         start,
@@ -126,6 +153,30 @@ fn train(checker: &Checker<'_>, block: &Block) -> Option<Train> {
         sites: fields.names("site"),
     };
     (complete && name.is_some()).then_some(trained)
+}
+
+fn method(checker: &Checker<'_>, fields: &Fields, table: &Table, name: &str) -> TrainMethod {
+    let word = match fields.word("method") {
+        Some(word) => word,
+        None if table.kind == TUNE.kind => {
+            let text = format!("`{name}` trains adapters of low rank");
+            super::plan::assumed(checker, fields, &fields.place, "method", "lora", &text)
+        }
+        None => "full",
+    };
+    if word == "full" {
+        if fields.has("rank") {
+            let message = "all parameters are trained, so that nothing has a rank";
+            let found = checker.values.error(codes::CONTRADICTION, fields.place_of("rank").span(), message);
+            checker.values.report(found.help("write `method = lora`, or leave `rank` out"));
+        }
+        return TrainMethod::Full;
+    }
+    let rank = fields.small("rank").unwrap_or_else(|| {
+        let text = format!("the adapters of `{name}` have rank {DEFAULT_RANK}");
+        super::plan::assumed(checker, fields, &fields.place, "rank", DEFAULT_RANK, &text)
+    });
+    TrainMethod::Lora { rank, quantised: word == "qlora" }
 }
 
 fn precisions(checker: &Checker<'_>, fields: &Fields, name: &str) -> Vec<Precision> {

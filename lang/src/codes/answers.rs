@@ -23,6 +23,8 @@ pub const WISH_UNMET: Code = Code::warning(351);
 pub const UNSETTLED: Code = Code::warning(360);
 /// A plan that is not proven to be near the cheapest.
 pub const NOT_PROVEN: Code = Code::warning(361);
+/// A checkpoint that its machines cannot hold at once.
+pub const HOSTS_TOO_SMALL: Code = Code::warning(362);
 /// No network connects the machines of a site.
 pub const NOT_TO_BE_WIRED: Code = Code::error(370);
 /// Machines and switches draw more than a site may.
@@ -31,12 +33,14 @@ pub const SWITCHES_OVER_POWER: Code = Code::error(371);
 pub const PORTS_UNKNOWN: Code = Code::warning(372);
 /// No storage system keeps what must lie at a site.
 pub const NOT_TO_BE_STORED: Code = Code::error(380);
+/// A limit of a site is on something that nobody knows of its storage or switches.
+pub const FACT_UNKNOWN: Code = Code::error(381);
 /// A file that cannot be read.
 pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 16] = [
+pub(super) const ENTRIES: [Entry; 18] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -111,6 +115,15 @@ pub(super) const ENTRIES: [Entry; 16] = [
         right: None,
     },
     Entry {
+        code: HOSTS_TOO_SMALL,
+        title: "a checkpoint that its machines cannot hold at once",
+        explanation: "To save its state, a training copies each machine's part from the accelerators into the machine's \
+            memory, and once more as it is written. Both together are more than the machine has, so that a program that \
+            writes all at once ends with the first checkpoint. Write in stages, or spread the state over more machines.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
         code: NOT_TO_BE_WIRED,
         title: "machines that no network of the switches allowed connects",
         explanation: "The machines of an own site have more ports than three tiers of these switches, two for \
@@ -142,6 +155,15 @@ pub(super) const ENTRIES: [Entry; 16] = [
             and the rates that are asked. No system that the plan allows does that with fewer than a million nodes.",
         wrong: Some("storage s { system = minio_nvme, read >= 900 TB/s }"),
         right: Some("storage s { system = minio_nvme, read >= 90 GB/s }"),
+    },
+    Entry {
+        code: FACT_UNKNOWN,
+        title: "a limit on something that nobody knows",
+        explanation: "The site has a limit on power or racks, and the catalog does not say what its storage or its \
+            switches draw or how high they are. Unknown is not zero, so nobody can say that the limit holds. Name \
+            another system or switch, or give the fact in a catalog of your own.",
+        wrong: None,
+        right: None,
     },
     Entry {
         code: UNREADABLE_FILE,

@@ -104,6 +104,9 @@ fn mentioned<'a>(expr: &'a Expr, names: &mut Vec<&'a str>) {
             mentioned(left, names);
             mentioned(right, names);
         }
+        ExprKind::Uncertain(parts) => {
+            [&parts.mid, &parts.low, &parts.high].into_iter().for_each(|part| mentioned(part, names));
+        }
         _ => {}
     }
 }

@@ -5,9 +5,11 @@
 //! meaning to.
 
 mod bindings;
+mod uncertain;
 
 use capstan_types::place::{FileId, Span};
 use capstan_types::quantity::{ArithmeticError, Dimension, Quantity, nearest, parse_quantity};
+use capstan_types::spec::Uncertain;
 use jiff::ToSpan;
 use jiff::civil::{Date, Time};
 use std::cell::RefCell;
@@ -18,6 +20,8 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 
 pub(crate) use bindings::bind;
+pub use uncertain::Draws;
+pub(crate) use uncertain::names;
 
 /// Most mistakes that are reported for one file; beyond, it is probably no plan file.
 const MAX_MISTAKES: usize = 1_000;
@@ -61,6 +65,12 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) bindings: BTreeMap<&'a str, Option<Value>>,
     /// Names that were used.
     used: RefCell<BTreeSet<String>>,
+    /// What each uncertain value is called, by where it begins; one without a name is not the plan's.
+    named: BTreeMap<u32, String>,
+    /// Where in its distribution each uncertain value lies; at its median where it is not said.
+    draws: Draws,
+    /// Uncertain values that were met, by where they begin.
+    uncertain: RefCell<BTreeMap<u32, Uncertain>>,
     diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
@@ -71,8 +81,16 @@ impl<'a> Evaluator<'a> {
             file,
             bindings: BTreeMap::new(),
             used: RefCell::new(BTreeSet::new()),
+            named: BTreeMap::new(),
+            draws: Draws::new(),
+            uncertain: RefCell::default(),
             diagnostics: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Returns it with names for the uncertain values of its file, and where in their distributions they lie.
+    pub(crate) fn in_world(self, named: BTreeMap<u32, String>, draws: &Draws) -> Self {
+        Evaluator { named, draws: draws.clone(), ..self }
     }
 
     /// Returns it with its bindings and without what was reported so far.
@@ -154,11 +172,7 @@ impl<'a> Evaluator<'a> {
                 other => self.no_arithmetic(inner.span, &other),
             },
             ExprKind::Chain(first, links) => self.chain(first, links),
-            ExprKind::Uncertain(_) => {
-                let found = self.error(codes::NOT_PLANNED, expr.span, "uncertain values are not planned yet");
-                self.report(found.help("write the value to plan for; try others with `--set` or a scenario"));
-                None
-            }
+            ExprKind::Uncertain(parts) => self.drawn(parts, expr.span).map(Value::Quantity),
             ExprKind::Call(call) => {
                 let message = format!("`{}(…)` has no value here", call.path.dotted());
                 let found = self.error(codes::UNKNOWN_FUNCTION, call.path.span, message);

@@ -1,7 +1,7 @@
 //! Are the limits of sites, budgets and purchase shares kept?
 
 use super::{Check, at, most_needed, pool_name, same};
-use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool};
+use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool, Store};
 use capstan_types::figure;
 use capstan_types::hardware::NodeShape;
 use capstan_types::spec::{Buy, Site};
@@ -49,7 +49,9 @@ pub(super) fn power(blueprint: &Blueprint) -> AuditCheck {
         check.that(f64::from(told.nodes) >= nodes && f64::from(told.accelerators) >= chips, || {
             format!("{}: {} nodes are told, {nodes} needed at once", site.name, told.nodes)
         });
-        let seen = highest(blueprint, &site.name, |pool| Some(shape(blueprint, pool)?.power?.get()));
+        let machines = highest(blueprint, &site.name, |pool| Some(shape(blueprint, pool)?.power?.get()));
+        let stored = stores_at(blueprint, site).map(|store| Some(store.power?.get())).sum::<Option<f64>>();
+        let seen = machines.zip(stored).map(|(machines, stored)| machines + stored);
         let enough = match (told.it_power, seen) {
             (Some(told), Some(seen)) => told.get() >= seen * (1.0 - super::TOLERANCE),
             (None, None) => true,
@@ -67,12 +69,22 @@ pub(super) fn power(blueprint: &Blueprint) -> AuditCheck {
         let drawn = seen
             .map(|seen| seen * site.pue)
             .map(|seen| told.facility_power.map_or(seen, |told| told.get().max(seen)));
-        check.that(drawn.is_some_and(|drawn| drawn <= limit.value.get() * (1.0 + super::TOLERANCE)), || {
-            let drawn = drawn.map_or_else(|| "an unknown power".to_owned(), |w| format!("{:.1} kW", w / 1e3));
-            format!("{} draws {drawn}, its limit is {}", site.name, figure::power(limit.value))
-        });
+        let told = stored.is_none() && blueprint.findings.iter().any(|finding| finding.code == "E0381");
+        check.that(
+            told || drawn.is_some_and(|drawn| drawn <= limit.value.get() * (1.0 + super::TOLERANCE)),
+            || {
+                let drawn =
+                    drawn.map_or_else(|| "an unknown power".to_owned(), |w| format!("{:.1} kW", w / 1e3));
+                format!("{} draws {drawn}, its limit is {}", site.name, figure::power(limit.value))
+            },
+        );
     }
     check.done()
+}
+
+/// Returns what keeps the data of a site.
+fn stores_at<'a>(blueprint: &'a Blueprint, site: &'a Site) -> impl Iterator<Item = &'a Store> {
+    blueprint.stores.iter().filter(|store| store.site == site.name)
 }
 
 fn racks_needed(blueprint: &Blueprint, site: &Site) -> Option<f64> {
@@ -88,6 +100,14 @@ fn racks_needed(blueprint: &Blueprint, site: &Site) -> Option<f64> {
         let nodes = (0..blueprint.periods.len()).map(|period| most_needed(pool, period)).max().unwrap_or(0);
         // Shapes that share a rack share its room in proportion, so this is the least.
         racks += f64::from(nodes) / by_height.min(by_power);
+    }
+    for store in stores_at(blueprint, site) {
+        let by_height = store.height_u? / rack.height_u;
+        let by_power = match &rack.power {
+            Some(limit) => store.power?.get() / limit.value.get(),
+            None => 0.0,
+        };
+        racks += by_height.max(by_power);
     }
     Some((racks - 1e-9).ceil())
 }
@@ -107,7 +127,8 @@ pub(super) fn racks(blueprint: &Blueprint) -> AuditCheck {
         }
         let Some(limit) = &site.racks else { continue };
         let most = told.map(f64::from).into_iter().chain(seen).reduce(f64::max);
-        check.that(most.is_some_and(|most| most <= f64::from(limit.value)), || {
+        let unknown = most.is_none() && blueprint.findings.iter().any(|finding| finding.code == "E0381");
+        check.that(unknown || most.is_some_and(|most| most <= f64::from(limit.value)), || {
             let most = most.map_or_else(|| "an unknown number of".to_owned(), |most| most.to_string());
             format!("{} takes {most} racks, its limit is {}", site.name, limit.value)
         });
@@ -204,6 +225,14 @@ fn claims(blueprint: &Blueprint) -> Vec<Claim<'_>> {
             let Some(pool) = find(&run.site, &run.candidate.shape) else { continue };
             let chips = f64::from(run.candidate.nodes * blueprint.pools[pool].accelerators);
             claims.push(Claim { workload: &train.name, pool, used: chips * run.hours, buy: &train.buy });
+        }
+    }
+    for app in &blueprint.inputs.spec.apps {
+        for run in blueprint.apps.iter().filter(|run| run.workload == app.name) {
+            let Some(pool) = find(&run.site, &run.shape) else { continue };
+            let instances: u32 = run.instances.iter().sum();
+            let used = f64::from(instances.max(1)) / f64::from(run.per_node.max(1));
+            claims.push(Claim { workload: &app.name, pool, used, buy: &app.buy });
         }
     }
     claims

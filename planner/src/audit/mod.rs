@@ -6,6 +6,7 @@
 //! Conventions it relies on: a machine line has a shape, an option, and the unit `node-h` or `node`; everything
 //! else that is paid for has another unit. Weekday hours come 5 days of 7, weekend hours 2 of 7, months have 730 h.
 
+mod apps;
 mod coverage;
 mod limits;
 mod money;
@@ -16,6 +17,7 @@ mod physics;
 mod prices;
 mod proof;
 mod stores;
+mod worlds;
 
 use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Pool, Status};
 use capstan_types::units::HOURS_PER_MONTH;
@@ -33,6 +35,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
         money::purchases(blueprint),
         money::workloads(blueprint),
         prices::rows(blueprint),
+        prices::levels(blueprint),
         prices::unknown(blueprint),
         limits::budgets(blueprint),
         proof::status(blueprint),
@@ -55,6 +58,9 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
             physics::speed(blueprint),
             physics::training(blueprint),
             proof::verdicts(blueprint),
+            apps::carried(blueprint),
+            worlds::weighed(blueprint),
+            worlds::scenarios(blueprint),
             permission::allowed(blueprint),
         ]);
     }

@@ -1,7 +1,9 @@
 //! Do the machines carry the replicas, and is every machine had in some way?
 
 use super::{Check, at, hour_weight, most_needed, pool_name, same};
-use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Placement, Pool, Purchase, TrainingRun};
+use capstan_types::blueprint::{
+    AppRun, AuditCheck, Blueprint, HOURS, Placement, Pool, Purchase, TrainingRun,
+};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::Redundancy;
 
@@ -11,6 +13,18 @@ fn nodes_of(placement: &Placement, period: usize, hour: usize) -> f64 {
     match placement.candidate.replicas_per_node {
         0 => replicas * f64::from(placement.candidate.nodes_per_replica),
         several => replicas / f64::from(several),
+    }
+}
+
+/// Returns the nodes that the instances of an hour take: whole accelerators where they share some.
+fn nodes_of_app(run: &AppRun, pool: &Pool, hour: usize) -> f64 {
+    let instances = run.instances.get(hour).copied().unwrap_or(0);
+    match run.per_accelerator {
+        0 => f64::from(instances) / f64::from(run.per_node.max(1)),
+        each if run.per_node == each * pool.accelerators => {
+            f64::from(instances.div_ceil(each)) / f64::from(pool.accelerators)
+        }
+        _ => f64::from(instances) / f64::from(run.per_node.max(1)),
     }
 }
 
@@ -33,8 +47,14 @@ fn working(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u3
         .filter(|run| runs_in(run, period))
         .map(|run| run.candidate.nodes + run.spare_nodes)
         .sum();
+    let apps: f64 = blueprint
+        .apps
+        .iter()
+        .filter(|run| run.site == pool.site && run.shape == pool.shape)
+        .map(|run| nodes_of_app(run, pool, hour))
+        .sum();
     // A sum such as 3 × (1/3) may lie a hair above the whole number it is.
-    (serving - 1e-9).ceil().max(0.0) as u32 + training
+    (serving + apps - 1e-9).ceil().max(0.0) as u32 + training
 }
 
 fn spares_asked(blueprint: &Blueprint, pool: &Pool, busiest: u32) -> u32 {
@@ -80,7 +100,8 @@ fn places_used(blueprint: &Blueprint) -> Vec<(&str, &str)> {
     let serving = blueprint.services.iter().flat_map(|service| &service.placements);
     let serving = serving.map(|placement| (placement.site.as_str(), placement.candidate.shape.as_str()));
     let training = blueprint.trainings.iter().map(|run| (run.site.as_str(), run.candidate.shape.as_str()));
-    serving.chain(training).collect()
+    let apps = blueprint.apps.iter().map(|run| (run.site.as_str(), run.shape.as_str()));
+    serving.chain(training).chain(apps).collect()
 }
 
 fn held(purchase: &Purchase, period: usize) -> u32 {

@@ -172,6 +172,15 @@ fn job(check: &mut Check, blueprint: &Blueprint, train: &Train, run: &TrainingRu
         let (run, asked) = (figure::large(run.batch.get()), figure::large(train.batch.get()));
         format!("`{name}` has batches of {run} tokens where {asked} are asked")
     });
+    let held = 2.0 * run.checkpoint.get() / f64::from(run.candidate.nodes.max(1));
+    check.that((run.checkpoint_host.get() - held).abs() <= 1e-6 * held, || {
+        format!("`{name}` takes {} of each machine to save", figure::data(run.checkpoint_host))
+    });
+    let fits = run.host_memory.is_none_or(|memory| memory.get() >= held);
+    let told = blueprint.findings.iter().any(|finding| finding.code == "W0362");
+    check.that(fits || told, || {
+        format!("`{name}` saves more at once than its machines hold, and nothing says so")
+    });
     let steps = run.batch.get() / run.step.get();
     check.that((steps - run.tokens_per_s).abs() <= 1e-3 * run.tokens_per_s, || {
         format!(

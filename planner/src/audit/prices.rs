@@ -45,6 +45,41 @@ fn upfront_is_billed(blueprint: &Blueprint, pool: &Pool, row: &Offering) -> bool
         && told.all(|line| line.unit_price.to_f64().is_some_and(|price| (price - hourly).abs() <= 1e-6))
 }
 
+/// The level above which a term pays is what it costs over what the same hours cost on demand.
+pub(super) fn levels(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("prices: levels above which a term pays");
+    for pool in &blueprint.pools {
+        for purchase in &pool.purchases {
+            let by_hour = matches!(purchase.option, PurchaseOption::OnDemand | PurchaseOption::Spot);
+            check.that(!(by_hour && purchase.busy_above.is_some()), || {
+                format!("{}: what is paid by the hour has no term", pool_name(pool))
+            });
+            let (Some(level), PurchaseOption::Reserved { term_months }) =
+                (purchase.busy_above, purchase.option)
+            else {
+                continue;
+            };
+            let rows = |option| {
+                let all = blueprint.inputs.catalog.offerings.iter();
+                all.filter(move |row| row.shape == pool.shape && row.option == option)
+            };
+            let hours = f64::from(term_months) * HOURS_PER_MONTH;
+            let firm = |row: &Offering| {
+                let upfront = Offering { price: row.upfront, ..row.clone() };
+                Some(converted(blueprint, row)? + converted(blueprint, &upfront).unwrap_or(0.0) / hours)
+            };
+            let follows = rows(purchase.option).filter_map(firm).any(|firm| {
+                let hourly = rows(PurchaseOption::OnDemand).filter_map(|row| converted(blueprint, row));
+                hourly.into_iter().any(|hourly| same(firm, level * hourly))
+            });
+            check.that(follows, || {
+                format!("{}: a term pays above {level:.3} of it, by no prices", pool_name(pool))
+            });
+        }
+    }
+    check.done()
+}
+
 /// The price of every purchase is a row of the catalog that holds where the machines stand.
 pub(super) fn rows(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("prices: every purchase rests on a row of the catalog");
@@ -128,6 +163,13 @@ pub(super) fn unknown(blueprint: &Blueprint) -> AuditCheck {
 #[cfg(test)]
 mod tests {
     use super::super::tests::caught_by;
+
+    #[test]
+    fn a_level_that_no_prices_make_is_caught() {
+        caught_by("prices: levels", |b| b.pools[1].purchases[0].busy_above = Some(0.5));
+        caught_by("prices: levels", |b| b.pools[1].purchases[1].busy_above = Some(0.5));
+    }
+
     use capstan_types::offering::PurchaseOption;
     use rust_decimal::Decimal;
 

@@ -38,7 +38,8 @@ pub(super) fn kept(blueprint: &Blueprint) -> AuditCheck {
         });
     }
     for dataset in &blueprint.inputs.spec.datasets {
-        let store = blueprint.stores.iter().find(|store| store.site == dataset.site);
+        let store =
+            blueprint.stores.iter().find(|store| store.site == dataset.site && store.tier == dataset.tier);
         let room =
             store.is_some_and(|store| store.kept().get() >= dataset.size.get() * (1.0 - super::TOLERANCE));
         let told = blueprint.findings.iter().any(|finding| finding.code == "E0380");

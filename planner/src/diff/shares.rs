@@ -4,7 +4,7 @@
 //! The order is fixed and matters where two kinds act on each other (twice the demand at half the price); it is that in which
 //! people hold others responsible: first what nobody here decided.
 
-use crate::plan::{Provenance, plan};
+use crate::plan::{Provenance, Variants, plan};
 use capstan_sim::serving::Request;
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::catalog::Catalog;
@@ -77,6 +77,7 @@ fn last_kind(shares: &[Share], tool_differs: bool) -> ShareKind {
 /// Returns the plan with the requests of another, for services that both have.
 fn with_demand(from: &Spec, to: &Spec) -> Spec {
     let mut spec = from.clone();
+    spec.uncertain = to.uncertain.clone();
     for serve in &mut spec.serves {
         if let Some(other) = to.serves.iter().find(|other| other.name == serve.name) {
             let place = serve.load.place.clone();
@@ -109,7 +110,8 @@ fn without_places(value: &mut serde_json::Value) {
 }
 
 fn total_of(spec: &Spec, catalog: &Catalog, traces: &BTreeMap<String, Vec<Request>>) -> Option<Decimal> {
-    let blueprint = plan(spec.clone(), catalog, traces, Provenance::default(), &|_| {}).ok()?;
+    let blueprint =
+        plan(spec.clone(), catalog, traces, &Variants::default(), Provenance::default(), &|_| {}).ok()?;
     (blueprint.status != Status::Infeasible).then_some(blueprint.cost.total)
 }
 

@@ -7,6 +7,7 @@ mod limits;
 mod machines;
 mod memory;
 mod workloads;
+mod worlds;
 
 use capstan_types::blueprint::{Blueprint, ReasonCount, RejectionCount, Status, by_reason};
 use capstan_types::explanation::{Explanation, Section};
@@ -31,7 +32,8 @@ pub fn explain(blueprint: &Blueprint, subject: Option<&str>) -> Result<Explanati
     let spec = &blueprint.inputs.spec;
     let serves = spec.serves.iter().map(|serve| serve.name.as_str());
     let trains = spec.trains.iter().map(|train| train.name.as_str());
-    if serves.chain(trains).any(|name| name == subject) {
+    let apps = spec.apps.iter().map(|app| app.name.as_str());
+    if serves.chain(trains).chain(apps).any(|name| name == subject) {
         return Ok(workload(blueprint, subject));
     }
     if spec.sites.iter().any(|site| site.name == subject) {
@@ -67,6 +69,7 @@ fn known(blueprint: &Blueprint) -> Vec<String> {
     let spec = &blueprint.inputs.spec;
     let mut known: Vec<String> = spec.serves.iter().map(|serve| serve.name.clone()).collect();
     known.extend(spec.trains.iter().map(|train| train.name.clone()));
+    known.extend(spec.apps.iter().map(|app| app.name.clone()));
     known.extend(spec.sites.iter().map(|site| site.name.clone()));
     known.extend(shapes(blueprint));
     known
@@ -101,9 +104,11 @@ fn whole(blueprint: &Blueprint) -> Explanation {
     let mut sections = vec![answer(blueprint)];
     sections.extend(blueprint.services.iter().flat_map(|service| workloads::serving(blueprint, service)));
     sections.extend(blueprint.trainings.iter().flat_map(|run| workloads::training(blueprint, run)));
+    sections.extend(blueprint.apps.iter().map(workloads::app));
     sections.extend(blueprint.pools.iter().map(|pool| machines::bought(blueprint, pool)));
     sections.push(limits::binding(blueprint, None));
     sections.push(limits::prices(blueprint));
+    sections.push(worlds::regret(blueprint));
     sections.push(runners_up(blueprint, None));
     sections.push(rejected_by_reason(blueprint));
     sections.push(assumed(blueprint));
@@ -116,6 +121,10 @@ fn workload(blueprint: &Blueprint, name: &str) -> Explanation {
     for service in blueprint.services.iter().filter(|service| service.workload == name) {
         sections.extend(workloads::serving(blueprint, service));
         places.extend(service.placements.iter().map(|p| (p.site.as_str(), p.candidate.shape.as_str())));
+    }
+    for run in blueprint.apps.iter().filter(|run| run.workload == name) {
+        sections.push(workloads::app(run));
+        places.push((run.site.as_str(), run.shape.as_str()));
     }
     for run in blueprint.trainings.iter().filter(|run| run.workload == name) {
         sections.extend(workloads::training(blueprint, run));

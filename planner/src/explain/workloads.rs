@@ -1,7 +1,7 @@
 //! Why a workload runs as it does: what a replica achieves, what bounds it, what was seen.
 
 use super::{machines, memory};
-use capstan_types::blueprint::{Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus};
+use capstan_types::blueprint::{AppRun, Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus};
 use capstan_types::explanation::Section;
 use capstan_types::figure::{self, counted};
 
@@ -127,4 +127,18 @@ pub(super) fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<Section>
         if of.recompute { ", activations computed again" } else { "" }
     ));
     vec![Section { title: format!("Why `{}` runs so", run.workload), sentences, facts: Vec::new() }]
+}
+
+/// Returns where a service or group of notebooks runs, and how many instances share a machine.
+pub(super) fn app(run: &AppRun) -> Section {
+    let most = run.instances.iter().copied().max().unwrap_or(0);
+    let spare = if run.spares > 0 { format!(", {} of them spare", run.spares) } else { String::new() };
+    let of_chip = run.part.as_ref().map_or_else(String::new, |part| {
+        format!(" Each has {}, and {} share an accelerator.", part.words(), run.per_accelerator)
+    });
+    let sentence = format!(
+        "Up to {most} instances of `{}`{spare} run on {} at {}; one machine holds {}.{of_chip}",
+        run.workload, run.shape, run.site, run.per_node
+    );
+    Section { title: format!("Why `{}` runs so", run.workload), sentences: vec![sentence], facts: Vec::new() }
 }

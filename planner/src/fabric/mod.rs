@@ -12,6 +12,7 @@ use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::hardware::{Fabric, NodeShape};
+use capstan_types::place::Place;
 use capstan_types::spec::{FabricKind, FabricWish, Site, Spec};
 use capstan_types::units::{BytesPerSecond, Watts};
 use clos::{Asked, Clos};
@@ -22,6 +23,8 @@ use crate::assemble::Draft;
 const IMPOSSIBLE: &str = "E0370";
 /// Machines and switches draw more than the site may.
 const OVER_POWER: &str = "E0371";
+/// A limit of the site is on something that nobody knows of its switches.
+const UNKNOWN_FACT: &str = "E0381";
 /// Nobody knows the ports of a machine.
 const UNKNOWN_PORTS: &str = "W0372";
 
@@ -34,7 +37,11 @@ pub fn networks(spec: &Spec, catalog: &Catalog, draft: &Draft) -> (Vec<Network>,
         let (Some(site), Some(shape)) = (site, catalog.shape(&pool.shape)) else { continue };
         let wish = spec.fabrics.iter().find(|wish| wish.site == pool.site);
         let nodes = (0..pool.needed.len()).map(|period| pool.nodes(period)).max().unwrap_or(0);
-        if !site.is_own() || nodes < 2 || !(wish.is_some() || spans_machines(draft, pool)) {
+        if !site.is_own()
+            || nodes < 2
+            || shape.accelerators == 0
+            || !(wish.is_some() || spans_machines(draft, pool))
+        {
             continue;
         }
         match wired(&spec_of(site, wish), catalog, shape, nodes) {
@@ -190,8 +197,11 @@ pub fn over_power(spec: &Spec, sites: &[SiteSummary], networks: &[Network]) -> V
     let over = |site: &Site| {
         let limit = site.power.as_ref()?;
         let told = sites.iter().find(|told| told.site == site.name)?.it_power?;
-        let here = networks.iter().filter(|network| network.site == site.name);
-        let switches: f64 = here.filter_map(|network| network.power).map(|power| power.get()).sum();
+        let mut here = networks.iter().filter(|network| network.site == site.name);
+        if let Some(network) = here.clone().find(|network| network.power.is_none()) {
+            return Some(unknown_power(site, &limit.place, network));
+        }
+        let switches: f64 = here.by_ref().filter_map(|network| network.power).map(|power| power.get()).sum();
         let drawn = Watts((told.get() + switches) * site.pue);
         if switches == 0.0 || drawn.get() <= limit.value.get() {
             return None;
@@ -219,6 +229,24 @@ pub fn over_power(spec: &Spec, sites: &[SiteSummary], networks: &[Network]) -> V
         })
     };
     spec.sites.iter().filter_map(over).collect()
+}
+
+/// An unknown power is not zero: the limit cannot be shown to hold with it.
+fn unknown_power(site: &Site, limit: &Place, network: &Network) -> Finding {
+    Finding {
+        code: UNKNOWN_FACT.to_owned(),
+        severity: Severity::Error,
+        message: format!(
+            "nobody knows the power of {}, so the limit at `{}` is not shown to hold",
+            network.switch, site.name
+        ),
+        places: vec![(limit.clone(), "this limit".to_owned())],
+        because: vec![format!("{} switches connect {} machines", network.switches(), network.nodes)],
+        ways_out: vec![format!(
+            "another `switch`, or a row for {} with `switch_power` in a catalog of your own",
+            network.switch
+        )],
+    }
 }
 
 fn finding(

@@ -23,6 +23,7 @@
 mod bounds;
 mod buy;
 mod circulation;
+mod committed;
 mod flaws;
 mod local;
 mod master;
@@ -41,6 +42,7 @@ mod statement;
 mod walk;
 mod within;
 
+pub use committed::Committed;
 pub use problem::{
     Bound, Column, Limit, LimitId, Offer, OfferRef, Period, Pool, Problem, Rule, Runs, Slot, Terms, Workload,
     charged_accelerators, day_type_slots,

@@ -3,7 +3,9 @@
 //!
 //! It knows nothing of how a plan is found.
 
-use super::problem::{Bound, LimitId, Offer, OfferRef, Problem, Rule, Runs, Terms};
+use super::committed::Committed;
+use super::problem::{Bound, LimitId, Offer, OfferRef, Problem, Rule, Runs};
+use std::ops::Range;
 
 /// Demand that exceeds a whole number of replicas by less than this share is rounding noise of a product.
 const REPLICA_SLACK: f64 = 1e-9;
@@ -153,10 +155,6 @@ impl<'a> Prepared<'a> {
         self.vars.iter().zip(nodes).map(|(var, count)| var.discounted * count).sum()
     }
 
-    fn month_hours(&self) -> f64 {
-        self.slot_hours.iter().sum()
-    }
-
     fn add_offer(&mut self, of: OfferRef, offer: &Offer) {
         let Some(price) = offer.terms.price() else {
             self.unpriced.push(of);
@@ -164,15 +162,16 @@ impl<'a> Prepared<'a> {
         };
         for period in offer.first_period..self.n_periods {
             if offer.terms.is_committed() {
-                let var = match &offer.terms {
-                    Terms::Owned { opex_per_node_month, residual_per_node, .. } => {
-                        let residual = residual_per_node.get(period).copied().unwrap_or(0.0);
-                        self.owned(of, period, price, *opex_per_node_month, residual)
-                    }
-                    Terms::Reserved { term_months, .. } => self.reserved(of, period, price, *term_months),
-                    Terms::OnDemand { .. } | Terms::Spot { .. } => unreachable!("not committed"),
-                };
-                self.push_var(var);
+                let Some(held) = Committed::of(self.problem, offer, period) else { continue };
+                self.push_var(NodeVar {
+                    offer: of,
+                    when: When::Periods { from: period, until: held.until },
+                    discounted: held.discounted,
+                    capex: held.capex,
+                    residual: held.residual,
+                    running: held.running,
+                    hours: held.hours,
+                });
             } else {
                 for slot in 0..self.n_slots {
                     let hours = self.hours(period, slot);
@@ -194,41 +193,6 @@ impl<'a> Prepared<'a> {
     fn push_var(&mut self, var: NodeVar) {
         self.pool_vars[var.offer.pool].push(self.vars.len());
         self.vars.push(var);
-    }
-
-    fn owned(&self, offer: OfferRef, from: usize, capex: f64, opex_month: f64, residual: f64) -> NodeVar {
-        let periods = &self.problem.periods;
-        let running: Vec<_> = (from..self.n_periods).map(|p| (p, opex_month * periods[p].months)).collect();
-        let discounted = capex * periods[from].discount_at_start
-            + running.iter().map(|&(p, cost)| cost * periods[p].discount).sum::<f64>()
-            - residual * self.problem.discount_at_end;
-        let hours = (from..self.n_periods).map(|p| periods[p].months * self.month_hours()).sum();
-        let when = When::Periods { from, until: self.n_periods };
-        NodeVar { offer, when, discounted, capex, residual, running, hours }
-    }
-
-    /// The term's months inside the horizon are paid; only periods that it covers whole are served.
-    fn reserved(&self, offer: OfferRef, from: usize, price: f64, term_months: f64) -> NodeVar {
-        let periods = &self.problem.periods;
-        let mut left = term_months.max(periods[from].months);
-        let mut until = from;
-        let mut running = Vec::new();
-        for (p, period) in periods.iter().enumerate().skip(from) {
-            if left <= 1e-9 {
-                break;
-            }
-            let months = left.min(period.months);
-            running.push((p, months * self.month_hours() * price));
-            if months >= period.months * (1.0 - 1e-9) {
-                until = p + 1;
-            }
-            left -= period.months;
-        }
-        let discounted = running.iter().map(|&(p, cost)| cost * periods[p].discount).sum();
-        let rest: f64 = periods[from..].iter().map(|p| p.months).sum();
-        let hours = term_months.max(periods[from].months).min(rest) * self.month_hours();
-        let when = When::Periods { from, until };
-        NodeVar { offer, when, discounted, capex: 0.0, residual: 0.0, running, hours }
     }
 
     fn add_limits(&mut self) {
@@ -274,15 +238,7 @@ impl<'a> Prepared<'a> {
                 When::Periods { from, .. } if periods.contains(&from) => var.capex,
                 _ => 0.0,
             })],
-            Rule::OpexPerMonth { periods } => periods
-                .clone()
-                .map(|period| {
-                    let months = self.problem.periods[period].months;
-                    self.money_row(&|var| {
-                        var.running.iter().filter(|(p, _)| *p == period).map(|(_, c)| c / months).sum()
-                    })
-                })
-                .collect(),
+            Rule::OpexPerMonth { periods } => self.monthly_rows(periods.clone()),
             Rule::Cost { weights, discounted } => vec![self.money_row(&|var| {
                 let weight: f64 =
                     weights.iter().filter(|(pool, _)| *pool == var.offer.pool).map(|(_, w)| w).sum();
@@ -290,6 +246,22 @@ impl<'a> Prepared<'a> {
             })],
             Rule::Share { part, whole, workload } => self.share_rows(part, whole, *workload),
         }
+    }
+
+    /// One row for each period that opens, with those that continue it.
+    fn monthly_rows(&self, periods: Range<usize>) -> Vec<LimitRow> {
+        let all = &self.problem.periods;
+        let starts = periods.clone().filter(|&period| period == periods.start || all[period].opens);
+        let row = |start: usize| {
+            let end = (start + 1..periods.end).find(|&period| all[period].opens).unwrap_or(periods.end);
+            let months: f64 = all[start..end].iter().map(|period| period.months).sum();
+            let inside = |var: &NodeVar| -> f64 {
+                let here = var.running.iter().filter(|(period, _)| (start..end).contains(period));
+                here.map(|(_, cost)| cost / months).sum()
+            };
+            self.money_row(&inside)
+        };
+        starts.map(row).collect()
     }
 
     /// One row over all pools, or one for each pool that a workload may run on.

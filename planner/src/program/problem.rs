@@ -35,6 +35,9 @@ pub struct Period {
     pub discount_at_start: f64,
     /// Discount factor of what is paid while it lasts (hours, monthly costs).
     pub discount: f64,
+    /// Whether nodes may be bought or reserved at its start. One that does not open continues the one before it: terms end
+    /// only where a period opens, and a cost per month is that of both together.
+    pub opens: bool,
 }
 
 /// A part of a month.

@@ -35,7 +35,12 @@ pub fn reference_instance(seed: u64, n_periods: usize) -> Problem {
     let yearly = |month: f64| 1.0 / (1.0 + 0.09 * month / 12.0);
     let period = |p: usize| {
         let start = p as f64 * months;
-        Period { months, discount_at_start: yearly(start), discount: yearly(start + months / 2.0) }
+        Period {
+            months,
+            discount_at_start: yearly(start),
+            discount: yearly(start + months / 2.0),
+            opens: true,
+        }
     };
     Problem {
         periods: (0..n_periods).map(period).collect(),

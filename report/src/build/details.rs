@@ -38,6 +38,11 @@ pub(super) fn placements(blueprint: &Blueprint) -> Vec<Block> {
     vec![Block::Table(table)]
 }
 
+fn host_memory(run: &TrainingRun) -> String {
+    let all = run.host_memory.map_or_else(|| "an unknown number".to_owned(), figure::data);
+    format!("{} of each machine to save at once, of {all}", figure::data(run.checkpoint_host))
+}
+
 fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
     let of = &run.candidate;
     let days = run.hours / 24.0;
@@ -63,6 +68,7 @@ fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
                 figure::short(run.hours)
             ),
         ),
+        fact("host memory", host_memory(run)),
         fact(
             "split",
             format!(

@@ -64,7 +64,7 @@ fn billed(blueprint: &Blueprint, pool: &Pool, option: PurchaseOption) -> Decimal
 pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
     let currency = blueprint.cost.currency;
     let cost = format!(">Cost, {}", currency.code());
-    let mut table = Table::new(&["Site", "Machine", ">Nodes", "Bought", ">Price", &cost]);
+    let mut table = Table::new(&["Site", "Machine", ">Nodes", "Bought", ">Pays above", ">Price", &cost]);
     let mut sum = Decimal::ZERO;
     for pool in &blueprint.pools {
         if pool.fleet.iter().any(|&nodes| nodes > 0) {
@@ -73,6 +73,7 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
                 pool.shape.as_str().into(),
                 range(&pool.fleet).into(),
                 Cell::toned("already there", Tone::Faint),
+                Cell::toned("–", Tone::Faint),
                 Cell::toned("–", Tone::Faint),
                 Cell::toned("–", Tone::Faint),
             ]);
@@ -85,6 +86,10 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
                 pool.shape.as_str().into(),
                 range(&purchase.nodes_by_period).into(),
                 purchase.option.words().into(),
+                purchase.busy_above.map_or_else(Cell::default, |share| {
+                    Cell::from(figure::percent(share))
+                        .hinted("busy for more of its term, it costs less than on demand")
+                }),
                 price(blueprint, purchase),
                 if purchase.price.is_some() {
                     figure::amount(billed, currency).into()
@@ -95,9 +100,9 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
         }
     }
     if table.rows.len() > 1 {
-        let mut total: Vec<Cell> = vec![Cell::default(); 6];
+        let mut total: Vec<Cell> = vec![Cell::default(); 7];
         total[1] = Cell::toned("all machines", Tone::Strong);
-        total[5] = Cell::toned(figure::amount(sum, currency), Tone::Strong);
+        total[6] = Cell::toned(figure::amount(sum, currency), Tone::Strong);
         table.rows.push(total);
         table.total = true;
     }

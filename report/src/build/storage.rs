@@ -18,7 +18,7 @@ fn store(store: &Store) -> Vec<(String, Cell)> {
     let fact = |name: &str, value: String| (name.to_owned(), Cell::from(value));
     let mut facts = vec![
         fact(
-            &store.site,
+            &format!("{}, {}", store.site, store.tier.word()),
             format!(
                 "{} × {}, {} drives, {}; {} decides",
                 figure::count(u64::from(store.nodes)),

@@ -178,7 +178,7 @@ pub struct TrainingRun {
     /// Last day.
     #[schemars(with = "String")]
     pub end: Date,
-    /// Hours that the nodes are held.
+    /// Hours that the nodes are held: until the last token.
     pub hours: f64,
     /// Periods in which it runs, with the share of the period's hours.
     pub shares: Vec<f64>,
@@ -206,6 +206,12 @@ pub struct TrainingRun {
     /// One checkpoint.
     #[serde(rename = "checkpoint_bytes")]
     pub checkpoint: Bytes,
+    /// Memory that one machine needs beside to write a checkpoint at once: its part, and the same as it is written.
+    #[serde(default, rename = "checkpoint_host_bytes")]
+    pub checkpoint_host: Bytes,
+    /// Memory of one machine beside its accelerators; unknown where the catalog does not say.
+    #[serde(default, rename = "host_memory_bytes")]
+    pub host_memory: Option<Bytes>,
     /// Failures expected over the run.
     pub failures: f64,
     /// How the numbers came to be.
@@ -244,6 +250,10 @@ pub struct Purchase {
     pub node_hours_by_period: Vec<f64>,
     /// What the price rests on; `None` for machines that stand there already without a price.
     pub price: Option<PriceRow>,
+    /// Share of its term above which a node costs less this way than on demand: the level of a newsvendor. Absent where it
+    /// is paid by the hour, or nobody knows a price on demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_above: Option<f64>,
 }
 
 /// Machines of one shape at one site.

@@ -4,19 +4,25 @@
 //! the hourly demand, rates, verdicts), so that `audit`, `explain`, `diff` and `emit` need nothing else.
 //! `format` is an integer; a tool reads its own and the previous one.
 
+mod app;
 mod compute;
 mod cost;
 mod inputs;
 mod network;
 mod proof;
+mod scenario;
 mod store;
+mod uncertainty;
 
+pub use app::*;
 pub use compute::*;
 pub use cost::*;
 pub use inputs::*;
 pub use network::*;
 pub use proof::*;
+pub use scenario::*;
 pub use store::*;
+pub use uncertainty::*;
 
 use crate::finding::Finding;
 use crate::spec::Assumption;
@@ -59,6 +65,9 @@ pub struct Blueprint {
     pub services: Vec<Service>,
     /// How each training workload runs.
     pub trainings: Vec<TrainingRun>,
+    /// How each service and each group of notebooks runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<AppRun>,
     /// Machines by site and shape, and how they are bought.
     pub pools: Vec<Pool>,
     /// Power and racks by site.
@@ -80,6 +89,12 @@ pub struct Blueprint {
     pub runners_up: Vec<RunnerUp>,
     /// What the limits that bind cost; not asked where the program is large.
     pub limit_prices: Vec<LimitPrice>,
+    /// How the plan does where uncertain quantities turn out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<Uncertainty>,
+    /// What the plan would be in each of its scenarios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<ScenarioOutcome>,
     /// What was rejected, counted by workload, shape and reason.
     pub rejections: Vec<RejectionCount>,
     /// Offerings that were passed over since nobody knows their price.

@@ -1,6 +1,6 @@
 //! What keeps data at a site: nodes and drives, counted.
 
-use crate::storage::Protection;
+use crate::storage::{Protection, Tier};
 use crate::units::{Bytes, BytesPerSecond, Watts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub struct Stored {
 pub struct Store {
     /// The site.
     pub site: String,
+    /// What lies on it.
+    #[serde(default)]
+    pub tier: Tier,
     /// Row of the catalog that it is made of.
     pub system: String,
     /// How data survives the loss of a node.

@@ -64,6 +64,28 @@ impl Quantity {
         self
     }
 
+    /// Returns another amount in the same unit, to nine significant digits, which is more than anybody knows.
+    pub fn with_value(&self, value: f64) -> Self {
+        let scale = parse::unit_of(&self.unit).ok().filter(|_| self.decimal.is_some());
+        let rounded = scale.and_then(|unit| {
+            let written = format!("{:.8e}", value * unit.denominator / unit.numerator);
+            let decimal = Decimal::from_scientific(&written).ok()?;
+            let number: f64 = written.parse().ok()?;
+            Some(Quantity {
+                value: number * unit.numerator / unit.denominator,
+                decimal: Some(decimal.normalize()),
+                ..self.clone()
+            })
+        });
+        rounded.unwrap_or_else(|| Quantity::computed(value, self.dimension, self.currency))
+    }
+
+    /// Returns the number before the unit as it was written; in base units where it was computed.
+    pub fn number(&self) -> f64 {
+        let unit = parse::unit_of(&self.unit).ok().filter(|_| self.decimal.is_some());
+        unit.map_or(self.value, |unit| self.value * unit.denominator / unit.numerator)
+    }
+
     /// Returns the amount in `unit` (`USD/Mtok`), or none where dimension or currency differ.
     pub fn in_unit(&self, unit: &str) -> Option<f64> {
         let wanted = self.matching(unit)?;

@@ -189,3 +189,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_amount_keeps_the_unit_and_its_period() {
+    let growth = parse_quantity("6 %/mo")
+        .expect("a rate")
+        .with_value(parse_quantity("7.5 %/mo").expect("a rate").value);
+    assert_eq!((growth.to_string().as_str(), growth.number()), ("7.5 %/mo", 7.5));
+    assert!(growth.rate_and_period_s().is_some_and(|(rate, _)| (rate - 0.075).abs() < 1e-9));
+    let money = parse_quantity("250 kUSD/mo").expect("money").with_value(123_456.789 / 2_628_000.0);
+    assert_eq!(money.decimal_in("USD/mo"), Some(Decimal::new(123_456_789, 3)));
+}

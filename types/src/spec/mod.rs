@@ -1,14 +1,18 @@
 //! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
 
+mod app;
 mod budget;
 mod deploy;
 mod fabric;
 mod storage;
+mod uncertain;
 
+pub use app::*;
 pub use budget::*;
 pub use deploy::*;
 pub use fabric::*;
 pub use storage::*;
+pub use uncertain::*;
 
 use crate::hardware::Precision;
 use crate::model::Model;
@@ -57,12 +61,18 @@ pub struct Spec {
     pub serves: Vec<Serve>,
     /// Training.
     pub trains: Vec<Train>,
+    /// Services and notebooks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<App>,
     /// Money and rules.
     pub budgets: Vec<Budget>,
     /// Names of the scenarios that the file declares.
     pub scenarios: Vec<String>,
     /// Where manifests go.
     pub deploy: Option<Kubernetes>,
+    /// What is only known within bounds, in the order of the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncertain: Vec<Uncertain>,
     /// Every default that was used.
     pub assumptions: Vec<Assumption>,
 }
@@ -415,6 +425,33 @@ pub struct Checkpoint {
     pub keep: u32,
 }
 
+/// Which parameters a training changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum TrainMethod {
+    /// All of them.
+    #[default]
+    Full,
+    /// Adapters of low rank on every linear layer; the rest is frozen (LoRA, arXiv 2106.09685).
+    Lora {
+        /// The rank.
+        rank: u32,
+        /// Are the frozen weights kept in 4 bits (QLoRA, arXiv 2305.14314)?
+        quantised: bool,
+    },
+}
+
+impl TrainMethod {
+    /// Returns the words shown to people.
+    pub fn words(self) -> String {
+        match self {
+            Self::Full => "all parameters".to_owned(),
+            Self::Lora { rank, quantised: false } => format!("adapters of rank {rank}"),
+            Self::Lora { rank, quantised: true } => format!("adapters of rank {rank} over 4-bit weights"),
+        }
+    }
+}
+
 /// Training of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Train {
@@ -424,8 +461,11 @@ pub struct Train {
     pub place: Place,
     /// Identifier of the model in [`Spec::models`].
     pub model: String,
-    /// Tokens to see.
+    /// Tokens to see, in all epochs.
     pub tokens: Tokens,
+    /// Which parameters it changes.
+    #[serde(default)]
+    pub method: TrainMethod,
     /// Tokens per optimizer step.
     pub batch: Tokens,
     /// Tokens per sequence.

@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use crate::spec::Limit;
-use crate::storage::{Protection, StorageKind};
+use crate::storage::{Protection, StorageKind, Tier};
 use crate::units::{Bytes, BytesPerSecond, Seconds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ pub struct StorageWish {
     pub place: Place,
     /// The site.
     pub site: String,
+    /// What lies on it.
+    #[serde(default)]
+    pub tier: Tier,
     /// Row of the catalog that it is made of.
     pub system: Option<String>,
     /// What it is for.
@@ -46,6 +49,9 @@ pub struct Dataset {
     pub place: Place,
     /// The site.
     pub site: String,
+    /// Where in the site it lies.
+    #[serde(default)]
+    pub tier: Tier,
     /// Its size on the first day.
     #[serde(rename = "size_bytes")]
     pub size: Bytes,

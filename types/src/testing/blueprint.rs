@@ -7,6 +7,7 @@
 mod inputs;
 mod machines;
 mod money;
+mod worlds;
 
 use crate::blueprint::{
     AuditCheck, Blueprint, FORMAT, LimitPrice, RejectionCount, Round, RuleOutcome, RunnerUp, Solver,
@@ -74,6 +75,8 @@ pub fn chat_blueprint() -> Blueprint {
         solver: solver(&cost),
         runners_up: runners_up(),
         limit_prices: limit_prices(),
+        uncertainty: Some(worlds::uncertainty()),
+        scenarios: worlds::scenarios(&cost),
         rejections: rejections(),
         unpriced: vec![Unpriced {
             site: CLOUD.0.to_owned(),
@@ -91,6 +94,7 @@ pub fn chat_blueprint() -> Blueprint {
         demand,
         services,
         trainings,
+        apps: Vec::new(),
         pools,
         cost,
     }
@@ -115,6 +119,8 @@ pub fn infeasible_blueprint() -> Blueprint {
     blueprint.rules.clear();
     blueprint.runners_up.clear();
     blueprint.limit_prices.clear();
+    blueprint.uncertainty = None;
+    blueprint.scenarios.clear();
     blueprint.audit.clear();
     blueprint.cost = money::nothing(36);
     blueprint.solver = Solver {

@@ -3,7 +3,7 @@
 use super::{CLOUD, MODEL, OWN, PLAN_FILE, decimal, place, words};
 use crate::blueprint::{InputFile, Inputs};
 use crate::catalog::{Catalog, Engine, EngineFamily, Region};
-use crate::hardware::{Accelerator, Fabric, NodeShape, Precision, ScaleUp, ScaleUpKind};
+use crate::hardware::{Accelerator, Fabric, NodeShape, Precision, ScaleUp, ScaleUpKind, Slice};
 use crate::model::Model;
 use crate::money::Currency;
 use crate::offering::{Offering, Ownership, PurchaseOption};
@@ -11,7 +11,7 @@ use crate::origin::{Grade, Origin, PriceGrade, Provenance};
 use crate::spec::{
     Assumption, Budget, Buy, Checkpoint, Daily, Fleet, Frame, Kubernetes, Limit, Load, Metric, Objective,
     Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Site, Slo,
-    SloMetric, Spec, Train,
+    SloMetric, Spec, Train, TrainMethod, Uncertain,
 };
 use crate::storage::{Protection, StorageKind, StorageSystem};
 use crate::traffic::{Lengths, Traffic};
@@ -78,12 +78,23 @@ fn spec() -> Spec {
         models: vec![model()],
         serves: vec![serve()],
         trains: vec![train()],
+        apps: Vec::new(),
         budgets: vec![budget()],
         fabrics: Vec::new(),
         storages: Vec::new(),
         datasets: Vec::new(),
         scenarios: words(&["flash_shock"]),
-        deploy: Some(Kubernetes::plain("llm", true)),
+        uncertain: vec![Uncertain {
+            name: "peak".to_owned(),
+            place: place(420, 480),
+            unit: "req/s".to_owned(),
+            mid: 40.0,
+            low: 25.0,
+            high: 80.0,
+            confidence: 0.9,
+            value: 40.0,
+        }],
+        deploy: Some(Kubernetes { namespace: "llm".to_owned(), monitoring: true }),
         assumptions: assumptions(),
     }
 }
@@ -201,6 +212,7 @@ fn serve() -> Serve {
 
 fn train() -> Train {
     Train {
+        method: TrainMethod::Full,
         name: "pretrain".to_owned(),
         place: place(910, 1180),
         model: MODEL.to_owned(),
@@ -357,7 +369,7 @@ fn accelerator() -> Accelerator {
         achievable: BTreeMap::new(),
         scale_up: ScaleUp { kind: ScaleUpKind::Switched, bandwidth: BytesPerSecond(450e9), domain: 8 },
         power: Some(Watts(700.0)),
-        slices: Vec::new(),
+        slices: vec![Slice { profile: "1g.10gb".to_owned(), most: 7 }],
         provenance: provenance("NVIDIA H100 data sheet", date(2023, 3, 1), Grade::DataSheet),
     }
 }

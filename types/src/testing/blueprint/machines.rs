@@ -10,7 +10,7 @@ use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
 use crate::origin::{Origin, PriceGrade};
 use crate::spec::FabricKind;
-use crate::storage::Protection;
+use crate::storage::{Protection, Tier};
 use crate::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, RequestsPerSecond, Seconds, Tokens, Watts};
 use jiff::civil::date;
 
@@ -155,6 +155,8 @@ pub(super) fn training(periods: usize) -> TrainingRun {
         memory: Bytes(83.4e9),
         checkpoint_interval: Seconds(1800.0),
         checkpoint: Bytes(0.988e12),
+        checkpoint_host: Bytes(2.0 * 0.988e12 / 24.0),
+        host_memory: Some(Bytes(2.2e12)),
         failures: 12.4,
         origin: Origin::Analytic,
     }
@@ -192,6 +194,7 @@ pub(super) fn own_pool(periods: &[Period], training: &TrainingRun) -> Pool {
                 .map(|p| 10.0 * f64::from(p.months) * HOURS_PER_MONTH)
                 .collect(),
             price: Some(price("own", "all", "317000")),
+            busy_above: None,
         }],
     }
 }
@@ -230,6 +233,7 @@ pub(super) fn cloud_pool(periods: &[Period], service: &Service) -> Pool {
                     .map(|p| f64::from(reserved) * f64::from(p.months) * HOURS_PER_MONTH)
                     .collect(),
                 price: Some(price("aws", "us-east-1", "20.69505")),
+                busy_above: Some(20.69505 / 55.04),
             },
             Purchase {
                 option: PurchaseOption::OnDemand,
@@ -237,6 +241,7 @@ pub(super) fn cloud_pool(periods: &[Period], service: &Service) -> Pool {
                 nodes_by_period: bursts,
                 node_hours_by_period: needed.iter().map(|row| hours_above(row, MONTHS, reserved)).collect(),
                 price: Some(price("aws", "us-east-1", "55.04")),
+                busy_above: None,
             },
         ],
         needed,
@@ -274,6 +279,7 @@ pub(super) fn networks(pools: &[Pool]) -> Vec<Network> {
 pub(super) fn stores() -> Vec<Store> {
     vec![Store {
         site: OWN.0.to_owned(),
+        tier: Tier::Fast,
         system: "boxes".to_owned(),
         protection: Protection::Copies { copies: 2 },
         fill: 0.8,
@@ -295,7 +301,8 @@ pub(super) fn stores() -> Vec<Store> {
 pub(super) fn sites(pools: &[Pool]) -> Vec<SiteSummary> {
     let nodes = |pool: &Pool| pool.needed.iter().flatten().copied().max().unwrap_or(0);
     let (own, cloud) = (nodes(&pools[0]), nodes(&pools[1]));
-    let it_power = Watts(f64::from(own) * 10.2e3);
+    // With the five nodes that keep data.
+    let it_power = Watts(f64::from(own) * 10.2e3 + 5.0 * 1e3);
     vec![
         SiteSummary {
             site: OWN.0.to_owned(),
@@ -305,7 +312,7 @@ pub(super) fn sites(pools: &[Pool]) -> Vec<SiteSummary> {
             facility_power: Some(it_power * 1.25),
             power_limit: Some(Watts(1.2e6)),
             // Three nodes of 10.2 kW stay below the 40 kW of a rack.
-            racks: Some(own.div_ceil(3)),
+            racks: Some(own.div_ceil(3) + 1),
         },
         SiteSummary {
             site: CLOUD.0.to_owned(),

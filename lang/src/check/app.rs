@@ -1,0 +1,244 @@
+//! `service` and `workspace`: what runs in containers beside models, for how many, and how large is one?
+
+use capstan_types::catalog::Catalog;
+use capstan_types::hardware::Accelerator;
+use capstan_types::quantity::Dimension;
+use capstan_types::spec::{App, AppKind, DayHours, Part};
+use capstan_types::units::Bytes;
+
+use super::checker::Checker;
+use super::fields::Fields;
+use super::read::Stated;
+use super::serve::buy;
+use super::table::{AT_LEAST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
+use crate::ast::{Block, Expr, ExprKind};
+use crate::codes;
+use crate::evaluate::Value;
+
+/// The kind of block.
+pub static SERVICE: Table =
+    Table::named("service", "Anything in a container: a gateway, a vector database.", SERVICE_FIELDS);
+
+static SERVICE_FIELDS: &[FieldRow] = &[
+    FieldRow::new("image", FieldType::Text, FACT)
+        .means("The container's image.")
+        .shown("= \"milvusdb/milvus:v2.4\"", "= \"qdrant/qdrant:v1.9\""),
+    FieldRow::new("replicas", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 1e6))
+        .default("1")
+        .means("Instances.")
+        .shown("= 3", "= 5"),
+    THREADS,
+    MEMORY,
+    STORAGE,
+    ACCELERATOR,
+    SLICE,
+    FieldRow::new("availability", FieldType::Share, AT_LEAST)
+        .bounds(Bounds::Within(0.0, 0.999_999_999))
+        .means("Share of time in which all replicas are up.")
+        .shown(">= 99.9%", ">= 99.99%"),
+    BUY,
+    SITE,
+];
+
+/// The kind of block.
+pub static WORKSPACE: Table = Table::named("workspace", "People with notebooks.", WORKSPACE_FIELDS);
+
+static WORKSPACE_FIELDS: &[FieldRow] = &[
+    FieldRow::new("users", FieldType::Count(Dimension::USERS), FACT)
+        .bounds(Bounds::Within(1.0, 1e6))
+        .needed()
+        .means("People.")
+        .shown("= 40", "= 60"),
+    FieldRow::new("active", FieldType::Share, FACT)
+        .bounds(Bounds::Within(0.0, 1.0))
+        .default("100%")
+        .means("Share of them who work at once.")
+        .shown("= 50%", "= 25%"),
+    FieldRow::new("hours", FieldType::Hours, FACT)
+        .default("at all hours")
+        .means("Hours of weekdays in which they work.")
+        .shown("= 08:00 .. 18:00", "= 09:00 .. 17:00"),
+    THREADS,
+    MEMORY,
+    STORAGE,
+    ACCELERATOR,
+    SLICE,
+    BUY,
+    SITE,
+];
+
+const THREADS: FieldRow = FieldRow::new("cpu", FieldType::Quantity(Dimension::NONE), FACT)
+    .bounds(Bounds::Within(0.001, 1e5))
+    .needed()
+    .means("Hardware threads of one instance.")
+    .shown("= 4", "= 2");
+const MEMORY: FieldRow = FieldRow::new("memory", FieldType::Quantity(Dimension::DATA), FACT)
+    .bounds(Bounds::Positive)
+    .needed()
+    .means("Memory of one instance.")
+    .shown("= 16 GiB", "= 8 GiB");
+const STORAGE: FieldRow = FieldRow::new("storage", FieldType::Quantity(Dimension::DATA), FACT)
+    .bounds(Bounds::NotNegative)
+    .default("none")
+    .means("Data that one instance keeps; the storage of an own site has room for it.")
+    .shown("= 100 GB", "= 1 TB");
+const ACCELERATOR: FieldRow = FieldRow::new("accelerator", FieldType::Many(Referent::Accelerator), CHOICE)
+    .default("none, or any with `slice`")
+    .means("Accelerators that are allowed; each instance has one of them.")
+    .shown("in [a100_sxm_80gb, h100_sxm]", "= h100_sxm");
+const SLICE: FieldRow = FieldRow::new("slice", FieldType::Slice, FACT)
+    .default("a whole accelerator where `accelerator` is said")
+    .means("How much of an accelerator one instance has: a partition by its name, or a share of its time.")
+    .shown("= \"1g.10gb\"", "= 25%");
+const BUY: FieldRow = FieldRow::new("buy", FieldType::Buy, FACT)
+    .default("on demand, reserved no longer than the horizon, owned at own sites")
+    .means("How capacity may be bought, with limits on shares of node-hours.")
+    .shown("= [reserved(1 y), on_demand]", "= [on_demand]");
+const SITE: FieldRow = FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
+    .default("any")
+    .means("Sites where it may run.")
+    .shown("in [hall]", "in [cloud]");
+
+/// Reads services, then workspaces.
+pub(crate) fn check(checker: &Checker<'_>, services: &[&Block], workspaces: &[&Block]) -> Vec<App> {
+    let services = services.iter().filter_map(|block| app(checker, block, &SERVICE, AppKind::Service));
+    let workspaces =
+        workspaces.iter().filter_map(|block| app(checker, block, &WORKSPACE, AppKind::Workspace));
+    services.chain(workspaces).collect()
+}
+
+fn app(checker: &Checker<'_>, block: &Block, table: &'static Table, kind: AppKind) -> Option<App> {
+    let name = checker.name_of(block, table);
+    let fields = checker.contents(table, block).fields;
+    let shown = name.as_deref().unwrap_or(table.kind);
+    let complete = fields.complete(checker);
+    let accelerators = fields.names("accelerator");
+    let part = part(checker, &fields, accelerators.as_deref());
+    let (instances, hours) = match kind {
+        AppKind::Service => (replicas(checker, &fields, shown), None),
+        AppKind::Workspace => (people(checker, &fields, shown), hours(&fields)),
+    };
+    let app = App {
+        name: shown.to_owned(),
+        place: fields.place.clone(),
+        kind,
+        image: if kind == AppKind::Service { fields.text("image").map(str::to_owned) } else { None },
+        instances,
+        hours,
+        threads: fields.number("cpu").unwrap_or_default(),
+        memory: Bytes(fields.number("memory").unwrap_or_default()),
+        storage: Bytes(fields.number("storage").unwrap_or_default()),
+        part,
+        accelerators,
+        availability: match kind {
+            AppKind::Service => fields.limit("availability", fields.number("availability")),
+            AppKind::Workspace => None,
+        },
+        buy: buy(checker, &fields, shown),
+        sites: fields.names("site"),
+    };
+    (complete && name.is_some()).then_some(app)
+}
+
+fn replicas(checker: &Checker<'_>, fields: &Fields, name: &str) -> u32 {
+    let text = format!("`{name}` has one replica");
+    fields
+        .small("replicas")
+        .unwrap_or_else(|| super::plan::assumed(checker, fields, &fields.place, "replicas", 1, &text))
+}
+
+fn people(checker: &Checker<'_>, fields: &Fields, name: &str) -> u32 {
+    let text = format!("all of `{name}` work at once");
+    let active = fields
+        .number("active")
+        .unwrap_or_else(|| super::plan::assumed(checker, fields, &fields.place, "active", 1.0, &text));
+    let users = fields.number("users").unwrap_or_default();
+    (users * active - 1e-9).ceil().max(0.0) as u32
+}
+
+fn hours(fields: &Fields) -> Option<DayHours> {
+    match fields.get("hours").map(|given| &given.value) {
+        Some(Stated::Hours(hours)) => Some(*hours),
+        _ => None,
+    }
+}
+
+/// Returns what one instance has of an accelerator; reports a partition that none of those allowed has.
+fn part(checker: &Checker<'_>, fields: &Fields, accelerators: Option<&[String]>) -> Option<Part> {
+    let part = match fields.get("slice").map(|given| &given.value) {
+        Some(Stated::Slice(part)) => part.clone(),
+        _ => return fields.has("accelerator").then_some(Part::Whole),
+    };
+    if let Part::Profile { profile } = &part {
+        let chips = allowed(checker.catalog, accelerators);
+        let has_it = |chip: &&Accelerator| chip.slices.iter().any(|slice| slice.profile == *profile);
+        if !chips.iter().any(has_it) {
+            no_such_slice(checker, fields, profile, &chips);
+        }
+    }
+    Some(part)
+}
+
+fn allowed<'a>(catalog: &'a Catalog, accelerators: Option<&[String]>) -> Vec<&'a Accelerator> {
+    let named = |chip: &&Accelerator| accelerators.is_none_or(|names| names.contains(&chip.id));
+    catalog.accelerators.iter().filter(named).collect()
+}
+
+fn no_such_slice(checker: &Checker<'_>, fields: &Fields, profile: &str, chips: &[&Accelerator]) {
+    let named = match chips {
+        [chip] => format!("`{}` has no partition `{profile}`", chip.id),
+        _ => format!("no accelerator that is allowed has a partition `{profile}`"),
+    };
+    let found = checker.values.error(codes::NOT_A_CHOICE, fields.place_of("slice").span(), named);
+    let with: Vec<&&Accelerator> = chips.iter().filter(|chip| !chip.slices.is_empty()).collect();
+    let help = match with.as_slice() {
+        [] => "it cannot be partitioned; write a share of its time, such as `slice = 25%`".to_owned(),
+        [chip] => format!("its partitions are {}", profiles(chip).join(", ")),
+        several => {
+            let mut names: Vec<String> = several.iter().flat_map(|chip| profiles(chip)).collect();
+            names.sort();
+            names.dedup();
+            format!("there are {}", names.join(", "))
+        }
+    };
+    checker.values.report(found.help(help));
+}
+
+fn profiles(chip: &Accelerator) -> Vec<String> {
+    chip.slices.iter().map(|slice| format!("`{}`", slice.profile)).collect()
+}
+
+impl Checker<'_> {
+    /// Reads the name of a partition, or a share.
+    pub(crate) fn slice(&self, row: &FieldRow, expr: &Expr) -> Option<Part> {
+        if let ExprKind::Text(profile) = &expr.kind {
+            return Some(Part::Profile { profile: profile.clone() });
+        }
+        let share = self.quantity(row.name, "25%", expr, &[Dimension::NONE])?;
+        let bounds = Bounds::Within(0.01, 1.0);
+        self.within(row.name, &share, bounds, expr.span).then_some(Part::Share { share: share.value })
+    }
+
+    /// Reads `08:00 .. 18:00`.
+    pub(crate) fn hours(&self, name: &str, expr: &Expr) -> Option<DayHours> {
+        let wanted = "two times of day such as `08:00 .. 18:00`";
+        let ExprKind::Range(from, until) = &expr.kind else {
+            return self.wrong_kind(name, expr.span, wanted, "something else");
+        };
+        let hour = |expr: &Expr| match self.values.evaluate(expr)? {
+            Value::Time(time) => Some((time.hour() as u32, time.minute() > 0)),
+            other => self.wrong_kind(name, expr.span, wanted, other.noun()),
+        };
+        let (from, until) = (hour(from), hour(until));
+        let ((from, _), (until, begun)) = (from?, until?);
+        // Plans count whole hours: one that has begun is used.
+        let until = until + u32::from(begun);
+        if from >= until {
+            let found = self.values.error(codes::OUT_OF_RANGE, expr.span, "the hours end before they begin");
+            self.values.report(found.help("write the earlier time first: `08:00 .. 18:00`"));
+            return None;
+        }
+        Some(DayHours { from, until })
+    }
+}

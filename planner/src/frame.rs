@@ -1,0 +1,306 @@
+//! What stays the same over all rounds of a plan, and one answer of the program to it.
+
+use crate::apps::{self, AppColumns};
+use crate::candidates::{self, Unreached, Way};
+use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
+use crate::demand;
+use crate::fleet::{self, Asking, Base};
+use crate::formulate::{Ends, Formulation, formulate};
+use crate::jobs;
+use crate::market::{Market, Stand, market};
+use crate::outside::Outside;
+use crate::parts::Cuts;
+use crate::periods::periods;
+use crate::plan::PlanError;
+use crate::program::{NoPlan, Options, Solution, Status, Unservable, costs_at_least, solve};
+use crate::settle::Deratings;
+use crate::storage::{self, Stores};
+use crate::worlds::Kept;
+use capstan_sim::serving::Request;
+use capstan_types::blueprint::{DemandCurve, Period, RejectionCount};
+use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::hardware::NodeShape;
+use capstan_types::spec::{Serve, Spec};
+use std::collections::BTreeMap;
+
+/// Times that ends of jobs are cut and everything is solved again.
+const MOST_CUTTINGS: usize = 5;
+
+/// Everything that stays the same over all rounds.
+#[derive(Clone)]
+pub(crate) struct Frame<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) periods: Vec<Period>,
+    pub(crate) market: Market<'a>,
+    pub(crate) demand: Vec<DemandCurve>,
+    pub(crate) ways: Vec<Vec<Way>>,
+    pub(crate) engines: Vec<&'a Engine>,
+    pub(crate) trains: Vec<TrainColumns<'a>>,
+    pub(crate) apps: Vec<AppColumns<'a>>,
+    pub(crate) traces: &'a BTreeMap<String, Vec<Request>>,
+    pub(crate) rejections: Vec<RejectionCount>,
+    pub(crate) unreached: Vec<Vec<Unreached>>,
+    pub(crate) outside: Outside,
+    pub(crate) stores: Stores,
+    /// What was settled before this world was known, where the plan is looked at in one.
+    pub(crate) kept: Option<Kept>,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn of(
+        spec: &'a Spec,
+        catalog: &'a Catalog,
+        traces: &'a BTreeMap<String, Vec<Request>>,
+    ) -> Result<Self, PlanError> {
+        Self::beside(spec, catalog, traces, None)
+    }
+
+    /// The same, where a frame is known of a spec that may differ in a few values: what does not follow from them is taken
+    /// from there.
+    pub(crate) fn beside(
+        spec: &'a Spec,
+        catalog: &'a Catalog,
+        traces: &'a BTreeMap<String, Vec<Request>>,
+        known: Option<&Frame<'_>>,
+    ) -> Result<Self, PlanError> {
+        let periods = periods(spec);
+        let market = market(spec, catalog, &periods);
+        let stores = storage::stores(spec, catalog);
+        let mut frame = Self {
+            spec,
+            catalog,
+            demand: spec.serves.iter().map(|serve| demand::curve(serve, &periods)).collect(),
+            outside: Outside::of(spec, catalog, &market, &periods, &stores),
+            stores,
+            kept: None,
+            periods,
+            market,
+            ways: Vec::new(),
+            engines: Vec::new(),
+            trains: Vec::new(),
+            apps: Vec::new(),
+            traces,
+            rejections: Vec::new(),
+            unreached: Vec::new(),
+        };
+        let model = |id: &str| {
+            spec.models.iter().find(|model| model.id == id).ok_or_else(|| PlanError::Unknown(id.to_owned()))
+        };
+        let known = known.filter(|known| known.has_places_of(&frame));
+        for (index, serve) in spec.serves.iter().enumerate() {
+            let engine =
+                catalog.engine(&serve.engine).ok_or_else(|| PlanError::Unknown(serve.engine.clone()))?;
+            frame.engines.push(engine);
+            if let Some(known) = known.filter(|known| has_ways_of(&known.spec.serves[index], serve)) {
+                frame.ways.push(known.ways[index].clone());
+                frame.unreached.push(known.unreached[index].clone());
+                continue;
+            }
+            let shapes = frame.shapes(serve.sites.as_ref());
+            let found = candidates::enumerate(catalog, serve, model(&serve.model)?, engine, &shapes);
+            frame.ways.push(found.ways);
+            frame.unreached.push(found.unreached);
+            frame.rejections.extend(found.rejections);
+        }
+        frame.rejections.extend(refused_machines(spec, &frame.market));
+        for (index, train) in spec.trains.iter().enumerate() {
+            if let Some(known) = known.filter(|known| known.spec.trains[index] == *train) {
+                let TrainColumns { columns, every, .. } = known.trains[index].clone();
+                frame.trains.push(TrainColumns { train, columns, every });
+                continue;
+            }
+            let found =
+                jobs::enumerate(spec, catalog, &frame.market, &frame.periods, train, model(&train.model)?);
+            frame.trains.push(TrainColumns { train, columns: found.columns, every: found.every });
+            frame.rejections.extend(found.rejections);
+        }
+        let (apps, rejections) = apps::enumerate(spec, catalog, &frame.market);
+        frame.apps = apps;
+        frame.rejections.extend(rejections);
+        Ok(frame)
+    }
+
+    /// Returns it with what was settled before this world was known.
+    pub(crate) fn keeping(&self, kept: Kept) -> Self {
+        let trains = self.trains.iter().enumerate().map(|(index, train)| TrainColumns {
+            columns: train.every.iter().filter(|column| kept.is_job(index, &column.run)).cloned().collect(),
+            ..train.clone()
+        });
+        let apps = self.apps.iter().enumerate().map(|(index, app)| AppColumns {
+            columns: app
+                .columns
+                .iter()
+                .filter(|column| kept.is_place_of(index, &self.market.stands[column.stand]))
+                .cloned()
+                .collect(),
+            ..app.clone()
+        });
+        let (trains, apps) = (trains.collect(), apps.collect());
+        Frame { trains, apps, kept: Some(kept), ..self.clone() }
+    }
+
+    /// Are the same machines to be had at the same places and in the same months?
+    fn has_places_of(&self, other: &Frame<'_>) -> bool {
+        let places = |frame: &Frame<'_>| -> Vec<(usize, String)> {
+            frame.market.stands.iter().map(|stand| (stand.site_index, stand.shape.id.clone())).collect()
+        };
+        let same_models = self.spec.models == other.spec.models;
+        let same_storage = self.spec.storages == other.spec.storages;
+        same_models && same_storage && self.periods == other.periods && places(self) == places(other)
+    }
+
+    /// Returns every shape that can be had at the sites allowed, once.
+    fn shapes(&self, sites: Option<&Vec<String>>) -> Vec<&'a NodeShape> {
+        let mut shapes: Vec<&NodeShape> = Vec::new();
+        let has_any = |stand: &&Stand<'_>| stand.shape.accelerators > 0 && is_allowed(sites, stand.site);
+        for stand in self.market.stands.iter().filter(has_any) {
+            if !shapes.iter().any(|known| known.id == stand.shape.id) {
+                shapes.push(stand.shape);
+            }
+        }
+        shapes
+    }
+
+    /// Returns the cheapest answer: with machines that stand there carrying a part of a workload, or without.
+    pub(crate) fn solve<'f>(&'f self, deratings: &Deratings) -> Result<Solved<'f>, Unsolved<'f>> {
+        let factor = |serve: &Serve, way: &Way| deratings.factor(&serve.name, way);
+        let asking: Vec<Asking<'_>> = self.asking().collect();
+        let bases = fleet::bases(&asking, &self.market, factor);
+        let alone = self.solve_with(&vec![None; asking.len()], deratings);
+        if bases.iter().all(Option::is_none) {
+            return alone;
+        }
+        let least = || costs_at_least(&self.formulated(&bases, deratings, &self.few_ends()).1.problem);
+        if alone.as_ref().is_ok_and(|alone| least().is_some_and(|least| least >= alone.2.objective)) {
+            return alone;
+        }
+        match (alone, self.solve_with(&bases, deratings)) {
+            (Ok(alone), Ok(shared)) if alone.2.objective < shared.2.objective => Ok(alone),
+            (_, Ok(shared)) => Ok(shared),
+            (alone, Err(_)) => alone,
+        }
+    }
+
+    pub(crate) fn asking(&self) -> impl Iterator<Item = Asking<'_>> {
+        let each = self.spec.serves.iter().zip(&self.demand).zip(&self.ways);
+        each.map(|((serve, demand), ways)| Asking { serve, demand, ways })
+    }
+
+    pub(crate) fn formulated<'f>(
+        &'f self,
+        bases: &[Option<Base>],
+        deratings: &Deratings,
+        ends: &Ends,
+    ) -> (Vec<ServeColumns<'f>>, Formulation) {
+        let pick = |index: usize| self.kept.as_ref().and_then(|kept| kept.serves.get(index));
+        let columns = |(index, (asking, base)): (usize, (Asking<'f>, &Option<Base>))| ServeColumns {
+            serve: asking.serve,
+            demand: asking.demand.clone(),
+            ways: asking.ways,
+            columns: serve_columns(&asking, base.as_ref(), &self.market, pick(index), |way| {
+                deratings.factor(&asking.serve.name, way)
+            }),
+            base: base.clone(),
+        };
+        let serves: Vec<ServeColumns<'f>> = self.asking().zip(bases).enumerate().map(columns).collect();
+        let formulation = formulate(self, &serves, ends);
+        (serves, formulation)
+    }
+
+    /// Jobs that end inside a period: all of them are cut where they are few.
+    pub(crate) fn few_ends(&self) -> Ends {
+        Ends { cuts: Cuts::few(&self.trains), is_bound: true }
+    }
+
+    /// Returns the cheapest answer with these bases.
+    ///
+    /// Where not every end of a job is cut, the others are taken to be earlier, so that no plan costs less; as long as a
+    /// job runs in such a way, the ends at its place are cut as well. Where that does not end, the ends that are left are
+    /// taken to be later, and what was found before is the bound.
+    fn solve_with<'f>(
+        &'f self,
+        bases: &[Option<Base>],
+        deratings: &Deratings,
+    ) -> Result<Solved<'f>, Unsolved<'f>> {
+        let mut ends = self.few_ends();
+        for _ in 0..MOST_CUTTINGS {
+            let solved = self.solve_once(bases, deratings, &ends)?;
+            let chosen = &solved.2.columns[solved.0.len()..];
+            let jobs = self.trains.iter().zip(chosen).enumerate();
+            let mut is_new = false;
+            for (job, (train, &column)) in jobs {
+                is_new |= ends.cuts.add(job, train.columns[column].stand);
+            }
+            if !is_new {
+                return Ok(solved);
+            }
+        }
+        let least = self.solve_once(bases, deratings, &ends)?.2.best_bound;
+        let (serves, formulation, solution) =
+            self.solve_once(bases, deratings, &Ends { is_bound: false, ..ends })?;
+        let best_bound = solution.best_bound.min(least);
+        let gap = ((solution.objective - best_bound) / solution.objective.max(f64::MIN_POSITIVE)).max(0.0);
+        let status = if gap > solution.gap { Status::WithinGap } else { solution.status };
+        Ok((serves, formulation, Solution { best_bound, gap, status, ..solution }))
+    }
+
+    fn solve_once<'f>(
+        &'f self,
+        bases: &[Option<Base>],
+        deratings: &Deratings,
+        ends: &Ends,
+    ) -> Result<Solved<'f>, Unsolved<'f>> {
+        let (serves, formulation) = self.formulated(bases, deratings, ends);
+        match solve(&formulation.problem, &Options::default()) {
+            Ok(solution) => match formulation.with_kept(solution) {
+                Some(solution) => Ok((serves, formulation, solution)),
+                None => Err(Unsolved::Infeasible(Box::new((serves, formulation, Vec::new())))),
+            },
+            Err(NoPlan::Infeasible(unservable)) => {
+                Err(Unsolved::Infeasible(Box::new((serves, formulation, unservable))))
+            }
+            Err(other) => Err(Unsolved::Failed(other)),
+        }
+    }
+}
+
+/// Are the ways to serve the same, whatever the demand is?
+fn has_ways_of(one: &Serve, other: &Serve) -> bool {
+    let mut other = other.clone();
+    let load = &one.load;
+    other.load.peak = load.peak;
+    other.load.growth_per_month = load.growth_per_month;
+    other.load.daily = load.daily;
+    other.load.weekend = load.weekend;
+    *one == other
+}
+
+/// Columns, program and answer of one turn.
+pub(crate) type Solved<'f> = (Vec<ServeColumns<'f>>, Formulation, Solution);
+
+/// Why a turn has no answer.
+pub(crate) enum Unsolved<'f> {
+    /// Nothing keeps all limits: what was asked, and which workloads cannot run at all.
+    Infeasible(Box<(Vec<ServeColumns<'f>>, Formulation, Vec<Unservable>)>),
+    /// A mistake of ours.
+    Failed(NoPlan),
+}
+
+/// Returns a rejection for each machine that a site cannot take, by workload that may stand there.
+fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
+    let names =
+        spec.serves.iter().map(|serve| &serve.name).chain(spec.trains.iter().map(|train| &train.name));
+    let names = names.chain(spec.apps.iter().map(|app| &app.name));
+    let rows = names.flat_map(|workload| {
+        market.refused.iter().map(move |(shape, reason, words)| RejectionCount {
+            workload: workload.clone(),
+            shape: shape.clone(),
+            reason: (*reason).to_owned(),
+            count: 1,
+            nearest: words.clone(),
+            excess: None,
+        })
+    });
+    rows.collect()
+}

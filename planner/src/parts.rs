@@ -1,0 +1,120 @@
+//! Into which parts are periods cut, so that a job is paid for the hours that it runs?
+//!
+//! Money, demand and commitments go by periods; a period in which a job ends is cut there, so that what is paid by the hour
+//! ends with it. Jobs have many ways to run and each ends at another hour, so only those ends are cut that matter: an end
+//! that is no cut is taken to be the cut before it, where a cost is to be a lower bound, or the one after it.
+
+use crate::columns::{TrainColumn, TrainColumns};
+use capstan_types::blueprint::Period;
+use capstan_types::units::HOURS_PER_MONTH;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Ends nearer to each other than this are one: a second, in months.
+const SAME_MONTHS: f64 = 1.0 / (HOURS_PER_MONTH * 3600.0);
+
+/// Ends of all jobs up to which every one is cut.
+const FEW: usize = 16;
+
+/// A part of a period.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part {
+    /// Index of the period.
+    pub period: usize,
+    /// Months from the start of the horizon.
+    pub start: f64,
+    /// Length in months.
+    pub months: f64,
+}
+
+impl Part {
+    fn end(&self) -> f64 {
+        self.start + self.months
+    }
+}
+
+/// The months at which a job ends in one of its ways.
+pub fn end(periods: &[Period], column: &TrainColumn) -> f64 {
+    let start = periods.get(column.periods.start).map_or(0.0, |period| f64::from(period.first_month));
+    start + column.run.hours / HOURS_PER_MONTH
+}
+
+/// The ways of jobs, by job and place, whose ends are cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cuts {
+    ways: BTreeSet<(usize, usize)>,
+}
+
+impl Cuts {
+    /// Returns every way where there are few, none otherwise.
+    pub fn few(trains: &[TrainColumns<'_>]) -> Cuts {
+        let all: usize = trains.iter().map(|train| train.columns.len()).sum();
+        let each = trains.iter().enumerate();
+        let ways = each.flat_map(|(job, train)| train.columns.iter().map(move |column| (job, column.stand)));
+        Cuts { ways: if all <= FEW { ways.collect() } else { BTreeSet::new() } }
+    }
+
+    /// Adds the ways of a job at a place. Returns whether they were not cut yet.
+    pub fn add(&mut self, job: usize, stand: usize) -> bool {
+        self.ways.insert((job, stand))
+    }
+
+    /// Returns the parts of the horizon.
+    pub fn parts(&self, periods: &[Period], trains: &[TrainColumns<'_>]) -> Vec<Part> {
+        let each = trains.iter().enumerate();
+        let cut = each.flat_map(|(job, train)| {
+            let columns = train.columns.iter().filter(move |column| self.ways.contains(&(job, column.stand)));
+            columns.map(|column| end(periods, column))
+        });
+        let mut ends: Vec<f64> = cut.collect();
+        ends.sort_by(f64::total_cmp);
+        let mut parts = Vec::new();
+        for (index, period) in periods.iter().enumerate() {
+            let mut start = f64::from(period.first_month);
+            let last = f64::from(period.first_month + period.months);
+            for &end in ends.iter().filter(|&&end| end < last - SAME_MONTHS) {
+                if end > start + SAME_MONTHS {
+                    parts.push(Part { period: index, start, months: end - start });
+                    start = end;
+                }
+            }
+            parts.push(Part { period: index, start, months: last - start });
+        }
+        parts
+    }
+}
+
+/// Returns the parts of some periods.
+pub fn of_periods(parts: &[Part], periods: &Range<usize>) -> Range<usize> {
+    let first = parts.iter().position(|part| part.period >= periods.start).unwrap_or(parts.len());
+    let end = parts.iter().position(|part| part.period >= periods.end).unwrap_or(parts.len());
+    first..end.max(first)
+}
+
+/// Returns the parts in which a job holds its machines: up to its end, or the cut before it where that is no cut.
+pub fn of_job(parts: &[Part], periods: &[Period], column: &TrainColumn, is_bound: bool) -> Range<usize> {
+    let whole = of_periods(parts, &column.periods);
+    let end = end(periods, column);
+    let inside = parts[whole.clone()].iter().filter(|part| {
+        if is_bound { part.end() <= end + SAME_MONTHS } else { part.start < end - SAME_MONTHS }
+    });
+    whole.start..whole.start + inside.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn period(first_month: u32, months: u32) -> Period {
+        Period { first_month, months, discount: 1.0 }
+    }
+
+    #[test]
+    fn without_jobs_a_part_is_a_period() {
+        let parts = Cuts::default().parts(&[period(0, 2), period(2, 3)], &[]);
+        let expected =
+            [Part { period: 0, start: 0.0, months: 2.0 }, Part { period: 1, start: 2.0, months: 3.0 }];
+        assert_eq!(parts, expected);
+        assert_eq!((of_periods(&parts, &(1..2)), of_periods(&parts, &(2..2))), (1..2, 2..2));
+    }
+}

@@ -1,0 +1,162 @@
+//! Services and notebooks: from threads, memory and slices to machines.
+
+use crate::surroundings::{Place, Seen};
+use capstan_types::blueprint::{AppRun, Blueprint};
+
+/// A machine without accelerators, and one with eight that can be partitioned.
+const LAB: &str = r#"
+[sources.lab]
+source = "price list of the lab"
+as_of = "2026-06-01"
+grade = "data_sheet"
+
+[[region]]
+provider = "lab"
+id = "a"
+from = "lab"
+
+[[shape]]
+id = "lab.cpu"
+names = []
+provider = "lab"
+accelerators = 0
+vcpus = 64
+host_memory = "256 GB"
+from = "lab"
+
+[[shape]]
+id = "lab.a100"
+names = []
+provider = "lab"
+accelerator = "a100_sxm_80gb"
+accelerators = 8
+vcpus = 96
+host_memory = "1 TB"
+from = "lab"
+
+[[offering]]
+shape = "lab.cpu"
+from = "lab"
+grade = "list"
+prices = [{ region = "a", on_demand = "3 USD/h" }]
+
+[[offering]]
+shape = "lab.a100"
+from = "lab"
+grade = "list"
+prices = [{ region = "a", on_demand = "20 USD/h" }]
+"#;
+
+fn run(blocks: &str) -> (Place, Seen) {
+    let place = Place::new();
+    place.write("lab.toml", LAB);
+    place.write(
+        "p.plan",
+        format!(
+            "use catalog \"lab.toml\"\nplan p {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}
+site a {{ provider = \"lab\", region = \"a\" }}
+{blocks}
+"
+        ),
+    );
+    let seen = place.run(&["plan", "p.plan", "-o", "b.json"]);
+    (place, seen)
+}
+
+fn planned(blocks: &str) -> Blueprint {
+    let (place, seen) = run(blocks);
+    seen.exits(0);
+    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
+    blueprint
+}
+
+fn app<'b>(blueprint: &'b Blueprint, name: &str) -> &'b AppRun {
+    blueprint.apps.iter().find(|run| run.workload == name).expect("it runs")
+}
+
+fn nodes(blueprint: &Blueprint, shape: &str) -> u32 {
+    let pools = blueprint.pools.iter().filter(|pool| pool.shape == shape);
+    pools.flat_map(|pool| pool.needed.iter().flatten()).copied().max().unwrap_or(0)
+}
+
+/// Nine tenths of 64 threads hold seven instances of eight, and halves of halves hold four; 16 GB would fit fourteen times.
+#[test]
+fn services_share_machines_by_threads_and_memory() {
+    let service = |name: &str, replicas: u32, cpu: u32, memory: &str| {
+        format!("service {name} {{ replicas = {replicas}, cpu = {cpu}, memory = {memory} }}\n")
+    };
+    let one = planned(&service("gateway", 8, 8, "16 GB"));
+    assert_eq!((app(&one, "gateway").per_node, nodes(&one, "lab.cpu")), (4, 2));
+    let memory = planned(&service("vectors", 3, 2, "200 GB"));
+    assert_eq!((app(&memory, "vectors").per_node, nodes(&memory, "lab.cpu")), (1, 3));
+    // Four quarters, two halves and one whole are three machines.
+    let mixed =
+        service("one", 4, 8, "16 GB") + &service("two", 2, 20, "16 GB") + &service("three", 1, 50, "16 GB");
+    let mixed = planned(&mixed);
+    assert_eq!(nodes(&mixed, "lab.cpu"), 3);
+    let costs: Vec<String> = mixed.cost.workloads.iter().map(|row| row.cost.to_string()).collect();
+    assert_eq!(costs, ["26280.00"; 3], "a third of 3 × 3 USD × 8,760 h each");
+}
+
+#[test]
+fn availability_takes_instances_beside() {
+    let plain = planned("service s { replicas = 3, cpu = 50, memory = 16 GB }");
+    let firm = planned("service s { replicas = 3, cpu = 50, memory = 16 GB, availability >= 99.99% }");
+    assert!(app(&firm, "s").spares > 0);
+    assert!(nodes(&firm, "lab.cpu") > nodes(&plain, "lab.cpu"));
+}
+
+/// Seven slices of 10 GB share an accelerator of 80 GB; people come on weekdays, and machines by the hour with them.
+#[test]
+fn notebooks_take_slices_while_people_work() {
+    let lab = |more: &str| {
+        format!(
+            "workspace lab {{ users = 200, active = 60%, cpu = 0.5, memory = 4 GB, slice = \"1g.10gb\"{more} }}"
+        )
+    };
+    let always = planned(&lab(""));
+    assert_eq!((app(&always, "lab").per_accelerator, app(&always, "lab").instances[0]), (7, 120));
+    // 120 / 7 are 18 accelerators, which are three machines.
+    assert_eq!(nodes(&always, "lab.a100"), 3);
+    let by_day = planned(&lab(", hours = 08:00 .. 18:00"));
+    assert_eq!(app(&by_day, "lab").instances.iter().filter(|&&n| n > 0).count(), 10);
+    let share = |blueprint: &Blueprint| blueprint.cost.total;
+    let tenth = share(&by_day) / share(&always);
+    assert!(tenth.to_string().starts_with("0.297"), "10 of 24 hours on 5 of 7 days: {tenth}");
+    let shared = planned(
+        "workspace lab { users = 16, cpu = 0.5, memory = 4 GB, slice = 25%, accelerator = a100_sxm_80gb }",
+    );
+    assert_eq!((app(&shared, "lab").per_accelerator, nodes(&shared, "lab.a100")), (4, 1));
+}
+
+/// A partition of another product is a mistake that names the right ones.
+#[test]
+fn a_partition_that_the_product_does_not_have_is_a_mistake() {
+    let (_, seen) = run(
+        "workspace lab { users = 4, cpu = 2, memory = 8 GB, slice = \"7g.20gb\", accelerator = a100_sxm_80gb }",
+    );
+    let seen = seen.exits(1);
+    assert!(seen.err.contains("7g.20gb") && seen.err.contains("`7g.80gb`"), "{}", seen.told());
+}
+
+/// What fits nowhere says by how much; models and services stand beside each other.
+#[test]
+fn what_fits_nowhere_is_explained_and_models_share_the_plan() {
+    let (_, seen) = run("service big { cpu = 80, memory = 16 GB }");
+    let seen = seen.exits(3);
+    assert!(seen.told().contains("1.39 times"), "{}", seen.told());
+    let both = planned(
+        "serve chat {
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load  = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok }
+  slo ttft { p99 <= 2 s }
+}
+service gateway { replicas = 2, cpu = 4, memory = 8 GB }
+workspace lab { users = 7, cpu = 2, memory = 8 GB, slice = \"1g.10gb\" }
+deploy kubernetes { namespace = \"llm\" }",
+    );
+    assert_eq!((nodes(&both, "lab.cpu"), nodes(&both, "lab.a100")), (1, 1));
+    let sum: rust_decimal::Decimal = both.cost.workloads.iter().map(|row| row.cost).sum();
+    assert_eq!(sum, both.cost.total);
+}

@@ -1,0 +1,108 @@
+//! What runs in containers beside models: services, and notebooks of people.
+
+use crate::place::Place;
+use crate::spec::{Buy, Limit};
+use crate::units::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which kind of block asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppKind {
+    /// Anything in a container.
+    Service,
+    /// Notebooks.
+    Workspace,
+}
+
+impl AppKind {
+    /// Returns the word of the language.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Workspace => "workspace",
+        }
+    }
+}
+
+/// How much of an accelerator one instance has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// A hardware partition.
+    Profile {
+        /// Its name, such as `1g.10gb`.
+        profile: String,
+    },
+    /// A share of its time.
+    Share {
+        /// More than nothing, at most all.
+        share: f64,
+    },
+}
+
+impl Part {
+    /// Returns the words shown to people.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Whole => "a whole accelerator".to_owned(),
+            Self::Profile { profile } => profile.clone(),
+            Self::Share { share } => format!("{:.0} % of an accelerator", share * 100.0),
+        }
+    }
+}
+
+/// Hours of a weekday in which it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DayHours {
+    /// First hour.
+    pub from: u32,
+    /// First hour in which it is not used any more.
+    pub until: u32,
+}
+
+/// A number of equal instances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct App {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub place: Place,
+    /// What asks for it.
+    pub kind: AppKind,
+    /// The container's image, where it is said.
+    pub image: Option<String>,
+    /// Instances at once.
+    pub instances: u32,
+    /// Hours of weekdays in which they run; all hours of all days where absent.
+    pub hours: Option<DayHours>,
+    /// Hardware threads of one instance.
+    pub threads: f64,
+    /// Memory of one instance.
+    #[serde(rename = "memory_bytes")]
+    pub memory: Bytes,
+    /// Data that one instance keeps.
+    #[serde(rename = "storage_bytes")]
+    pub storage: Bytes,
+    /// How much of an accelerator one instance has, if any.
+    pub part: Option<Part>,
+    /// Accelerators that are allowed; `None` is any.
+    pub accelerators: Option<Vec<String>>,
+    /// Share of time in which all instances that are asked for are up.
+    pub availability: Option<Limit<f64>>,
+    /// How capacity may be bought.
+    pub buy: Vec<Buy>,
+    /// Sites it may run at; `None` is any.
+    pub sites: Option<Vec<String>>,
+}
+
+impl App {
+    /// Returns the instances at an hour: 0 to 23 on a weekday, 24 to 47 at a weekend.
+    pub fn instances_at(&self, hour: usize) -> u32 {
+        let is_used = |hours: DayHours| (hours.from as usize..hours.until as usize).contains(&hour);
+        if self.hours.is_none_or(is_used) { self.instances } else { 0 }
+    }
+}
