@@ -14,6 +14,7 @@ mod commands;
 mod exit;
 mod failure;
 mod files;
+mod interrupt;
 mod lock_file;
 mod model_file;
 mod output;

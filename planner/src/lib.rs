@@ -2,6 +2,7 @@
 //!
 //! Invariants: pure functions; the solver is named only in `program`; the audit trusts none of the others.
 
+mod apart;
 pub mod assemble;
 pub mod audit;
 mod autoscale;
@@ -28,10 +29,13 @@ pub mod plan;
 pub mod pricing;
 pub mod program;
 pub mod rules;
+mod scenarios;
 pub mod settle;
+mod shortcuts;
 pub mod simulate;
 pub mod spares;
 pub mod storage;
+mod usage;
 pub mod verify;
 mod ways_out;
 pub use ways_out::Change;

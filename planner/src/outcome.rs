@@ -74,6 +74,8 @@ pub(crate) fn infeasible(
             not_included: Vec::new(),
         },
         verdicts: Vec::new(),
+        scenarios: Vec::new(),
+        bursts: Vec::new(),
         rules: Vec::new(),
         solver: Solver {
             status: SolverStatus::Infeasible,

@@ -1,9 +1,9 @@
 //! From a checked spec to a blueprint: enumerate, solve, simulate, derate, solve again, account, audit.
 
 use crate::assemble::{Draft, draft, summaries};
-use crate::candidates::{self, Unreached, Way};
+use crate::candidates::{self, Served, Unreached, Way};
 use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
-use crate::cost::{self, PricedPool, Usage};
+use crate::cost::{self, PricedPool};
 use crate::fabric;
 use crate::fleet::{self, Asking, Base};
 use crate::formulate::{Formulation, formulate};
@@ -12,23 +12,21 @@ use crate::jobs;
 use crate::market::{Market, market};
 use crate::outside::Outside;
 use crate::periods::periods;
-use crate::program::{
-    NoPlan, Options, Solution, Status as ProgramStatus, Unservable, charged_accelerators, costs_at_least,
-    solve,
-};
+use crate::program::{NoPlan, Options, Solution, Status as ProgramStatus, Unservable, costs_at_least, solve};
 use crate::settle::{Deratings, Proof, prove};
 use crate::storage::{self, Stores};
+use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
-use crate::{audit, demand, outcome, rules};
-use capstan_sim::serving::Request;
+use crate::{apart, audit, demand, outcome, rules, scenarios};
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{
-    Blueprint, DemandCurve, FORMAT, InputFile, Inputs, Override, Period, Placement, RejectionCount, Round,
-    Solver, SolverStatus, Status,
+    Blueprint, DemandCurve, FORMAT, InputFile, Inputs, Override, Period, RejectionCount, Round, Solver,
+    SolverStatus, Status,
 };
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::NodeShape;
-use capstan_types::spec::{Serve, Spec};
+use capstan_types::spec::{Disaggregated, Serve, Spec};
 use std::collections::BTreeMap;
 
 /// Most turns of solve, simulate, derate.
@@ -72,7 +70,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) ways: Vec<Vec<Way>>,
     pub(crate) engines: Vec<&'a Engine>,
     pub(crate) trains: Vec<TrainColumns<'a>>,
-    pub(crate) traces: &'a BTreeMap<String, Vec<Request>>,
+    pub(crate) traces: &'a BTreeMap<String, Recording>,
     pub(crate) rejections: Vec<RejectionCount>,
     pub(crate) unreached: Vec<Vec<Unreached>>,
     pub(crate) outside: Outside,
@@ -88,7 +86,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) proof: Proof,
 }
 
-/// Returns the blueprint of `spec`.
+/// Returns the blueprint of `spec`: with workloads in two parts where that is cheaper, and the plan allows it.
 ///
 /// `traces` holds the requests of each trace that the plan names, by path. `progress` is told what is being done.
 ///
@@ -97,7 +95,48 @@ pub(crate) struct Turn<'a> {
 pub fn plan(
     spec: Spec,
     catalog: &Catalog,
-    traces: &BTreeMap<String, Vec<Request>>,
+    traces: &BTreeMap<String, Recording>,
+    provenance: Provenance,
+    progress: &dyn Fn(&str),
+) -> Result<Blueprint, PlanError> {
+    let asked = spec.serves.iter().filter(|serve| serve.disaggregated != Disaggregated::Never);
+    let asked: Vec<(String, Disaggregated)> =
+        asked.map(|serve| (serve.name.clone(), serve.disaggregated)).collect();
+    let planned = |spec: Spec| as_it_stands(spec, catalog, traces, provenance.clone(), progress);
+    let mut best = planned(spec)?;
+    for (name, wish) in asked {
+        let spec = &best.inputs.spec;
+        let Some(index) = spec.serves.iter().position(|serve| serve.name == name) else { continue };
+        let service = best.services.iter().find(|service| service.workload == name);
+        let site = service.and_then(|service| service.placements.last()).map(|last| last.site.as_str());
+        let mut apart: Option<Blueprint> = None;
+        for variant in apart::variants(spec, index, site) {
+            progress(&format!("planning {name} in two parts"));
+            let one = planned(variant)?;
+            apart = Some(match apart {
+                Some(known) => apart::the_better(known, one).0,
+                None => one,
+            });
+        }
+        best = match (apart, wish) {
+            (Some(apart), Disaggregated::Always) => apart::beside(apart, &best, &name),
+            (Some(apart), _) => apart::better(best, apart, &name),
+            (None, _) => best,
+        };
+    }
+    Ok(best)
+}
+
+/// Returns the blueprint of `spec`, each workload as it is.
+///
+/// `traces` holds the requests of each trace that the plan names, by path. `progress` is told what is being done.
+///
+/// # Errors
+/// See [`PlanError`]; infeasible plans are blueprints.
+fn as_it_stands(
+    spec: Spec,
+    catalog: &Catalog,
+    traces: &BTreeMap<String, Recording>,
     provenance: Provenance,
     progress: &dyn Fn(&str),
 ) -> Result<Blueprint, PlanError> {
@@ -116,6 +155,9 @@ pub fn plan(
                 (outcome::runners_up(&frame, &turn), outcome::limit_prices(&frame, &turn));
             let mut blueprint = finish(&frame, *turn, rounds, settled, provenance);
             (blueprint.runners_up, blueprint.limit_prices) = (runners_up, prices);
+            blueprint.scenarios = scenarios::outcomes(&blueprint, traces, progress);
+            blueprint.bursts = scenarios::bursts(&blueprint, traces);
+            blueprint.findings.extend(scenarios::findings(&blueprint));
             blueprint.audit = audit::audit(&blueprint);
             Ok(blueprint)
         }
@@ -163,7 +205,8 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
             Err(Unsolved::Failed(why)) => return Err(PlanError::Program(why)),
         };
         let draft = draft(frame.spec, &frame.periods, &frame.market, &serves, &frame.trains, &solution);
-        progress(&format!("round {}: simulating", rounds.len() + 1));
+        let costs = solution.objective.round();
+        progress(&format!("round {}: simulating a plan that costs {costs}", rounds.len() + 1));
         let proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
         rounds.push(Round {
             objective: solution.objective,
@@ -182,7 +225,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn of(
         spec: &'a Spec,
         catalog: &'a Catalog,
-        traces: &'a BTreeMap<String, Vec<Request>>,
+        traces: &'a BTreeMap<String, Recording>,
     ) -> Result<Self, PlanError> {
         let periods = periods(spec);
         let market = market(spec, catalog, &periods);
@@ -202,14 +245,14 @@ impl<'a> Frame<'a> {
             rejections: Vec::new(),
             unreached: Vec::new(),
         };
-        let model = |id: &str| {
-            spec.models.iter().find(|model| model.id == id).ok_or_else(|| PlanError::Unknown(id.to_owned()))
-        };
+        let unknown = |id: &str| PlanError::Unknown(id.to_owned());
+        let model = |id: &str| spec.models.iter().find(|model| model.id == id).ok_or_else(|| unknown(id));
         for serve in &spec.serves {
             let engine =
                 catalog.engine(&serve.engine).ok_or_else(|| PlanError::Unknown(serve.engine.clone()))?;
             let shapes = frame.shapes(serve.sites.as_ref());
-            let found = candidates::enumerate(catalog, serve, model(&serve.model)?, engine, &shapes);
+            let served = Served::of(serve, &spec.models, engine).map_err(unknown)?;
+            let found = candidates::enumerate(catalog, &served, &shapes);
             frame.ways.push(found.ways);
             frame.unreached.push(found.unreached);
             frame.engines.push(engine);
@@ -352,7 +395,6 @@ pub(crate) fn finish(
         ties: TIES.to_owned(),
     };
     findings.extend(outcome::findings(frame, &turn, settled));
-    let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
     let mut blueprint = Blueprint {
@@ -377,12 +419,14 @@ pub(crate) fn finish(
         stores: frame.stores.all.clone(),
         cost: bill,
         verdicts: turn.proof.verdicts,
+        scenarios: Vec::new(),
+        bursts: Vec::new(),
         rules: Vec::new(),
         solver,
         runners_up: Vec::new(),
         limit_prices: Vec::new(),
         rejections: frame.rejections.clone(),
-        unpriced,
+        unpriced: frame.market.unpriced.clone(),
         findings: Vec::new(),
         assumptions: outcome::assumptions(frame),
         audit: Vec::new(),
@@ -415,49 +459,4 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
         .collect();
     let beside = storage::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores.all);
     cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn), beside)
-}
-
-/// Returns what each workload uses: accelerator-hours charged, and the tokens of its mean demand.
-fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
-    let mut usage = Vec::new();
-    for serve in &turn.serves {
-        let service = turn.draft.services.iter().find(|service| service.workload == serve.serve.name);
-        let placements = service.iter().flat_map(|service| &service.placements);
-        let accelerator_hours = placements.map(|placement| charged_hours(frame, placement)).sum();
-        let load = &serve.serve.load;
-        let requests: f64 = frame.periods.iter().map(|period| demand::requests(load, period)).sum();
-        usage.push(Usage {
-            workload: serve.serve.name.clone(),
-            accelerator_hours,
-            requests,
-            prompt_tokens: requests * load.prompt.mean,
-            output_tokens: requests * load.output.mean,
-        });
-    }
-    for run in &turn.draft.trainings {
-        let per_node = frame.catalog.shape(&run.candidate.shape).map_or(0, |shape| shape.accelerators);
-        let nodes = f64::from(run.candidate.nodes + run.spare_nodes);
-        let train = frame.spec.trains.iter().find(|train| train.name == run.workload);
-        usage.push(Usage {
-            workload: run.workload.clone(),
-            accelerator_hours: nodes * f64::from(per_node) * run.hours,
-            requests: 0.0,
-            prompt_tokens: train.map_or(0.0, |train| train.tokens.get()),
-            output_tokens: 0.0,
-        });
-    }
-    usage
-}
-
-/// Returns the accelerator-hours that a placement is charged over the horizon.
-fn charged_hours(frame: &Frame<'_>, placement: &Placement) -> f64 {
-    let per_node = frame.catalog.shape(&placement.candidate.shape).map_or(0, |shape| shape.accelerators);
-    let charged = f64::from(charged_accelerators(placement.candidate.accelerators, per_node));
-    let periods = placement.replicas.iter().zip(&frame.periods);
-    periods
-        .map(|(hours, period)| {
-            let each = hours.iter().enumerate();
-            each.map(|(hour, &n)| f64::from(n) * charged * demand::hour_weight(hour, period)).sum::<f64>()
-        })
-        .sum()
 }

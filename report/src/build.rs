@@ -3,9 +3,11 @@
 mod details;
 mod first;
 mod proof;
+mod scenarios;
 mod storage;
 
 pub(crate) use first::{counted, grade_word, oldest_price, outcome as verdict_cell, percentile};
+pub(crate) use proof::reused_words;
 
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};
@@ -20,6 +22,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("What to buy", first::purchases(blueprint));
         document.section("What it costs", first::money(blueprint));
         document.section("Does it hold", first::levels(blueprint));
+        document.section("What if", scenarios::scenarios(blueprint));
         document.section("Findings", proof::findings(blueprint));
         document.section("Who runs where", details::placements(blueprint));
         document.section("Training", details::trainings(blueprint));

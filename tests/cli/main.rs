@@ -1,6 +1,7 @@
 //! What a user sees: commands in, exit codes, output and files out. Fresh folders, an empty environment, fixed columns.
 
 mod answers;
+mod apart;
 mod catalogs;
 mod ci;
 mod estimate;
@@ -11,6 +12,8 @@ mod pages;
 mod plans;
 mod prices;
 mod replay;
+mod savings;
 mod simulate;
 mod stores;
 mod surroundings;
+mod what_ifs;

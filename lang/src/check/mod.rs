@@ -8,6 +8,7 @@
 mod autoscale;
 mod budget;
 mod buy;
+mod caching;
 mod checker;
 mod consequences;
 mod context;
@@ -28,6 +29,7 @@ mod scenario;
 mod serve;
 mod site;
 mod slo;
+mod speculative;
 mod storage;
 pub mod table;
 mod train;
@@ -71,7 +73,7 @@ pub fn check(
     let trains = train::check(&checker, &of("train"));
     checker.metrics_of(&serves, &trains);
     let budgets = budget::check(&checker, &of("budget"));
-    let scenarios = scenario::check(&checker, &of("scenario"));
+    let (scenarios, what_ifs) = scenario::check(&checker, &of("scenario"));
     let deploy = deploy::check(&checker, &of("deploy"));
     if blocks.iter().all(|block| block.kind.text != "serve" && block.kind.text != "train") {
         let found = checker.values.error(codes::MISSING_BLOCK, Span::default(), "the plan has no workload");
@@ -94,6 +96,7 @@ pub fn check(
         trains,
         budgets,
         scenarios,
+        what_ifs,
         deploy,
         assumptions: assumptions.into_inner(),
     };

@@ -9,6 +9,7 @@ mod cost;
 mod inputs;
 mod network;
 mod proof;
+mod scenario;
 mod store;
 
 pub use compute::*;
@@ -16,6 +17,7 @@ pub use cost::*;
 pub use inputs::*;
 pub use network::*;
 pub use proof::*;
+pub use scenario::*;
 pub use store::*;
 
 use crate::finding::Finding;
@@ -72,6 +74,12 @@ pub struct Blueprint {
     pub cost: Cost,
     /// What the simulator saw against each service level.
     pub verdicts: Vec<Verdict>,
+    /// What became of the plan in the scenarios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<ScenarioOutcome>,
+    /// What the bursts of traces cost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bursts: Vec<Bursts>,
     /// What the rules of the budgets said.
     pub rules: Vec<RuleOutcome>,
     /// How the answer was found.

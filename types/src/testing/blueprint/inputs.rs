@@ -9,9 +9,9 @@ use crate::money::Currency;
 use crate::offering::{Offering, Ownership, PurchaseOption};
 use crate::origin::{Grade, Origin, PriceGrade, Provenance};
 use crate::spec::{
-    Assumption, Budget, Buy, Checkpoint, Daily, Fleet, Frame, Kubernetes, Limit, Load, Metric, Objective,
-    Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Site, Slo,
-    SloMetric, Spec, Train,
+    Assumption, Budget, Buy, Checkpoint, Daily, Disaggregated, Fleet, Frame, Kubernetes, Limit, Load, Metric,
+    Objective, OnFailure, Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator,
+    Serve, Site, Slo, SloMetric, Spec, Train,
 };
 use crate::storage::{Protection, StorageKind, StorageSystem};
 use crate::traffic::{Lengths, Traffic};
@@ -83,6 +83,7 @@ fn spec() -> Spec {
         storages: Vec::new(),
         datasets: Vec::new(),
         scenarios: words(&["flash_shock"]),
+        what_ifs: Vec::new(),
         deploy: Some(Kubernetes { namespace: "llm".to_owned(), monitoring: true }),
         assumptions: assumptions(),
     }
@@ -196,6 +197,12 @@ fn serve() -> Serve {
         headroom: 0.1,
         min_replicas: 2,
         autoscale: None,
+        prefix_caching: None,
+        speculative: None,
+        queue: None,
+        on_failure: OnFailure::Retry,
+        disaggregated: Disaggregated::Never,
+        stage: None,
     }
 }
 
