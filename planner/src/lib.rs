@@ -29,7 +29,7 @@ pub mod plan;
 pub mod pricing;
 pub mod program;
 pub mod rules;
-mod scenarios;
+mod what_if;
 pub mod settle;
 mod shortcuts;
 pub mod simulate;

@@ -74,7 +74,7 @@ pub(crate) fn infeasible(
             not_included: Vec::new(),
         },
         verdicts: Vec::new(),
-        scenarios: Vec::new(),
+        what_ifs: Vec::new(),
         bursts: Vec::new(),
         rules: Vec::new(),
         solver: Solver {

@@ -18,7 +18,7 @@ use crate::storage::{self, Stores};
 use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
-use crate::{apart, audit, demand, outcome, rules, scenarios};
+use crate::{apart, audit, demand, outcome, rules, what_if};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{
     Blueprint, DemandCurve, FORMAT, InputFile, Inputs, Override, Period, RejectionCount, Round, Solver,
@@ -155,9 +155,9 @@ fn as_it_stands(
                 (outcome::runners_up(&frame, &turn), outcome::limit_prices(&frame, &turn));
             let mut blueprint = finish(&frame, *turn, rounds, settled, provenance);
             (blueprint.runners_up, blueprint.limit_prices) = (runners_up, prices);
-            blueprint.scenarios = scenarios::outcomes(&blueprint, traces, progress);
-            blueprint.bursts = scenarios::bursts(&blueprint, traces);
-            blueprint.findings.extend(scenarios::findings(&blueprint));
+            blueprint.what_ifs = what_if::outcomes(&blueprint, traces, progress);
+            blueprint.bursts = what_if::bursts(&blueprint, traces);
+            blueprint.findings.extend(what_if::findings(&blueprint));
             blueprint.audit = audit::audit(&blueprint);
             Ok(blueprint)
         }
@@ -419,7 +419,7 @@ pub(crate) fn finish(
         stores: frame.stores.all.clone(),
         cost: bill,
         verdicts: turn.proof.verdicts,
-        scenarios: Vec::new(),
+        what_ifs: Vec::new(),
         bursts: Vec::new(),
         rules: Vec::new(),
         solver,

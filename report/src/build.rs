@@ -3,7 +3,7 @@
 mod details;
 mod first;
 mod proof;
-mod scenarios;
+mod what_if;
 mod storage;
 
 pub(crate) use first::{counted, grade_word, oldest_price, outcome as verdict_cell, percentile};
@@ -22,7 +22,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("What to buy", first::purchases(blueprint));
         document.section("What it costs", first::money(blueprint));
         document.section("Does it hold", first::levels(blueprint));
-        document.section("What if", scenarios::scenarios(blueprint));
+        document.section("What if", what_if::what_ifs(blueprint));
         document.section("Findings", proof::findings(blueprint));
         document.section("Who runs where", details::placements(blueprint));
         document.section("Training", details::trainings(blueprint));

@@ -1,7 +1,7 @@
 //! What comes otherwise than planned: scenarios beside the plan, requests that are turned away, and a user who wants no more.
 
 use crate::surroundings::Place;
-use capstan_types::blueprint::{Blueprint, ScenarioOutcome, VerdictStatus};
+use capstan_types::blueprint::{Blueprint, WhatIfOutcome, VerdictStatus};
 use capstan_types::simulation::Simulation;
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn planned(place: &Place, text: &str) -> Blueprint {
     serde_json::from_str(&place.read("b.json")).expect("a blueprint")
 }
 
-fn told<'a>(blueprint: &'a Blueprint, name: &str) -> &'a ScenarioOutcome {
+fn told<'a>(blueprint: &'a Blueprint, name: &str) -> &'a WhatIfOutcome {
     blueprint.scenarios.iter().find(|told| told.scenario == name).expect("every scenario is told")
 }
 

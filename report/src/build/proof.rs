@@ -1,7 +1,7 @@
 //! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
 
 use super::first::{counted, oldest_price, percentile};
-use super::scenarios::burst_words;
+use super::what_if::burst_words;
 use crate::document::{Block, Cell, Table, Tone};
 use crate::json::assumed;
 use capstan_types::blueprint::{Blueprint, RejectionCount, Reused, SolverStatus, Verdict, by_reason};

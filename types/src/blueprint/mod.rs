@@ -9,7 +9,7 @@ mod cost;
 mod inputs;
 mod network;
 mod proof;
-mod scenario;
+mod what_if;
 mod store;
 
 pub use compute::*;
@@ -17,7 +17,7 @@ pub use cost::*;
 pub use inputs::*;
 pub use network::*;
 pub use proof::*;
-pub use scenario::*;
+pub use what_if::*;
 pub use store::*;
 
 use crate::finding::Finding;
@@ -76,7 +76,7 @@ pub struct Blueprint {
     pub verdicts: Vec<Verdict>,
     /// What became of the plan in the scenarios.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scenarios: Vec<ScenarioOutcome>,
+    pub what_ifs: Vec<WhatIfOutcome>,
     /// What the bursts of traces cost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bursts: Vec<Bursts>,

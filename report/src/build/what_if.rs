@@ -3,17 +3,17 @@
 use super::first::percentile;
 use super::verdict_cell;
 use crate::document::{Block, Cell, Table, Tone};
-use capstan_types::blueprint::{Blueprint, Bursts, ScenarioHour, ScenarioOutcome};
+use capstan_types::blueprint::{Blueprint, Bursts, WhatIfHour, WhatIfOutcome};
 use capstan_types::figure;
 use capstan_types::simulation::{SimulatedFailure, SimulatedLevel};
 use capstan_types::units::Seconds;
 
 /// Returns a row for each level of each scenario, and what came of what failed.
-pub(super) fn scenarios(blueprint: &Blueprint) -> Vec<Block> {
+pub(super) fn what_ifs(blueprint: &Blueprint) -> Vec<Block> {
     let mut table =
         Table::new(&["Scenario", "Service level", ">Limit", ">As planned", ">Then", ">Within it", "Verdict"]);
     let mut facts: Vec<(String, Cell)> = Vec::new();
-    for told in &blueprint.scenarios {
+    for told in &blueprint.what_ifs {
         for hour in &told.hours {
             table.rows.extend(hour.levels.iter().map(|level| row(blueprint, told, hour, level)));
         }
@@ -31,7 +31,7 @@ pub(super) fn scenarios(blueprint: &Blueprint) -> Vec<Block> {
 }
 
 /// Returns what happens, or why it cannot be simulated.
-fn happens(told: &ScenarioOutcome) -> Cell {
+fn happens(told: &WhatIfOutcome) -> Cell {
     let words = format!("if there are {}", told.what_if.join(" and ")).replace("if there are a ", "if a ");
     match &told.refused {
         None => words.into(),
@@ -41,8 +41,8 @@ fn happens(told: &ScenarioOutcome) -> Cell {
 
 fn row(
     blueprint: &Blueprint,
-    told: &ScenarioOutcome,
-    hour: &ScenarioHour,
+    told: &WhatIfOutcome,
+    hour: &WhatIfHour,
     level: &SimulatedLevel,
 ) -> Vec<Cell> {
     let same = |verdict: &&capstan_types::blueprint::Verdict| {
@@ -63,7 +63,7 @@ fn row(
 }
 
 /// Returns what came of a failure, and what was turned away or lost.
-fn beside(hour: &ScenarioHour) -> Vec<(String, Cell)> {
+fn beside(hour: &WhatIfHour) -> Vec<(String, Cell)> {
     let mut words = Vec::new();
     words.extend(hour.failure.as_ref().map(failed));
     let counts = [("turned away", hour.turned_away), ("lost", hour.lost)];

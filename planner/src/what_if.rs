@@ -4,7 +4,7 @@
 
 use crate::simulate::{Failure, Question, SimulateError, Spike, random_arrivals, simulate};
 use capstan_sim::serving::Recording;
-use capstan_types::blueprint::{Blueprint, Bursts, ScenarioHour, ScenarioOutcome, VerdictStatus};
+use capstan_types::blueprint::{Blueprint, Bursts, WhatIfHour, WhatIfOutcome, VerdictStatus};
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::simulation::SimulatedHour;
 use capstan_types::spec::{Surge, WhatIf, percentile_word};
@@ -27,7 +27,7 @@ pub(crate) fn outcomes(
     blueprint: &Blueprint,
     traces: &BTreeMap<String, Recording>,
     progress: &dyn Fn(&str),
-) -> Vec<ScenarioOutcome> {
+) -> Vec<WhatIfOutcome> {
     let all = blueprint.inputs.spec.what_ifs.iter();
     all.map(|what_if| {
         progress(&format!("simulating scenario {}", what_if.scenario));
@@ -70,10 +70,10 @@ fn question(blueprint: &Blueprint, what_if: Option<&WhatIf>) -> Question {
     }
 }
 
-fn outcome(blueprint: &Blueprint, what_if: &WhatIf, traces: &BTreeMap<String, Recording>) -> ScenarioOutcome {
+fn outcome(blueprint: &Blueprint, what_if: &WhatIf, traces: &BTreeMap<String, Recording>) -> WhatIfOutcome {
     let asked = question(blueprint, Some(what_if));
     let simulated = simulate(blueprint, &asked, traces, &|_| {}, &|| false);
-    let none = |error: SimulateError| ScenarioOutcome {
+    let none = |error: SimulateError| WhatIfOutcome {
         scenario: what_if.scenario.clone(),
         what_if: asked.words(),
         status: None,
@@ -82,7 +82,7 @@ fn outcome(blueprint: &Blueprint, what_if: &WhatIf, traces: &BTreeMap<String, Re
     };
     match simulated {
         Err(error) => none(error),
-        Ok(simulated) => ScenarioOutcome {
+        Ok(simulated) => WhatIfOutcome {
             scenario: what_if.scenario.clone(),
             what_if: simulated.simulation.what_if,
             status: Some(simulated.simulation.status),
@@ -92,8 +92,8 @@ fn outcome(blueprint: &Blueprint, what_if: &WhatIf, traces: &BTreeMap<String, Re
     }
 }
 
-fn hour(run: SimulatedHour) -> ScenarioHour {
-    ScenarioHour {
+fn hour(run: SimulatedHour) -> WhatIfHour {
+    WhatIfHour {
         workload: run.workload,
         site: run.site,
         period: run.period,
@@ -108,7 +108,7 @@ fn hour(run: SimulatedHour) -> ScenarioHour {
 
 /// Returns a warning for each scenario that the plan does not bear.
 pub(crate) fn findings(blueprint: &Blueprint) -> Vec<Finding> {
-    let told = blueprint.scenarios.iter().filter(|told| told.status != Some(VerdictStatus::Met));
+    let told = blueprint.what_ifs.iter().filter(|told| told.status != Some(VerdictStatus::Met));
     told.map(|told| {
         let missed = told.hours.iter().flat_map(|hour| {
             let levels = hour.levels.iter().filter(|level| level.status != VerdictStatus::Met);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A scenario, simulated on the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ScenarioOutcome {
+pub struct WhatIfOutcome {
     /// Its name.
     pub scenario: String,
     /// What happens in it, in words.
@@ -18,12 +18,12 @@ pub struct ScenarioOutcome {
     /// Why it cannot be simulated, where it cannot.
     pub refused: Option<String>,
     /// Each hour of each placement.
-    pub hours: Vec<ScenarioHour>,
+    pub hours: Vec<WhatIfHour>,
 }
 
 /// One placement at one hour of a scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ScenarioHour {
+pub struct WhatIfHour {
     /// The workload.
     pub workload: String,
     /// The site.
