@@ -3,7 +3,7 @@
 
 mod common;
 
-use capstan_planner::candidates::enumerate;
+use capstan_planner::candidates::{Served, enumerate};
 use capstan_sim::perf::training::{Cluster, Job, Known, Method, Search, Space, best, search};
 use capstan_sim::perf::{PreparedStep, Ranks, Setup, StepShape};
 use capstan_types::catalog::Catalog;
@@ -29,7 +29,8 @@ fn main() {
     let model = catalog.model("meta-llama/Llama-3.1-70B-Instruct").expect("a model that the catalog has");
     let engine = catalog.engine(&serve.engine).expect("an engine that the catalog has");
     let shapes: Vec<&NodeShape> = catalog.shapes.iter().collect();
-    let found = enumerate(&catalog, &serve, model, engine, &shapes);
+    let served = Served { serve: &serve, model, draft: None, engine };
+    let found = enumerate(&catalog, &served, &shapes);
     let rejected: u32 = found.rejections.iter().map(|row| row.count).sum();
     assert!(!found.ways.is_empty(), "nothing serves the model");
     println!(
@@ -43,7 +44,7 @@ fn main() {
     group.measurement_time(Duration::from_secs(5)).sample_size(10);
     group.throughput(Throughput::Elements(found.ways.len() as u64 + u64::from(rejected)));
     group.bench_function("Llama 3.1 70B on every machine", |bench| {
-        bench.iter(|| enumerate(&catalog, black_box(&serve), model, engine, &shapes))
+        bench.iter(|| enumerate(&catalog, black_box(&served), &shapes))
     });
     group.finish();
     steps(&mut criterion, &catalog);

@@ -15,6 +15,7 @@ mod exit;
 mod failure;
 mod files;
 mod fonts;
+mod interrupt;
 mod lock_file;
 mod model_file;
 mod output;

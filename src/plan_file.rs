@@ -20,7 +20,7 @@ use capstan_planner::plan::Variants;
 use capstan_planner::scenarios::Scenario;
 use capstan_planner::worlds::{self, World, Worlds};
 use capstan_sim::engine::Time;
-use capstan_sim::serving::Request;
+use capstan_sim::serving::{Recording, Request};
 use capstan_types::blueprint::{InputFile, Override};
 use capstan_types::catalog::Catalog;
 use capstan_types::place::FileId;
@@ -107,14 +107,16 @@ impl Beside {
 }
 
 /// Returns the requests of a trace as the simulator takes them.
-pub fn requests_of(trace: &trace::Trace) -> Vec<Request> {
+pub fn requests_of(trace: &trace::Trace) -> Recording {
     let lengths = trace.prompt.iter().zip(&trace.output);
     let request = |(&at, (&prompt, &output)): (&f64, (&u32, &u32))| Request {
         arrival: Time::from_seconds(at),
         prompt,
         output,
     };
-    trace.arrivals_s.iter().zip(lengths).map(request).collect()
+    let requests = trace.arrivals_s.iter().zip(lengths).map(request).collect();
+    let hashes = trace.hashes.as_ref();
+    Recording::new(requests, hashes.map(|hashes| hashes.prompts().map(<[u64]>::to_vec).collect()))
 }
 
 /// A plan and all that it stands on.
@@ -124,7 +126,7 @@ pub struct Checked {
     /// What is known, with changes.
     pub catalog: Cow<'static, Catalog>,
     /// Requests of traces, by their path in the plan.
-    pub traces: BTreeMap<String, Vec<Request>>,
+    pub traces: BTreeMap<String, Recording>,
     /// Every mistake and warning, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
     /// Texts, for showing lines.

@@ -67,7 +67,7 @@ pub fn language_reference() -> String {
     let mut later = Vec::new();
     for table in KINDS {
         match table.status {
-            Status::Used => kind(&mut page, table, 2, &mut Vec::new()),
+            Status::Used => kind(&mut page, table, 2, &mut Vec::new(), " "),
             Status::NotYet => later.push(*table),
         }
     }
@@ -83,8 +83,8 @@ fn push(page: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = page.write_fmt(text);
 }
 
-/// Writes a kind, then the blocks and records in it. `path` holds the kinds around it.
-fn kind(page: &mut String, table: &'static Table, level: usize, path: &mut Vec<&'static str>) {
+/// Writes a kind, then the blocks and records in it. `path` holds the kinds around it, `joint` stands before its brace.
+fn kind(page: &mut String, table: &'static Table, level: usize, path: &mut Vec<&'static str>, joint: &str) {
     let marks = "#".repeat(level);
     path.push(table.kind);
     let title = path.join(" · ");
@@ -92,7 +92,7 @@ fn kind(page: &mut String, table: &'static Table, level: usize, path: &mut Vec<&
     match table.label {
         LabelRule::Name => push(page, format_args!(" Written `{} NAME {{ … }}`.", table.kind)),
         LabelRule::Word(words) => push(page, format_args!(" Its name is one of `{}`.", words.join("`, `"))),
-        LabelRule::None => push(page, format_args!(" Written `{} = {{ … }}`.", table.kind)),
+        LabelRule::None => push(page, format_args!(" Written `{}{joint}{{ … }}`.", table.kind)),
     }
     if table.rules {
         page.push_str(" It may hold rules: `require`, `prefer`, `warn`.");
@@ -108,11 +108,11 @@ fn kind(page: &mut String, table: &'static Table, level: usize, path: &mut Vec<&
         push(page, format_args!("\nBlocks that are not planned yet: {}.\n", refused.join(", ")));
     }
     for block in table.blocks.iter().filter(|block| block.status == Status::Used) {
-        kind(page, block, level + 1, path);
+        kind(page, block, level + 1, path, " ");
     }
     for row in table.fields {
         if let FieldType::Record(record) = row.takes {
-            kind(page, record, level + 1, path);
+            kind(page, record, level + 1, path, " = ");
         }
     }
     path.pop();

@@ -2,7 +2,8 @@
 //!
 //! CSV text in; arrivals, lengths and their statistics out. Columns are found by their names:
 //! `arrival_s,input_tokens,output_tokens`, in any order, beside any others; the names of the published
-//! Azure traces (`TIMESTAMP,ContextTokens,GeneratedTokens`) are understood as well. Not known here: where
+//! Azure traces (`TIMESTAMP,ContextTokens,GeneratedTokens`) are understood as well, and `block_hash_ids`, with blanks between
+//! them, where prompts begin alike. Not known here: where
 //! the text comes from, and what a plan makes of it.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,10 @@ use jiff::civil::DateTime;
 use crate::check::TraceFacts;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+
+mod reuse;
+
+pub use reuse::Hashes;
 
 /// Most mistakes of one kind that are shown with their lines; the others are counted.
 const MOST_OF_A_KIND: usize = 3;
@@ -39,10 +44,10 @@ const MOST_SPAN_S: f64 = 100.0 * 365.25 * 86_400.0;
 const MOST_RATE: f64 = 1e6;
 
 /// Names of a column that are understood, the language's own first.
-const COLUMNS: [(&str, [&str; 2]); 3] = [
-    ("arrival_s", ["arrival_s", "TIMESTAMP"]),
-    ("input_tokens", ["input_tokens", "ContextTokens"]),
-    ("output_tokens", ["output_tokens", "GeneratedTokens"]),
+const COLUMNS: [(&str, &[&str]); 3] = [
+    ("arrival_s", &["arrival_s", "TIMESTAMP", MILLISECONDS]),
+    ("input_tokens", &["input_tokens", "ContextTokens"]),
+    ("output_tokens", &["output_tokens", "GeneratedTokens"]),
 ];
 
 /// The kind of a mistake in the order, of which one says all.
@@ -59,6 +64,8 @@ pub struct Trace {
     pub prompt: Vec<u32>,
     /// Output tokens of each request.
     pub output: Vec<u32>,
+    /// Block hashes of each request, where there is a column of them.
+    pub hashes: Option<Hashes>,
 }
 
 /// Reads a trace. `digest` is the SHA-256 of the file, which whoever read it knows.
@@ -69,6 +76,7 @@ pub fn read(file: &FileId, text: &str, digest: &str) -> Result<Trace, Vec<Diagno
     let columns = reader.columns(header);
     let mut trace = Rows::default();
     if let Some(columns) = columns {
+        trace.hashes = columns.hashes.map(|_| Hashes::default());
         for (span, line) in lines {
             if line.trim().is_empty() {
                 continue;
@@ -91,7 +99,13 @@ pub fn read(file: &FileId, text: &str, digest: &str) -> Result<Trace, Vec<Diagno
         reader.report(codes::TRACE_VALUE, Span::default(), message, help);
         return Err(reader.diagnostics);
     }
-    Ok(Trace { facts, arrivals_s: trace.arrivals, prompt: trace.prompt, output: trace.output })
+    Ok(Trace {
+        facts,
+        arrivals_s: trace.arrivals,
+        prompt: trace.prompt,
+        output: trace.output,
+        hashes: trace.hashes,
+    })
 }
 
 #[derive(Default)]
@@ -99,7 +113,22 @@ struct Rows {
     arrivals: Vec<f64>,
     prompt: Vec<u32>,
     output: Vec<u32>,
+    hashes: Option<Hashes>,
 }
+
+/// Where the columns stand.
+struct Columns {
+    needed: [usize; 3],
+    /// Seconds of one unit of an arrival.
+    unit_s: f64,
+    hashes: Option<usize>,
+}
+
+/// The column of hashes.
+const HASHES: &str = "block_hash_ids";
+
+/// The name of arrivals in milliseconds, as Mooncake's traces count them.
+const MILLISECONDS: &str = "arrival_ms";
 
 /// The lines of a text with their ranges.
 struct Lines<'a> {
@@ -168,7 +197,7 @@ impl Reader<'_> {
     }
 
     /// Returns where the three columns stand.
-    fn columns(&mut self, (span, header): (Span, &str)) -> Option<[usize; 3]> {
+    fn columns(&mut self, (span, header): (Span, &str)) -> Option<Columns> {
         let header = header.trim_start_matches('\u{feff}');
         let names: Vec<&str> = header.split(',').map(unquoted).collect();
         let mut found = [0; 3];
@@ -180,7 +209,9 @@ impl Reader<'_> {
             }
         }
         if missing.is_empty() {
-            return Some(found);
+            let unit_s = if names[found[0]] == MILLISECONDS { 1e-3 } else { 1.0 };
+            let hashes = names.iter().position(|column| *column == HASHES);
+            return Some(Columns { needed: found, unit_s, hashes });
         }
         let message = match missing.split_last() {
             Some((last, [])) => format!("the trace has no column {last}"),
@@ -192,10 +223,10 @@ impl Reader<'_> {
         None
     }
 
-    fn row(&mut self, columns: &[usize; 3], span: Span, line: &str, rows: &mut Rows) {
+    fn row(&mut self, columns: &Columns, span: Span, line: &str, rows: &mut Rows) {
         let cells: Vec<&str> = line.split(',').map(unquoted).collect();
-        let cell = |column: usize| cells.get(columns[column]).copied().unwrap_or("");
-        let arrival = self.arrival(cell(0), span);
+        let cell = |column: usize| cells.get(columns.needed[column]).copied().unwrap_or("");
+        let arrival = self.arrival(cell(0), span).map(|arrival| arrival * columns.unit_s);
         let prompt = self.tokens(cell(1), COLUMNS[1].0, span);
         let output = self.tokens(cell(2), COLUMNS[2].0, span);
         let (Some(arrival), Some(prompt), Some(output)) = (arrival, prompt, output) else { return };
@@ -208,6 +239,23 @@ impl Reader<'_> {
         rows.arrivals.push(arrival);
         rows.prompt.push(prompt);
         rows.output.push(output);
+        if let (Some(column), Some(hashes)) = (columns.hashes, &mut rows.hashes) {
+            self.hashes(cells.get(column).copied().unwrap_or(""), span, hashes);
+        }
+    }
+
+    fn hashes(&mut self, cell: &str, span: Span, hashes: &mut Hashes) {
+        for word in cell.split_whitespace() {
+            match word.parse::<u64>() {
+                Ok(hash) => hashes.all.push(hash),
+                Err(_) => {
+                    let message = format!("`{word}` is no block hash");
+                    let said = (message, "hashes are whole numbers with blanks between");
+                    self.report_row(HASHES, MOST_OF_A_KIND, codes::TRACE_VALUE, span, said);
+                }
+            }
+        }
+        hashes.ends.push(u32::try_from(hashes.all.len()).unwrap_or(u32::MAX));
     }
 
     fn arrival(&mut self, cell: &str, span: Span) -> Option<f64> {
@@ -270,6 +318,7 @@ fn facts(rows: &Rows, digest: &str) -> TraceFacts {
         prompt: lengths(&rows.prompt),
         output: lengths(&rows.output),
         burstiness: burstiness(arrivals),
+        hashes: rows.hashes.as_ref().and_then(|hashes| reuse::facts(hashes, &rows.prompt)),
     }
 }
 

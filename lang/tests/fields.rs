@@ -65,7 +65,8 @@ fn frames() -> Vec<Frame> {
     let with = |before: &'static str, record: &str| -> &'static str {
         Box::leak(format!("{before}{record} = {{").into_boxed_str())
     };
-    vec![
+    let mut frames = savings(|record| with(serve, record));
+    frames.extend([
         frame("plan", "plan p {", &[]),
         Frame { instead: &[("provider", &[]), ("region", &[])], ..frame("site", "site extra {", &[]) },
         Frame { after: "} }\n", ..frame("site/rack", "site extra { rack = {", &[]) },
@@ -116,6 +117,8 @@ fn frames() -> Vec<Frame> {
         frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
         frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
+        frame("scenario/fail", "scenario s {", &[]),
+        Frame { after: "} }\n", ..frame("scenario/surge", "scenario s { surge {", &[("load", "= 2")]) },
         frame("deploy", "deploy kubernetes {", &[]),
         Frame {
             after: "} }\n",
@@ -127,6 +130,34 @@ fn frames() -> Vec<Frame> {
                 "deploy/training",
                 "deploy kubernetes { training = {",
                 &[("image", "= \"registry/train:1\"")],
+            )
+        },
+    ]);
+    frames
+}
+
+/// Those of what need not be computed.
+fn savings(with: impl Fn(&str) -> &'static str) -> Vec<Frame> {
+    vec![
+        Frame {
+            after: "} }\n",
+            ..frame("serve/prefix_caching", with("prefix_caching"), &[("reuse", "= 40%")])
+        },
+        Frame {
+            after: "} } }\n",
+            ..frame(
+                "serve/prefix_caching/tier",
+                with("prefix_caching = { reuse = 40%, host"),
+                &[("size", "= 100 GB"), ("bandwidth", "= 50 GB/s")],
+            )
+        },
+        Frame {
+            after: "} }\n",
+            instead: &[("model", &["cost"])],
+            ..frame(
+                "serve/speculative",
+                with("speculative"),
+                &[("tokens", "= 4"), ("acceptance", "= 70%"), ("cost", "= 5%")],
             )
         },
     ]
@@ -151,6 +182,9 @@ fn examples_of(path: &str, row: &FieldRow) -> [String; 2] {
         ("site", "region") => plain.map(|field| format!("provider = aws, {field}")),
         ("train", "rank") => plain.map(|field| format!("method = lora, {field}")),
         ("serve/slo", _) => plain,
+        ("scenario/fail", "notice") => plain.map(|field| format!("fail spot {{ {field} }}")),
+        ("scenario/fail", "slower") => plain.map(|field| format!("fail slow {{ {field} }}")),
+        ("scenario/fail", _) => plain.map(|field| format!("fail node {{ {field} }}")),
         _ => plain,
     }
 }
@@ -164,6 +198,7 @@ fn context() -> CheckContext {
         prompt: Lengths::fixed(500.0),
         output: Lengths::fixed(100.0),
         burstiness: 1.0,
+        hashes: None,
     };
     let traces = [("requests.csv".to_owned(), facts("a")), ("other.csv".to_owned(), facts("b"))];
     let llama = CATALOG.model("llama3_1_8b").cloned().expect("a model of the catalog");
@@ -287,7 +322,7 @@ fn every_kind_that_is_not_planned_is_refused() {
         assert!(spec.is_none() && found.len() == 1 && found[0].code == codes::NOT_PLANNED, "{found:?}");
         refused.insert(table.kind);
     }
-    assert!(refused.contains("tune") && refused.contains("fail"), "{refused:?}");
+    assert!(refused.contains("tune") && refused.contains("batch"), "{refused:?}");
     for target in ["bare_metal", "terraform", "slurm"] {
         let (_, found) = checked(&format!("{PLAN}{SITES}{CHAT}deploy {target} {{ }}\n"), &context());
         assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), [codes::NOT_PLANNED], "{target}");

@@ -3,16 +3,17 @@
 //! Physics depends on the accelerator, not on who sells the machine around it, so each way is estimated once per
 //! accelerator and then offered on every shape that holds it.
 
+use crate::shortcuts::{network_of, replica_token, shortcuts, speculating, tier_too_large};
 use capstan_sim::calibrate;
-use capstan_sim::estimate::{Bound, Demand, Estimate, estimate};
+use capstan_sim::estimate::{Bound, Demand, Estimate, Shortcuts, estimate};
 use capstan_sim::perf::held::replicas_of_host;
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, default_limits};
 use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
 use capstan_types::catalog::{Calibration, Catalog, Engine};
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
 use capstan_types::model::Model;
-use capstan_types::spec::{Serve, SloMetric};
-use capstan_types::units::{Bytes, Seconds};
+use capstan_types::spec::{Draft, Serve, SloMetric};
+use capstan_types::units::{Bytes, BytesPerSecond, Seconds};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,10 @@ pub struct Way {
     pub step: Arc<PreparedStep>,
     /// Blocks of the cache of one replica.
     pub kv_blocks: u32,
+    /// Bytes of cache of one token, on all ranks of a replica.
+    pub kv_token: Bytes,
+    /// What a replica can send and receive, where that is known.
+    pub network: Option<BytesPerSecond>,
 }
 
 impl Way {
@@ -82,14 +87,37 @@ struct Estimated {
     memory: ServingMemory,
 }
 
-/// Returns every way to run `serve` on `shapes`.
-pub fn enumerate(
-    catalog: &Catalog,
-    serve: &Serve,
-    model: &Model,
-    engine: &Engine,
-    shapes: &[&NodeShape],
-) -> Enumerated {
+/// A workload and what it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    /// The workload.
+    pub serve: &'a Serve,
+    /// Its model.
+    pub model: &'a Model,
+    /// The model that drafts for it, if one does.
+    pub draft: Option<&'a Model>,
+    /// Its engine.
+    pub engine: &'a Engine,
+}
+
+impl<'a> Served<'a> {
+    /// Returns a workload with its models, which are among `models`, or the name of the one that is not.
+    ///
+    /// # Errors
+    /// The name.
+    pub fn of(serve: &'a Serve, models: &'a [Model], engine: &'a Engine) -> Result<Self, &'a str> {
+        let find = |id: &'a str| models.iter().find(|model| model.id == id).ok_or(id);
+        let draft = match serve.speculative.as_ref().map(|speculative| &speculative.draft) {
+            Some(Draft::Model { model }) => Some(find(model)?),
+            _ => None,
+        };
+        Ok(Self { serve, model: find(&serve.model)?, draft, engine })
+    }
+}
+
+/// Returns every way to run a workload on `shapes`.
+pub fn enumerate(catalog: &Catalog, served: &Served<'_>, shapes: &[&NodeShape]) -> Enumerated {
+    let Served { serve, engine, .. } = *served;
     let mut by_accelerator: BTreeMap<&str, Vec<&NodeShape>> = BTreeMap::new();
     for shape in shapes {
         if let Some(accelerator) = shape.accelerator.as_deref().filter(|_| shape.accelerators > 0) {
@@ -105,7 +133,7 @@ pub fn enumerate(
             shapes.iter().for_each(|_| tally.add(OTHER_MACHINES, "not_allowed", None, &not_allowed(serve)));
             continue;
         }
-        let trials = try_all(catalog, serve, model, engine, accelerator, &shapes);
+        let trials = try_all(catalog, served, accelerator, &shapes);
         note_unreached(&mut found.unreached, accelerator, &trials);
         for shape in shapes {
             collect(&mut found.ways, &mut tally, serve, engine, accelerator, shape, &trials);
@@ -141,12 +169,11 @@ fn not_allowed(serve: &Serve) -> String {
 /// Tries every precision and every split on one accelerator, in parallel; results keep their order.
 fn try_all(
     catalog: &Catalog,
-    serve: &Serve,
-    model: &Model,
-    engine: &Engine,
+    served: &Served<'_>,
     accelerator: &Accelerator,
     shapes: &[&NodeShape],
 ) -> Vec<Trial> {
+    let Served { serve, model, engine, .. } = *served;
     let device = Device::resolve(catalog, accelerator);
     let splits = splits(serve, shapes);
     let tried: Vec<(Precision, Ranks)> = serve
@@ -159,7 +186,7 @@ fn try_all(
         .map(|(precision, ranks)| {
             let setup =
                 Setup { model, accelerator, engine, ranks, precision, kv_precision: serve.kv_precision };
-            let outcome = device.clone().and_then(|device| try_one(catalog, &device, &setup, serve));
+            let outcome = device.clone().and_then(|device| try_one(catalog, &device, &setup, served));
             Trial { precision, ranks, outcome }
         })
         .collect()
@@ -193,14 +220,20 @@ fn try_one(
     catalog: &Catalog,
     device: &Device,
     setup: &Setup<'_>,
-    serve: &Serve,
+    served: &Served<'_>,
 ) -> Result<Estimated, Reason> {
-    let demand = demand(serve);
-    let memory = ServingMemory::of(setup, demand.longest())?;
+    let serve = served.serve;
+    let longest = demand(serve, Shortcuts::default()).longest();
+    let mut memory = ServingMemory::of(setup, longest)?;
     if let Some(refusal) = memory.refusal() {
         return Err(refusal);
     }
-    let step = PreparedStep::with_device(device, setup)?;
+    let mut step = PreparedStep::with_device(device, setup)?;
+    if let Some(speculative) = &serve.speculative {
+        let alone = (memory, step);
+        (memory, step) = speculating(speculative, served.draft, device, setup, alone, longest)?;
+    }
+    let demand = demand(serve, shortcuts(serve, &memory, setup.ranks));
     let (step, estimate) = match catalog.calibration(key(setup), setup.precision, ranks(setup)) {
         Some(own) => calibrated(step, &memory, setup, &demand, own)?,
         None => {
@@ -211,7 +244,7 @@ fn try_one(
     Ok(Estimated { estimate, step: Arc::new(step), memory })
 }
 
-fn demand(serve: &Serve) -> Demand<'_> {
+fn demand(serve: &Serve, shortcuts: Shortcuts) -> Demand<'_> {
     Demand {
         prompt: &serve.load.prompt,
         output: &serve.load.output,
@@ -219,6 +252,7 @@ fn demand(serve: &Serve) -> Demand<'_> {
         slos: &serve.slos,
         max_sequences: serve.max_sequences,
         step_tokens: serve.step_tokens,
+        shortcuts,
     }
 }
 
@@ -275,6 +309,16 @@ fn collect(
         let Ranks { tensor, pipeline } = trial.ranks;
         let stages = if pipeline > 1 { format!(", pp {pipeline}") } else { String::new() };
         let words = format!("tp {tensor}{stages}, {}", trial.precision.word());
+        let network = network_of(shape, trial.ranks.accelerators());
+        if serve.stage.is_some() && network.is_none() {
+            let why = "nobody knows how fast its network is, which the cache of a prompt must cross";
+            tally.add(&shape.id, "network_unknown", None, &format!("{words}: {why}"));
+            continue;
+        }
+        if let Some((excess, why)) = tier_too_large(serve, shape, replicas_per_node) {
+            tally.add(&shape.id, "cache_tier_too_large", excess, &format!("{words}: {why}"));
+            continue;
+        }
         let outcome = trial.outcome.as_ref().map_err(Clone::clone).and_then(|done| {
             let held = on_host(done, trial.ranks, shape, replicas_per_node)?;
             Ok((done, held))
@@ -301,6 +345,8 @@ fn collect(
                 estimate: service_estimate(&done.estimate, &done.memory, serve),
                 step: Arc::clone(&done.step),
                 kv_blocks: done.memory.kv_blocks(engine.block_tokens),
+                kv_token: replica_token(&done.memory, trial.ranks),
+                network,
             }),
         }
     }

@@ -1,7 +1,7 @@
 //! What stays the same over all rounds of a plan, and one answer of the program to it.
 
 use crate::apps::{self, AppColumns};
-use crate::candidates::{self, Unreached, Way};
+use crate::candidates::{self, Served, Unreached, Way};
 use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
 use crate::demand;
 use crate::fleet::{self, Asking, Base};
@@ -16,7 +16,7 @@ use crate::program::{NoPlan, Options, Solution, Status, Unservable, costs_at_lea
 use crate::settle::Deratings;
 use crate::storage::{self, Stores};
 use crate::worlds::Kept;
-use capstan_sim::serving::Request;
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{DemandCurve, Period, RejectionCount};
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::NodeShape;
@@ -38,7 +38,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) engines: Vec<&'a Engine>,
     pub(crate) trains: Vec<TrainColumns<'a>>,
     pub(crate) apps: Vec<AppColumns<'a>>,
-    pub(crate) traces: &'a BTreeMap<String, Vec<Request>>,
+    pub(crate) traces: &'a BTreeMap<String, Recording>,
     pub(crate) rejections: Vec<RejectionCount>,
     pub(crate) unreached: Vec<Vec<Unreached>>,
     pub(crate) outside: Outside,
@@ -51,7 +51,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn of(
         spec: &'a Spec,
         catalog: &'a Catalog,
-        traces: &'a BTreeMap<String, Vec<Request>>,
+        traces: &'a BTreeMap<String, Recording>,
     ) -> Result<Self, PlanError> {
         Self::beside(spec, catalog, traces, None)
     }
@@ -61,7 +61,7 @@ impl<'a> Frame<'a> {
     pub(crate) fn beside(
         spec: &'a Spec,
         catalog: &'a Catalog,
-        traces: &'a BTreeMap<String, Vec<Request>>,
+        traces: &'a BTreeMap<String, Recording>,
         known: Option<&Frame<'_>>,
     ) -> Result<Self, PlanError> {
         let periods = periods(spec);
@@ -98,7 +98,8 @@ impl<'a> Frame<'a> {
                 continue;
             }
             let shapes = frame.shapes(serve.sites.as_ref());
-            let found = candidates::enumerate(catalog, serve, model(&serve.model)?, engine, &shapes);
+            let served = Served::of(serve, &spec.models, engine).map_err(unknown)?;
+            let found = candidates::enumerate(catalog, &served, &shapes);
             frame.ways.push(found.ways);
             frame.unreached.push(found.unreached);
             frame.rejections.extend(found.rejections);

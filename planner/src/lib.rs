@@ -2,6 +2,7 @@
 //!
 //! Invariants: pure functions; the solver is named only in `program`; the audit trusts none of the others.
 
+mod apart;
 mod apps;
 pub mod assemble;
 pub mod audit;
@@ -33,10 +34,13 @@ pub mod pricing;
 pub mod program;
 pub mod rules;
 pub mod scenarios;
+mod what_if;
 pub mod settle;
+mod shortcuts;
 pub mod simulate;
 pub mod spares;
 pub mod storage;
+mod usage;
 pub mod verify;
 mod ways_out;
 pub mod worlds;

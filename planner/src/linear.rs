@@ -104,15 +104,15 @@ fn of_metric(spec: &Spec, periods: &[Period], subject: &str, metric: Metric) -> 
     };
     let trained: f64 =
         spec.trains.iter().filter(|train| is_meant(&train.name)).map(|train| train.tokens.get()).sum();
-    let prompt = |serve: &Serve| serve.load.prompt.mean;
-    let output = |serve: &Serve| serve.load.output.mean;
+    let prompt = |serve: &Serve| serve.counts().1;
+    let output = |serve: &Serve| serve.counts().2;
     match metric {
         Metric::Cost
             if subject.is_empty() || spec.serves.len() + spec.trains.len() + spec.apps.len() == 1 =>
         {
             Some(Linear { cost: 1.0, number: 0.0 })
         }
-        Metric::Requests => number(over_requests(&|_| 1.0)),
+        Metric::Requests => number(over_requests(&|serve| serve.counts().0)),
         Metric::PromptTokens => number(over_requests(&prompt) + trained),
         Metric::OutputTokens => number(over_requests(&output)),
         Metric::Tokens => number(over_requests(&|serve| prompt(serve) + output(serve)) + trained),

@@ -79,6 +79,8 @@ pub(crate) fn infeasible(
             not_included: Vec::new(),
         },
         verdicts: Vec::new(),
+        what_ifs: Vec::new(),
+        bursts: Vec::new(),
         rules: Vec::new(),
         solver: Solver {
             status: SolverStatus::Infeasible,

@@ -3,25 +3,27 @@
 use crate::apps;
 use crate::assemble::{Draft, draft, summaries};
 use crate::columns::ServeColumns;
-use crate::cost::{self, PricedPool, Usage, Used};
+use crate::cost::{self, PricedPool};
 use crate::fabric;
 use crate::formulate::Formulation;
 use crate::frame::{Frame, Unsolved};
 use crate::infeasible;
-use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable, charged_accelerators};
+use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
 use crate::settle::{Deratings, Proof, prove};
 use crate::storage;
+use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
 use crate::worlds::{self, Worlds};
-use crate::{audit, demand, outcome, rules};
-use capstan_sim::serving::Request;
+use crate::{apart, audit, outcome, rules, what_if};
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{
-    AppRun, Blueprint, FORMAT, InputFile, Inputs, Override, Placement, Round, Solver, SolverStatus, Status,
+    Blueprint, FORMAT, InputFile, Inputs, Override, Round, Solver, SolverStatus, Status,
 };
 use capstan_types::catalog::Catalog;
-use capstan_types::spec::Spec;
+use capstan_types::origin::Origin;
+use capstan_types::spec::{Assumption, Disaggregated, Spec};
 use std::collections::BTreeMap;
 
 /// Most turns of solve, simulate, derate.
@@ -73,7 +75,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) proof: Proof,
 }
 
-/// Returns the blueprint of `spec`.
+/// Returns the blueprint of `spec`: with workloads in two parts where that is cheaper, and the plan allows it.
 ///
 /// `traces` holds the requests of each trace that the plan names, by path; `variants` the plan in other worlds and in its
 /// scenarios. `progress` is told what is being done.
@@ -83,7 +85,7 @@ pub(crate) struct Turn<'a> {
 pub fn plan(
     spec: Spec,
     catalog: &Catalog,
-    traces: &BTreeMap<String, Vec<Request>>,
+    traces: &BTreeMap<String, Recording>,
     variants: &Variants,
     provenance: Provenance,
     progress: &dyn Fn(&str),
@@ -91,7 +93,8 @@ pub fn plan(
     // Without worlds the plan is one for the medians.
     let certain = variants.worlds.drawn.is_empty().then(|| Spec { uncertain: Vec::new(), ..spec.clone() });
     let spec = certain.unwrap_or(spec);
-    let mut blueprint = planned(&spec, catalog, traces, &variants.worlds, provenance, progress)?;
+    let source = Source { spec: &spec, catalog, traces };
+    let mut blueprint = in_parts(&source, &variants.worlds, &provenance, progress)?;
     if !variants.scenarios.is_empty() {
         progress("planning scenarios");
         blueprint.scenarios = scenarios::outcomes(&blueprint, &variants.scenarios, traces)?;
@@ -100,10 +103,54 @@ pub fn plan(
     Ok(blueprint)
 }
 
+/// Returns the blueprint with each workload whole, or in two parts where it asks for that, or may be and that is cheaper.
+fn in_parts(
+    source: &Source<'_>,
+    worlds: &Worlds,
+    provenance: &Provenance,
+    progress: &dyn Fn(&str),
+) -> Result<Blueprint, PlanError> {
+    let Source { spec, catalog, traces } = *source;
+    let asked = spec.serves.iter().filter(|serve| serve.disaggregated != Disaggregated::Never);
+    let asked: Vec<(String, Disaggregated)> =
+        asked.map(|serve| (serve.name.clone(), serve.disaggregated)).collect();
+    if asked.is_empty() {
+        return planned(spec, catalog, traces, worlds, provenance.clone(), progress);
+    }
+    let medians = Worlds::default();
+    let planned = |spec: &Spec| planned(spec, catalog, traces, &medians, provenance.clone(), progress);
+    let mut best = planned(&Spec { uncertain: Vec::new(), ..spec.clone() })?;
+    for (name, wish) in asked {
+        let spec = &best.inputs.spec;
+        let Some(index) = spec.serves.iter().position(|serve| serve.name == name) else { continue };
+        let service = best.services.iter().find(|service| service.workload == name);
+        let site = service.and_then(|service| service.placements.last()).map(|last| last.site.as_str());
+        let mut apart: Option<Blueprint> = None;
+        for variant in apart::variants(spec, index, site) {
+            progress(&format!("planning {name} in two parts"));
+            let one = planned(&variant)?;
+            apart = Some(match apart {
+                Some(known) => apart::the_better(known, one).0,
+                None => one,
+            });
+        }
+        best = match (apart, wish) {
+            (Some(apart), Disaggregated::Always) => apart::beside(apart, &best, &name),
+            (Some(apart), _) => apart::better(best, apart, &name),
+            (None, _) => best,
+        };
+    }
+    if !worlds.drawn.is_empty() {
+        let text = "uncertain quantities are taken at their medians, since a workload may be in two parts";
+        best.assumptions.push(Assumption { text: text.to_owned(), place: None, origin: Origin::Assumed });
+    }
+    Ok(best)
+}
+
 fn planned(
     spec: &Spec,
     catalog: &Catalog,
-    traces: &BTreeMap<String, Vec<Request>>,
+    traces: &BTreeMap<String, Recording>,
     worlds: &Worlds,
     provenance: Provenance,
     progress: &dyn Fn(&str),
@@ -142,6 +189,9 @@ fn planned(
             (blueprint.solver.bound, blueprint.solver.gap) = (Some(bound), Some(above.max(0.0)));
             (blueprint.runners_up, blueprint.limit_prices) = (runners_up, prices);
             blueprint.uncertainty = chosen.map(|chosen| chosen.uncertainty);
+            blueprint.what_ifs = what_if::outcomes(&blueprint, traces, progress);
+            blueprint.bursts = what_if::bursts(&blueprint, traces);
+            blueprint.findings.extend(what_if::findings(&blueprint));
             blueprint.audit = audit::audit(&blueprint);
             Ok(blueprint)
         }
@@ -189,7 +239,8 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
             Err(Unsolved::Failed(why)) => return Err(PlanError::Program(why)),
         };
         let draft = draft(frame, &serves, (&formulation.parts, &solution));
-        progress(&format!("round {}: simulating", rounds.len() + 1));
+        let costs = solution.objective.round();
+        progress(&format!("round {}: simulating a plan that costs {costs}", rounds.len() + 1));
         let proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
         rounds.push(Round {
             objective: solution.objective,
@@ -218,7 +269,6 @@ pub(crate) fn finish(
     findings.extend(frame.stores.findings.iter().cloned());
     let solver = solved(&turn.solution, rounds, settled);
     findings.extend(outcome::findings(frame, &turn, settled));
-    let unpriced = frame.market.unpriced.clone();
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
     let mut blueprint = Blueprint {
@@ -244,6 +294,8 @@ pub(crate) fn finish(
         stores: frame.stores.all.clone(),
         cost: bill,
         verdicts: turn.proof.verdicts,
+        what_ifs: Vec::new(),
+        bursts: Vec::new(),
         rules: Vec::new(),
         solver,
         runners_up: Vec::new(),
@@ -251,7 +303,7 @@ pub(crate) fn finish(
         uncertainty: None,
         scenarios: Vec::new(),
         rejections: frame.rejections.clone(),
-        unpriced,
+        unpriced: frame.market.unpriced.clone(),
         findings: Vec::new(),
         assumptions: outcome::assumptions(frame),
         audit: Vec::new(),
@@ -302,84 +354,4 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
         .collect();
     let beside = storage::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores.all);
     cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn), beside)
-}
-
-/// Returns what each workload uses: accelerator-hours charged, and the tokens of its mean demand.
-fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
-    let mut usage = Vec::new();
-    for serve in &turn.serves {
-        let service = turn.draft.services.iter().find(|service| service.workload == serve.serve.name);
-        let placements = service.iter().flat_map(|service| &service.placements);
-        let used = |placement: &Placement| Used {
-            site: placement.site.clone(),
-            shape: placement.candidate.shape.clone(),
-            hours: charged_hours(frame, placement),
-            accelerators: true,
-        };
-        let load = &serve.serve.load;
-        let requests: f64 = frame.periods.iter().map(|period| demand::requests(load, period)).sum();
-        usage.push(Usage {
-            workload: serve.serve.name.clone(),
-            on: placements.map(used).collect(),
-            requests,
-            prompt_tokens: requests * load.prompt.mean,
-            output_tokens: requests * load.output.mean,
-        });
-    }
-    for run in &turn.draft.trainings {
-        let per_node = frame.catalog.shape(&run.candidate.shape).map_or(0, |shape| shape.accelerators);
-        let nodes = f64::from(run.candidate.nodes + run.spare_nodes);
-        let train = frame.spec.trains.iter().find(|train| train.name == run.workload);
-        usage.push(Usage {
-            workload: run.workload.clone(),
-            on: vec![Used {
-                site: run.site.clone(),
-                shape: run.candidate.shape.clone(),
-                hours: nodes * f64::from(per_node) * run.hours,
-                accelerators: true,
-            }],
-            requests: 0.0,
-            prompt_tokens: train.map_or(0.0, |train| train.tokens.get()),
-            output_tokens: 0.0,
-        });
-    }
-    usage.extend(turn.draft.apps.iter().map(|run| app_usage(frame, run)));
-    usage
-}
-
-/// Returns what a service or group of notebooks uses: accelerators where it has some, machines otherwise.
-fn app_usage(frame: &Frame<'_>, run: &AppRun) -> Usage {
-    let shape = frame.catalog.shape(&run.shape);
-    let mut units = 0.0;
-    for period in &frame.periods {
-        for hour in 0..run.instances.len() {
-            let taken = shape.map_or(0, |shape| apps::units_at(run, shape, hour));
-            units += f64::from(taken) * demand::hour_weight(hour, period);
-        }
-    }
-    Usage {
-        workload: run.workload.clone(),
-        on: vec![Used {
-            site: run.site.clone(),
-            shape: run.shape.clone(),
-            hours: units,
-            accelerators: run.per_accelerator > 0,
-        }],
-        requests: 0.0,
-        prompt_tokens: 0.0,
-        output_tokens: 0.0,
-    }
-}
-
-/// Returns the accelerator-hours that a placement is charged over the horizon.
-fn charged_hours(frame: &Frame<'_>, placement: &Placement) -> f64 {
-    let per_node = frame.catalog.shape(&placement.candidate.shape).map_or(0, |shape| shape.accelerators);
-    let charged = f64::from(charged_accelerators(placement.candidate.accelerators, per_node));
-    let periods = placement.replicas.iter().zip(&frame.periods);
-    periods
-        .map(|(hours, period)| {
-            let each = hours.iter().enumerate();
-            each.map(|(hour, &n)| f64::from(n) * charged * demand::hour_weight(hour, period)).sum::<f64>()
-        })
-        .sum()
 }

@@ -5,7 +5,7 @@
 
 use crate::diff;
 use crate::plan::{PlanError, Provenance, Variants, plan};
-use capstan_sim::serving::Request;
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{Blueprint, Override, ScenarioOutcome, Status, VerdictStatus};
 use capstan_types::catalog::Catalog;
 use capstan_types::diff::{Change, ChangeKind, Value};
@@ -34,7 +34,7 @@ pub struct Scenario {
 pub(crate) fn outcomes(
     base: &Blueprint,
     scenarios: &[Scenario],
-    traces: &BTreeMap<String, Vec<Request>>,
+    traces: &BTreeMap<String, Recording>,
 ) -> Result<Vec<ScenarioOutcome>, PlanError> {
     scenarios.par_iter().map(|scenario| outcome(base, scenario, traces)).collect()
 }
@@ -42,7 +42,7 @@ pub(crate) fn outcomes(
 fn outcome(
     base: &Blueprint,
     scenario: &Scenario,
-    traces: &BTreeMap<String, Vec<Request>>,
+    traces: &BTreeMap<String, Recording>,
 ) -> Result<ScenarioOutcome, PlanError> {
     let Scenario { name, changes, spec, catalog } = scenario;
     let planned = plan(spec.clone(), catalog, traces, &Variants::default(), Provenance::default(), &|_| {})?;

@@ -1,15 +1,15 @@
 //! Does the draft hold, and if not, how much less may a replica be asked? Factors only ever fall, so the loop ends.
 
+use crate::apart;
 use crate::assemble::Draft;
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
 use crate::frame::Frame;
 use crate::program::Solution;
-use crate::verify::{Trial, VerifyError, busiest, verify};
-use capstan_sim::engine::Time;
-use capstan_sim::serving::Request;
+use crate::verify::{Readers, Trial, VerifyError, busiest, verify};
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{Placement, Verdict, VerdictStatus};
-use capstan_types::spec::{Serve, percentile_word};
+use capstan_types::spec::{self, Serve, percentile_word};
 use std::collections::BTreeMap;
 
 /// Shares of the load at which a placement that missed is tried again; the last means "not at all".
@@ -75,6 +75,7 @@ pub(crate) fn prove(
                 let rate = rates[period][hour];
                 let before = rates[period][hour_before(hour)];
                 let requests = scaled_trace(frame, serve.serve, rate);
+                let readers = readers(frame, serves, draft, solution, serve.serve, (period, hour));
                 let trial = Trial {
                     serve: serve.serve,
                     way: part.way,
@@ -86,7 +87,8 @@ pub(crate) fn prove(
                     before,
                     capacity: part.rate,
                     replicas: part.working[period][hour],
-                    trace: requests.as_deref(),
+                    trace: requests.as_ref(),
+                    readers,
                     seed: frame.spec.frame.seed,
                 };
                 keep_worse(&mut worst, judge(frame, &trial, deratings, &mut proof)?);
@@ -95,6 +97,28 @@ pub(crate) fn prove(
         }
     }
     Ok(proof)
+}
+
+/// Returns the replicas that read the prompts of a workload which only writes.
+fn readers<'a>(
+    frame: &Frame<'a>,
+    serves: &'a [ServeColumns<'a>],
+    draft: &'a Draft,
+    solution: &Solution,
+    serve: &Serve,
+    (period, hour): (usize, usize),
+) -> Option<Readers<'a>> {
+    let stage = serve.stage.as_ref().filter(|stage| stage.part == spec::Part::Decode)?;
+    let index = serves.iter().position(|other| other.serve.name == stage.with)?;
+    let parts = parts(&serves[index], &draft.services[index].placements, solution.columns[index]);
+    let part = parts.last()?;
+    Some(Readers {
+        serve: serves[index].serve,
+        way: part.way,
+        engine: frame.engines[index],
+        replicas: part.working[period][hour].max(1),
+        network: apart::share_of_fabric(frame.spec, part.site),
+    })
 }
 
 /// Returns the hours at which replicas that follow the rate may be too few: the one into which it rises most, and the one
@@ -216,7 +240,7 @@ fn words(verdict: &Verdict) -> String {
 /// Simulates a trial, or returns what was seen when the same was simulated before.
 fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict>, VerifyError> {
     let key = format!(
-        "{}/{}/{}/{}/{}/{}/{}/{}",
+        "{}/{}/{}/{}/{}/{}/{}/{}/{}",
         trial.serve.name,
         trial.site,
         trial.way.key(),
@@ -224,7 +248,12 @@ fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict
         trial.hour,
         trial.replicas,
         trial.rate.to_bits(),
-        trial.capacity.to_bits()
+        trial.capacity.to_bits(),
+        trial.readers.map_or(String::new(), |readers| format!(
+            "{} × {}",
+            readers.replicas,
+            readers.way.key()
+        ))
     );
     if let Some(verdicts) = deratings.seen.get(&key) {
         return Ok(verdicts.clone());
@@ -243,7 +272,7 @@ fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Res
         let rate = trial.rate * STEPS[step];
         let requests = scaled_trace(frame, trial.serve, rate);
         let (before, capacity) = (trial.before * STEPS[step], trial.capacity * STEPS[step]);
-        let lighter = Trial { rate, before, capacity, trace: requests.as_deref(), ..*trial };
+        let lighter = Trial { rate, before, capacity, trace: requests.as_ref(), ..*trial };
         Ok(all_met(&simulated(&lighter, deratings)?))
     };
     while bad < good {
@@ -256,13 +285,7 @@ fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Res
 }
 
 /// Returns the requests of the plan's trace, closer together so that their busiest ten minutes come at `rate`.
-fn scaled_trace(frame: &Frame<'_>, serve: &Serve, rate: f64) -> Option<Vec<Request>> {
+fn scaled_trace(frame: &Frame<'_>, serve: &Serve, rate: f64) -> Option<Recording> {
     let trace = serve.load.trace.as_ref()?;
-    let requests = frame.traces.get(&trace.path)?;
-    let factor = rate / trace.busiest.get();
-    let scaled = |request: &Request| Request {
-        arrival: Time::from_seconds(request.arrival.seconds() / factor),
-        ..*request
-    };
-    Some(requests.iter().map(scaled).collect())
+    Some(frame.traces.get(&trace.path)?.faster(rate / trace.busiest.get()))
 }

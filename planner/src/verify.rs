@@ -3,20 +3,22 @@
 //! A placement with many replicas is simulated on some of them with their share of the requests; a smaller group
 //! balances worse, so the verdict errs on the careful side.
 
+use crate::apart;
 use crate::autoscale;
 use crate::candidates::Way;
+use crate::shortcuts::{beginnings, grain, hash_tokens, reused, router, tiers};
 use capstan_sim::bridge::length;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
 use capstan_sim::serving::{
     self, Autoscaler, ConfigError, Judged, KvCache, Lengths, Metric, Objective, OpenLoop, Rate, Record,
-    Replicated, Replications, Request, ServingConfig, Tally, Unwatched, Verdict as Judgement, Window,
-    Workload, replicate_runs, simulate_watched,
+    Recording, Replicated, Replications, ServingConfig, Tally, Tandem, TandemTotals, Unwatched,
+    Verdict as Judgement, Window, Workload, replicate_runs, simulate_tandem, simulate_watched,
 };
 use capstan_types::blueprint::{Candidate, HOURS, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
-use capstan_types::spec::{Serve, Slo, SloMetric};
-use capstan_types::units::{RequestsPerSecond, Seconds};
+use capstan_types::spec::{Part, Serve, Slo, SloMetric};
+use capstan_types::units::{BytesPerSecond, RequestsPerSecond, Seconds};
 
 /// Time before the measured hour in which queues and caches fill.
 const WARM_UP_S: f64 = 300.0;
@@ -70,9 +72,26 @@ pub struct Trial<'a> {
     /// Replicas that share them.
     pub replicas: u32,
     /// Real arrivals (seconds, prompt, output), scaled to the rate, where the plan names a trace.
-    pub trace: Option<&'a [Request]>,
+    pub trace: Option<&'a Recording>,
+    /// Those that read the prompts, where they come with their cache.
+    pub readers: Option<Readers<'a>>,
     /// Seed of every stream.
     pub seed: u64,
+}
+
+/// The replicas that read the prompts of a workload in two parts.
+#[derive(Clone, Copy)]
+pub struct Readers<'a> {
+    /// The other part.
+    pub serve: &'a Serve,
+    /// How it runs.
+    pub way: &'a Way,
+    /// Its engine.
+    pub engine: &'a Engine,
+    /// Replicas.
+    pub replicas: u32,
+    /// Share of what all replicas could send that the network leaves them.
+    pub network: f64,
 }
 
 /// Why a placement could not be simulated: a mistake of ours that must not pass for a verdict.
@@ -157,6 +176,10 @@ pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated,
     let one = |replication: u32| {
         let mut tally = Tally::new(window, objectives);
         let mut log = |_: u64, record: &Record| tally.add(record);
+        if let Some(readers) = &trial.readers {
+            let totals = run_apart(trial, readers, &config, &workload, replication, &mut log)?;
+            return Ok(tally.summarize(&config, &totals.writers, totals.stop, totals.end));
+        }
         let trial = serving::Trial {
             config: &config,
             workload: &workload,
@@ -164,6 +187,7 @@ pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated,
             replication,
             faults: &[],
             autoscaler: autoscaler.as_ref(),
+            beginnings: beginnings(trial.serve),
         };
         let totals = simulate_watched(&trial, &*way.step, &mut log, &mut Unwatched)?;
         Ok(tally.summarize(&config, &totals.replicas, totals.stop, totals.end))
@@ -171,6 +195,33 @@ pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated,
     let seen = replicate_runs(Replications::until_decided(&workload), objectives, &one)
         .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })?;
     Ok((seen, split, rate))
+}
+
+/// Runs one replication of a workload in two parts: those that write are `writers`, those that read as many as go with them.
+pub(crate) fn run_apart(
+    trial: &Trial<'_>,
+    readers: &Readers<'_>,
+    writers: &ServingConfig,
+    workload: &Workload,
+    replication: u32,
+    log: &mut dyn FnMut(u64, &Record),
+) -> Result<TandemTotals, ConfigError> {
+    let Readers { serve, way, engine, replicas, network } = *readers;
+    let share = f64::from(writers.n_replicas) / f64::from(trial.replicas.max(1));
+    let n_readers = (f64::from(replicas) * share - 1e-9).ceil().max(1.0) as u32;
+    let reading = Trial { serve, way, engine, readers: None, ..*trial };
+    let rate = |way: &Way| way.network.unwrap_or(BytesPerSecond(0.0));
+    let tandem = Tandem {
+        readers: &serving_config(&reading, n_readers),
+        writers,
+        network: apart::network((n_readers, rate(way)), (writers.n_replicas, rate(trial.way)), network),
+        token_bytes: trial.way.kv_token.get(),
+        workload,
+        beginnings: beginnings(serve),
+        seed: trial.seed,
+        replication,
+    };
+    simulate_tandem(&tandem, (&*way.step, &*trial.way.step), log)
 }
 
 /// Returns how many replicas are simulated.
@@ -195,15 +246,28 @@ fn each(trial: &Trial<'_>) -> f64 {
 /// Returns `split` replicas as the trial's way runs them.
 pub(crate) fn serving_config(trial: &Trial<'_>, split: u32) -> ServingConfig {
     let Candidate { step_tokens, max_sequences, .. } = trial.way.candidate;
-    let cache = KvCache {
-        blocks: trial.way.kv_blocks.max(1),
-        block_tokens: trial.engine.block_tokens,
-        watermark_blocks: 0,
-    };
+    let serve = trial.serve;
+    // Hashes stand for whole blocks.
+    let engines = trial.engine.block_tokens;
+    let block_tokens = grain(serve).map_or(engines, |tokens| common_divisor(tokens, engines));
+    let blocks = u64::from(trial.way.kv_blocks.max(1)) * u64::from(engines / block_tokens);
+    let cache =
+        KvCache { blocks: u32::try_from(blocks).unwrap_or(u32::MAX), block_tokens, watermark_blocks: 0 };
+    let drafted = serve.speculative.as_ref().map_or(0, |speculative| speculative.tokens);
     ServingConfig {
         n_replicas: split,
+        decode_tokens: 1 + drafted,
+        prompts_arrive: serve.is_part(Part::Decode),
+        max_waiting: serve.queue.as_ref().map_or(u32::MAX, |limit| limit.value),
+        router: router(serve),
+        tiers: tiers(serve, trial.way.kv_token, block_tokens),
         ..ServingConfig::chunked(step_tokens.max(max_sequences), max_sequences, cache)
     }
+}
+
+/// Returns the greatest number that divides both, of which none is zero.
+fn common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a.max(1) } else { common_divisor(b, a % b) }
 }
 
 /// Returns the requests of the trial at `rate`, about so many of them at most, and which of them count.
@@ -214,7 +278,10 @@ pub(crate) fn workload_within(
 ) -> Result<(Workload, Window), QuantileTableError> {
     let seconds = |seconds: f64| Time::from_seconds(seconds);
     if let Some(trace) = trial.trace {
-        return Ok((Workload::Trace(trace.to_vec()), Window::ALL));
+        let hashes = trial.readers.map_or(trial.serve, |readers| readers.serve);
+        let workload = |trace: &Recording| trace.workload(hash_tokens(hashes));
+        let reads = trial.serve.is_part(Part::Prefill);
+        return Ok((if reads { workload(&trace.first_tokens()) } else { workload(trace) }, Window::ALL));
     }
     let load = &trial.serve.load;
     if trial.serve.autoscale.is_some() {
@@ -331,6 +398,8 @@ fn verdict(
         stream: stream(trial),
         mean_batch: mean(|run| run.mean_batch),
         peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
+        reused: reused(trial.serve, runs),
+        turned_away: runs.iter().map(|run| run.rejected).sum(),
     }
 }
 

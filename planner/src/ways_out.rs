@@ -12,7 +12,7 @@ use crate::linear;
 use crate::periods::periods;
 use crate::plan::{Provenance, Settled, finish, settle};
 use crate::pricing::decimal;
-use capstan_sim::serving::Request;
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::Status;
 use capstan_types::catalog::Catalog;
 use capstan_types::figure;
@@ -264,7 +264,7 @@ pub(crate) struct Stuck {
 pub(crate) struct Source<'a> {
     pub spec: &'a Spec,
     pub catalog: &'a Catalog,
-    pub traces: &'a BTreeMap<String, Vec<Request>>,
+    pub traces: &'a BTreeMap<String, Recording>,
 }
 
 /// Returns the findings with those of their ways out that were planned and hold, before what they say already.
@@ -349,7 +349,7 @@ enum Trial {
 }
 
 /// Plans a spec all the way, but says only whether it holds.
-fn attempt(spec: Spec, catalog: &Catalog, traces: &BTreeMap<String, Vec<Request>>) -> Trial {
+fn attempt(spec: Spec, catalog: &Catalog, traces: &BTreeMap<String, Recording>) -> Trial {
     let Ok(frame) = Frame::of(&spec, catalog, traces) else { return Trial::Fails };
     let stuck = (0..spec.serves.len()).filter(|&serve| frame.ways[serve].is_empty());
     let needs: Vec<Step> = stuck.flat_map(|serve| infeasible::looser_levels(&frame, serve)).collect();

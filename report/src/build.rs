@@ -4,12 +4,14 @@ mod apps;
 mod details;
 mod first;
 mod proof;
-pub(crate) mod signed;
 mod scenarios;
+pub(crate) mod signed;
 mod storage;
+mod what_if;
 mod worlds;
 
 pub(crate) use first::{grade_word, oldest_price, outcome as verdict_cell, percentile};
+pub(crate) use proof::reused_words;
 
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};
@@ -24,6 +26,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("What to buy", first::purchases(blueprint));
         document.section("What it costs", first::money(blueprint));
         document.section("Does it hold", first::levels(blueprint));
+        document.section("What if", what_if::what_ifs(blueprint));
         document.section("Findings", proof::findings(blueprint));
         document.section("Who runs where", details::placements(blueprint));
         document.section("Training", details::trainings(blueprint));

@@ -1,6 +1,6 @@
 //! Simulation → document and JSON: first whether it holds, then each hour: levels, latencies, what was busy, what failed.
 
-use crate::build::verdict_cell;
+use crate::build::{reused_words, verdict_cell};
 use crate::document::{Block, Cell, Document, Table, Tone};
 use crate::json::pretty;
 use crate::sparkline::sparkline;
@@ -54,7 +54,8 @@ fn title(simulation: &Simulation) -> Cell {
         VerdictStatus::Missed => ("a service level does NOT hold", Tone::Bad),
         VerdictStatus::Undecided => ("a service level is undecided", Tone::Warn),
     };
-    Cell::toned(format!("{}: {words}{what_if}", simulation.plan), tone)
+    let until = if simulation.interrupted { "; interrupted, this is what was known until then" } else { "" };
+    Cell::toned(format!("{}: {words}{what_if}{until}", simulation.plan), tone)
 }
 
 /// Returns where and when it is, such as `chat at use1, weekday 14:00 of period 1`.
@@ -135,6 +136,8 @@ fn facts(run: &SimulatedHour) -> Vec<(String, Cell)> {
         ("at once".to_owned(), format!("{} sequences on a replica", figure::short(run.mean_batch)).into()),
         ("cache".to_owned(), format!("{} of it at most", figure::percent(run.peak_kv)).into()),
     ];
+    let found = run.reused.as_ref().map(|reused| ("prompts".to_owned(), reused_words(reused).into()));
+    facts.extend(found);
     facts.extend(run.random_arrivals.as_ref().map(|random| bursts(run, random)));
     let counts = [
         ("restarted", run.restarted, Tone::Warn),
@@ -149,7 +152,10 @@ fn facts(run: &SimulatedHour) -> Vec<(String, Cell)> {
         ));
     }
     if run.cut_short {
-        let words = "a replication was stopped at its bound on events; nothing is decided";
+        let when = run.cut_short_at.map_or_else(String::new, |at| {
+            format!(", the first after {} of simulated time", figure::span(at))
+        });
+        let words = format!("a replication was stopped at its bound on events{when}; nothing is decided");
         facts.push(("cut short".to_owned(), Cell::toned(words, Tone::Bad)));
     }
     facts

@@ -9,6 +9,7 @@ impl StepTime for PreparedStep {
     fn nanoseconds(&self, batch: &Batch) -> f64 {
         self.step_ns(&StepShape {
             decodes: f64::from(batch.decodes),
+            drafted: 0.0,
             decode_kv: batch.decode_kv as f64,
             prefill_tokens: f64::from(batch.prefill_tokens),
             sampled: f64::from(batch.sampled()),

@@ -3,7 +3,7 @@
 
 use capstan_sim::bridge::length;
 use capstan_sim::engine::Time;
-use capstan_sim::estimate::{self, Demand};
+use capstan_sim::estimate::{self, Demand, Shortcuts};
 use capstan_sim::perf::{PreparedStep, Ranks, ServingMemory, Setup};
 use capstan_sim::serving::{
     KvCache, Lengths as Drawn, OpenLoop, Rate, ServingConfig, Summary, Window, Workload, simulate,
@@ -99,6 +99,7 @@ fn the_closed_form_agrees_with_the_simulator_where_it_promises_a_rate() {
             slos: &slos,
             max_sequences: None,
             step_tokens: None,
+            shortcuts: Shortcuts::default(),
         };
         let step = PreparedStep::prepare(&catalog, &setup).unwrap();
         let memory = ServingMemory::of(&setup, demand.longest()).unwrap();

@@ -1,6 +1,6 @@
 //! The closed form behaves like a replica: slower targets, more memory or faster chips never serve less.
 
-use capstan_sim::estimate::{self, Bound, Demand, Estimate, Rejection};
+use capstan_sim::estimate::{self, Bound, Demand, Estimate, Rejection, Shortcuts};
 use capstan_sim::perf::{Device, Ranks, Setup};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
@@ -52,6 +52,7 @@ fn run(catalog: &Catalog, model: &str, chip: &str, tensor: u32, slos: &[Slo]) ->
         slos,
         max_sequences: None,
         step_tokens: None,
+        shortcuts: Shortcuts::default(),
     };
     let device = Device::resolve(catalog, setup.accelerator).unwrap();
     estimate::estimate_candidate(&device, &setup, &demand)
@@ -127,6 +128,7 @@ fn an_8b_model_with_64_clients_is_far_from_its_host_limit() {
         slos: &[],
         max_sequences: None,
         step_tokens: None,
+        shortcuts: Shortcuts::default(),
     };
     let step = capstan_sim::perf::PreparedStep::prepare(&catalog, &setup).unwrap();
     let memory = capstan_sim::perf::ServingMemory::of(&setup, 400).unwrap();

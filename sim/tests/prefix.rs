@@ -6,8 +6,8 @@ use std::io::Read;
 
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    KvCache, Outcome, PrefixCache, Prefixes, Record, Request, Router, RunResult, ServingConfig, StepTable,
-    Trial, Unwatched, Watch, Window, Workload, simulate, simulate_watched,
+    Beginnings, CacheTier, KvCache, Outcome, PrefixCache, Prefixes, Record, Request, Router, RunResult,
+    ServingConfig, StepTable, Trial, Unwatched, Watch, Window, Workload, simulate, simulate_watched,
 };
 use capstan_types::testing::data;
 use proptest::prelude::*;
@@ -159,7 +159,7 @@ proptest! {
             (Request { arrival: Time::from_ns(at * 3_001), prompt, output }, hashes)
         };
         let workload = prefixed(rows.into_iter().map(row).collect(), tokens);
-        let trial = Trial { config: &config, workload: &workload, seed: 1, replication: 0, faults: &[], autoscaler: None };
+        let trial = Trial::of(&config, &workload, 1, 0);
         let (mut leapt, mut stepped) = (Vec::new(), Vec::new());
         let mut log = |number: u64, record: &Record| leapt.push((number, *record));
         let fast = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
@@ -174,4 +174,46 @@ proptest! {
         };
         prop_assert_eq!(reused(&fast), reused(&slow));
     }
+}
+
+/// Prompts of 1,024 tokens, of which a share begins in one of `n` ways, far apart in time: (share found, of that read back,
+/// mean time to first token in nanoseconds).
+fn alike(n: u32, share: f64, blocks: u32, host: CacheTier) -> (f64, f64, f64) {
+    let row =
+        |index: u32| Request { arrival: Time::from_ns(u64::from(index) * 400_000), prompt: 1_024, output: 2 };
+    let workload = Workload::Trace((0..4_000).map(row).collect());
+    let tiers = [host, CacheTier::default()];
+    let config = ServingConfig { tiers, ..ServingConfig::chunked(4_096, 8, KvCache::new(blocks)) };
+    let beginnings = Some(Beginnings { n, share, tokens: 64 });
+    let trial = Trial { beginnings, ..Trial::of(&config, &workload, 3, 0) };
+    let mut waited = 0;
+    let mut log = |_: u64, record: &Record| waited += record.ttft_ns().unwrap();
+    let totals = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
+    let work = totals.replicas[0];
+    let all = work.reused_tokens + work.prefill_tokens;
+    let back = work.read_back_tokens as f64 / work.reused_tokens.max(1) as f64;
+    (work.reused_tokens as f64 / all as f64, back, waited as f64 / 4_000.0)
+}
+
+#[test]
+fn the_share_that_prompts_have_in_common_is_found_while_there_is_room_for_all_beginnings() {
+    let nothing = CacheTier::default();
+    let (found, back, waited) = alike(10, 0.5, 2_000, nothing);
+    // Ten beginnings are read once; the others find half of each prompt.
+    assert!((found - 0.5).abs() < 0.005 && back == 0.0, "{found}");
+    assert!((waited / (1_000.0 + 512.0 * 100.0) - 1.0).abs() < 0.02, "{waited}");
+    // A hundred beginnings of 32 blocks do not fit into 400 blocks beside what runs.
+    let (few, _, _) = alike(100, 0.5, 400, nothing);
+    assert!(few > 0.02 && few < 0.1, "{few}");
+}
+
+#[test]
+fn what_has_left_the_cache_comes_back_from_host_memory_at_its_bandwidth() {
+    let host = |block_ns| CacheTier { blocks: 100_000, block_ns };
+    let (found, back, fast) = alike(100, 0.5, 400, host(0));
+    assert!(found > 0.48 && back > 0.8, "{found} {back}");
+    let (same, _, slow) = alike(100, 0.5, 400, host(500));
+    // 32 blocks of 500 ns, for what is read back.
+    let expect = back * found * 64.0 * 500.0;
+    assert!((same - found).abs() < 1e-9 && ((slow - fast) / expect - 1.0).abs() < 0.02, "{slow} {fast}");
 }

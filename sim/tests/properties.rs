@@ -170,7 +170,7 @@ proptest! {
         let workload = Workload::Trace(trace.clone());
         let failing = |config: &ServingConfig| {
             let mut records = Vec::new();
-            let trial = Trial { config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: None };
+            let trial = Trial { faults: &faults, ..Trial::of(config, &workload, 9, 0) };
             let mut log = |_: u64, record: &Record| records.push(*record);
             let totals = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
             (records, totals)
@@ -194,7 +194,7 @@ proptest! {
     fn watching_changes_nothing(config in configs(), trace in traces(), faults in faults()) {
         let config = ServingConfig { n_stages: 1, ..config };
         let workload = Workload::Trace(trace);
-        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: None };
+        let trial = Trial { faults: &faults, ..Trial::of(&config, &workload, 9, 0) };
         let (mut seen, mut unseen) = (Vec::new(), Vec::new());
         let mut watch = Watch::new(config.n_replicas, Window::ALL, Time::from_ns(1_000_000), 10);
         watch.steps = Some(Vec::new());

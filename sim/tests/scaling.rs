@@ -18,7 +18,7 @@ fn run(
     let step = StepTable { by_tokens: vec![1e9, 1e9], ..StepTable::default() };
     let config = ServingConfig { n_replicas, ..ServingConfig::chunked(64, 4, KvCache::new(100)) };
     let workload = Workload::Trace(requests);
-    let trial = Trial { config: &config, workload: &workload, seed: 1, replication: 0, faults, autoscaler };
+    let trial = Trial { faults, autoscaler, ..Trial::of(&config, &workload, 1, 0) };
     let mut records = Vec::new();
     let mut log = |_: u64, record: &Record| records.push(*record);
     let totals = simulate_watched(&trial, &step, &mut log, &mut Unwatched).unwrap();
@@ -169,7 +169,7 @@ proptest! {
         let faults: Vec<Fault> = crash.into_iter().collect();
         let (least, initial) = (scaler.least.min(config.n_replicas), scaler.initial.min(config.n_replicas));
         let scaler = Autoscaler { least: least.min(initial), initial, sync_ns, ..scaler };
-        let trial = Trial { config: &config, workload: &workload, seed: 9, replication: 0, faults: &faults, autoscaler: Some(&scaler) };
+        let trial = Trial { faults: &faults, autoscaler: Some(&scaler), ..Trial::of(&config, &workload, 9, 0) };
         let step = StepTable { by_tokens: vec![0.0, 900.4, 1_000.9], ..StepTable::default() };
         let mut records = Vec::new();
         let totals = simulate_watched(&trial, &step, &mut |_, record: &Record| records.push(*record), &mut Unwatched).unwrap();

@@ -11,7 +11,7 @@ use crate::plan_file::{Beside, Checked};
 use crate::session::Session;
 use capstan_planner::diff::{Guards, Stand, Threshold, shares};
 use capstan_report::{diff_document, diff_json, diff_markdown, diff_outputs, diff_told};
-use capstan_sim::serving::Request;
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::Blueprint;
 use capstan_types::catalog::Catalog;
 use capstan_types::diff::Diff;
@@ -73,7 +73,7 @@ struct GuardArgs {
 struct Read {
     blueprint: Blueprint,
     catalog: Catalog,
-    traces: BTreeMap<String, Vec<Request>>,
+    traces: BTreeMap<String, Recording>,
 }
 
 /// Compares.

@@ -7,6 +7,7 @@ use crate::cache;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
+use crate::interrupt::Interrupt;
 use crate::output::{self, Output, overwritten, room_for, write_file};
 use crate::plan_file::{Beside, Checked};
 use crate::render;
@@ -16,6 +17,7 @@ use capstan_planner::plan::{Provenance, plan};
 use capstan_types::blueprint::{Blueprint, Override};
 use capstan_types::spec::Spec;
 use indicatif::ProgressBar;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Solve, simulate and audit: from a plan file to a blueprint
@@ -114,7 +116,13 @@ fn solve_anew(spec: Spec, checked: &Checked, session: &Session) -> anyhow::Resul
     if let Some(bar) = &bar {
         bar.enable_steady_tick(Duration::from_millis(100));
     }
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let interrupt = Interrupt::listen()?;
+    interrupt.ends_with(&told);
     let progress = |what: &str| {
+        if let Ok(mut told) = told.lock() {
+            told.push(what.to_owned());
+        }
         if let Some(bar) = &bar {
             bar.set_message(what.to_owned());
         }

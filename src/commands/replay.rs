@@ -9,8 +9,8 @@ use crate::output::write_file;
 use crate::session::Session;
 use anyhow::Context;
 use capstan_sim::serving::{
-    Admission, KvCache, Layers, OperatorTables, Outcome, Reject, Router, RunResult, Scheduler, ServingConfig,
-    Stop, TableTexts, Window, Workload, simulate,
+    Admission, DEFAULT_MAX_EVENTS, KvCache, Layers, OperatorTables, Outcome, Reject, Router, RunResult,
+    Scheduler, ServingConfig, Stop, TableTexts, Window, Workload, simulate,
 };
 use clap::ValueEnum;
 use requests::Trace;
@@ -58,6 +58,9 @@ pub struct Args {
     /// Tokens of one hash of the column `block_hash_ids`: replicas keep what they have read and read it once; for `vllm-v1`
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     prefix_block: Option<u32>,
+    /// End the run after so many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_events: Option<u64>,
     /// Replicas
     #[arg(long, default_value_t = 1)]
     replicas: u32,
@@ -162,9 +165,15 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let why = match result.stop {
         Stop::Drained => return Ok(Exit::Done),
         Stop::MaxEvents => "its bound on events",
+        Stop::Interrupted => "the wish of the user",
         Stop::Until => "the longest time that is simulated, 104 days",
     };
-    Err(Failure::new(format!("the run was stopped at {why}; the output is incomplete")).into())
+    let at = result.end.seconds();
+    let message = format!(
+        "the run was stopped at {why}, after {at:.3} s of simulated time and {} events; the output is incomplete",
+        result.events
+    );
+    Err(Failure::new(message).into())
 }
 
 /// Says how many requests were turned away, and why.
@@ -197,6 +206,7 @@ fn config(args: &Args) -> Result<ServingConfig, Failure> {
     let base = ServingConfig::chunked(u32::MAX, args.max_batch, kv);
     let config = ServingConfig {
         n_replicas: args.replicas,
+        max_events: args.max_events.unwrap_or(DEFAULT_MAX_EVENTS),
         n_stages: args.pipeline,
         scheduler: match args.scheduler {
             Policy::Vllm => Scheduler::WholePrompts { padded_tokens: args.max_prefill_tokens },

@@ -9,12 +9,15 @@ use crate::blueprint_file;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, DATA_LIMIT, Files, Here};
+use crate::interrupt::Interrupt;
 use crate::output::{Output, overwritten, write as write_outputs, write_file};
 use crate::plan_file::{Beside, Checked, requests_of};
 use crate::session::Session;
 use anyhow::Context;
-use capstan_planner::simulate::{Failing, Failure as Falls, Progress, Question, Simulated, Spike, simulate};
-use capstan_sim::serving::Request;
+use capstan_planner::simulate::{
+    Failing, Failure as Falls, MOST_REQUESTS, Progress, Question, Simulated, Spike, simulate,
+};
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{Blueprint, VerdictStatus};
 use capstan_types::place::FileId;
 use capstan_types::units::Seconds;
@@ -60,7 +63,7 @@ pub struct Args {
     /// For how long it fails, such as 10min; by default as long as a replica takes to start elsewhere
     #[arg(long = "for", value_name = "TIME", requires = "fail")]
     lasts: Option<Lasts>,
-    /// Requests in flight on what fails are lost; by default they are sent again
+    /// Requests in flight on what fails are lost; by default what `on_failure` of the plan says becomes of them
     #[arg(long, requires = "fail")]
     lose: bool,
     /// How many fail at once; of spot machines by default all that the plan buys
@@ -72,6 +75,9 @@ pub struct Args {
     /// How many times as long the steps of a slow replica take
     #[arg(long, value_name = "FACTOR", requires = "fail", default_value = "2x")]
     slower: Times,
+    /// End each replication after so many events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_events: Option<u64>,
     /// Show queues and machines over time; with svg:FILE as a picture
     #[arg(long, value_name = "svg:FILE", num_args = 0..=1, default_missing_value = "terminal", require_equals = true)]
     timeline: Option<Course>,
@@ -210,18 +216,25 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
             lasts: args.lasts.map(|lasts| lasts.0),
             loses_requests: args.lose,
         }),
+        most_requests: MOST_REQUESTS,
+        most_events: args.max_events,
+        at_all_hours: true,
         keep_requests: args.requests.is_some(),
         keep_steps: args.chrome_trace.is_some(),
     };
-    let simulated = watched(&blueprint, &question, &traces, session)?;
+    let interrupt = Interrupt::listen()?;
+    let simulated = watched(&blueprint, &question, &traces, &interrupt, session)?;
     write(args, &simulated, session)?;
+    if simulated.simulation.interrupted {
+        return Ok(Exit::Interrupted);
+    }
     Ok(match simulated.simulation.status {
         VerdictStatus::Met => Exit::Done,
         VerdictStatus::Missed | VerdictStatus::Undecided => Exit::Violated,
     })
 }
 
-type Traces = BTreeMap<String, Vec<Request>>;
+type Traces = BTreeMap<String, Recording>;
 
 /// Reads a blueprint, or a plan file, which is planned; with the requests of traces.
 fn read(args: &Args, session: &Session) -> anyhow::Result<Result<(Blueprint, Traces), Exit>> {
@@ -267,6 +280,7 @@ fn watched(
     blueprint: &Blueprint,
     question: &Question,
     traces: &Traces,
+    interrupt: &Interrupt,
     session: &Session,
 ) -> anyhow::Result<Simulated> {
     let bar = Mutex::new((session.err.terminal.then(|| ProgressBar::new(0)), Instant::now()));
@@ -282,7 +296,7 @@ fn watched(
         bar.set_position(u64::from(progress.done));
         bar.set_message(format!("{}: {} requests", progress.workload, progress.requests));
     };
-    let simulated = simulate(blueprint, question, traces, &progress);
+    let simulated = simulate(blueprint, question, traces, &progress, &|| interrupt.is_asked());
     if let Ok((Some(bar), _)) = bar.into_inner() {
         bar.finish_and_clear();
     }

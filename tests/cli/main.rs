@@ -1,8 +1,9 @@
 //! What a user sees: commands in, exit codes, output and files out. Fresh folders, an empty environment, fixed columns.
 
 mod answers;
-mod broken;
+mod apart;
 mod apps;
+mod broken;
 mod catalogs;
 mod ci;
 mod estimate;
@@ -13,7 +14,9 @@ mod pages;
 mod plans;
 mod prices;
 mod replay;
+mod savings;
 mod simulate;
 mod stores;
 mod surroundings;
+mod what_ifs;
 mod worlds;

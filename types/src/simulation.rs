@@ -1,6 +1,6 @@
 //! What would happen: a plan simulated again, longer and under other circumstances than when it was made.
 
-use crate::blueprint::VerdictStatus;
+use crate::blueprint::{Reused, VerdictStatus};
 use crate::spec::SloMetric;
 use crate::units::{RequestsPerSecond, Seconds};
 use schemars::JsonSchema;
@@ -24,8 +24,16 @@ pub struct Simulation {
     pub what_if: Vec<String>,
     /// Missed where a level is missed anywhere; undecided where one is undecided and none is missed.
     pub status: VerdictStatus,
+    /// Whether somebody interrupted it: it is what was known until then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub interrupted: bool,
     /// Each hour of each placement that was simulated.
     pub runs: Vec<SimulatedHour>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(is: &bool) -> bool {
+    !*is
 }
 
 /// A mean over replications with its 95 % interval.
@@ -81,6 +89,9 @@ pub struct SimulatedHour {
     pub measured: Seconds,
     /// Whether a replication was stopped at its bound on events; nothing is decided then.
     pub cut_short: bool,
+    /// The simulated time at which the first that was stopped was.
+    #[serde(default, rename = "cut_short_at_s", skip_serializing_if = "Option::is_none")]
+    pub cut_short_at: Option<Seconds>,
     /// Requests that count, over all replications.
     pub requests: u64,
     /// Of those, completed.
@@ -109,6 +120,9 @@ pub struct SimulatedHour {
     pub mean_batch: f64,
     /// Highest share of a replica's cache in use.
     pub peak_kv: f64,
+    /// What was found of prompts, where they begin alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reused>,
     /// Each service level.
     pub levels: Vec<SimulatedLevel>,
     /// What failed, and what came of it.

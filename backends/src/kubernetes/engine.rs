@@ -8,7 +8,7 @@ use super::server::Server;
 use super::{EmitError, Warning};
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Precision;
-use capstan_types::spec::SloMetric;
+use capstan_types::spec::{Draft, Routing, SloMetric};
 
 /// Port of the HTTP interface, metrics included.
 pub(super) const HTTP_PORT: u16 = 8000;
@@ -148,6 +148,7 @@ impl Family {
         warnings: &mut Vec<Warning>,
     ) -> Result<Launch, EmitError> {
         let weights = weights(server, self, warnings);
+        warnings.extend(by_hand(server));
         let settings = Settings {
             model: model_name(server, warnings),
             context: context(server, warnings),
@@ -214,6 +215,33 @@ fn weights(server: &Server<'_>, family: Family, warnings: &mut Vec<Warning>) -> 
         warnings.push(Warning { subject: server.serve.name.clone(), message });
     }
     Weights::Checkpoint
+}
+
+/// Says what of the plan the engine is not told here, because it takes parts of its own: something that drafts, a cache
+/// beside the accelerators, a router that knows prompts.
+fn by_hand(server: &Server<'_>) -> Vec<Warning> {
+    let mut messages = Vec::new();
+    if let Some(speculative) = &server.serve.speculative {
+        let drafts = match &speculative.draft {
+            Draft::Model { model } => format!("the draft model {model}"),
+            Draft::Cost { .. } => "its own heads or a look-up".to_owned(),
+        };
+        let tokens = speculative.tokens;
+        messages.push(format!(
+            "planned with {tokens} tokens drafted for each step by {drafts}: configure it in the engine"
+        ));
+    }
+    if let Some(caching) = &server.serve.prefix_caching {
+        if caching.host.is_some() || caching.disk.is_some() {
+            messages
+                .push("planned with a cache in host memory or on disk: connect the engine to one".to_owned());
+        }
+        if caching.routing != Routing::LeastOutstanding {
+            messages.push("planned with a router that knows prompts: put one before the service".to_owned());
+        }
+    }
+    let subject = &server.serve.name;
+    messages.into_iter().map(|message| Warning { subject: subject.clone(), message }).collect()
 }
 
 /// Returns the cache precision where it is not that of the activations.

@@ -24,6 +24,14 @@ pub enum EmitError {
         /// The name.
         name: String,
     },
+    /// Nothing is written that sends the cache of a prompt from one pod to another.
+    #[error(
+        "`{workload}` runs in two parts, prompts and answers on machines of their own, and that is not emitted yet"
+    )]
+    Apart {
+        /// The workload.
+        workload: String,
+    },
     /// Two objects would have one name.
     #[error("two workloads need the name `{name}`; rename one")]
     SameName {

@@ -191,6 +191,9 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     if blueprint.status == Status::Infeasible {
         return Err(EmitError::Infeasible);
     }
+    if let Some(stage) = blueprint.inputs.spec.serves.iter().find_map(|serve| serve.stage.as_ref()) {
+        return Err(EmitError::Apart { workload: stage.of.clone() });
+    }
     if !object::is_dns_label(&deploy.namespace) {
         return Err(EmitError::NotALabel { what: "namespace", name: deploy.namespace.clone() });
     }

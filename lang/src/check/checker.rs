@@ -8,7 +8,7 @@ use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
 use capstan_types::place::{Place, Span};
-use capstan_types::spec::{App, Assumption, Frame, Serve, Site, Train};
+use capstan_types::spec::{App, Assumption, Draft, Frame, Serve, Site, Train};
 
 use super::context::{CheckContext, Source};
 use super::plan;
@@ -206,8 +206,12 @@ impl<'a> Checker<'a> {
 
     /// Returns the models that workloads use, each once, in the order of their names.
     pub(crate) fn models_used(&self, serves: &[Serve], trains: &[Train]) -> Vec<Model> {
+        let drafts = serves.iter().filter_map(|serve| match &serve.speculative.as_ref()?.draft {
+            Draft::Model { model } => Some(model),
+            Draft::Cost { .. } => None,
+        });
         let names = serves.iter().map(|serve| &serve.model).chain(trains.iter().map(|train| &train.model));
-        let names: BTreeSet<&String> = names.collect();
+        let names: BTreeSet<&String> = names.chain(drafts).collect();
         names.into_iter().filter_map(|name| self.model(name).cloned()).collect()
     }
 

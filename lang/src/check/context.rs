@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_types::model::Model;
+use capstan_types::spec::BlockHashes;
 use capstan_types::traffic::Lengths;
 
 use crate::ast::File;
@@ -55,4 +56,6 @@ pub struct TraceFacts {
     pub output: Lengths,
     /// Coefficient of variation of the time between arrivals.
     pub burstiness: f64,
+    /// What its block hashes say, where it has a column of them.
+    pub hashes: Option<BlockHashes>,
 }

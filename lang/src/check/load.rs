@@ -115,6 +115,7 @@ pub(crate) fn check(checker: &Checker<'_>, fields: &Fields, name: &str) -> Optio
             requests: facts.requests,
             span_s: facts.span_s,
             busiest: RequestsPerSecond(facts.busiest_requests_per_s),
+            hashes: facts.hashes.clone(),
         }),
         place,
     })

@@ -9,6 +9,7 @@ mod app;
 mod autoscale;
 mod budget;
 mod buy;
+mod caching;
 mod checker;
 mod consequences;
 mod context;
@@ -29,6 +30,7 @@ mod scenario;
 mod serve;
 mod site;
 mod slo;
+mod speculative;
 mod storage;
 pub mod table;
 mod train;
@@ -76,7 +78,7 @@ pub fn check(
     let apps = app::check(&checker, &of("service"), &of("workspace"));
     checker.metrics_of(&serves, &trains, &apps);
     let budgets = budget::check(&checker, &of("budget"));
-    let scenarios = scenario::check(&checker, &of("scenario"));
+    let (scenarios, what_ifs) = scenario::check(&checker, &of("scenario"));
     let deploy = deploy::check(&checker, &of("deploy"));
     let is_workload = |block: &&Block| WORKLOADS.contains(&block.kind.text.as_str());
     if !blocks.iter().any(is_workload) {
@@ -101,6 +103,7 @@ pub fn check(
         apps,
         budgets,
         scenarios,
+        what_ifs,
         deploy,
         uncertain: values.met(),
         assumptions: assumptions.into_inner(),

@@ -4,14 +4,14 @@ use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::quantity::Dimension;
-use capstan_types::spec::{Buy, Parallelism, Serve};
+use capstan_types::spec::{Buy, Disaggregated, OnFailure, Parallelism, Serve};
 
 use super::checker::Checker;
 use super::fields::{Contents, Fields};
 use super::plan::assumed;
 use super::read::Stated;
-use super::table::{AT_LEAST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
-use super::{autoscale, load, model, slo};
+use super::table::{AT_LEAST, AT_MOST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
+use super::{autoscale, caching, load, model, slo, speculative};
 use crate::ast::Block;
 use crate::codes;
 
@@ -81,14 +81,32 @@ static FIELDS: &[FieldRow] = &[
         .default("any")
         .means("Sites where it may run.")
         .shown("in [hall]", "in [cloud]"),
-    FieldRow::not_yet("prefix_caching", "Reuse of the cache of common prefixes."),
-    FieldRow::not_yet("disaggregated", "Prefill and decode on machines of their own."),
+    FieldRow::new("prefix_caching", FieldType::Record(&caching::PREFIX_CACHING), FACT)
+        .default("no prompt is like another")
+        .means("What prompts have in common, which is read once.")
+        .shown("= { reuse = 40% }", "= { reuse = 60% }"),
+    FieldRow::new("disaggregated", FieldType::Word(&["auto", "always", "never"]), FACT)
+        .default("`never`")
+        .means("Whether prompts are read on machines of their own, and answers written on others: where that is cheaper, always, or never.")
+        .shown("= auto", "= always"),
     FieldRow::new("autoscale", FieldType::Record(&autoscale::AUTOSCALE), FACT)
         .default("replicas follow the planned demand by the hour")
         .means("How replicas follow the requests in flight.")
         .shown("= { target = 8 req }", "= { target = 20 req }"),
+    FieldRow::new("queue", FieldType::Count(Dimension::REQUESTS), AT_MOST)
+        .bounds(Bounds::Within(1.0, 1e6))
+        .default("no limit")
+        .means("Most requests that wait at a replica; more are turned away, and count as beyond every limit.")
+        .shown("<= 50 req", "<= 200 req"),
+    FieldRow::new("on_failure", FieldType::Word(&["retry", "lose"]), FACT)
+        .default("`retry`")
+        .means("What becomes of requests in flight whose replica fails: they are sent again, or lost.")
+        .shown("= retry", "= lose"),
     FieldRow::not_yet("zones", "Zones that replicas are spread over; see `zones` of a site."),
-    FieldRow::not_yet("speculative", "A draft model."),
+    FieldRow::new("speculative", FieldType::Record(&speculative::SPECULATIVE), FACT)
+        .default("one token in each step")
+        .means("Tokens that are drafted and verified together.")
+        .shown("= { tokens = 4, acceptance = 70%, cost = 5% }", "= { tokens = 3, acceptance = 80%, cost = 5% }"),
 ];
 
 /// Parallelism.
@@ -149,6 +167,10 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let sites = fields.names("site");
     let min_replicas = replicas(checker, &fields, sites.as_deref(), shown);
     let scaled = fields.record("autoscale");
+    let prefix_caching = fields.record("prefix_caching").zip(load.as_ref());
+    let prefix_caching = prefix_caching.map(|(record, load)| caching::check(checker, record, load, shown));
+    let speculative = fields.record("speculative").map(|record| speculative::check(checker, record, shown));
+    let whole = complete && prefix_caching != Some(None) && speculative != Some(None);
     let served = Serve {
         name: shown.to_owned(),
         place: fields.place.clone(),
@@ -169,8 +191,18 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         autoscale: scaled.map(|record| autoscale::check(checker, record, shown, min_replicas)),
         sites,
         headroom: headroom(checker, &fields, shown),
+        prefix_caching: prefix_caching.flatten(),
+        speculative: speculative.flatten(),
+        queue: fields.limit("queue", fields.small("queue")),
+        disaggregated: disaggregated(checker, &fields),
+        stage: None,
+        on_failure: if fields.word("on_failure") == Some("lose") {
+            OnFailure::Lose
+        } else {
+            OnFailure::Retry
+        },
     };
-    (complete && name.is_some()).then_some(served)
+    (whole && name.is_some()).then_some(served)
 }
 
 fn engine(checker: &Checker<'_>, fields: &Fields, name: &str) -> String {
@@ -208,6 +240,22 @@ fn kv_cache(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Precis
             assumed(checker, fields, &fields.place, "kv_cache", None, &text)
         }
     }
+}
+
+fn disaggregated(checker: &Checker<'_>, fields: &Fields) -> Disaggregated {
+    let stated = match fields.word("disaggregated") {
+        Some("auto") => Disaggregated::Auto,
+        Some("always") => Disaggregated::Always,
+        _ => Disaggregated::Never,
+    };
+    if stated != Disaggregated::Never && fields.has("autoscale") {
+        let span = fields.place_of("autoscale").span();
+        let message = "replicas in two parts do not follow the requests in flight yet";
+        let found = checker.values.error(codes::CONTRADICTION, span, message);
+        let found = found.also(fields.place_of("disaggregated").clone(), "in two parts");
+        checker.values.report(found.help("leave one of the two out"));
+    }
+    stated
 }
 
 fn headroom(checker: &Checker<'_>, fields: &Fields, name: &str) -> f64 {

@@ -20,6 +20,9 @@ pub const RULE_BROKEN: Code = Code::error(350);
 /// A wish of a budget does not hold.
 pub const WISH_UNMET: Code = Code::warning(351);
 /// A plan did not settle.
+/// A service level that does not hold in a scenario.
+pub const SCENARIO_MISSED: Code = Code::warning(341);
+/// A plan that did not settle.
 pub const UNSETTLED: Code = Code::warning(360);
 /// A plan that is not proven to be near the cheapest.
 pub const NOT_PROVEN: Code = Code::warning(361);
@@ -40,7 +43,7 @@ pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 18] = [
+pub(super) const ENTRIES: [Entry; 19] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -82,6 +85,13 @@ pub(super) const ENTRIES: [Entry; 18] = [
         code: LEVEL_MISSED,
         title: "a service level that does not hold in simulation",
         explanation: "The plan was simulated at the hour that strains its replicas most, and the percentile lies above its limit or too near to tell after the last replication. The planner lowers what it asks of a replica and solves again, a bounded number of times; this is what was left.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: SCENARIO_MISSED,
+        title: "a plan that does not bear a scenario",
+        explanation: "What a scenario lets fail or rise was simulated on the finished plan, and a service level does not hold over the hour, or cannot be told, or the scenario does not go with the plan. It changes nothing in the plan: what must hold is said by service levels, `availability` and `headroom`.",
         wrong: None,
         right: None,
     },

@@ -5,7 +5,7 @@ use capstan_types::blueprint::{AuditCheck, Blueprint, Placement, TrainingRun};
 use capstan_types::figure;
 use capstan_types::hardware::Accelerator;
 use capstan_types::model::Model;
-use capstan_types::spec::{Serve, Train};
+use capstan_types::spec::{Serve, Speculative, Train};
 use capstan_types::units::Bytes;
 
 fn model<'a>(blueprint: &'a Blueprint, id: &str) -> Option<&'a Model> {
@@ -97,7 +97,9 @@ pub(super) fn speed(blueprint: &Blueprint) -> AuditCheck {
         let name = format!("`{}` at {}", serve.name, placement.site);
         let active = multiplied(model);
         let bytes = active * candidate.precision.weight_bytes();
-        let least = bytes / (f64::from(candidate.tensor.max(1)) * chip.memory_bandwidth.get());
+        // Of drafted tokens a pass over the weights may yield several.
+        let yields = serve.speculative.as_ref().map_or(1.0, Speculative::tokens_per_step);
+        let least = bytes / (f64::from(candidate.tensor.max(1)) * chip.memory_bandwidth.get() * yields);
         check.that(estimate.tpot.get() >= least, || {
             format!(
                 "{name}: a token every {}, the weights alone take {}",
@@ -124,12 +126,13 @@ pub(super) fn speed(blueprint: &Blueprint) -> AuditCheck {
             continue;
         };
         let chips = f64::from(candidate.accelerators) * peak.get();
-        let tokens = serve.load.prompt.mean + serve.load.output.mean;
+        let computed = serve.least_computed();
+        let tokens = serve.load.prompt.mean * computed + serve.load.output.mean;
         let asked = estimate.rate.get() * tokens * 2.0 * active;
         check.that(asked <= chips, || {
             format!("{name}: {} FLOP/s asked of {} FLOP/s", figure::large(asked), figure::large(chips))
         });
-        let median = serve.load.prompt.quantile(0.5) * 2.0 * active / chips;
+        let median = serve.load.prompt.quantile(0.5) * computed * 2.0 * active / chips;
         check.that(estimate.ttft.get() >= median, || {
             format!(
                 "{name}: first token after {}, the median prompt takes {}",

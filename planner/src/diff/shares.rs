@@ -5,7 +5,7 @@
 //! people hold others responsible: first what nobody here decided.
 
 use crate::plan::{Provenance, Variants, plan};
-use capstan_sim::serving::Request;
+use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::catalog::Catalog;
 use capstan_types::diff::{Share, ShareKind};
@@ -21,7 +21,7 @@ pub struct Stand<'a> {
     /// All that was known when it was planned; at least what its blueprint embeds.
     pub catalog: &'a Catalog,
     /// Requests of traces, by their path in the plan.
-    pub traces: &'a BTreeMap<String, Vec<Request>>,
+    pub traces: &'a BTreeMap<String, Recording>,
 }
 
 /// Returns what each kind of input that differs is worth. A step that cannot be planned is left to the one after it.
@@ -109,7 +109,7 @@ fn without_places(value: &mut serde_json::Value) {
     }
 }
 
-fn total_of(spec: &Spec, catalog: &Catalog, traces: &BTreeMap<String, Vec<Request>>) -> Option<Decimal> {
+fn total_of(spec: &Spec, catalog: &Catalog, traces: &BTreeMap<String, Recording>) -> Option<Decimal> {
     let blueprint =
         plan(spec.clone(), catalog, traces, &Variants::default(), Provenance::default(), &|_| {}).ok()?;
     (blueprint.status != Status::Infeasible).then_some(blueprint.cost.total)
@@ -121,7 +121,7 @@ mod tests {
     use capstan_types::testing::blueprint::chat_blueprint;
     use capstan_types::units::RequestsPerSecond;
 
-    fn stand<'a>(blueprint: &'a Blueprint, traces: &'a BTreeMap<String, Vec<Request>>) -> Stand<'a> {
+    fn stand<'a>(blueprint: &'a Blueprint, traces: &'a BTreeMap<String, Recording>) -> Stand<'a> {
         Stand { blueprint, catalog: &blueprint.inputs.catalog, traces }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Ask;
 use super::run::{Run, Times};
-use crate::candidates::{Way, enumerate};
+use crate::candidates::{Served, Way, enumerate};
 use crate::verify::{Trial, overhead_ns, watch};
 use capstan_sim::serving::Estimates;
 use capstan_sim::tables::{Names, RowError};
@@ -39,6 +39,7 @@ pub(super) fn point(
         capacity: way.estimate.rate.get(),
         replicas,
         trace: None,
+        readers: None,
         seed: ask.seed,
     };
     let (seen, _, simulated) =
@@ -88,7 +89,8 @@ fn way(ask: &Ask<'_>, serve: &Serve, accelerator: &Accelerator, most: u32) -> Re
         height_u: None,
         provenance: Provenance { ..accelerator.provenance.clone() },
     };
-    let found = enumerate(ask.catalog, serve, ask.model, ask.engine, &[&shape]);
+    let served = Served { serve, model: ask.model, draft: None, engine: ask.engine };
+    let found = enumerate(ask.catalog, &served, &[&shape]);
     let reason = found.rejections.first().map(|rejection| rejection.nearest.clone());
     let none = || RowError::NotPriced(reason.unwrap_or_else(|| "a plan would not split it so".to_owned()));
     found.ways.into_iter().next().ok_or_else(none)

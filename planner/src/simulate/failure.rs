@@ -3,45 +3,13 @@
 use super::{SimulateError, seconds};
 use crate::assemble::restart;
 use capstan_sim::engine::Time;
-use capstan_sim::serving::{Effect, Fault, Interrupted, Outcome, Record, Slice, Window};
+use capstan_sim::serving::{Effect, Fault, Interrupted, Outcome, Record, Reject, Slice, Window};
 use capstan_types::blueprint::{Blueprint, Placement};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::simulation::SimulatedFailure;
+pub use capstan_types::spec::Failing;
+use capstan_types::spec::{OnFailure, Serve};
 use capstan_types::units::Seconds;
-
-/// What can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failing {
-    /// One accelerator, and with it the replica that runs on it.
-    Gpu,
-    /// One node, and with it every replica that has a part on it.
-    Node,
-    /// One rack of an own site, with its nodes.
-    Rack,
-    /// One zone: replicas are spread evenly over the zones of a site; a site without zones is one.
-    Zone,
-    /// The program of one replica, which starts again on the machine where it is: its weights are read, not its image.
-    Crash,
-    /// One replica is slow and keeps its requests.
-    Slow,
-    /// The market takes all spot machines of the region back at once.
-    Spot,
-}
-
-impl Failing {
-    /// Returns the words of the answer.
-    pub fn words(self) -> &'static str {
-        match self {
-            Failing::Gpu => "gpu fails",
-            Failing::Node => "node fails",
-            Failing::Rack => "rack fails",
-            Failing::Zone => "zone fails",
-            Failing::Crash => "replica crashes and starts again",
-            Failing::Slow => "replica is slow",
-            Failing::Spot => "spot market takes its machines back",
-        }
-    }
-}
 
 /// A failure in the busiest hour.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +24,7 @@ pub struct Failure {
     pub notice: Seconds,
     /// How many times as long the steps of a slow replica take.
     pub slower: f64,
-    /// Whether requests in flight are lost; otherwise they are sent again.
+    /// Whether requests in flight are lost, whatever the plan says becomes of them.
     pub loses_requests: bool,
 }
 
@@ -77,7 +45,7 @@ pub(super) struct Planned {
 pub(super) fn planned(
     blueprint: &Blueprint,
     failure: &Failure,
-    placement: &Placement,
+    (serve, placement): (&Serve, &Placement),
     replicas: u32,
     window: Window,
 ) -> Result<Planned, SimulateError> {
@@ -93,7 +61,8 @@ pub(super) fn planned(
         // What takes their place is ordered when the notice comes.
         (_, None) => warned.plus(ns(placement.start)).max(at.plus(1)),
     };
-    let interrupted = if failure.loses_requests { Interrupted::Lost } else { Interrupted::Retried };
+    let loses = failure.loses_requests || serve.on_failure == OnFailure::Lose;
+    let interrupted = if loses { Interrupted::Lost } else { Interrupted::Retried };
     let effect = match failure.what {
         Failing::Slow => Effect::Slow { per_mille: (failure.slower * 1e3).clamp(1.0, 1e9) as u32 },
         _ => Effect::Down(interrupted),
@@ -167,7 +136,7 @@ pub(super) struct Phases([(u64, u64); 3]);
 
 impl Phases {
     pub fn add(&mut self, planned: &Planned, window: Window, record: &Record, good: bool) {
-        if matches!(record.outcome, Outcome::Rejected(_))
+        if matches!(record.outcome, Outcome::Rejected(why) if why != Reject::Queue)
             || record.arrival < window.from
             || record.arrival >= window.until
         {

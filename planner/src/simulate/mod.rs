@@ -9,20 +9,20 @@ mod hours;
 mod run;
 mod twin;
 
-use crate::candidates::{Way, enumerate};
+use crate::candidates::{Served, Way, enumerate};
 pub use asked::Spike;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
-use capstan_sim::serving::{ConfigError, Record, Request, StepSeen};
-use capstan_types::blueprint::{Blueprint, Placement, VerdictStatus};
+use capstan_sim::serving::{ConfigError, Record, Recording, StepSeen};
+use capstan_types::blueprint::{Blueprint, Bursts, Placement, VerdictStatus};
 use capstan_types::simulation::{SIMULATION_FORMAT, Simulation};
 use capstan_types::spec::Serve;
 use capstan_types::units::Seconds;
 pub use failure::{Failing, Failure};
 use std::collections::BTreeMap;
 
-/// Requests of one replication of one hour, at most; a busier hour is simulated for a shorter time.
-const MOST_REQUESTS: f64 = 200_000.0;
+/// Requests of one replication of one hour, at most, where nothing else is said.
+pub const MOST_REQUESTS: f64 = 200_000.0;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,12 @@ pub struct Question {
     pub clients: Option<u32>,
     /// What fails.
     pub failure: Option<Failure>,
+    /// Requests of one replication of one hour, at most; a busier hour is simulated for a shorter time.
+    pub most_requests: f64,
+    /// Events of one replication, at most, where that is said.
+    pub most_events: Option<u64>,
+    /// Whether every hour is simulated at which the plan was verified, and not the first alone.
+    pub at_all_hours: bool,
     /// Whether the requests of the first replication are wanted.
     pub keep_requests: bool,
     /// Whether its steps are wanted.
@@ -97,6 +103,9 @@ pub enum SimulateError {
     /// Nothing there is bought on the spot market.
     #[error("no machine at `{0}` is bought on the spot market; `--count` says how many are taken away")]
     NoSpot(String),
+    /// Nothing is known of it.
+    #[error("`{0}` runs in two parts, and what fails or who waits for answers is not simulated of those yet")]
+    Apart(String),
     /// The simulator refuses the configuration.
     #[error("the simulator refuses the configuration")]
     Config(#[from] ConfigError),
@@ -108,15 +117,16 @@ pub enum SimulateError {
 /// Simulates every placement of a blueprint.
 ///
 /// `traces` holds the requests of the traces that the plan names, by path; `progress` is told after each replication, from
-/// any thread.
+/// any thread. Where `stop` says so it ends with what is known.
 ///
 /// # Errors
 /// See [`SimulateError`].
 pub fn simulate(
     blueprint: &Blueprint,
     question: &Question,
-    traces: &BTreeMap<String, Vec<Request>>,
+    traces: &BTreeMap<String, Recording>,
     progress: &(dyn Fn(&Progress<'_>) + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Simulated, SimulateError> {
     let (mut runs, mut details) = (Vec::new(), Vec::new());
     for service in &blueprint.services {
@@ -124,9 +134,13 @@ pub fn simulate(
         let serve = serve.ok_or_else(|| SimulateError::Missing(service.workload.clone()))?;
         for (placement, hours) in service.placements.iter().zip(hours::of(blueprint, service, serve)) {
             let way = way(blueprint, serve, placement)?;
-            for hour in hours {
+            let most = if question.at_all_hours { hours.len() } else { 1 };
+            for hour in hours.into_iter().take(most) {
+                if stop() && !runs.is_empty() {
+                    break;
+                }
                 let scene = run::Scene { blueprint, serve, placement, way: &way, hour, question };
-                let (seen, kept) = run::run(&scene, traces, progress)?;
+                let (seen, kept) = run::run(&scene, traces, progress, stop)?;
                 runs.push(seen);
                 details.push(kept);
             }
@@ -147,11 +161,50 @@ pub fn simulate(
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         plan: blueprint.inputs.spec.name.clone(),
         seed: question.seed,
-        what_if: what_if(question),
+        what_if: question.words(),
         status,
+        interrupted: stop(),
         runs,
     };
     Ok(Simulated { simulation, details })
+}
+
+/// Says what the bursts of each trace cost: how requests of its mean would fare at random.
+///
+/// # Errors
+/// See [`SimulateError`].
+pub fn random_arrivals(
+    blueprint: &Blueprint,
+    question: &Question,
+    traces: &BTreeMap<String, Recording>,
+) -> Result<Vec<Bursts>, SimulateError> {
+    let mut found = Vec::new();
+    for service in &blueprint.services {
+        let serve = blueprint.inputs.spec.serves.iter().find(|serve| serve.name == service.workload);
+        let Some(serve) = serve.filter(|serve| serve.load.trace.is_some() && serve.stage.is_none()) else {
+            continue;
+        };
+        for (placement, hours) in service.placements.iter().zip(hours::of(blueprint, service, serve)) {
+            let way = way(blueprint, serve, placement)?;
+            let Some(&hour) = hours.first() else { continue };
+            let scene = run::Scene { blueprint, serve, placement, way: &way, hour, question };
+            let random = run::at_random(&scene, traces)?;
+            found.extend(random.map(|random| Bursts {
+                workload: serve.name.clone(),
+                site: placement.site.clone(),
+                replicas: hour.replicas,
+                random,
+            }));
+        }
+    }
+    Ok(found)
+}
+
+impl Question {
+    /// Says what is otherwise than planned.
+    pub fn words(&self) -> Vec<String> {
+        what_if(self)
+    }
 }
 
 fn what_if(question: &Question) -> Vec<String> {
@@ -169,11 +222,10 @@ fn way(blueprint: &Blueprint, serve: &Serve, placement: &Placement) -> Result<Wa
     let missing = |what: &str| SimulateError::Missing(what.to_owned());
     let (catalog, candidate) = (&blueprint.inputs.catalog, &placement.candidate);
     let engine = catalog.engine(&candidate.engine).ok_or_else(|| missing(&candidate.engine))?;
-    let models = &blueprint.inputs.spec.models;
-    let model = models.iter().find(|model| model.id == serve.model).ok_or_else(|| missing(&serve.model))?;
+    let served = Served::of(serve, &blueprint.inputs.spec.models, engine).map_err(missing)?;
     let shape = catalog.shapes.iter().find(|shape| shape.id == candidate.shape);
     let shape = shape.ok_or_else(|| missing(&candidate.shape))?;
-    let found = enumerate(catalog, serve, model, engine, &[shape]).ways;
+    let found = enumerate(catalog, &served, &[shape]).ways;
     let same = found.into_iter().find(|way| way.candidate == *candidate);
     same.ok_or_else(|| SimulateError::OtherWay(candidate.shape.clone()))
 }

@@ -4,20 +4,23 @@ use super::asked;
 use super::failure::{Phases, Planned, outcome, planned};
 use super::hours::Hour;
 use super::twin::random_arrivals;
-use super::{Details, MOST_REQUESTS, Progress, Question, SimulateError, seconds};
+use super::{Details, Progress, Question, SimulateError, seconds};
+use crate::apart::share_of_fabric;
 use crate::candidates::Way;
-use crate::verify::{self, overhead_ns, serving_config, verdict_status};
+use crate::shortcuts::{beginnings, reused};
+use crate::verify::{self, Readers, overhead_ns, run_apart, serving_config, verdict_status};
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    Autoscaler, ConfigError, Estimates, Interval, Judged, Objective, Record, Replicated, Replications,
-    Request, Scaled, ServingConfig, Stop, Summary, Tally, Trial, Watch, Window, Workload, replicate_runs,
-    simulate_watched,
+    Autoscaler, ConfigError, Estimates, Interval, Judged, Objective, Probe, Record, Recording, Replicated,
+    Replications, Scaled, ServingConfig, StepSeen, Stop, Summary, Tally, Trial, Watch, Window, Workload,
+    replicate_runs, simulate_watched,
 };
 use capstan_types::blueprint::{Blueprint, Placement};
+use capstan_types::catalog::Engine;
 use capstan_types::simulation::{
-    Estimated, Latency, SimulatedHour, SimulatedLevel, SimulatedScaling, TimelinePoint,
+    Estimated, Latency, RandomArrivals, SimulatedHour, SimulatedLevel, SimulatedScaling, TimelinePoint,
 };
-use capstan_types::spec::{Serve, Slo, SloMetric};
+use capstan_types::spec::{Part, Serve, Slo, SloMetric};
 use capstan_types::units::{RequestsPerSecond, Seconds};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -27,6 +30,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const SLICES: usize = 120;
 
 /// One hour of one placement, and what is asked of it.
+#[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub blueprint: &'a Blueprint,
     pub serve: &'a Serve,
@@ -51,15 +55,18 @@ pub(super) struct Stage<'a> {
 /// Runs one hour.
 pub(super) fn run(
     scene: &Scene<'_>,
-    traces: &BTreeMap<String, Vec<Request>>,
+    traces: &BTreeMap<String, Recording>,
     progress: &(dyn Fn(&Progress<'_>) + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(SimulatedHour, Details), SimulateError> {
     let requests = scaled_trace(scene, traces)?;
-    let stage = Stage::prepare(scene, requests.as_deref())?;
+    let partner = partner(scene)?;
+    let readers = partner.as_ref().map(|partner| partner.readers());
+    let stage = Stage::prepare(scene, requests.as_ref(), readers)?;
     let phases: Mutex<BTreeMap<u32, Phases>> = Mutex::default();
     let (done, served) = (AtomicU32::new(0), AtomicU64::new(0));
     let one = |replication: u32| {
-        let (summary, seen) = stage.replication(replication)?;
+        let (summary, seen) = stage.replication(replication, stop)?;
         if let Ok(mut all) = phases.lock() {
             all.insert(replication, seen);
         }
@@ -76,31 +83,87 @@ pub(super) fn run(
     let seen = replicate_runs(replications, &stage.objectives, &one)?;
     let phases = phases.into_inner().unwrap_or_default();
     let phases = phases.values().fold(Phases::default(), Phases::plus);
-    let (watch, details, scaled) = stage.first()?;
+    let (watch, details, scaled) = stage.first(stop)?;
     let told = stage.told(&seen, &phases, &watch);
     let scaling = scaled.map(|scaled| stage.scaling(&scaled));
     let random_arrivals = match &requests {
-        Some(rows) => random_arrivals(&stage, rows)?,
+        Some(_) if stop() || scene.serve.stage.is_some() => None,
+        Some(rows) => random_arrivals(&stage, rows.requests())?,
         None => None,
     };
     Ok((SimulatedHour { scaling, random_arrivals, ..told }, details))
+}
+
+/// The part of a workload that reads the prompts of another.
+struct Partner<'a> {
+    serve: &'a Serve,
+    way: Way,
+    engine: &'a Engine,
+    replicas: u32,
+    network: f64,
+}
+
+impl Partner<'_> {
+    fn readers(&self) -> Readers<'_> {
+        let Partner { serve, way, engine, replicas, network } = self;
+        Readers { serve, way, engine, replicas: *replicas, network: *network }
+    }
+}
+
+/// Returns who reads the prompts of a workload that only writes; what else is asked of one in two parts is refused.
+fn partner<'a>(scene: &Scene<'a>) -> Result<Option<Partner<'a>>, SimulateError> {
+    let Scene { blueprint, serve, question, .. } = *scene;
+    let Some(stage) = &serve.stage else { return Ok(None) };
+    if question.failure.is_some() || question.clients.is_some() {
+        return Err(SimulateError::Apart(stage.of.clone()));
+    }
+    if stage.part == Part::Prefill {
+        return Ok(None);
+    }
+    let missing = || SimulateError::Missing(stage.with.clone());
+    let other =
+        blueprint.inputs.spec.serves.iter().find(|other| other.name == stage.with).ok_or_else(missing)?;
+    let service =
+        blueprint.services.iter().find(|service| service.workload == stage.with).ok_or_else(missing)?;
+    let placement = service.placements.last().ok_or_else(missing)?;
+    let engine = blueprint.inputs.catalog.engine(&placement.candidate.engine).ok_or_else(missing)?;
+    Ok(Some(Partner {
+        serve: other,
+        way: super::way(blueprint, other, placement)?,
+        engine,
+        replicas: placement.replicas[scene.hour.period][scene.hour.hour].max(1),
+        network: share_of_fabric(&blueprint.inputs.spec, &placement.site),
+    }))
+}
+
+/// Says how requests of the mean of the plan's trace would fare at random, where it names one.
+pub(super) fn at_random(
+    scene: &Scene<'_>,
+    traces: &BTreeMap<String, Recording>,
+) -> Result<Option<RandomArrivals>, SimulateError> {
+    let Some(rows) = scaled_trace(scene, traces)? else { return Ok(None) };
+    let stage = Stage::prepare(scene, Some(&rows), None)?;
+    Ok(random_arrivals(&stage, rows.requests())?)
 }
 
 /// Returns the requests of the plan's trace, closer together or further apart so that their busiest ten minutes come at
 /// the rate of the hour: bursts stay bursts.
 fn scaled_trace(
     scene: &Scene<'_>,
-    traces: &BTreeMap<String, Vec<Request>>,
-) -> Result<Option<Vec<Request>>, SimulateError> {
+    traces: &BTreeMap<String, Recording>,
+) -> Result<Option<Recording>, SimulateError> {
     let Some(trace) = &scene.serve.load.trace else { return Ok(None) };
     let requests = traces.get(&trace.path).ok_or_else(|| SimulateError::NoTrace(trace.path.clone()))?;
     let factor = scene.hour.rate * scene.question.surge / trace.busiest.get();
-    let at = |request: &Request| Time::from_seconds(request.arrival.seconds() / factor);
-    Ok(Some(requests.iter().map(|request| Request { arrival: at(request), ..*request }).collect()))
+    Ok(Some(requests.faster(factor)))
 }
 
 impl<'a> Stage<'a> {
-    fn prepare(scene: &'a Scene<'a>, trace: Option<&'a [Request]>) -> Result<Self, SimulateError> {
+    fn prepare(
+        scene: &'a Scene<'a>,
+        trace: Option<&'a Recording>,
+        readers: Option<Readers<'a>>,
+    ) -> Result<Self, SimulateError> {
         let (hour, question) = (scene.hour, scene.question);
         let catalog = &scene.blueprint.inputs.catalog;
         let engine = &scene.placement.candidate.engine;
@@ -117,12 +180,15 @@ impl<'a> Stage<'a> {
             capacity: scene.placement.estimate.rate.get() * scene.placement.derating,
             replicas: hour.replicas,
             trace,
+            readers,
             seed: question.seed,
         };
         let config = serving_config(&trial, hour.replicas);
-        let (workload, window) = verify::workload_within(&trial, trial.rate, MOST_REQUESTS)?;
+        let max_events = question.most_events.unwrap_or(config.max_events);
+        let config = ServingConfig { max_events, ..config };
+        let (workload, window) = verify::workload_within(&trial, trial.rate, question.most_requests)?;
         let window = match &workload {
-            Workload::Trace(rows) => {
+            Workload::Trace(rows) | Workload::Prefixed(rows, _) => {
                 let last = rows.iter().map(|row| row.arrival).max().unwrap_or(Time::ZERO);
                 Window { from: Time::ZERO, until: last.plus(1) }
             }
@@ -136,7 +202,9 @@ impl<'a> Stage<'a> {
             .collect();
         let failure = question.failure.as_ref();
         let failure = failure
-            .map(|failure| planned(scene.blueprint, failure, scene.placement, hour.replicas, window))
+            .map(|failure| {
+                planned(scene.blueprint, failure, (scene.serve, scene.placement), hour.replicas, window)
+            })
             .transpose()?;
         let autoscaler = verify::autoscaler(&trial, hour.replicas);
         Ok(Stage { scene, trial, config, workload, window, objectives, failure, autoscaler })
@@ -150,13 +218,19 @@ impl<'a> Stage<'a> {
             replication,
             faults: self.failure.as_ref().map_or(&[], |failure| &failure.faults),
             autoscaler: self.autoscaler.as_ref(),
+            beginnings: beginnings(self.scene.serve),
         }
     }
 
-    fn replication(&self, replication: u32) -> Result<(Summary, Phases), ConfigError> {
+    fn replication(
+        &self,
+        replication: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(Summary, Phases), ConfigError> {
         let mut tally = Tally::new(self.window, &self.objectives);
         let mut phases = Phases::default();
-        let mut watch = Watch::new(self.config.n_replicas, self.window, Time::from_ns(1), 1);
+        let watch = Watch::new(self.config.n_replicas, self.window, Time::from_ns(1), 1);
+        let mut watch = Interruptible { watch, stop };
         let mut log = |_: u64, record: &Record| {
             let good = tally.judge(record);
             if let Some(failure) = &self.failure {
@@ -164,19 +238,26 @@ impl<'a> Stage<'a> {
             }
         };
         let step = &*self.scene.way.step;
+        if let Some(readers) = &self.trial.readers {
+            let Stage { trial, config, workload, .. } = self;
+            let totals = run_apart(trial, readers, config, workload, replication, &mut log)?;
+            return Ok((tally.summarize(config, &totals.writers, totals.stop, totals.end), phases));
+        }
         let totals = simulate_watched(&self.trial(replication), step, &mut log, &mut watch)?;
         let summary = tally.summarize(&self.config, &totals.replicas, totals.stop, totals.end);
-        Ok((Summary { itl: watch.itl(), ..summary }, phases))
+        Ok((Summary { itl: watch.watch.itl(), ..summary }, phases))
     }
 
     /// Runs the first replication once more, for its course.
-    fn first(&self) -> Result<(Watch, Details, Option<Scaled>), ConfigError> {
+    fn first(&self, stop: &dyn Fn() -> bool) -> Result<(Watch, Details, Option<Scaled>), ConfigError> {
         let question = self.scene.question;
         let mut watch = Watch::new(self.config.n_replicas, self.window, self.window.until, SLICES);
         watch.steps = question.keep_steps.then(Vec::new);
         let mut records: Vec<(u64, Record)> = Vec::new();
         let mut log = |number: u64, record: &Record| records.push((number, *record));
+        let mut watch = Interruptible { watch, stop };
         let totals = simulate_watched(&self.trial(0), &*self.scene.way.step, &mut log, &mut watch)?;
+        let Interruptible { mut watch, .. } = watch;
         records.iter().for_each(|(_, record)| watch.record(record));
         records.sort_unstable_by_key(|(number, _)| *number);
         let requests = if question.keep_requests { records } else { Vec::new() };
@@ -203,6 +284,7 @@ impl<'a> Stage<'a> {
             replications: runs.len() as u32,
             measured: Seconds(self.window.until.since(self.window.from) as f64 / 1e9),
             cut_short: runs.iter().any(|run| run.stop == Stop::MaxEvents),
+            cut_short_at: cut_short_at(runs),
             requests: count(|run| run.arrived),
             completed: count(|run| run.completed),
             rejected: count(|run| run.rejected),
@@ -217,6 +299,7 @@ impl<'a> Stage<'a> {
             utilisation: estimated(seen.utilisation, 1.0, 0.0),
             mean_batch: runs.iter().map(|run| run.mean_batch).sum::<f64>() / runs.len().max(1) as f64,
             peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
+            reused: reused(scene.serve, runs),
             levels: judged.map(|(judged, slo)| self.level(judged, slo)).collect(),
             failure: failure.map(|failure| outcome(failure, phases, &slices, self.window.from)),
             scaling: None,
@@ -277,6 +360,30 @@ impl<'a> Stage<'a> {
             status: verdict_status(judged.verdict),
         }
     }
+}
+
+/// A watch that ends the run when somebody wants no more.
+struct Interruptible<'a> {
+    watch: Watch,
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl Probe for Interruptible<'_> {
+    const WATCHES: bool = true;
+
+    fn step(&mut self, seen: &StepSeen) {
+        self.watch.step(seen);
+    }
+
+    fn stops(&self) -> bool {
+        (self.stop)()
+    }
+}
+
+/// Returns when the first of the runs that hit their bound on events did.
+fn cut_short_at(runs: &[Summary]) -> Option<Seconds> {
+    let cut = runs.iter().filter(|run| run.stop == Stop::MaxEvents);
+    cut.map(|run| run.end).min().map(seconds)
 }
 
 fn share(slo: &Slo) -> f64 {

@@ -1,9 +1,10 @@
 //! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
 
 use super::first::{oldest_price, percentile};
+use super::what_if::burst_words;
 use crate::document::{Block, Cell, Table, Tone};
 use crate::json::assumed;
-use capstan_types::blueprint::{Blueprint, RejectionCount, SolverStatus, Verdict, by_reason};
+use capstan_types::blueprint::{Blueprint, RejectionCount, Reused, SolverStatus, Verdict, by_reason};
 use capstan_types::figure;
 use capstan_types::figure::counted;
 use capstan_types::finding::{Finding, Severity};
@@ -125,6 +126,9 @@ pub(super) fn rejections(blueprint: &Blueprint) -> Vec<Block> {
 pub(super) fn certainty(blueprint: &Blueprint) -> Vec<Block> {
     let mut facts = solver(blueprint);
     facts.extend(blueprint.verdicts.iter().map(|verdict| simulated(blueprint, verdict)));
+    let bursts =
+        blueprint.bursts.iter().map(|one| (format!("{} bursts", one.workload), burst_words(one).into()));
+    facts.extend(bursts);
     let counts = assumed(blueprint);
     facts.push((
         "assumed".to_owned(),
@@ -153,9 +157,15 @@ fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
     let name = format!("{} {} {}", verdict.workload, verdict.metric.word(), percentile(verdict.per_mille));
     let day = if verdict.hour < 24 { "weekday" } else { "weekend" };
     let runs = counted(verdict.replications as usize, "run");
+    let found =
+        verdict.reused.as_ref().map_or_else(String::new, |reused| format!("; {}", reused_words(reused)));
+    let turned = match verdict.turned_away {
+        0 => String::new(),
+        n => format!("; {} turned away", counted(n as usize, "request")),
+    };
     let text = format!(
         "{runs}, {} requests at {} req/s ({}) on {} of {} replicas at {}, period {}, {day} {:02}:00; \
-         {} within the limit; seed {}, stream {}",
+         {} within the limit{found}{turned}; seed {}, stream {}",
         figure::count(verdict.requests),
         figure::short(verdict.rate.get()),
         verdict.arrivals,
@@ -169,6 +179,16 @@ fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
         verdict.stream
     );
     (name, text.into())
+}
+
+/// Says what was found of prompts that begin alike.
+pub(crate) fn reused_words(reused: &Reused) -> String {
+    let share = figure::percent(reused.share);
+    let back = match reused.read_back {
+        none if none <= 0.0 => String::new(),
+        some => format!(", {} of it read back from host memory or disk", figure::percent(some)),
+    };
+    format!("{share} of prompt tokens found in the cache{back}")
 }
 
 fn solver(blueprint: &Blueprint) -> Vec<(String, Cell)> {

@@ -1,7 +1,7 @@
 //! Operating points: what follows from the mean number of running sequences.
 
 use super::latency::{Latencies, Queued, Spread, Stratum, Tail};
-use super::{Demand, SLO_MARGIN, SloEstimate};
+use super::{Demand, SLO_MARGIN, Shortcuts, SloEstimate};
 use crate::estimate::Bound;
 use crate::perf::memory::default_limits;
 use crate::perf::{PreparedStep, ServingMemory, Setup, StepShape};
@@ -33,6 +33,7 @@ pub(super) struct Operating<'a> {
     burstiness: f64,
     step_tokens: f64,
     max_sequences: f64,
+    shortcuts: Shortcuts,
 }
 
 /// Everything that follows from a mean batch, in seconds.
@@ -107,7 +108,14 @@ impl<'a> Operating<'a> {
             burstiness: demand.burstiness,
             step_tokens: f64::from(demand.step_tokens.unwrap_or(limits.step_tokens).max(1)),
             max_sequences: f64::from(demand.max_sequences.unwrap_or(limits.max_sequences).max(1)),
+            shortcuts: demand.shortcuts,
         }
+    }
+
+    /// Returns the tokens of a step that prompts may have beside `decodes` decodes.
+    fn budget(&self, decodes: f64) -> f64 {
+        let taken = decodes * (1.0 + self.shortcuts.drafted);
+        (self.step_tokens - taken).max(self.step_tokens / 8.0)
     }
 
     /// Returns the batch of a vanishing load.
@@ -128,13 +136,21 @@ impl<'a> Operating<'a> {
 
     /// Returns how many sequences run at once at most, and what admits no more.
     pub(super) fn admitted(&self) -> (f64, Bound) {
-        let held = self.prompt + self.written;
-        let by_cache = (self.memory.kv_tokens_at(held) / held).max(1.0);
+        // What prompts have in common is held once, beside what each holds alone.
+        let whole = self.prompt + self.written;
+        let held = self.prompt * (1.0 - self.shortcuts.shared) + self.written;
+        let free = self.memory.kv_tokens_at(whole) - self.shortcuts.kept_tokens;
+        let by_cache = (free / held).max(1.0);
         if by_cache < self.max_sequences {
             (by_cache, Bound::KvCache)
         } else {
             (self.max_sequences, Bound::MaxSequences)
         }
+    }
+
+    /// Returns the share of prompts that is computed.
+    fn computed(&self) -> f64 {
+        1.0 - self.shortcuts.reused
     }
 
     fn arrival_spread(&self) -> f64 {
@@ -154,12 +170,14 @@ impl<'a> Operating<'a> {
     pub(super) fn at(&self, batch: f64) -> Point<'_> {
         let decode = self.shape(batch);
         let step = self.step.step_ns(&decode) * 1e-9;
-        let budget = (self.step_tokens - decode.decodes).max(self.step_tokens / 8.0);
+        let budget = self.budget(decode.decodes);
         // What each prompt adds to the steps that it shares, cut where it exceeds the budget of a step.
         let extra = self.prompts.map(|tokens| {
-            let piece = tokens.min(budget);
-            let mixed = self.step.step_ns(&decode.with_chunk(piece, 0.0, true)) * 1e-9;
-            (mixed - step) * tokens / piece
+            let computed = tokens * self.computed();
+            let piece = computed.min(budget);
+            let before = tokens - computed;
+            let mixed = self.step.step_ns(&decode.with_chunk(piece, before, true)) * 1e-9;
+            (mixed - step) * computed / piece + before * self.shortcuts.read_back_ns * 1e-9
         });
         let (prompt, prompt_square) = (mean_of(&extra, |s| s), mean_of(&extra, |s| s * s));
         let full = decode.with_chunk(budget, (self.prompt / 2.0).min(budget), true);
@@ -179,12 +197,12 @@ impl Point<'_> {
     }
 
     fn budget(&self) -> f64 {
-        (self.of.step_tokens - self.batch.max(1.0)).max(self.of.step_tokens / 8.0)
+        self.of.budget(self.batch.max(1.0))
     }
 
     /// Returns the share of the prompt throughput of full steps that is used.
     pub(super) fn prefill_load(&self) -> f64 {
-        self.rate() * self.of.prompt * self.full_step / self.budget()
+        self.rate() * self.of.prompt * self.of.computed() * self.full_step / self.budget()
     }
 
     /// Returns time to first token of a prompt of `tokens` without queueing: host work, the rest of the running
@@ -195,11 +213,12 @@ impl Point<'_> {
         let decode = self.of.shape(self.batch);
         let running = if self.batch < 1.0 { StepShape::default() } else { decode };
         let budget = self.budget();
-        let mut read = 0.0;
-        let mut span = 0.0;
+        let computed = tokens * self.of.computed();
+        let mut read = tokens - computed;
+        let mut span = read * self.of.shortcuts.read_back_ns * 1e-9;
         // At most 64 pieces are walked; longer prompts go on at the pace of the last piece.
-        let pieces = (tokens / budget).ceil().clamp(1.0, 64.0);
-        let piece = tokens / pieces;
+        let pieces = (computed / budget).ceil().clamp(1.0, 64.0);
+        let piece = computed / pieces;
         for index in 0..pieces as u32 {
             let ends = index + 1 == pieces as u32;
             span += self.of.step.step_ns(&running.with_chunk(piece, read, ends)) * 1e-9;
@@ -212,7 +231,7 @@ impl Point<'_> {
     /// Returns mean queueing time of prompts: one server that reads a budget of tokens per full step.
     fn mean_wait(&self) -> f64 {
         let of = self.of;
-        let service = of.prompt * self.full_step / self.budget();
+        let service = of.prompt * of.computed() * self.full_step / self.budget();
         let variation = of.prompt_square / (of.prompt * of.prompt) - 1.0;
         let load = self.prefill_load().min(0.999);
         // Allen and Cunneen's approximation of G/G/1.

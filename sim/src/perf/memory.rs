@@ -156,6 +156,22 @@ impl ServingMemory {
         Ok(memory)
     }
 
+    /// Returns the memory with a second model beside the first, which keeps every token too.
+    #[must_use]
+    pub fn beside(self, other: &ServingMemory) -> Self {
+        let both = Self {
+            weights: self.weights + other.weights,
+            cache: self.cache - other.weights,
+            bytes_per_token: self.bytes_per_token + other.bytes_per_token,
+            windowed: (self.windowed.0 + other.windowed.0, self.windowed.1.max(other.windowed.1)),
+            state: self.state + other.state,
+            sequence: self.sequence + other.sequence,
+            origin: self.origin.weaker(other.origin),
+            ..self
+        };
+        Self { fit: both.judge(), ..both }
+    }
+
     /// Returns how many sequences of the length that was asked for are left, negative where not one is.
     fn spare(&self) -> f64 {
         (self.cache - self.sequence).get() / self.sequence.get().max(1.0)

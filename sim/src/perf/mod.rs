@@ -28,4 +28,4 @@ pub use held::Held;
 pub use memory::{Fit, Limits, ServingMemory, Verdict, default_limits};
 pub use rejection::Reason;
 pub use split::Split;
-pub use step::{Floors, PreparedStep, Ranks, Setup, StepShape};
+pub use step::{Drafter, Floors, PreparedStep, Ranks, Setup, Speculation, StepShape};

@@ -7,4 +7,5 @@ mod quantile;
 mod stream;
 
 pub use quantile::{QuantileTable, QuantileTableError};
+pub(crate) use stream::split_mix;
 pub use stream::{Stream, Streams};

@@ -35,7 +35,7 @@ impl Streams {
 }
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): every state gives a different, well mixed word.
-fn split_mix(state: &mut u64) -> u64 {
+pub(crate) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut word = *state;
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -2,6 +2,7 @@
 
 use super::arrivals::Workload;
 use super::kv::KvCache;
+use super::prefix::{Beginnings, CacheTier};
 use super::request::{Reject, Request};
 use super::router::Router;
 use super::scheduler::Scheduler;
@@ -28,6 +29,14 @@ pub struct ServingConfig {
     /// Share of the output, in thousandths, for which a request must find blocks free, beside its prompt, to be
     /// admitted. At 1,000 nothing is ever preempted; at 0 blocks are counted only when they are needed.
     pub reserved_output_per_mille: u32,
+    /// Tokens of a step that a decode takes: one, and those that are drafted for it.
+    pub decode_tokens: u32,
+    /// Host memory and disk of a replica that keep beginnings of prompts.
+    pub tiers: [CacheTier; 2],
+    /// Whether prompts arrive computed, with their cache: only their last token is run.
+    pub prompts_arrive: bool,
+    /// Most requests that wait at a replica; one that finds so many is turned away.
+    pub max_waiting: u32,
     /// Which replica gets a request.
     pub router: Router,
     /// The run stops before the first event after this instant, and after [`Time::LATEST`] in any case.
@@ -44,6 +53,7 @@ const MAX_REPLICAS: u32 = 1 << 17;
 const MAX_STAGES: u32 = 1 << 10;
 const MAX_SEQUENCES: u32 = 1 << 20;
 const MAX_BLOCK_TOKENS: u32 = 1 << 12;
+const MAX_DECODE_TOKENS: u32 = 1 << 10;
 
 /// All of the output.
 pub(super) const WHOLE_OUTPUT_PER_MILLE: u32 = 1_000;
@@ -108,6 +118,9 @@ pub enum ConfigError {
     /// Requests with hashes are numbered by their rows.
     #[error("requests with hashes must be given by arrival, those of one instant by prompt, then output")]
     PrefixesUnsorted,
+    /// A scheduler must know what to do with them.
+    #[error("prompts that arrive computed need vLLM's scheduler and one stage")]
+    PromptsArrive,
     /// Not planned yet.
     #[error("a chunked scheduler with {n_stages} pipeline stages is not simulated yet")]
     ChunkedPipeline {
@@ -131,6 +144,10 @@ impl ServingConfig {
             max_context: u32::MAX,
             visibility_steps: 0,
             reserved_output_per_mille: 0,
+            decode_tokens: 1,
+            prompts_arrive: false,
+            max_waiting: u32::MAX,
+            tiers: [CacheTier::default(); 2],
             router: Router::LeastOutstanding,
             until: Time::NEVER,
             max_events: DEFAULT_MAX_EVENTS,
@@ -180,6 +197,8 @@ impl ServingConfig {
             ("the number of tokens in a block", self.kv.block_tokens, MAX_BLOCK_TOKENS),
             ("the number of blocks", self.kv.blocks, u32::MAX),
             ("the number of tokens in a step", self.scheduler.step_tokens(), u32::MAX),
+            ("the number of requests that wait", self.max_waiting, u32::MAX),
+            ("the number of tokens that a decode takes", self.decode_tokens, MAX_DECODE_TOKENS),
         ];
         for (what, value, most) in counts {
             if !(1..=most).contains(&value) {
@@ -198,14 +217,25 @@ impl ServingConfig {
         {
             return Err(ConfigError::BudgetBelowSequences { token_budget, max_sequences });
         }
+        let chunked = matches!(self.scheduler, Scheduler::Chunked { .. }) && n_stages == 1;
+        if self.prompts_arrive && !chunked {
+            return Err(ConfigError::PromptsArrive);
+        }
         if n_stages > 1 { self.validate_stages() } else { Ok(()) }
     }
 
     /// Says why prompts with hashes cannot be served so, if they cannot.
-    pub(crate) fn validate_workload(&self, workload: &Workload) -> Result<(), ConfigError> {
-        let Workload::Prefixed(rows, prefixes) = workload else { return Ok(()) };
+    pub(crate) fn validate_workload(
+        &self,
+        workload: &Workload,
+        beginnings: Option<&Beginnings>,
+    ) -> Result<(), ConfigError> {
+        let (rows, tokens) = match (workload, beginnings) {
+            (Workload::Prefixed(rows, prefixes), _) => (rows.as_slice(), prefixes.tokens),
+            (_, Some(beginnings)) => (&[][..], beginnings.tokens),
+            _ => return Ok(()),
+        };
         let chunked = matches!(self.scheduler, Scheduler::Chunked { .. }) && self.n_stages == 1;
-        let tokens = prefixes.tokens;
         if !chunked || tokens == 0 || !tokens.is_multiple_of(self.kv.block_tokens) {
             return Err(ConfigError::Prefixes { tokens });
         }

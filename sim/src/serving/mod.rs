@@ -38,6 +38,7 @@ mod pipeline;
 mod prefix;
 mod probe;
 mod rate;
+mod recording;
 mod replica;
 mod replicate;
 mod request;
@@ -49,6 +50,7 @@ mod stats;
 mod step;
 mod student;
 mod tally;
+mod tandem;
 mod watch;
 mod work;
 
@@ -58,9 +60,10 @@ pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
 pub use kv::KvCache;
 pub use lengths::{Length, Lengths};
 pub use operators::{Layers, OperatorTables, TableError, TableTexts};
-pub use prefix::{PrefixCache, Prefixes};
+pub use prefix::{Beginnings, CacheTier, PrefixCache, Prefixes};
 pub use probe::{Probe, StepSeen, Unwatched};
 pub use rate::{Rate, RateError};
+pub use recording::Recording;
 pub use replicate::{
     BATCH, CONFIDENCE, Estimates, Interval, Judged, MAX_BATCHES, Replicated, Replications, Verdict,
     replicate, replicate_runs,
@@ -75,5 +78,6 @@ pub use scheduler::{Admission, Scheduler};
 pub use stats::{Attained, Distribution, Metric, Objective, Summary, Window};
 pub use step::{Batch, StepTable, StepTime};
 pub use tally::Tally;
+pub use tandem::{Tandem, TandemTotals, simulate_tandem};
 pub use watch::{MOST_STEPS_KEPT, Slice, Timeline, Watch};
 pub use work::Work;

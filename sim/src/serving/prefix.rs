@@ -5,14 +5,19 @@
 //! hashes it says what a cache of a given size could save. What a replica keeps, as vLLM does, is in `pool.rs`; where a
 //! router finds it again, in `homes.rs`.
 
+mod hashes;
 mod homes;
 mod pool;
+mod tiers;
 
 use std::collections::HashMap;
 
+pub(crate) use hashes::Hashes;
+pub use hashes::{Beginnings, Prefixes};
 pub(crate) use homes::Homes;
 pub(crate) use pool::Pool;
-pub use pool::Prefixes;
+pub use tiers::CacheTier;
+pub(crate) use tiers::Tiers;
 
 /// A block's neighbours in the order of use.
 #[derive(Debug, Clone, Copy)]
@@ -53,21 +58,29 @@ impl PrefixCache {
 
     /// Returns how many leading blocks of a prompt are held. Changes nothing.
     pub fn leading_hits(&self, hashes: &[u64]) -> usize {
-        hashes.iter().take_while(|hash| self.slot_of.contains_key(hash)).count()
+        hashes.iter().take_while(|hash| self.holds(**hash)).count()
     }
 
     /// Uses the blocks of a prompt from front to back, so that its last is the newest; those not held come in, and the
     /// oldest make room.
     pub fn touch(&mut self, hashes: &[u64]) {
-        for &hash in hashes {
-            match self.slot_of.get(&hash) {
-                Some(&slot) => {
-                    self.unlink(slot);
-                    self.link_newest(slot);
-                }
-                None if self.capacity > 0 => self.insert(hash),
-                None => {}
+        hashes.iter().for_each(|&hash| self.use_block(hash));
+    }
+
+    /// Says whether a block is held. Changes nothing.
+    pub fn holds(&self, hash: u64) -> bool {
+        self.slot_of.contains_key(&hash)
+    }
+
+    /// Uses one block.
+    pub(crate) fn use_block(&mut self, hash: u64) {
+        match self.slot_of.get(&hash) {
+            Some(&slot) => {
+                self.unlink(slot);
+                self.link_newest(slot);
             }
+            None if self.capacity > 0 => self.insert(hash),
+            None => {}
         }
     }
 

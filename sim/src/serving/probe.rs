@@ -29,6 +29,11 @@ pub trait Probe {
 
     /// Sees a step that has ended.
     fn step(&mut self, seen: &StepSeen);
+
+    /// Says whether the run is to end here.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody watches.

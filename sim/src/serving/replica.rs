@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::config::{ServingConfig, WHOLE_OUTPUT_PER_MILLE};
 use super::decodes::Decodes;
 use super::kv::Blocks;
-use super::prefix::{Pool, Prefixes};
+use super::prefix::Prefixes;
 use super::request::Job;
 use super::scheduler::Scheduler;
 use super::server::Server;
@@ -19,6 +19,8 @@ use crate::engine::{Fine, Time};
 
 mod cut;
 mod reuse;
+
+use reuse::Kept;
 
 /// A piece of a prompt in the running step.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,7 +84,7 @@ pub(crate) struct Replica<'a> {
     /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
     promised: u64,
     /// What prompts begin with, and what is kept of it; none where prompts have no hashes.
-    pool: Option<(Pool, &'a Prefixes)>,
+    kept: Option<Kept<'a>>,
     /// When to look again, if nothing runs and nothing comes; `NEVER` if there is nothing to look for.
     pub wakes: Time,
 }
@@ -121,9 +123,14 @@ impl<'a> Replica<'a> {
             running: Vec::with_capacity(n_common),
             rare: RareSums::default(),
             promised: 0,
-            pool: prefixes.map(|all| (Pool::new(kv.blocks, all.tokens / kv.block_tokens), all)),
+            kept: prefixes.map(|all| Kept::new(config, all)),
             wakes: Time::NEVER,
         }
+    }
+
+    /// Returns the tokens of the step being formed that its decodes take.
+    pub fn decode_budget(&self) -> u32 {
+        self.batch.decodes.saturating_mul(self.config.decode_tokens)
     }
 
     /// Says whether one more request may hold blocks.
@@ -419,7 +426,8 @@ impl Server for Replica<'_> {
         self.steps.clock = self.steps.clock.max(Fine::from(now));
         self.steps.end = self.steps.clock;
         self.steps.first_blocks_used = self.blocks.used();
-        self.run_step(step.nanoseconds(&self.batch));
+        let ns = step.nanoseconds(&self.batch) + self.take_reading_ns();
+        self.run_step(ns);
         self.leap(step);
     }
 
@@ -462,7 +470,7 @@ impl Server for Replica<'_> {
 
     fn clear(&mut self, _now: Time) -> Vec<u32> {
         let requests = self.requests();
-        let prefixes = self.pool.as_ref().map(|(_, prefixes)| *prefixes);
+        let prefixes = self.kept.as_ref().map(|kept| kept.prefixes);
         let mut empty = Replica::new(self.config, self.max_leap, prefixes);
         empty.steps.clock = self.steps.clock;
         std::mem::swap(&mut empty.sums, &mut self.sums);

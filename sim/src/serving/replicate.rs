@@ -38,7 +38,7 @@ pub enum Verdict {
     Met,
     /// The interval lies above the limit.
     Missed,
-    /// All batches were run and the interval holds the limit, or a run hit its bound on events, or nothing arrived.
+    /// All batches were run and the interval holds the limit, or a run hit its bound on events or was interrupted, or nothing arrived.
     Undecided,
 }
 
@@ -157,6 +157,9 @@ pub fn replicate_runs(
         let numbers = number * batch..(number + 1) * batch;
         let results: Result<Vec<Summary>, ConfigError> = numbers.into_par_iter().map(one).collect();
         runs.extend(results?);
+        if runs.iter().any(|run| run.stop == Stop::Interrupted) {
+            return Ok(interrupted(runs, objectives, most_batches));
+        }
         if number + 1 < least_batches {
             continue;
         }
@@ -170,6 +173,23 @@ pub fn replicate_runs(
         }
     }
     Ok(conclude(runs, judged.into_iter().flatten().collect()))
+}
+
+/// Concludes from the replications that came to their end; from the longest where none did. Nothing is decided then.
+fn interrupted(mut runs: Vec<Summary>, objectives: &[Objective], most_batches: u32) -> Replicated {
+    if runs.iter().any(|run| run.stop != Stop::Interrupted) {
+        runs.retain(|run| run.stop != Stop::Interrupted);
+    } else {
+        let longest = runs.iter().map(|run| run.end).max();
+        runs.retain(|run| Some(run.end) == longest);
+        runs.truncate(1);
+    }
+    let judged = objectives.iter().enumerate().map(|(index, objective)| Judged {
+        verdict: Verdict::Undecided,
+        ..judge(&runs, index, *objective, most_batches)
+    });
+    let judged = judged.collect();
+    conclude(runs, judged)
 }
 
 fn conclude(runs: Vec<Summary>, judged: Vec<Judged>) -> Replicated {
@@ -209,7 +229,7 @@ fn judge(runs: &[Summary], index: usize, objective: Objective, most_batches: u32
     let quantiles: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].quantile_ns).collect();
     let shares: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].share).collect();
     let level = 1.0 - (1.0 - CONFIDENCE) / f64::from(most_batches.max(MAX_BATCHES));
-    let cut_short = runs.iter().any(|run| run.stop == Stop::MaxEvents);
+    let cut_short = runs.iter().any(|run| matches!(run.stop, Stop::MaxEvents | Stop::Interrupted));
     let verdict = match (quantiles.is_empty(), interval(&quantiles, level)) {
         (true, _) => Verdict::Undecided,
         _ if cut_short => Verdict::Undecided,

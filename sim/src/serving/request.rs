@@ -22,13 +22,13 @@ pub enum Outcome {
     Completed,
     /// The run ended first.
     InFlight,
-    /// It was never queued.
+    /// It was turned away.
     Rejected(Reject),
     /// Its replica failed, or none lived.
     Lost,
 }
 
-/// Why a request was not queued.
+/// Why a request was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reject {
     /// Its prompt or its output has no tokens.
@@ -39,6 +39,8 @@ pub enum Reject {
     Cache,
     /// Its prompt exceeds what the scheduler reads in one step, and the scheduler reads whole prompts.
     Step,
+    /// As many requests as may wait at its replica.
+    Queue,
 }
 
 impl fmt::Display for Reject {
@@ -47,6 +49,7 @@ impl fmt::Display for Reject {
             Reject::Empty => "the prompt or the output has no tokens",
             Reject::Context => "prompt and output are longer than the context",
             Reject::Cache => "prompt and output are more than the KV cache of a replica holds",
+            Reject::Queue => "as many requests as may wait already wait at its replica",
             Reject::Step => "the prompt is longer than what a step may read, and is read whole",
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! The routers that compare replicas keep a tournament tree over them: O(log n) when a count changes, O(1) to ask.
 
-use super::prefix::Homes;
+use super::prefix::{Hashes, Homes};
 use crate::engine::Tournament;
 use crate::random::Stream;
 
@@ -69,7 +69,7 @@ impl Routing {
     }
 
     /// Returns the replica for a request that arrives now and whose prompt has these hashes; none if none lives.
-    pub fn pick_for(&mut self, hashes: &[u64]) -> Option<u32> {
+    pub fn pick_for(&mut self, hashes: Hashes<'_>) -> Option<u32> {
         let slack = match self.router {
             Router::Prefix { slack } => u64::from(slack),
             Router::Sticky => u64::MAX,
@@ -241,22 +241,26 @@ mod tests {
     #[test]
     fn a_prompt_goes_where_its_beginning_is_unless_that_replica_is_full() {
         let mut routing = routing(Router::Prefix { slack: 2 }, 3);
-        assert_eq!(routing.pick_for(&[1, 2]), Some(0));
+        assert_eq!(routing.pick_for(Hashes::Listed(&[1, 2])), Some(0));
         routing.observe(0, load(2, 0, 0));
-        assert_eq!(routing.pick_for(&[1, 2, 3]), Some(0));
-        assert_eq!(routing.pick_for(&[7]), Some(1));
+        assert_eq!(routing.pick_for(Hashes::Listed(&[1, 2, 3])), Some(0));
+        assert_eq!(routing.pick_for(Hashes::Listed(&[7])), Some(1));
         routing.observe(0, load(3, 0, 0));
-        assert_eq!(routing.pick_for(&[1, 2]), Some(1), "three more than the fewest are too many");
+        assert_eq!(
+            routing.pick_for(Hashes::Listed(&[1, 2])),
+            Some(1),
+            "three more than the fewest are too many"
+        );
     }
 
     #[test]
     fn a_session_stays_however_full_its_replica_is_until_it_fails() {
         let mut routing = routing(Router::Sticky, 2);
-        assert_eq!(routing.pick_for(&[1]), Some(0));
+        assert_eq!(routing.pick_for(Hashes::Listed(&[1])), Some(0));
         routing.observe(0, load(99, 0, 0));
-        assert_eq!(routing.pick_for(&[1, 5]), Some(0));
-        assert_eq!(routing.pick_for(&[2]), Some(1));
+        assert_eq!(routing.pick_for(Hashes::Listed(&[1, 5])), Some(0));
+        assert_eq!(routing.pick_for(Hashes::Listed(&[2])), Some(1));
         routing.fail(0);
-        assert_eq!(routing.pick_for(&[1]), Some(1));
+        assert_eq!(routing.pick_for(Hashes::Listed(&[1])), Some(1));
     }
 }

@@ -7,10 +7,10 @@ use super::arrivals::{Arrivals, Workload};
 use super::autoscale::Autoscaler;
 use super::config::{ConfigError, ServingConfig};
 use super::pipeline::Pipeline;
-use super::prefix::Prefixes;
+use super::prefix::{Hashes, Prefixes};
 use super::probe::{Probe, StepSeen, Unwatched};
 use super::replica::{MAX_LEAP, Replica};
-use super::request::{Job, Jobs, Outcome, Record};
+use super::request::{Job, Jobs, Outcome, Record, Reject};
 use super::router::{Load, Routing};
 use super::server::Server;
 use super::step::StepTime;
@@ -20,11 +20,13 @@ use crate::random::{Stream, Streams};
 
 mod faults;
 mod scaling;
+mod trial;
 
 pub use faults::{Effect, Fault, Interrupted};
 use faults::{Pace, Turn};
 pub use scaling::Scaled;
 use scaling::Scaling;
+pub use trial::Trial;
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Stop {
     Until,
     /// The bound on events was reached; what is reported is incomplete.
     MaxEvents,
+    /// Whoever watches wanted no more; what is reported is incomplete.
+    Interrupted,
 }
 
 /// What happened in one run.
@@ -115,25 +119,8 @@ pub fn simulate_into<S: StepTime + ?Sized>(
     replication: u32,
     log: &mut dyn FnMut(u64, &Record),
 ) -> Result<RunTotals, ConfigError> {
-    let trial = Trial { config, workload, seed, replication, faults: &[], autoscaler: None };
+    let trial = Trial::of(config, workload, seed, replication);
     simulate_watched(&trial, step, log, &mut Unwatched)
-}
-
-/// One replication of what is to be simulated.
-#[derive(Debug, Clone, Copy)]
-pub struct Trial<'a> {
-    /// What serves.
-    pub config: &'a ServingConfig,
-    /// What arrives.
-    pub workload: &'a Workload,
-    /// Seed of every random stream.
-    pub seed: u64,
-    /// Which replication.
-    pub replication: u32,
-    /// Replicas that fail.
-    pub faults: &'a [Fault],
-    /// What changes the number of replicas; those of `config` are the most then.
-    pub autoscaler: Option<&'a Autoscaler>,
 }
 
 /// As [`simulate_into`], with replicas that fail, before the eyes of `probe`.
@@ -145,9 +132,10 @@ pub fn simulate_watched<S: StepTime + ?Sized, P: Probe>(
 ) -> Result<RunTotals, ConfigError> {
     let Trial { config, workload, seed, replication, .. } = *trial;
     config.validate()?;
-    config.validate_workload(workload)?;
+    config.validate_workload(workload, trial.beginnings.as_ref())?;
     trial.autoscaler.map_or(Ok(()), |scaler| scaler.validate(config.n_replicas))?;
-    let prefixes = workload.prefixes();
+    let drawn = trial.beginnings.map(|beginnings| Prefixes::drawn(beginnings, seed, replication));
+    let prefixes = workload.prefixes().or(drawn.as_ref());
     let draws = Streams::new(seed).stream(&format!("router/rep{replication}"));
     let arrivals = Arrivals::new(workload, seed, replication);
     let scene = Scene { arrivals, faults: trial.faults, autoscaler: trial.autoscaler, draws, prefixes };
@@ -269,6 +257,9 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             if self.events >= self.config.max_events {
                 break Stop::MaxEvents;
             }
+            if P::WATCHES && self.probe.stops() {
+                break Stop::Interrupted;
+            }
             assert!(next >= self.now, "time went back from {} to {next}", self.now);
             self.outstanding_ns += u128::from(self.n_outstanding) * u128::from(next.since(self.now));
             self.now = next;
@@ -359,8 +350,12 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
 
     /// Sends a request to a replica that lives; where none does, it waits for one.
     fn send(&mut self, id: u32) {
-        let hashes = self.prefixes.map_or(&[][..], |all| all.of(self.jobs.places[id as usize].number));
+        let job = &self.jobs.places[id as usize];
+        let hashes = self.prefixes.map_or(Hashes::NONE, |all| all.of(job.number, job.prompt));
         let Some(replica) = self.routing.pick_for(hashes) else { return self.homeless.push(id) };
+        if self.servers[replica as usize].n_waiting() >= self.config.max_waiting {
+            return self.leave(id, Outcome::Rejected(Reject::Queue));
+        }
         self.jobs.places[id as usize].replica = replica;
         let changes = if self.paces.is_empty() {
             self.servers[replica as usize].enqueue(id, self.now, self.step)

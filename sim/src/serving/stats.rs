@@ -140,6 +140,8 @@ pub struct Attained {
 pub struct Summary {
     /// Why the run ended.
     pub stop: Stop,
+    /// When its last event was.
+    pub end: Time,
     /// Requests in the window.
     pub arrived: u64,
     /// Of those, completed.
@@ -178,6 +180,8 @@ pub struct Summary {
     pub prefill_tokens: u64,
     /// Tokens of prompts found in the cache in the whole run.
     pub reused_tokens: u64,
+    /// Of those, read back from a tier beside the accelerators.
+    pub read_back_tokens: u64,
     /// Output tokens in the whole run.
     pub output_tokens: u64,
     /// Tokens computed in vain because of preemption, in the whole run.
@@ -227,6 +231,7 @@ impl Work {
             leapt_iterations: self.leapt_iterations + other.leapt_iterations,
             prefill_tokens: self.prefill_tokens + other.prefill_tokens,
             reused_tokens: self.reused_tokens + other.reused_tokens,
+            read_back_tokens: self.read_back_tokens + other.read_back_tokens,
             decode_tokens: self.decode_tokens + other.decode_tokens,
             output_tokens: self.output_tokens + other.output_tokens,
             discarded_tokens: self.discarded_tokens + other.discarded_tokens,

@@ -104,6 +104,7 @@ impl Tally {
         let blocks = f64::from(config.kv.blocks);
         Summary {
             stop,
+            end,
             arrived: self.arrived,
             completed: self.completed,
             rejected: self.rejected,
@@ -123,6 +124,7 @@ impl Tally {
             leapt_iterations: work.leapt_iterations,
             prefill_tokens: work.prefill_tokens,
             reused_tokens: work.reused_tokens,
+            read_back_tokens: work.read_back_tokens,
             output_tokens: work.output_tokens,
             discarded_tokens: work.discarded_tokens,
             preemptions: work.preemptions,

@@ -186,8 +186,7 @@ mod tests {
     fn watched(config: &ServingConfig, requests: Vec<Request>, until_ns: u64, slices: usize) -> Watch {
         let step = StepTable { by_tokens: vec![10.0, 10.0], ..StepTable::default() };
         let workload = Workload::Trace(requests);
-        let trial =
-            Trial { config, workload: &workload, seed: 1, replication: 0, faults: &[], autoscaler: None };
+        let trial = Trial::of(config, &workload, 1, 0);
         let mut watch = Watch::new(config.n_replicas, Window::ALL, Time::from_ns(until_ns), slices);
         let mut records = Vec::new();
         let mut log = |_: u64, record: &Record| records.push(*record);

@@ -11,6 +11,8 @@ pub struct Work {
     pub prefill_tokens: u64,
     /// Tokens of prompts that were found in the cache and not read.
     pub reused_tokens: u64,
+    /// Of those, read back from a tier beside the accelerators.
+    pub read_back_tokens: u64,
     /// Tokens run as decodes.
     pub decode_tokens: u64,
     /// Output tokens delivered.
@@ -46,6 +48,7 @@ pub(crate) struct Sums {
 pub(crate) struct RareSums {
     pub prefill_tokens: u64,
     pub reused_tokens: u64,
+    pub read_back_tokens: u64,
     pub first_tokens: u64,
     pub discarded_tokens: u64,
     pub preemptions: u64,
@@ -59,6 +62,7 @@ impl Sums {
             leapt_iterations: self.leapt_iterations,
             prefill_tokens: rare.prefill_tokens,
             reused_tokens: rare.reused_tokens,
+            read_back_tokens: rare.read_back_tokens,
             decode_tokens: self.decode_tokens,
             output_tokens: self.decode_tokens + rare.first_tokens,
             discarded_tokens: rare.discarded_tokens,

@@ -198,6 +198,7 @@ impl StepTime for Groups<'_> {
         let decodes = (f64::from(batch.decodes) / self.groups).ceil();
         let shape = StepShape {
             decodes,
+            drafted: 0.0,
             decode_kv: batch.decode_kv as f64 / self.groups,
             prefill_tokens: f64::from(batch.prefill_tokens) * share,
             sampled: decodes + f64::from(batch.first_tokens) * share,

@@ -1,7 +1,7 @@
 //! One serving step and its memory against what engines printed and what was measured.
 
 use crate::data::{Row, number};
-use capstan_sim::estimate::{self, Demand};
+use capstan_sim::estimate::{self, Demand, Shortcuts};
 use capstan_sim::perf::{PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
@@ -80,6 +80,7 @@ fn tpot_ms(catalog: &Catalog, setup: &Setup<'_>, row: &Row) -> f64 {
         slos: &[],
         max_sequences: None,
         step_tokens: None,
+        shortcuts: Shortcuts::default(),
     };
     let step = PreparedStep::prepare(catalog, setup).unwrap();
     let memory = ServingMemory::of(setup, demand.longest()).unwrap();

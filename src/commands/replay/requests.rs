@@ -15,7 +15,7 @@ const ADDED: [&str; 4] = ["scheduled_at_s", "first_token_at_s", "completed_at_s"
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// Requests in the order of their arrival, which is that of the file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Trace {
     /// What the simulator gets.
     pub requests: Vec<Request>,

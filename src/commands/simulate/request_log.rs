@@ -45,6 +45,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Rejected(Reject::Empty) => "rejected: empty",
         Outcome::Rejected(Reject::Context) => "rejected: context",
         Outcome::Rejected(Reject::Cache) => "rejected: cache",
+        Outcome::Rejected(Reject::Queue) => "turned away",
         Outcome::Rejected(Reject::Step) => "rejected: step",
     }
 }

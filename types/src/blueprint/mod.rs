@@ -11,6 +11,7 @@ mod inputs;
 mod network;
 mod proof;
 mod scenario;
+mod what_if;
 mod store;
 mod uncertainty;
 
@@ -21,6 +22,7 @@ pub use inputs::*;
 pub use network::*;
 pub use proof::*;
 pub use scenario::*;
+pub use what_if::*;
 pub use store::*;
 pub use uncertainty::*;
 
@@ -81,6 +83,12 @@ pub struct Blueprint {
     pub cost: Cost,
     /// What the simulator saw against each service level.
     pub verdicts: Vec<Verdict>,
+    /// What became of the plan in the scenarios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub what_ifs: Vec<WhatIfOutcome>,
+    /// What the bursts of traces cost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bursts: Vec<Bursts>,
     /// What the rules of the budgets said.
     pub rules: Vec<RuleOutcome>,
     /// How the answer was found.

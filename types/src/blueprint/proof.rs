@@ -70,6 +70,26 @@ pub struct Verdict {
     pub mean_batch: f64,
     /// Highest share of the cache in use.
     pub peak_kv: f64,
+    /// What was found of prompts, where they begin alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reused>,
+    /// Requests that were turned away because too many waited.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turned_away: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What was found of prompts that had been read before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reused {
+    /// Share of the tokens of prompts that were found and not read again.
+    pub share: f64,
+    /// Share of these that came back from host memory or disk.
+    pub read_back: f64,
 }
 
 /// What a rule of a budget said.

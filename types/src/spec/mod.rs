@@ -4,6 +4,8 @@ mod app;
 mod budget;
 mod deploy;
 mod fabric;
+mod scenario;
+mod serving;
 mod storage;
 mod uncertain;
 
@@ -11,6 +13,8 @@ pub use app::*;
 pub use budget::*;
 pub use deploy::*;
 pub use fabric::*;
+pub use scenario::*;
+pub use serving::*;
 pub use storage::*;
 pub use uncertain::*;
 
@@ -68,6 +72,9 @@ pub struct Spec {
     pub budgets: Vec<Budget>,
     /// Names of the scenarios that the file declares.
     pub scenarios: Vec<String>,
+    /// What the scenarios let happen to the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub what_ifs: Vec<WhatIf>,
     /// Where manifests go.
     pub deploy: Option<Kubernetes>,
     /// What is only known within bounds, in the order of the text.
@@ -248,6 +255,9 @@ pub struct TraceUse {
     /// Mean rate of its busiest ten minutes (its whole span where shorter).
     #[serde(rename = "busiest_requests_per_s")]
     pub busiest: RequestsPerSecond,
+    /// What its block hashes say, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<BlockHashes>,
 }
 
 /// Requests over time.
@@ -388,6 +398,24 @@ pub struct Serve {
     /// How replicas follow the requests in flight; `None` is by the hour, as demand is planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscale: Option<Autoscale>,
+    /// What prompts have in common and is read once; `None` is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_caching: Option<PrefixCaching>,
+    /// Tokens that are drafted; `None` is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speculative: Option<Speculative>,
+    /// Most requests that wait at a replica; more are turned away. `None` is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Limit<u32>>,
+    /// What becomes of requests in flight whose replica fails.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// Whether prompts may be read on machines of their own.
+    #[serde(default)]
+    pub disaggregated: Disaggregated,
+    /// Which part of a workload this is, where prompts are read on machines of their own; `None` is the whole of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
 }
 
 /// How replicas follow the requests in flight, as Kubernetes scales them. The most replicas are those planned.

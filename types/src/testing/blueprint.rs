@@ -71,6 +71,8 @@ pub fn chat_blueprint() -> Blueprint {
         networks: machines::networks(&pools),
         stores: machines::stores(),
         verdicts: verdicts(services[0].placements[0].peak_replicas()),
+        what_ifs: Vec::new(),
+        bursts: Vec::new(),
         rules,
         solver: solver(&cost),
         runners_up: runners_up(),
@@ -158,6 +160,8 @@ fn verdicts(peak_replicas: u32) -> Vec<Verdict> {
         stream: "chat/use1/arrivals".to_owned(),
         mean_batch: 38.4,
         peak_kv: 0.71,
+        reused: None,
+        turned_away: 0,
     };
     let tpot = Verdict {
         metric: SloMetric::Tpot,

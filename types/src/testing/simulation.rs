@@ -29,6 +29,19 @@ fn chat_scaling() -> SimulatedScaling {
     SimulatedScaling { target, starts, longest_start, most_serving: 8, fewest_serving: 4, mean_paid: 6.7 }
 }
 
+fn chat_failure() -> SimulatedFailure {
+    SimulatedFailure {
+        what: "node fails".to_owned(),
+        replicas: 2,
+        at: Seconds(300.0),
+        back: Seconds(500.0),
+        attainment_before: Some(0.999),
+        attainment_during: Some(0.91),
+        attainment_after: Some(0.998),
+        recovery: Some(Seconds(225.0)),
+    }
+}
+
 /// Returns a simulation in which a level holds, and a node fails for a while.
 pub fn chat_simulation() -> Simulation {
     let point = |index: u32| TimelinePoint {
@@ -48,16 +61,6 @@ pub fn chat_simulation() -> Simulation {
         attainment: Some(about(0.995)),
         status: VerdictStatus::Met,
     };
-    let failure = SimulatedFailure {
-        what: "node fails".to_owned(),
-        replicas: 2,
-        at: Seconds(300.0),
-        back: Seconds(500.0),
-        attainment_before: Some(0.999),
-        attainment_during: Some(0.91),
-        attainment_after: Some(0.998),
-        recovery: Some(Seconds(225.0)),
-    };
     let random = RandomArrivals { rate: RequestsPerSecond(20.0), replicas: Some(5), ttft_p99_s: Some(0.21) };
     let run = SimulatedHour {
         workload: "chat".to_owned(),
@@ -70,6 +73,7 @@ pub fn chat_simulation() -> Simulation {
         replications: 16,
         measured: Seconds(600.0),
         cut_short: false,
+        cut_short_at: None,
         requests: 192_000,
         completed: 191_980,
         rejected: 0,
@@ -84,8 +88,9 @@ pub fn chat_simulation() -> Simulation {
         utilisation: about(0.85),
         mean_batch: 5.4,
         peak_kv: 0.71,
+        reused: None,
         levels: vec![level],
-        failure: Some(failure),
+        failure: Some(chat_failure()),
         scaling: Some(chat_scaling()),
         random_arrivals: Some(random),
         timeline: (0..12).map(point).collect(),
@@ -97,6 +102,7 @@ pub fn chat_simulation() -> Simulation {
         seed: 1,
         what_if: vec!["a node fails".to_owned()],
         status: VerdictStatus::Met,
+        interrupted: false,
         runs: vec![run],
     }
 }

@@ -10,6 +10,7 @@
 //! once: its share of a pass is (2p − 1)/p² instead of 1/p, the fill time of p pieces.
 
 mod lines;
+mod speculation;
 mod table;
 
 use super::coefficients as fit;
@@ -24,6 +25,7 @@ use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
 use lines::Lines;
+pub use speculation::{Drafter, Speculation};
 use table::Table;
 
 /// Tensor and pipeline ranks of one replica.
@@ -50,6 +52,8 @@ impl Ranks {
 pub struct StepShape {
     /// Sequences that decode one token each.
     pub decodes: f64,
+    /// Tokens beyond these that are drafted for them and verified.
+    pub drafted: f64,
     /// Tokens in the cache of the decoding sequences.
     pub decode_kv: f64,
     /// Tokens of prompts that are computed.
@@ -99,6 +103,8 @@ pub struct PreparedStep {
     origin: Origin,
     operators: Operators,
     context: Context,
+    /// Tokens that are drafted, if any are.
+    speculation: Option<Speculation>,
 }
 
 /// Everything that explains a step again.
@@ -272,7 +278,14 @@ impl PreparedStep {
             origin,
             operators,
             context,
+            speculation: None,
         }
+    }
+
+    /// Returns the step with tokens that are drafted.
+    #[must_use]
+    pub fn speculating(self, speculation: Speculation) -> Self {
+        Self { speculation: Some(speculation), ..self }
     }
 
     /// Returns the nanoseconds that `shape` takes through all layers, host work included.
@@ -312,8 +325,16 @@ impl PreparedStep {
 
     /// Returns the nanoseconds of a step of a whole replica.
     ///
-    /// One stage: the pass. Several: every group of decoding sequences advances by one token.
+    /// One stage: the pass. Several: every group of decoding sequences advances by one token. Where tokens are drafted, the
+    /// part of it that each token takes.
     pub fn step_ns(&self, shape: &StepShape) -> f64 {
+        match &self.speculation {
+            None => self.plain_step_ns(shape),
+            Some(speculation) => speculation.step_ns(self, shape),
+        }
+    }
+
+    fn plain_step_ns(&self, shape: &StepShape) -> f64 {
         if self.stages <= 1.0 { self.pass_ns(shape) } else { self.pass_ns(&self.group(shape)) }
     }
 
@@ -340,6 +361,7 @@ impl PreparedStep {
         let share = if shape.decodes > 0.0 { decodes / shape.decodes } else { 0.0 };
         StepShape {
             decodes,
+            drafted: shape.drafted * share,
             decode_kv: shape.decode_kv * share,
             prefill_tokens: shape.prefill_tokens * prompt,
             sampled: decodes + first_tokens * prompt,
@@ -353,7 +375,7 @@ impl PreparedStep {
     }
 
     fn layers_ns(&self, shape: &StepShape) -> f64 {
-        let tokens = shape.decodes + shape.prefill_tokens;
+        let tokens = shape.decodes + shape.drafted + shape.prefill_tokens;
         if tokens <= 0.0 {
             return 0.0;
         }
@@ -361,7 +383,7 @@ impl PreparedStep {
         let all = tokens * f64::from(self.operators.split.data);
         self.linear.at(tokens)
             + self.shared.as_ref().map_or(0.0, |table| table.at(all))
-            + self.head.at(shape.sampled)
+            + self.head.at(shape.sampled + shape.drafted)
             + self.cache.ns(shape.decodes, shape.decode_kv)
             + prefill
     }
@@ -374,7 +396,7 @@ impl PreparedStep {
         if self.stages <= 1.0 {
             return 0.0;
         }
-        let bytes = (shape.decodes + shape.prefill_tokens) * self.handover;
+        let bytes = (shape.decodes + shape.drafted + shape.prefill_tokens) * self.handover;
         roofline::handover(&self.context.device.collective, bytes) * 1e3
     }
 

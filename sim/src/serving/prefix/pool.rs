@@ -11,36 +11,7 @@
 
 use std::collections::HashMap;
 
-/// Block hashes of requests, in the order of their arrival. A hash stands for all tokens up to the end of its block.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Prefixes {
-    /// Tokens of one hash.
-    pub tokens: u32,
-    hashes: Vec<u64>,
-    /// Where the hashes of each request end.
-    ends: Vec<u32>,
-}
-
-impl Prefixes {
-    /// Returns no prefixes, of so many tokens for each hash.
-    pub fn new(tokens: u32) -> Prefixes {
-        Prefixes { tokens, hashes: Vec::new(), ends: Vec::new() }
-    }
-
-    /// Adds the hashes of the next request.
-    pub fn push(&mut self, hashes: &[u64]) {
-        self.hashes.extend_from_slice(hashes);
-        self.ends.push(u32::try_from(self.hashes.len()).unwrap_or(u32::MAX));
-    }
-
-    /// Returns the hashes of a request; none where there are none.
-    pub fn of(&self, number: u32) -> &[u64] {
-        let end = |index: usize| self.ends.get(index).map_or(0, |&end| end as usize);
-        let number = number as usize;
-        let start = if number == 0 { 0 } else { end(number - 1) };
-        self.hashes.get(start..end(number)).unwrap_or_default()
-    }
-}
+use super::Hashes;
 
 /// A place in the free queue, or a block with a hash that is held.
 #[derive(Debug, Clone, Copy)]
@@ -103,9 +74,9 @@ impl Pool {
     }
 
     /// Returns how many leading hashes are known, and how many of their blocks nobody holds.
-    pub fn look_up(&self, hashes: &[u64]) -> (u32, u32) {
+    pub fn look_up(&self, hashes: Hashes<'_>) -> (u32, u32) {
         let (mut known, mut idle) = (0, 0);
-        for slot in hashes.iter().map_while(|hash| self.slot_of.get(hash)) {
+        for slot in hashes.iter().map_while(|hash| self.slot_of.get(&hash)) {
             known += 1;
             idle += if self.slots[*slot as usize].holders == 0 { self.unit } else { 0 };
         }
@@ -113,9 +84,9 @@ impl Pool {
     }
 
     /// Lets a request hold the blocks of `hashes`, all of which are known.
-    pub fn hold(&mut self, place: u32, hashes: &[u64]) {
-        for hash in hashes {
-            let slot = self.slot_of[hash];
+    pub fn hold(&mut self, place: u32, hashes: Hashes<'_>) {
+        for hash in hashes.iter() {
+            let slot = self.slot_of[&hash];
             if self.slots[slot as usize].holders == 0 {
                 self.unlink(slot);
                 self.queued -= self.unit;
@@ -126,8 +97,8 @@ impl Pool {
     }
 
     /// Makes blocks known that a request computes. One that is known already stays as it is: the other is a double.
-    pub fn learn(&mut self, place: u32, hashes: &[u64]) {
-        for &hash in hashes {
+    pub fn learn(&mut self, place: u32, hashes: Hashes<'_>) {
+        for hash in hashes.iter() {
             if self.slot_of.contains_key(&hash) {
                 continue;
             }
@@ -217,34 +188,34 @@ mod tests {
     #[test]
     fn what_left_first_is_forgotten_first_and_of_one_request_its_end() {
         let mut pool = Pool::new(6, 1);
-        pool.learn(0, &[1, 2]);
+        pool.learn(0, Hashes::Listed(&[1, 2]));
         pool.catch_up(4);
         // Two blocks of prompt and one of output.
         pool.catch_up(3);
         assert_eq!(pool.give_back(0, 3), 3);
-        assert_eq!(pool.look_up(&[1, 2, 3]), (2, 2));
+        assert_eq!(pool.look_up(Hashes::Listed(&[1, 2, 3])), (2, 2));
         // Free are now: three never used, the output, the block 2, the block 1.
         pool.catch_up(2);
-        assert_eq!(pool.look_up(&[1, 2]), (2, 2));
+        assert_eq!(pool.look_up(Hashes::Listed(&[1, 2])), (2, 2));
         pool.catch_up(1);
-        assert_eq!(pool.look_up(&[1, 2]), (1, 1));
+        assert_eq!(pool.look_up(Hashes::Listed(&[1, 2])), (1, 1));
         pool.catch_up(0);
-        assert_eq!(pool.look_up(&[1]), (0, 0));
+        assert_eq!(pool.look_up(Hashes::Listed(&[1])), (0, 0));
     }
 
     #[test]
     fn what_is_held_twice_is_free_when_both_have_left() {
         let mut pool = Pool::new(8, 2);
-        pool.learn(0, &[7]);
+        pool.learn(0, Hashes::Listed(&[7]));
         pool.catch_up(6);
-        assert_eq!(pool.look_up(&[7]), (1, 0));
-        pool.hold(1, &[7]);
+        assert_eq!(pool.look_up(Hashes::Listed(&[7])), (1, 0));
+        pool.hold(1, Hashes::Listed(&[7]));
         pool.catch_up(5);
         assert_eq!(pool.give_back(0, 2), 0);
         assert_eq!(pool.give_back(1, 3), 3);
-        assert_eq!(pool.look_up(&[7]), (1, 2));
+        assert_eq!(pool.look_up(Hashes::Listed(&[7])), (1, 2));
         // Taking one of its two blocks breaks it.
         pool.catch_up(1);
-        assert_eq!(pool.look_up(&[7]), (0, 0));
+        assert_eq!(pool.look_up(Hashes::Listed(&[7])), (0, 0));
     }
 }

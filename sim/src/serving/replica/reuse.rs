@@ -1,46 +1,99 @@
-//! What need not be read again? The beginnings of prompts that the replica's pool still holds.
+//! What need not be read again? The beginnings of prompts that the replica's pool still holds, or a tier beside it.
 
-use super::{Job, Replica};
+use super::{Job, Replica, ServingConfig};
+use crate::serving::prefix::{Hashes, Pool, Prefixes, Tiers};
+
+/// What is kept of prompts.
+#[derive(Debug, Clone)]
+pub(super) struct Kept<'a> {
+    pub prefixes: &'a Prefixes,
+    pool: Pool,
+    tiers: Tiers,
+    /// Nanoseconds that the step being formed waits for blocks from a tier.
+    reading_ns: u64,
+}
+
+impl<'a> Kept<'a> {
+    /// Returns nothing kept yet.
+    pub fn new(config: &ServingConfig, prefixes: &'a Prefixes) -> Kept<'a> {
+        let unit = prefixes.tokens / config.kv.block_tokens;
+        let (pool, tiers) = (Pool::new(config.kv.blocks, unit), Tiers::new(config.tiers, unit));
+        Kept { prefixes, pool, tiers, reading_ns: 0 }
+    }
+
+    /// Returns the hashes of a waiting prompt that may be found. Its last token is always computed, since the first output
+    /// token follows from it.
+    fn wanted(&self, job: &Job) -> Hashes<'a> {
+        let hashes = self.prefixes.of(job.number, job.prompt);
+        let most = ((job.prompt - 1) / self.prefixes.tokens) as usize;
+        hashes.part(0, most.min(hashes.len()))
+    }
+}
 
 impl Replica<'_> {
     /// Gives back the blocks of a request.
     pub(super) fn give_back(&mut self, id: u32, blocks: u32) {
-        let freed = match &mut self.pool {
+        let freed = match &mut self.kept {
             None => blocks,
-            Some((pool, _)) => {
-                pool.catch_up(self.blocks.free());
-                pool.give_back(id, blocks)
+            Some(kept) => {
+                kept.pool.catch_up(self.blocks.free());
+                kept.pool.give_back(id, blocks)
             }
         };
         self.blocks.release(freed);
     }
 
     /// Returns the tokens at the beginning of a waiting prompt that need not be read, and the blocks of them that others hold.
-    /// The last token of a prompt is always computed, since the first output token follows from it.
     pub fn reusable(&mut self, job: &Job) -> (u32, u32) {
-        let Some((pool, prefixes)) = &mut self.pool else { return (0, 0) };
-        pool.catch_up(self.blocks.free());
-        let hashes = prefixes.of(job.number);
-        let most = ((job.prompt - 1) / prefixes.tokens) as usize;
-        let (known, idle) = pool.look_up(&hashes[..most.min(hashes.len())]);
-        let tokens = known * prefixes.tokens;
-        (tokens, self.blocks.blocks_for(tokens) - idle)
+        // What was evicted is gone, however it came.
+        if self.config.prompts_arrive && job.restarts == 0 {
+            return (job.prompt - 1, 0);
+        }
+        let Some(kept) = &mut self.kept else { return (0, 0) };
+        kept.pool.catch_up(self.blocks.free());
+        let hashes = kept.wanted(job);
+        let (known, idle) = kept.pool.look_up(hashes);
+        let (beside, _) = kept.tiers.look_up(hashes.part(known as usize, hashes.len()));
+        let tokens = kept.prefixes.tokens;
+        ((known + beside) * tokens, self.blocks.blocks_for(known * tokens) - idle)
     }
 
-    /// Lets a request that has just been admitted begin behind `tokens` that are in the cache.
+    /// Lets a request that has just been admitted begin behind `tokens` that are kept.
     pub fn reuse(&mut self, id: u32, job: &mut Job, tokens: u32) {
-        let Some((pool, prefixes)) = self.pool.as_mut().filter(|_| tokens > 0) else { return };
-        pool.hold(id, &prefixes.of(job.number)[..(tokens / prefixes.tokens) as usize]);
+        if self.config.prompts_arrive {
+            job.processed = tokens;
+            self.rare.reused_tokens += u64::from(tokens);
+            return;
+        }
+        let Some(kept) = self.kept.as_mut().filter(|_| tokens > 0) else { return };
+        let hashes = kept.wanted(job).part(0, (tokens / kept.prefixes.tokens) as usize);
+        let (known, _) = kept.pool.look_up(hashes);
+        let (held, read) = (hashes.part(0, known as usize), hashes.part(known as usize, hashes.len()));
+        // What is held leaves the queue before those that were taken do, so that none of it is taken.
+        kept.pool.hold(id, held);
+        kept.pool.catch_up(self.blocks.free());
+        kept.pool.learn(id, read);
+        kept.reading_ns = kept.reading_ns.saturating_add(kept.tiers.look_up(read).1);
+        kept.tiers.touch(hashes);
         job.processed = tokens;
         self.rare.reused_tokens += u64::from(tokens);
+        self.rare.read_back_tokens += (read.len() as u64) * u64::from(kept.prefixes.tokens);
     }
 
     /// Makes the blocks of a prompt known that a step computes, of which it reads `tokens` more.
     pub(super) fn learn(&mut self, id: u32, job: &Job, tokens: u32) {
-        let Some((pool, prefixes)) = &mut self.pool else { return };
-        pool.catch_up(self.blocks.free());
-        let hashes = prefixes.of(job.number);
-        let complete = |tokens: u32| ((tokens.min(job.prompt) / prefixes.tokens) as usize).min(hashes.len());
-        pool.learn(id, &hashes[complete(job.processed)..complete(job.processed + tokens)]);
+        let Some(kept) = &mut self.kept else { return };
+        kept.pool.catch_up(self.blocks.free());
+        let hashes = kept.prefixes.of(job.number, job.prompt);
+        let block = kept.prefixes.tokens;
+        let complete = |tokens: u32| ((tokens.min(job.prompt) / block) as usize).min(hashes.len());
+        let new = hashes.part(complete(job.processed), complete(job.processed + tokens));
+        kept.pool.learn(id, new);
+        kept.tiers.touch(new);
+    }
+
+    /// Returns the nanoseconds that the step being formed waits for blocks from a tier, and forgets them.
+    pub(super) fn take_reading_ns(&mut self) -> f64 {
+        self.kept.as_mut().map_or(0.0, |kept| std::mem::take(&mut kept.reading_ns) as f64)
     }
 }

@@ -220,8 +220,13 @@ impl<S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'_, S, R, P> {
     }
 
     pub(super) fn lose(&mut self, id: u32) {
+        self.leave(id, Outcome::Lost);
+    }
+
+    /// Lets a request go that no replica has.
+    pub(super) fn leave(&mut self, id: u32, outcome: Outcome) {
         let job = &self.jobs.places[id as usize];
-        (self.log)(u64::from(job.number), &job.record(Time::NEVER, Outcome::Lost));
+        (self.log)(u64::from(job.number), &job.record(Time::NEVER, outcome));
         self.tokens.n_left += 1;
         self.n_outstanding -= 1;
         self.jobs.leave(id);

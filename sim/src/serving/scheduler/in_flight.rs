@@ -10,7 +10,7 @@ pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], n
     if replica.grant_decodes(jobs) {
         return;
     }
-    let mut left = token_budget.saturating_sub(replica.batch.decodes);
+    let mut left = token_budget.saturating_sub(replica.decode_budget());
     while replica.has_place() {
         let Some(&id) = replica.waiting.front() else { break };
         let job = &jobs[id as usize];

@@ -28,7 +28,7 @@ pub(super) struct Mixed {
 impl Mixed {
     pub fn form(&self, replica: &mut Replica, jobs: &mut [Job], now: Time) {
         let mut evicted = replica.grant_decodes(jobs);
-        let mut left = self.token_budget.saturating_sub(replica.batch.decodes);
+        let mut left = self.token_budget.saturating_sub(replica.decode_budget());
         if let Some(id) = replica.unfinished_prompt {
             evicted |= self.go_on(id, &mut left, replica, jobs, now);
         }

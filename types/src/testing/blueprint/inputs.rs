@@ -9,9 +9,9 @@ use crate::money::Currency;
 use crate::offering::{Offering, Ownership, PurchaseOption};
 use crate::origin::{Grade, Origin, PriceGrade, Provenance};
 use crate::spec::{
-    Assumption, Budget, Buy, Checkpoint, Daily, Fleet, Frame, Kubernetes, Limit, Load, Metric, Objective,
-    Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Site, Slo,
-    SloMetric, Spec, Train, TrainMethod, Uncertain,
+    Assumption, Budget, Buy, Checkpoint, Daily, Disaggregated, Fleet, Frame, Kubernetes, Limit, Load, Metric,
+    Objective, OnFailure, Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator,
+    Serve, Site, Slo, SloMetric, Spec, Train, TrainMethod, Uncertain,
 };
 use crate::storage::{Protection, StorageKind, StorageSystem};
 use crate::traffic::{Lengths, Traffic};
@@ -94,6 +94,7 @@ fn spec() -> Spec {
             confidence: 0.9,
             value: 40.0,
         }],
+        what_ifs: Vec::new(),
         deploy: Some(Kubernetes { namespace: "llm".to_owned(), monitoring: true }),
         assumptions: assumptions(),
     }
@@ -207,6 +208,12 @@ fn serve() -> Serve {
         headroom: 0.1,
         min_replicas: 2,
         autoscale: None,
+        prefix_caching: None,
+        speculative: None,
+        queue: None,
+        on_failure: OnFailure::Retry,
+        disaggregated: Disaggregated::Never,
+        stage: None,
     }
 }
 

@@ -1,0 +1,101 @@
+//! What if it comes otherwise? Each scenario beside the plan as it was verified.
+
+use super::first::percentile;
+use super::verdict_cell;
+use crate::document::{Block, Cell, Table, Tone};
+use capstan_types::blueprint::{Blueprint, Bursts, WhatIfHour, WhatIfOutcome};
+use capstan_types::figure;
+use capstan_types::simulation::{SimulatedFailure, SimulatedLevel};
+use capstan_types::units::Seconds;
+
+/// Returns a row for each level of each scenario, and what came of what failed.
+pub(super) fn what_ifs(blueprint: &Blueprint) -> Vec<Block> {
+    let mut table =
+        Table::new(&["Scenario", "Service level", ">Limit", ">As planned", ">Then", ">Within it", "Verdict"]);
+    let mut facts: Vec<(String, Cell)> = Vec::new();
+    for told in &blueprint.what_ifs {
+        for hour in &told.hours {
+            table.rows.extend(hour.levels.iter().map(|level| row(blueprint, told, hour, level)));
+        }
+        facts.push((told.scenario.clone(), happens(told)));
+        facts.extend(told.hours.iter().flat_map(beside));
+    }
+    let mut blocks = Vec::new();
+    if !table.rows.is_empty() {
+        blocks.push(Block::Table(table));
+    }
+    if !facts.is_empty() {
+        blocks.push(Block::Facts(facts));
+    }
+    blocks
+}
+
+/// Returns what happens, or why it cannot be simulated.
+fn happens(told: &WhatIfOutcome) -> Cell {
+    let words = format!("if there are {}", told.what_if.join(" and ")).replace("if there are a ", "if a ");
+    match &told.refused {
+        None => words.into(),
+        Some(why) => Cell::toned(format!("{words}: {why}"), Tone::Warn),
+    }
+}
+
+fn row(
+    blueprint: &Blueprint,
+    told: &WhatIfOutcome,
+    hour: &WhatIfHour,
+    level: &SimulatedLevel,
+) -> Vec<Cell> {
+    let same = |verdict: &&capstan_types::blueprint::Verdict| {
+        (&verdict.workload, &verdict.site) == (&hour.workload, &hour.site)
+            && (verdict.metric, verdict.per_mille) == (level.metric, level.per_mille)
+    };
+    let planned = blueprint.verdicts.iter().find(same).map(|verdict| figure::span(verdict.seen));
+    let seen = level.seen_s.map(|seen| figure::span(Seconds(seen.mean)));
+    vec![
+        told.scenario.as_str().into(),
+        format!("{} {} {}", hour.workload, level.metric.word(), percentile(level.per_mille)).into(),
+        figure::span(level.target).into(),
+        planned.map_or_else(|| "–".into(), Cell::from),
+        seen.map_or_else(|| Cell::toned("no answer", Tone::Bad), Cell::from),
+        level.attainment.map_or_else(|| "–".into(), |share| figure::percent(share.mean).into()),
+        verdict_cell(level.status),
+    ]
+}
+
+/// Returns what came of a failure, and what was turned away or lost.
+fn beside(hour: &WhatIfHour) -> Vec<(String, Cell)> {
+    let mut words = Vec::new();
+    words.extend(hour.failure.as_ref().map(failed));
+    let counts = [("turned away", hour.turned_away), ("lost", hour.lost)];
+    for (what, n) in counts.into_iter().filter(|&(_, n)| n > 0) {
+        words.push(format!("{} {what}", figure::percent(n as f64 / hour.requests.max(1) as f64)));
+    }
+    let told =
+        |words: Vec<String>| (String::new(), format!("{}: {}", hour.workload, words.join("; ")).into());
+    if words.is_empty() { Vec::new() } else { vec![told(words)] }
+}
+
+fn failed(failure: &SimulatedFailure) -> String {
+    let share = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), figure::percent);
+    let recovered = failure
+        .recovery
+        .map_or_else(|| "not recovered".to_owned(), |time| format!("recovered after {}", figure::span(time)));
+    format!(
+        "{} replicas down, within all limits {} before, {} meanwhile, {} afterwards, {recovered}",
+        failure.replicas,
+        share(failure.attainment_before),
+        share(failure.attainment_during),
+        share(failure.attainment_after),
+    )
+}
+
+/// Says in one line what the bursts of a trace cost.
+pub(super) fn burst_words(bursts: &Bursts) -> String {
+    let (rate, planned) = (figure::short(bursts.random.rate.get()), bursts.replicas);
+    match bursts.random.replicas {
+        Some(replicas) => format!(
+            "the trace needs {planned} replicas; at random, {rate} req/s on average would need {replicas}"
+        ),
+        None => format!("not even at random would {planned} replicas do for {rate} req/s on average"),
+    }
+}

@@ -1,0 +1,107 @@
+//! What need not be computed: prompts that begin alike, and tokens that are drafted, from the plan to the verdict.
+
+use crate::surroundings::Place;
+use capstan_types::blueprint::{Blueprint, VerdictStatus};
+use capstan_types::simulation::Simulation;
+
+/// Plans one service on eight H100 with what is said beside, and returns its blueprint.
+fn planned(place: &Place, beside: &str) -> Blueprint {
+    let text = format!(
+        "plan p {{ currency = USD }}\nsite cloud {{ provider = aws, region = \"us-east-1\" }}\n\
+         serve chat {{\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
+         parallelism = {{ tensor = 1, pipeline = 1 }}\n  \
+         load = {{ rate = 60 req/s, prompt = 4 ktok, output = 200 tok }}\n  \
+         slo ttft {{ p99 <= 2 s }}\n  slo tpot {{ p99 <= 60 ms }}\n  {beside}\n}}\n"
+    );
+    place.write("p.plan", text);
+    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
+    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+}
+
+fn rate(blueprint: &Blueprint) -> f64 {
+    let placement = &blueprint.services[0].placements[0];
+    placement.estimate.rate.get() * placement.derating
+}
+
+#[test]
+fn prompts_that_begin_alike_need_fewer_replicas_and_the_report_says_what_was_found() {
+    let place = Place::new();
+    let plain = planned(&place, "");
+    let alike = planned(&place, "prefix_caching = { reuse = 60%, beginnings = 10 }");
+    assert!(plain.verdicts.iter().all(|verdict| verdict.reused.is_none()));
+    assert!(rate(&alike) > 1.3 * rate(&plain), "{} {}", rate(&alike), rate(&plain));
+    for verdict in &alike.verdicts {
+        assert_eq!(verdict.status, VerdictStatus::Met);
+        let reused = verdict.reused.expect("told");
+        assert!((reused.share - 0.6).abs() < 0.02 && reused.read_back == 0.0, "{reused:?}");
+    }
+    let told = place.run(&["report", "b.json"]).exits(0);
+    assert!(told.out.contains("of prompt tokens found"), "{}", told.told());
+    let seen = place.run(&["simulate", "b.json", "--replications", "8", "--output", "json"]).exits(0);
+    let simulation: Simulation = serde_json::from_str(&seen.out).expect("a simulation");
+    assert!((simulation.runs[0].reused.expect("told").share - 0.6).abs() < 0.02);
+}
+
+#[test]
+fn beginnings_that_do_not_fit_are_found_in_host_memory_or_not_at_all() {
+    let place = Place::new();
+    let said = |host: &str| format!("prefix_caching = {{ reuse = 80%, beginnings = 2000{host} }}");
+    let without = planned(&place, &said(""));
+    let with = planned(&place, &said(", host = { size = 150 GB, bandwidth = 50 GB/s }"));
+    let found = |blueprint: &Blueprint| blueprint.verdicts[0].reused.expect("told");
+    assert!(found(&without).share < 0.3, "{:?}", found(&without));
+    assert!(found(&with).share > found(&without).share + 0.05, "{:?}", found(&with));
+    assert!(found(&with).read_back > 0.2, "{:?}", found(&with));
+    assert!(rate(&with) > rate(&without), "{} {}", rate(&with), rate(&without));
+    let too_much = "prefix_caching = { reuse = 80%, host = { size = 90 TB, bandwidth = 50 GB/s } }";
+    place.write(
+        "q.plan",
+        place.read("p.plan").replace(&said(", host = { size = 150 GB, bandwidth = 50 GB/s }"), too_much),
+    );
+    let seen = place.run(&["plan", "q.plan"]).exits(3);
+    assert!(seen.out.contains("cache tier too large"), "{}", seen.told());
+}
+
+#[test]
+fn drafted_tokens_need_fewer_replicas_where_they_are_accepted_and_take_the_memory_of_their_model() {
+    let place = Place::new();
+    let said =
+        |what: &str| format!("batching = {{ sequences = 16 }}\n  speculative = {{ tokens = 4, {what} }}");
+    let plain = planned(&place, "batching = { sequences = 16 }");
+    let lucky = planned(&place, &said("acceptance = 80%, cost = 5%"));
+    let unlucky = planned(&place, &said("acceptance = 5%, cost = 5%"));
+    assert!(rate(&lucky) > 1.15 * rate(&plain), "{} {}", rate(&lucky), rate(&plain));
+    assert!(rate(&unlucky) < rate(&plain), "{} {}", rate(&unlucky), rate(&plain));
+    assert!(lucky.verdicts.iter().all(|verdict| verdict.status == VerdictStatus::Met));
+    let tpot = |blueprint: &Blueprint| blueprint.services[0].placements[0].estimate.tpot.get();
+    assert!(tpot(&lucky) < tpot(&unlucky), "{} {}", tpot(&lucky), tpot(&unlucky));
+    let model = planned(&place, &said("acceptance = 80%, model = llama3_2_1b"));
+    let tokens = |blueprint: &Blueprint| blueprint.services[0].placements[0].estimate.kv_tokens;
+    assert!(tokens(&model) * 6 < tokens(&plain) * 5, "{} {}", tokens(&model), tokens(&plain));
+}
+
+/// Mooncake's conversations, whose block hashes say what has been read before.
+#[test]
+fn the_block_hashes_of_a_trace_say_what_is_read_once() {
+    let Some(data) = capstan_types::testing::data() else { return };
+    let place = Place::new();
+    let from = data.join("request-traces/mooncake-fast25/conversation.csv.gz");
+    place.write("log.csv.gz", std::fs::read(from).expect("the trace"));
+    let text = "plan p { currency = USD }\nsite cloud { provider = aws, region = \"us-east-1\" }\n\
+                serve chat {\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
+                load = { trace = \"log.csv.gz\" }\n  slo ttft { p90 <= 5 s }\n  \
+                prefix_caching = { routing = prefix }\n}\n";
+    place.write("p.plan", text);
+    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
+    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    let hashes = blueprint.inputs.spec.serves[0].load.trace.as_ref().and_then(|trace| trace.hashes.clone());
+    let hashes = hashes.expect("the trace has hashes");
+    assert!((hashes.block_tokens.0..=hashes.block_tokens.1).contains(&512), "{:?}", hashes.block_tokens);
+    // Published: 4.5, 21.5 and 36.2 % of the tokens at 1,000, 10,000 and 50,000 blocks; these are hashes.
+    for (blocks, percent) in [(1_024.0, 4.5), (8_192.0, 19.0), (65_536.0, 36.7)] {
+        let share = 100.0 * hashes.reusable_within(blocks);
+        assert!((share - percent).abs() < 0.15 * percent, "{blocks}: {share} {percent}");
+    }
+    let reused = blueprint.verdicts[0].reused.expect("told");
+    assert!(reused.share > 0.05 && reused.share < 0.374, "{reused:?}");
+}
