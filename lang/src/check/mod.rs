@@ -5,6 +5,7 @@
 //! `fields` looks fields up in it, `read` gives values their types, `reference` resolves names.
 //! Not known here: files, clocks, and whether anything can be built that meets the plan.
 
+mod adapters;
 mod autoscale;
 mod budget;
 mod buy;

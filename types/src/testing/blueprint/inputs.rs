@@ -201,6 +201,7 @@ fn serve() -> Serve {
         speculative: None,
         queue: None,
         on_failure: OnFailure::Retry,
+        adapters: None,
         disaggregated: Disaggregated::Never,
         stage: None,
     }
