@@ -104,6 +104,10 @@ fn frames() -> Vec<Frame> {
             after: "} }\n",
             ..frame("serve/autoscale", with(serve, "autoscale"), &[("replicas", ">= 0")])
         },
+        Frame {
+            after: "} }\n",
+            ..frame("serve/adapters", with(serve, "adapters"), &[("count", "= 50"), ("rank", "= 32")])
+        },
         frame("train", "train job {", TRAIN_BASE),
         frame("tune", "tune job {", TRAIN_BASE),
         Frame { after: "} }\n", ..frame("tune/parallelism", with(tune, "parallelism"), &[]) },
@@ -146,8 +150,16 @@ fn savings(with: impl Fn(&str) -> &'static str) -> Vec<Frame> {
         Frame {
             after: "} } }\n",
             ..frame(
-                "serve/prefix_caching/tier",
+                "serve/prefix_caching/host",
                 with("prefix_caching = { reuse = 40%, host"),
+                &[("size", "= 100 GB"), ("bandwidth", "= 50 GB/s")],
+            )
+        },
+        Frame {
+            after: "} } }\n",
+            ..frame(
+                "serve/prefix_caching/disk",
+                with("prefix_caching = { reuse = 40%, disk"),
                 &[("size", "= 100 GB"), ("bandwidth", "= 50 GB/s")],
             )
         },

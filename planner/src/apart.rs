@@ -137,7 +137,11 @@ fn runner_up(one: &Blueprint, other: &Blueprint, workload: &str) -> Option<Runne
     }
     let currency: Currency = other.inputs.spec.frame.currency;
     let extra = (other.solver.objective - one.solver.objective).max(0.0);
-    let holds = if other.status == Status::Feasible { "" } else { ", which does not hold" };
+    let holds = match other.status {
+        Status::Feasible if other.solver.objective < one.solver.objective => ", which costs less",
+        Status::Feasible => "",
+        _ => ", which does not hold",
+    };
     Some(RunnerUp {
         workload: workload.to_owned(),
         instead: format!("{}{holds}", words(other, workload)),

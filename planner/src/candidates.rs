@@ -3,7 +3,7 @@
 //! Physics depends on the accelerator, not on who sells the machine around it, so each way is estimated once per
 //! accelerator and then offered on every shape that holds it.
 
-use crate::shortcuts::{network_of, replica_token, shortcuts, speculating, tier_too_large};
+use crate::shortcuts::{adapter_bytes, network_of, replica_token, shortcuts, speculating, tier_too_large};
 use capstan_sim::calibrate;
 use capstan_sim::estimate::{Bound, Demand, Estimate, Shortcuts, estimate};
 use capstan_sim::perf::held::replicas_of_host;
@@ -39,6 +39,8 @@ pub struct Way {
     pub kv_token: Bytes,
     /// What a replica can send and receive, where that is known.
     pub network: Option<BytesPerSecond>,
+    /// Bytes of one adapter, where requests need any.
+    pub adapter: Option<Bytes>,
 }
 
 impl Way {
@@ -117,7 +119,7 @@ impl<'a> Served<'a> {
 
 /// Returns every way to run a workload on `shapes`.
 pub fn enumerate(catalog: &Catalog, served: &Served<'_>, shapes: &[&NodeShape]) -> Enumerated {
-    let Served { serve, engine, .. } = *served;
+    let Served { serve, .. } = *served;
     let mut by_accelerator: BTreeMap<&str, Vec<&NodeShape>> = BTreeMap::new();
     for shape in shapes {
         if let Some(accelerator) = shape.accelerator.as_deref().filter(|_| shape.accelerators > 0) {
@@ -136,7 +138,7 @@ pub fn enumerate(catalog: &Catalog, served: &Served<'_>, shapes: &[&NodeShape]) 
         let trials = try_all(catalog, served, accelerator, &shapes);
         note_unreached(&mut found.unreached, accelerator, &trials);
         for shape in shapes {
-            collect(&mut found.ways, &mut tally, serve, engine, accelerator, shape, &trials);
+            collect(&mut found.ways, &mut tally, served, accelerator, shape, &trials);
         }
     }
     found.rejections = tally.counts();
@@ -228,6 +230,14 @@ fn try_one(
     if let Some(refusal) = memory.refusal() {
         return Err(refusal);
     }
+    if let Some(adapters) = &serve.adapters {
+        let ranks = f64::from(setup.ranks.accelerators().max(1));
+        let each = adapter_bytes(setup.model, adapters.rank) * (1.0 / ranks);
+        memory = memory.holding(each * f64::from(adapters.slots));
+        if let Some(refusal) = memory.refusal() {
+            return Err(refusal);
+        }
+    }
     let mut step = PreparedStep::with_device(device, setup)?;
     if let Some(speculative) = &serve.speculative {
         let alone = (memory, step);
@@ -297,12 +307,12 @@ fn layout(ranks: Ranks, shape: &NodeShape) -> Option<(u32, u32)> {
 fn collect(
     ways: &mut Vec<Way>,
     tally: &mut Tally,
-    serve: &Serve,
-    engine: &Engine,
+    served: &Served<'_>,
     accelerator: &Accelerator,
     shape: &NodeShape,
     trials: &[Trial],
 ) {
+    let Served { serve, model, engine, .. } = *served;
     let limits = default_limits(engine, accelerator);
     for trial in trials {
         let Some((replicas_per_node, nodes_per_replica)) = layout(trial.ranks, shape) else { continue };
@@ -347,6 +357,7 @@ fn collect(
                 kv_blocks: done.memory.kv_blocks(engine.block_tokens),
                 kv_token: replica_token(&done.memory, trial.ranks),
                 network,
+                adapter: serve.adapters.map(|adapters| adapter_bytes(model, adapters.rank)),
             }),
         }
     }

@@ -6,7 +6,7 @@
 
 use capstan_sim::estimate::Shortcuts;
 use capstan_sim::perf::{Device, Drafter, PreparedStep, Ranks, Reason, ServingMemory, Setup, Speculation};
-use capstan_sim::serving::{Beginnings, CacheTier, Router, Summary};
+use capstan_sim::serving::{self, Beginnings, CacheTier, Router, Summary};
 use capstan_types::blueprint::Reused;
 use capstan_types::hardware::NodeShape;
 use capstan_types::model::Model;
@@ -66,6 +66,26 @@ pub(crate) fn tiers(serve: &Serve, token: Bytes, block_tokens: u32) -> [CacheTie
     [of(|caching| caching.host.as_ref()), of(|caching| caching.disk.as_ref())]
 }
 
+/// Returns the bytes of one adapter on all ranks: its rank times the rows and columns of every linear layer, 16 bits each.
+///
+/// As LoRA has it (Hu et al., ICLR 2022): two matrices of `rank` beside each weight matrix; routed experts have none.
+pub(crate) fn adapter_bytes(model: &Model, rank: u32) -> Bytes {
+    let (hidden, layers) = (f64::from(model.hidden), f64::from(model.layers));
+    let queries = f64::from(model.heads) * f64::from(model.head_dim);
+    let keys = f64::from(model.kv_heads) * f64::from(model.head_dim);
+    let attention = 2.0 * (hidden + queries) + 2.0 * (hidden + keys);
+    let matrices = if model.gated { 3.0 } else { 2.0 };
+    let dense = f64::from(model.dense_layers()) * matrices * (hidden + f64::from(model.ffn));
+    Bytes(2.0 * f64::from(rank) * (layers * attention + dense))
+}
+
+/// Returns the adapters of a workload as the simulator has them.
+pub(crate) fn adapters(serve: &Serve, adapter: Option<Bytes>, seed: u64) -> Option<serving::Adapters> {
+    let of = serve.adapters.as_ref()?;
+    let load_ns = adapter.map_or(0.0, |bytes| bytes.get() / of.bandwidth.get().max(1.0) * 1e9);
+    Some(serving::Adapters::drawn(of.count, of.slots, load_ns.ceil().min(1e18) as u64, seed))
+}
+
 /// Returns what a replica with this memory need not compute.
 pub(crate) fn shortcuts(serve: &Serve, memory: &ServingMemory, ranks: Ranks) -> Shortcuts {
     let drafted = serve.speculative.as_ref().map_or(0.0, |speculative| f64::from(speculative.tokens));
@@ -78,7 +98,8 @@ pub(crate) fn shortcuts(serve: &Serve, memory: &ServingMemory, ranks: Ranks) -> 
     let token = replica_token(memory, ranks);
     let kept = memory.kv_tokens() * KEPT;
     let (all, found) = found_within(caching, serve);
-    (shortcuts.reused, shortcuts.kept_tokens) = (found(kept), kept.min(all));
+    // What does not fit gives way to running requests anyway.
+    (shortcuts.reused, shortcuts.kept_tokens) = (found(kept), if all <= kept { all } else { 0.0 });
     let mut reach = kept;
     let mut read_ns = 0.0;
     for tier in [&caching.host, &caching.disk].into_iter().flatten() {

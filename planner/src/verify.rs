@@ -6,7 +6,7 @@
 use crate::apart;
 use crate::autoscale;
 use crate::candidates::Way;
-use crate::shortcuts::{beginnings, grain, hash_tokens, reused, router, tiers};
+use crate::shortcuts::{adapters, beginnings, grain, hash_tokens, reused, router, tiers};
 use capstan_sim::bridge::length;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
@@ -257,6 +257,7 @@ pub(crate) fn serving_config(trial: &Trial<'_>, split: u32) -> ServingConfig {
     ServingConfig {
         n_replicas: split,
         decode_tokens: 1 + drafted,
+        adapters: adapters(serve, trial.way.adapter, trial.seed),
         prompts_arrive: serve.is_part(Part::Decode),
         max_waiting: serve.queue.as_ref().map_or(u32::MAX, |limit| limit.value),
         router: router(serve),

@@ -16,7 +16,7 @@ const MISSED: &str = "W0341";
 
 /// Replications, at least, and requests of one of them, at most.
 const REPLICATIONS: u32 = 8;
-const REQUESTS: f64 = 24_000.0;
+const REQUESTS: f64 = 100_000.0;
 
 /// Notice of a spot market and slowness of a slow replica where nothing is said, as `simulate` has them.
 const NOTICE: Seconds = Seconds(120.0);

@@ -80,6 +80,20 @@ fn drafted_tokens_need_fewer_replicas_where_they_are_accepted_and_take_the_memor
     assert!(tokens(&model) * 6 < tokens(&plain) * 5, "{} {}", tokens(&model), tokens(&plain));
 }
 
+#[test]
+fn adapters_take_memory_and_those_without_a_place_wait() {
+    let place = Place::new();
+    let plain = planned(&place, "");
+    let few = planned(&place, "adapters = { count = 64, rank = 64, slots = 4 }");
+    let many = planned(&place, "adapters = { count = 64, rank = 64, slots = 64 }");
+    let tokens = |blueprint: &Blueprint| blueprint.services[0].placements[0].estimate.kv_tokens;
+    // Rank 64 on Llama 3.1 8B: 168 million values of 16 bits are 0.34 GB, as such adapters are published.
+    let each = (tokens(&few) - tokens(&many)) as f64 / 60.0 * 131_072.0;
+    assert!((each / 0.3355e9 - 1.0).abs() < 0.02, "{each}");
+    assert!(tokens(&plain) > tokens(&few));
+    assert!(rate(&few) < rate(&many), "four adapters at once are not enough: {} {}", rate(&few), rate(&many));
+}
+
 /// Mooncake's conversations, whose block hashes say what has been read before.
 #[test]
 fn the_block_hashes_of_a_trace_say_what_is_read_once() {

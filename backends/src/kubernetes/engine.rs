@@ -240,6 +240,12 @@ fn by_hand(server: &Server<'_>) -> Vec<Warning> {
             messages.push("planned with a router that knows prompts: put one before the service".to_owned());
         }
     }
+    if let Some(adapters) = &server.serve.adapters {
+        messages.push(format!(
+            "planned with {} adapters of rank {}, {} at once: name them in the engine",
+            adapters.count, adapters.rank, adapters.slots
+        ));
+    }
     let subject = &server.serve.name;
     messages.into_iter().map(|message| Warning { subject: subject.clone(), message }).collect()
 }

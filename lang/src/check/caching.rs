@@ -44,19 +44,20 @@ static FIELDS: &[FieldRow] = &[
         .default("`least_outstanding`")
         .means("Which replica gets a request: the one with the fewest, or the one that has read its beginning, unless it is much fuller, or always.")
         .shown("= prefix", "= sticky"),
-    FieldRow::new("host", FieldType::Record(&TIER), FACT)
+    FieldRow::new("host", FieldType::Record(&HOST), FACT)
         .default("none")
         .means("Host memory of a replica that keeps what leaves the accelerators.")
         .shown("= { size = 256 GB, bandwidth = 50 GB/s }", "= { size = 512 GB, bandwidth = 50 GB/s }"),
-    FieldRow::new("disk", FieldType::Record(&TIER), FACT)
+    FieldRow::new("disk", FieldType::Record(&DISK), FACT)
         .default("none")
         .means("Local disk of a replica that keeps what leaves the accelerators.")
         .shown("= { size = 4 TB, bandwidth = 6 GB/s }", "= { size = 8 TB, bandwidth = 6 GB/s }"),
 ];
 
-/// A place beside the accelerators.
-pub static TIER: Table =
-    Table::record("tier", "A place beside the accelerators that keeps blocks of prompts.", TIER_FIELDS);
+/// Places beside the accelerators.
+pub static HOST: Table = Table::record("host", "Host memory that keeps blocks of prompts.", TIER_FIELDS);
+/// The slower one.
+pub static DISK: Table = Table::record("disk", "Local disk that keeps blocks of prompts.", TIER_FIELDS);
 
 static TIER_FIELDS: &[FieldRow] = &[
     FieldRow::new("size", FieldType::Quantity(Dimension::DATA), FACT)

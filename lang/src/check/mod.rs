@@ -6,6 +6,7 @@
 //! Not known here: files, clocks, and whether anything can be built that meets the plan.
 
 mod app;
+mod adapters;
 mod autoscale;
 mod budget;
 mod buy;

@@ -11,7 +11,7 @@ use super::fields::{Contents, Fields};
 use super::plan::assumed;
 use super::read::Stated;
 use super::table::{AT_LEAST, AT_MOST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
-use super::{autoscale, caching, load, model, slo, speculative};
+use super::{adapters, autoscale, caching, load, model, slo, speculative};
 use crate::ast::Block;
 use crate::codes;
 
@@ -85,6 +85,10 @@ static FIELDS: &[FieldRow] = &[
         .default("no prompt is like another")
         .means("What prompts have in common, which is read once.")
         .shown("= { reuse = 40% }", "= { reuse = 60% }"),
+    FieldRow::new("adapters", FieldType::Record(&adapters::ADAPTERS), FACT)
+        .default("none")
+        .means("Low-rank adapters on the model, of which each request needs one.")
+        .shown("= { count = 20, rank = 16 }", "= { count = 20, rank = 64 }"),
     FieldRow::new("disaggregated", FieldType::Word(&["auto", "always", "never"]), FACT)
         .default("`never`")
         .means("Whether prompts are read on machines of their own, and answers written on others: where that is cheaper, always, or never.")
@@ -170,7 +174,9 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let prefix_caching = fields.record("prefix_caching").zip(load.as_ref());
     let prefix_caching = prefix_caching.map(|(record, load)| caching::check(checker, record, load, shown));
     let speculative = fields.record("speculative").map(|record| speculative::check(checker, record, shown));
-    let whole = complete && prefix_caching != Some(None) && speculative != Some(None);
+    let adapters = fields.record("adapters").map(|record| adapters::check(checker, record, shown));
+    let whole =
+        complete && adapters != Some(None) && prefix_caching != Some(None) && speculative != Some(None);
     let served = Serve {
         name: shown.to_owned(),
         place: fields.place.clone(),
@@ -194,6 +200,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         prefix_caching: prefix_caching.flatten(),
         speculative: speculative.flatten(),
         queue: fields.limit("queue", fields.small("queue")),
+        adapters: adapters.flatten(),
         disaggregated: disaggregated(checker, &fields),
         stage: None,
         on_failure: if fields.word("on_failure") == Some("lose") {

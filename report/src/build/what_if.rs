@@ -77,9 +77,10 @@ fn beside(hour: &WhatIfHour) -> Vec<(String, Cell)> {
 
 fn failed(failure: &SimulatedFailure) -> String {
     let share = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), figure::percent);
-    let recovered = failure
-        .recovery
-        .map_or_else(|| "not recovered".to_owned(), |time| format!("recovered after {}", figure::span(time)));
+    let recovered = failure.recovery.map_or_else(
+        || "not recovered in the simulated time".to_owned(),
+        |time| format!("recovered after {}", figure::span(time)),
+    );
     format!(
         "{} replicas down, within all limits {} before, {} meanwhile, {} afterwards, {recovered}",
         failure.replicas,

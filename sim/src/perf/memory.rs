@@ -156,6 +156,13 @@ impl ServingMemory {
         Ok(memory)
     }
 
+    /// Returns the memory with something more beside the weights of each rank.
+    #[must_use]
+    pub fn holding(self, more: Bytes) -> Self {
+        let both = Self { weights: self.weights + more, cache: self.cache - more, ..self };
+        Self { fit: both.judge(), ..both }
+    }
+
     /// Returns the memory with a second model beside the first, which keeps every token too.
     #[must_use]
     pub fn beside(self, other: &ServingMemory) -> Self {

@@ -1,5 +1,6 @@
 //! What serves: replicas, scheduler, cache, router, and the bounds of a run.
 
+use super::adapters::Adapters;
 use super::arrivals::Workload;
 use super::kv::KvCache;
 use super::prefix::{Beginnings, CacheTier};
@@ -33,6 +34,8 @@ pub struct ServingConfig {
     pub decode_tokens: u32,
     /// Host memory and disk of a replica that keep beginnings of prompts.
     pub tiers: [CacheTier; 2],
+    /// Adapters on the model, of which each request needs one.
+    pub adapters: Option<Adapters>,
     /// Whether prompts arrive computed, with their cache: only their last token is run.
     pub prompts_arrive: bool,
     /// Most requests that wait at a replica; one that finds so many is turned away.
@@ -119,6 +122,9 @@ pub enum ConfigError {
     #[error("requests with hashes must be given by arrival, those of one instant by prompt, then output")]
     PrefixesUnsorted,
     /// A scheduler must know what to do with them.
+    #[error("adapters need vLLM's scheduler, one stage, and a place at least")]
+    Adapters,
+    /// A scheduler must know what to do with them.
     #[error("prompts that arrive computed need vLLM's scheduler and one stage")]
     PromptsArrive,
     /// Not planned yet.
@@ -145,6 +151,7 @@ impl ServingConfig {
             visibility_steps: 0,
             reserved_output_per_mille: 0,
             decode_tokens: 1,
+            adapters: None,
             prompts_arrive: false,
             max_waiting: u32::MAX,
             tiers: [CacheTier::default(); 2],
@@ -218,6 +225,10 @@ impl ServingConfig {
             return Err(ConfigError::BudgetBelowSequences { token_budget, max_sequences });
         }
         let chunked = matches!(self.scheduler, Scheduler::Chunked { .. }) && n_stages == 1;
+        if self.adapters.is_some_and(|adapters| adapters.places == 0) || (self.adapters.is_some() && !chunked)
+        {
+            return Err(ConfigError::Adapters);
+        }
         if self.prompts_arrive && !chunked {
             return Err(ConfigError::PromptsArrive);
         }

@@ -27,6 +27,7 @@
 //! # Ok::<(), ConfigError>(())
 //! ```
 
+mod adapters;
 mod arrivals;
 mod autoscale;
 mod config;
@@ -54,6 +55,7 @@ mod tandem;
 mod watch;
 mod work;
 
+pub use adapters::Adapters;
 pub use arrivals::{ClosedLoop, MAX_REQUESTS, OpenLoop, Workload};
 pub use autoscale::{AutoscaleError, Autoscaler, Behaviour, ColdStart, Pipe};
 pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::adapters::Places;
 use super::config::{ServingConfig, WHOLE_OUTPUT_PER_MILLE};
 use super::decodes::Decodes;
 use super::kv::Blocks;
@@ -85,6 +86,10 @@ pub(crate) struct Replica<'a> {
     promised: u64,
     /// What prompts begin with, and what is kept of it; none where prompts have no hashes.
     kept: Option<Kept<'a>>,
+    /// Adapters that are there; none where requests need none.
+    adapters: Option<Box<Places>>,
+    /// Nanoseconds that the step being formed waits for what is read back.
+    reading_ns: u64,
     /// When to look again, if nothing runs and nothing comes; `NEVER` if there is nothing to look for.
     pub wakes: Time,
 }
@@ -124,6 +129,8 @@ impl<'a> Replica<'a> {
             rare: RareSums::default(),
             promised: 0,
             kept: prefixes.map(|all| Kept::new(config, all)),
+            adapters: config.adapters.map(|adapters| Box::new(Places::new(adapters))),
+            reading_ns: 0,
             wakes: Time::NEVER,
         }
     }
@@ -229,6 +236,7 @@ impl<'a> Replica<'a> {
     pub fn evict_newest(&mut self, jobs: &mut [Job]) -> Option<u32> {
         let id = self.running.pop()?;
         self.promised -= self.promise(&jobs[id as usize]);
+        self.leave_adapter(&jobs[id as usize]);
         self.give_back(id, self.held(&jobs[id as usize]));
         let job = &mut jobs[id as usize];
         if job.is_decoding() {
@@ -282,6 +290,7 @@ impl<'a> Replica<'a> {
     fn complete(&mut self, id: u32, jobs: &[Job], done: &mut Vec<u32>) {
         let job = &jobs[id as usize];
         self.promised -= self.promise(job);
+        self.leave_adapter(job);
         self.give_back(id, self.blocks.blocks_for(job.prompt + job.output - 1));
         let place =
             self.running.iter().position(|&other| other == id).expect("only running requests complete");

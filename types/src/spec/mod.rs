@@ -410,6 +410,9 @@ pub struct Serve {
     /// What becomes of requests in flight whose replica fails.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// Adapters on the model; `None` is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<Adapters>,
     /// Whether prompts may be read on machines of their own.
     #[serde(default)]
     pub disaggregated: Disaggregated,

@@ -87,6 +87,20 @@ pub struct CacheTier {
     pub bandwidth: BytesPerSecond,
 }
 
+/// Low-rank adapters on one base model, of which each request needs one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Adapters {
+    /// How many there are, equally common.
+    pub count: u32,
+    /// Their rank.
+    pub rank: u32,
+    /// How many a replica holds beside its weights.
+    pub slots: u32,
+    /// What one that is not there is read with.
+    #[serde(rename = "bandwidth_bytes_per_s")]
+    pub bandwidth: BytesPerSecond,
+}
+
 /// Whether prompts are read on machines of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

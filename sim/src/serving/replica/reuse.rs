@@ -9,8 +9,6 @@ pub(super) struct Kept<'a> {
     pub prefixes: &'a Prefixes,
     pool: Pool,
     tiers: Tiers,
-    /// Nanoseconds that the step being formed waits for blocks from a tier.
-    reading_ns: u64,
 }
 
 impl<'a> Kept<'a> {
@@ -18,7 +16,7 @@ impl<'a> Kept<'a> {
     pub fn new(config: &ServingConfig, prefixes: &'a Prefixes) -> Kept<'a> {
         let unit = prefixes.tokens / config.kv.block_tokens;
         let (pool, tiers) = (Pool::new(config.kv.blocks, unit), Tiers::new(config.tiers, unit));
-        Kept { prefixes, pool, tiers, reading_ns: 0 }
+        Kept { prefixes, pool, tiers }
     }
 
     /// Returns the hashes of a waiting prompt that may be found. Its last token is always computed, since the first output
@@ -73,7 +71,7 @@ impl Replica<'_> {
         kept.pool.hold(id, held);
         kept.pool.catch_up(self.blocks.free());
         kept.pool.learn(id, read);
-        kept.reading_ns = kept.reading_ns.saturating_add(kept.tiers.look_up(read).1);
+        self.reading_ns = self.reading_ns.saturating_add(kept.tiers.look_up(read).1);
         kept.tiers.touch(hashes);
         job.processed = tokens;
         self.rare.reused_tokens += u64::from(tokens);
@@ -92,8 +90,27 @@ impl Replica<'_> {
         kept.tiers.touch(new);
     }
 
-    /// Returns the nanoseconds that the step being formed waits for blocks from a tier, and forgets them.
+    /// Returns the nanoseconds that the step being formed waits for what is read back, and forgets them.
     pub(super) fn take_reading_ns(&mut self) -> f64 {
-        self.kept.as_mut().map_or(0.0, |kept| std::mem::take(&mut kept.reading_ns) as f64)
+        std::mem::take(&mut self.reading_ns) as f64
+    }
+
+    /// Says whether a waiting request finds its adapter, or a place for it.
+    pub fn has_adapter(&self, job: &Job) -> bool {
+        self.adapters.as_ref().is_none_or(|places| places.takes(job.number))
+    }
+
+    /// Lets a request that has just been admitted use its adapter.
+    pub fn enter_adapter(&mut self, job: &Job) {
+        if let Some(places) = &mut self.adapters {
+            self.reading_ns = self.reading_ns.saturating_add(places.enter(job.number));
+        }
+    }
+
+    /// Notes that a request no longer runs.
+    pub(super) fn leave_adapter(&mut self, job: &Job) {
+        if let Some(places) = &mut self.adapters {
+            places.leave(job.number);
+        }
     }
 }

@@ -40,13 +40,17 @@ impl Mixed {
 
     /// Reads the beginnings of waiting prompts, in order, while tokens are left and the next fits.
     pub fn admit_waiting(&self, mut left: u32, replica: &mut Replica, jobs: &mut [Job], now: Time) {
-        while left > 0 {
-            let Some(&id) = replica.waiting.front() else { break };
-            if !replica.has_place() {
-                break;
+        // Those that are passed over because their adapter finds no place stay where they are.
+        let mut passed = 0;
+        while left > 0 && replica.has_place() {
+            let Some(&id) = replica.waiting.get(passed) else { break };
+            if !replica.has_adapter(&jobs[id as usize]) {
+                passed += 1;
+                continue;
             }
             let Some(chunk) = self.admit(id, left, replica, jobs) else { break };
-            replica.waiting.pop_front();
+            replica.waiting.remove(passed);
+            replica.enter_adapter(&jobs[id as usize]);
             replica.running.push(id);
             replica.read_prompt(id, chunk, jobs, now);
             left -= chunk;

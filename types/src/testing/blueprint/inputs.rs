@@ -95,7 +95,7 @@ fn spec() -> Spec {
             value: 40.0,
         }],
         what_ifs: Vec::new(),
-        deploy: Some(Kubernetes { namespace: "llm".to_owned(), monitoring: true }),
+        deploy: Some(Kubernetes::plain("llm", true)),
         assumptions: assumptions(),
     }
 }
@@ -212,6 +212,7 @@ fn serve() -> Serve {
         speculative: None,
         queue: None,
         on_failure: OnFailure::Retry,
+        adapters: None,
         disaggregated: Disaggregated::Never,
         stage: None,
     }

@@ -1,0 +1,71 @@
+//! Adapters on one base model: how many run at once, and what reading one takes.
+
+use capstan_sim::engine::Time;
+use capstan_sim::serving::{
+    Adapters, KvCache, Outcome, Record, Request, RunTotals, ServingConfig, StepTable, Trial, Unwatched,
+    Watch, Window, Workload, simulate_watched,
+};
+
+/// A step of 1 ms, however much is in it.
+fn step() -> StepTable {
+    StepTable { by_tokens: vec![1e6, 1e6], ..StepTable::default() }
+}
+
+fn config(adapters: Option<Adapters>) -> ServingConfig {
+    ServingConfig { adapters, ..ServingConfig::chunked(4_096, 64, KvCache::new(10_000)) }
+}
+
+fn run(config: &ServingConfig, n: u32, apart_ns: u64) -> (Vec<Record>, RunTotals) {
+    let row =
+        |index: u32| Request { arrival: Time::from_ns(u64::from(index) * apart_ns), prompt: 64, output: 50 };
+    let workload = Workload::Trace((0..n).map(row).collect());
+    let trial = Trial::of(config, &workload, 1, 0);
+    let mut records = Vec::new();
+    let mut log = |number: u64, record: &Record| records.push((number, *record));
+    let totals = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
+    let mut watched = Vec::new();
+    let mut log = |number: u64, record: &Record| watched.push((number, *record));
+    let mut watch = Watch::new(1, Window::ALL, Time::from_ns(1), 1);
+    simulate_watched(&trial, &step(), &mut log, &mut watch).unwrap();
+    records.sort_by_key(|row| row.0);
+    watched.sort_by_key(|row| row.0);
+    assert_eq!(records, watched, "leaping and stepping are the same");
+    (records.into_iter().map(|(_, record)| record).collect(), totals)
+}
+
+#[test]
+fn requests_of_no_more_adapters_than_places_run_at_once() {
+    let at_once = |places: u32| {
+        let (records, totals) = run(&config(Some(Adapters::drawn(64, places, 0, 1))), 640, 0);
+        assert!(records.iter().all(|record| record.outcome == Outcome::Completed));
+        totals.replicas[0].sequence_ns as f64 / totals.replicas[0].busy_ns as f64
+    };
+    let (one, four, all) = (at_once(1), at_once(4), at_once(64));
+    // 640 requests of 64 adapters: about ten of each, and those of four run together.
+    assert!((5.0..12.0).contains(&one), "{one}");
+    assert!((20.0..48.0).contains(&four), "{four}");
+    assert!(all > 55.0, "{all}");
+    let (without, _) = run(&config(None), 640, 0);
+    let (with, _) = run(&config(Some(Adapters::drawn(64, 64, 0, 1))), 640, 0);
+    assert_eq!(with, without, "with a place for each nobody waits");
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_waited_for() {
+    // One request at a time: each finds its adapter with a chance of 2 in 20.
+    let mean = |load_ns: u64| {
+        let (records, _) = run(&config(Some(Adapters::drawn(20, 2, load_ns, 1))), 2_000, 100_000_000);
+        records.iter().filter_map(Record::ttft_ns).sum::<u64>() as f64 / 2_000.0
+    };
+    let waited = mean(5_000_000) - mean(0);
+    assert!((waited / (0.9 * 5e6) - 1.0).abs() < 0.03, "{waited}");
+}
+
+#[test]
+fn adapters_need_a_place_and_a_scheduler_that_knows_them() {
+    let none = config(Some(Adapters::drawn(4, 0, 0, 1)));
+    assert!(none.validate().is_err());
+    let adapters = Some(Adapters::drawn(4, 1, 0, 1));
+    let sglang = ServingConfig { adapters, ..ServingConfig::sglang(4_096, 64, KvCache::new(10_000)) };
+    assert!(sglang.validate().is_err());
+}
