@@ -13,7 +13,7 @@ use crate::spares;
 use capstan_types::blueprint::{AppRun, RejectionCount};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::NodeShape;
-use capstan_types::spec::{App, Part, Spec};
+use capstan_types::spec::{App, Slice, Spec};
 
 /// Parts that a machine without accelerators is shared out in: a power of two, so that halves of halves fill it.
 pub(crate) const PARTS_OF_NODE: u32 = 64;
@@ -161,16 +161,16 @@ fn by_host(app: &App, shape: &NodeShape) -> Result<f64, Reject> {
     if fit < 1.0 { Err(Reject::TooSmall(1.0 / fit)) } else { Ok(fit) }
 }
 
-fn per_accelerator(catalog: &Catalog, app: &App, part: &Part, shape: &NodeShape) -> Result<u32, Reject> {
+fn per_accelerator(catalog: &Catalog, app: &App, part: &Slice, shape: &NodeShape) -> Result<u32, Reject> {
     let chip =
         shape.accelerator.as_deref().and_then(|id| catalog.accelerator(id)).ok_or(Reject::NoAccelerator)?;
     if app.accelerators.as_ref().is_some_and(|names| !names.contains(&chip.id)) {
         return Err(Reject::NotAllowed);
     }
     match part {
-        Part::Whole => Ok(1),
-        Part::Share { share } => Ok((1.0 / share + 1e-9).floor().max(1.0) as u32),
-        Part::Profile { profile } => {
+        Slice::Whole => Ok(1),
+        Slice::Share { share } => Ok((1.0 / share + 1e-9).floor().max(1.0) as u32),
+        Slice::Profile { profile } => {
             let slice = chip.slices.iter().find(|slice| slice.profile == *profile);
             slice.map(|slice| slice.most).filter(|most| *most > 0).ok_or(Reject::NoSuchPart)
         }

@@ -3,7 +3,7 @@
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Accelerator;
 use capstan_types::quantity::Dimension;
-use capstan_types::spec::{App, AppKind, DayHours, Part};
+use capstan_types::spec::{App, AppKind, DayHours, Slice};
 use capstan_types::units::Bytes;
 
 use super::checker::Checker;
@@ -165,12 +165,12 @@ fn hours(fields: &Fields) -> Option<DayHours> {
 }
 
 /// Returns what one instance has of an accelerator; reports a partition that none of those allowed has.
-fn part(checker: &Checker<'_>, fields: &Fields, accelerators: Option<&[String]>) -> Option<Part> {
+fn part(checker: &Checker<'_>, fields: &Fields, accelerators: Option<&[String]>) -> Option<Slice> {
     let part = match fields.get("slice").map(|given| &given.value) {
         Some(Stated::Slice(part)) => part.clone(),
-        _ => return fields.has("accelerator").then_some(Part::Whole),
+        _ => return fields.has("accelerator").then_some(Slice::Whole),
     };
-    if let Part::Profile { profile } = &part {
+    if let Slice::Profile { profile } = &part {
         let chips = allowed(checker.catalog, accelerators);
         let has_it = |chip: &&Accelerator| chip.slices.iter().any(|slice| slice.profile == *profile);
         if !chips.iter().any(has_it) {
@@ -211,13 +211,13 @@ fn profiles(chip: &Accelerator) -> Vec<String> {
 
 impl Checker<'_> {
     /// Reads the name of a partition, or a share.
-    pub(crate) fn slice(&self, row: &FieldRow, expr: &Expr) -> Option<Part> {
+    pub(crate) fn slice(&self, row: &FieldRow, expr: &Expr) -> Option<Slice> {
         if let ExprKind::Text(profile) = &expr.kind {
-            return Some(Part::Profile { profile: profile.clone() });
+            return Some(Slice::Profile { profile: profile.clone() });
         }
         let share = self.quantity(row.name, "25%", expr, &[Dimension::NONE])?;
         let bounds = Bounds::Within(0.01, 1.0);
-        self.within(row.name, &share, bounds, expr.span).then_some(Part::Share { share: share.value })
+        self.within(row.name, &share, bounds, expr.span).then_some(Slice::Share { share: share.value })
     }
 
     /// Reads `08:00 .. 18:00`.

@@ -2,7 +2,7 @@
 
 use capstan_types::place::Span;
 use capstan_types::quantity::{Base, Currency, Dimension, Quantity, human};
-use capstan_types::spec::{Buy, Daily, DayHours, Part, Quota};
+use capstan_types::spec::{Buy, Daily, DayHours, Slice, Quota};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
@@ -38,7 +38,7 @@ pub(crate) enum Stated {
     Quotas(Vec<Quota>),
     Daily(Daily),
     Hours(DayHours),
-    Slice(Part),
+    Slice(Slice),
     /// None stands for a `reserved` of any term.
     Buy(Vec<Buy>),
 }

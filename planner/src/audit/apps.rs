@@ -2,7 +2,7 @@
 
 use super::Check;
 use capstan_types::blueprint::{AppRun, AuditCheck, Blueprint, HOURS};
-use capstan_types::spec::{App, Part};
+use capstan_types::spec::{App, Slice};
 
 /// Share of threads and memory that a machine keeps for itself.
 const KEPT_FREE: f64 = 0.1;
@@ -78,9 +78,9 @@ fn held(check: &mut Check, blueprint: &Blueprint, app: &App, run: &AppRun) {
         chip.is_some_and(|chip| app.accelerators.as_ref().is_none_or(|names| names.contains(&chip.id)));
     check.that(named, || format!("`{name}` may not use the accelerators of {}", run.shape));
     let most = match part {
-        Part::Whole => 1.0,
-        Part::Share { share } => 1.0 / share + 1e-9,
-        Part::Profile { profile } => chip.map_or(0.0, |chip| {
+        Slice::Whole => 1.0,
+        Slice::Share { share } => 1.0 / share + 1e-9,
+        Slice::Profile { profile } => chip.map_or(0.0, |chip| {
             chip.slices
                 .iter()
                 .find(|slice| slice.profile == *profile)
@@ -104,13 +104,13 @@ mod tests {
     use super::carried;
     use capstan_types::blueprint::{AppRun, Blueprint};
     use capstan_types::place::{FileId, Span};
-    use capstan_types::spec::{App, AppKind, Part};
+    use capstan_types::spec::{App, AppKind, Slice};
     use capstan_types::testing::blueprint::chat_blueprint;
     use capstan_types::units::Bytes;
 
     /// Forty notebooks on slices of the machines that stand there.
     fn with_notebooks(blueprint: &mut Blueprint) {
-        let part = Some(Part::Profile { profile: "1g.10gb".to_owned() });
+        let part = Some(Slice::Profile { profile: "1g.10gb".to_owned() });
         blueprint.inputs.spec.apps.push(App {
             name: "notebooks".to_owned(),
             place: Span::default().in_file(&FileId::new("a.plan")),
@@ -161,7 +161,7 @@ mod tests {
         seen(|b| b.apps[0].per_accelerator = 8);
         seen(|b| b.apps[0].per_node = 200);
         seen(|b| b.apps[0].instances[10] -= 1);
-        seen(|b| b.apps[0].part = Some(Part::Whole));
+        seen(|b| b.apps[0].part = Some(Slice::Whole));
         seen(|b| b.apps[0].site = "use1".to_owned());
         seen(|b| b.apps[0].workload = "another".to_owned());
         seen(|b| b.apps.clear());

@@ -1,6 +1,6 @@
 //! Where services and notebooks run.
 
-use crate::spec::{AppKind, Part};
+use crate::spec::{AppKind, Slice};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct AppRun {
     /// On which machines.
     pub shape: String,
     /// How much of an accelerator one instance has, if any.
-    pub part: Option<Part>,
+    pub part: Option<Slice>,
     /// Instances by hour, weekday hours then weekend hours, those for availability included.
     pub instances: Vec<u32>,
     /// Of these, instances that availability asks for.

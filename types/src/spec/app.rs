@@ -29,7 +29,7 @@ impl AppKind {
 /// How much of an accelerator one instance has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Part {
+pub enum Slice {
     /// All of it.
     Whole,
     /// A hardware partition.
@@ -44,7 +44,7 @@ pub enum Part {
     },
 }
 
-impl Part {
+impl Slice {
     /// Returns the words shown to people.
     pub fn words(&self) -> String {
         match self {
@@ -88,7 +88,7 @@ pub struct App {
     #[serde(rename = "storage_bytes")]
     pub storage: Bytes,
     /// How much of an accelerator one instance has, if any.
-    pub part: Option<Part>,
+    pub part: Option<Slice>,
     /// Accelerators that are allowed; `None` is any.
     pub accelerators: Option<Vec<String>>,
     /// Share of time in which all instances that are asked for are up.
