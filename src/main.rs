@@ -14,7 +14,6 @@ mod commands;
 mod exit;
 mod failure;
 mod files;
-mod fonts;
 mod interrupt;
 mod lock_file;
 mod model_file;

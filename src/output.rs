@@ -30,8 +30,6 @@ pub enum Format {
     Xlsx,
     /// A page.
     Html,
-    /// The paper that is signed.
-    Pdf,
 }
 
 /// The forms that every answer has.
@@ -60,7 +58,6 @@ pub const ALL: &[Format] = &[
     Format::Csv,
     Format::Xlsx,
     Format::Html,
-    Format::Pdf,
 ];
 
 impl Format {
@@ -77,13 +74,12 @@ impl Format {
             Format::Csv => "csv",
             Format::Xlsx => "xlsx",
             Format::Html => "html",
-            Format::Pdf => "pdf",
         }
     }
 
     /// Needs it a name, since a terminal cannot show it?
     fn needs_name(self) -> bool {
-        matches!(self, Format::Csv | Format::Xlsx | Format::Pdf)
+        matches!(self, Format::Csv | Format::Xlsx)
     }
 }
 
@@ -245,7 +241,7 @@ mod tests {
         let file = Some("out:1.md".to_owned());
         assert_eq!("markdown:out:1.md".parse(), Ok(Output { format: Format::Markdown, file }));
         assert_eq!("json:-".parse(), Ok(Output { format: Format::Json, file: None }));
-        assert!("doc".parse::<Output>().is_err() && "json:".parse::<Output>().is_err());
+        assert!("pdf".parse::<Output>().is_err() && "json:".parse::<Output>().is_err());
         assert!("xlsx".parse::<Output>().is_err() && "csv:-".parse::<Output>().is_err());
     }
 

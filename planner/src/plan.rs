@@ -1,6 +1,5 @@
 //! From a checked spec to a blueprint: enumerate, solve, simulate, derate, solve again, account, audit.
 
-use crate::apps;
 use crate::assemble::{Draft, draft, summaries};
 use crate::columns::ServeColumns;
 use crate::cost::{self, PricedPool};

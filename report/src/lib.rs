@@ -12,7 +12,6 @@ mod html;
 mod json;
 mod markdown;
 mod outlook;
-mod pdf;
 mod picture;
 mod schema;
 mod seal;
@@ -33,7 +32,6 @@ pub use markdown::markdown;
 pub use outlook::{
     outlook_csv, outlook_document, outlook_json, outlook_svg, training_document, training_json,
 };
-pub use pdf::{NoPaper, pdf, without_font};
 pub use picture::NoPicture;
 pub use schema::{
     baseline_schema, blueprint_schema, diff_schema, lock_schema, outlook_schema, report_schema,

@@ -3,7 +3,6 @@
 use crate::blueprint_file;
 use crate::ci;
 use crate::exit::Exit;
-use crate::fonts;
 use crate::output::{self, Format, Made, Output};
 use crate::render::{self, Sources};
 use crate::session::Session;
@@ -16,7 +15,7 @@ pub struct Args {
     /// The blueprint
     blueprint: String,
     /// Form and file: human, json, markdown, html, sarif, junit, gitlab or github, each with `:FILE` if wanted;
-    /// `xlsx:FILE` and `pdf:FILE`; `csv:FOLDER` for line items, cash flow and FOCUS rows. May be given several times
+    /// `xlsx:FILE`; `csv:FOLDER` for line items, cash flow and FOCUS rows. May be given several times
     #[arg(long, value_name = "FMT[:FILE]")]
     output: Vec<Output>,
     /// Warn of prices older than so many days
@@ -51,12 +50,6 @@ pub fn show(
             Format::Json => capstan_report::json(blueprint),
             Format::Csv => return Ok(Made::Files(capstan_report::csv_files(blueprint, &finance(blueprint)))),
             Format::Xlsx => return Ok(Made::Bytes(capstan_report::xlsx(blueprint, &finance(blueprint))?)),
-            Format::Pdf => {
-                let finance = finance(blueprint);
-                let letters = capstan_report::without_font(blueprint, &finance, &[]);
-                let fonts = fonts::wanted(&letters, session);
-                return Ok(Made::Bytes(capstan_report::pdf(blueprint, &finance, &fonts)?));
-            }
             Format::Html => capstan_report::html(blueprint, &finance(blueprint))?,
             _ => {
                 let told = ci::of_blueprint(blueprint, sources);

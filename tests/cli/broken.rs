@@ -154,7 +154,7 @@ fn a_plan_that_does_not_exist_has_every_form_and_no_price() {
     let place = Place::new();
     place.write_blueprint("none.json", &infeasible_blueprint());
     place.write_blueprint("some.json", &chat_blueprint());
-    let forms = ["html:o.html", "markdown:o.md", "csv:o", "xlsx:o.xlsx", "json:o.json", "pdf:o.pdf"];
+    let forms = ["html:o.html", "markdown:o.md", "csv:o", "xlsx:o.xlsx", "json:o.json"];
     let outputs: Vec<&str> = forms.iter().flat_map(|form| ["--output", form]).collect();
     place.run(&[&["report", "none.json"], &outputs[..]].concat()).exits(0);
     assert!(!place.read("o.html").contains("<dt>total</dt>"));

@@ -5,7 +5,6 @@ mod browser;
 mod fixture;
 mod numbers;
 mod office;
-mod paper;
 
 use std::path::PathBuf;
 
@@ -25,7 +24,6 @@ fn program(names: &[&str], word: &str) -> Option<PathBuf> {
             "skipped: needs {}",
             match word {
                 "office" => "LibreOffice",
-                "pdf" => "pdftotext (package poppler-utils)",
                 _ => "Chromium and its driver",
             }
         );
