@@ -94,7 +94,9 @@ fn requests_per_second() {
 const STEPS: u32 = 200_000;
 /// Nanoseconds of the figures to keep, which hold with all optimisations: `make bench` shows them. Debug assertions, which
 /// compute the physical floor of each step again, and calls between modules cost up to this many times as much here.
-const WITH_ASSERTIONS: f64 = 30.0;
+const WITH_ASSERTIONS: f64 = 10.0;
+/// Preparations that are timed together: one is shorter than the clock of a thread is fine.
+const PREPARATIONS: u32 = 50;
 
 /// One step takes less than 100 ns once it is prepared, preparing one less than 5 ms.
 #[test]
@@ -112,8 +114,11 @@ fn long_a_step_and_its_preparation_are_cheap() {
     };
     let device = Device::resolve(&catalog, setup.accelerator).unwrap();
     let start = cpu_ns();
-    let step = PreparedStep::with_device(&device, &setup).unwrap();
-    let prepared = (cpu_ns() - start) as f64;
+    let mut step = PreparedStep::with_device(&device, &setup).unwrap();
+    for _ in 1..PREPARATIONS {
+        step = PreparedStep::with_device(&device, std::hint::black_box(&setup)).unwrap();
+    }
+    let prepared = (cpu_ns() - start) as f64 / f64::from(PREPARATIONS);
     let start = cpu_ns();
     let mut sum = 0.0;
     for asked in 0..STEPS {
