@@ -334,11 +334,7 @@ fn every_kind_that_is_not_planned_is_refused() {
         assert!(spec.is_none() && found.len() == 1 && found[0].code == codes::NOT_PLANNED, "{found:?}");
         refused.insert(table.kind);
     }
-<<<<<<< ours
-    assert!(refused.contains("tune") && refused.contains("batch"), "{refused:?}");
-=======
-    assert!(refused.contains("batch") && refused.contains("fail"), "{refused:?}");
->>>>>>> theirs
+    assert!(refused.contains("batch"), "{refused:?}");
     for target in ["bare_metal", "terraform", "slurm"] {
         let (_, found) = checked(&format!("{PLAN}{SITES}{CHAT}deploy {target} {{ }}\n"), &context());
         assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), [codes::NOT_PLANNED], "{target}");

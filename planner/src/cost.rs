@@ -63,7 +63,8 @@ impl Usage {
     /// Returns the accelerator-hours that are charged for a line of the bill: those on its machines, or at its site.
     fn hours_of(&self, line: &CostLine) -> f64 {
         let on = self.on.iter().filter(|used| used.site == line.site);
-        let counts = |used: &&Used| line.shape.as_ref().map_or(used.accelerators, |shape| *shape == used.shape);
+        let counts =
+            |used: &&Used| line.shape.as_ref().map_or(used.accelerators, |shape| *shape == used.shape);
         on.filter(counts).map(|used| used.hours).sum()
     }
 

@@ -98,7 +98,8 @@ impl<'a> Frame<'a> {
                 continue;
             }
             let shapes = frame.shapes(serve.sites.as_ref());
-            let served = Served::of(serve, &spec.models, engine).map_err(|id| PlanError::Unknown(id.to_owned()))?;
+            let served =
+                Served::of(serve, &spec.models, engine).map_err(|id| PlanError::Unknown(id.to_owned()))?;
             let found = candidates::enumerate(catalog, &served, &shapes);
             frame.ways.push(found.ways);
             frame.unreached.push(found.unreached);

@@ -4,7 +4,7 @@
 
 use crate::simulate::{Failure, Question, SimulateError, Spike, random_arrivals, simulate};
 use capstan_sim::serving::Recording;
-use capstan_types::blueprint::{Blueprint, Bursts, WhatIfHour, WhatIfOutcome, VerdictStatus};
+use capstan_types::blueprint::{Blueprint, Bursts, VerdictStatus, WhatIfHour, WhatIfOutcome};
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::simulation::SimulatedHour;
 use capstan_types::spec::{Surge, WhatIf, percentile_word};

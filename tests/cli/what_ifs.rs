@@ -1,7 +1,7 @@
 //! What comes otherwise than planned: scenarios beside the plan, requests that are turned away, and a user who wants no more.
 
 use crate::surroundings::Place;
-use capstan_types::blueprint::{Blueprint, WhatIfOutcome, VerdictStatus};
+use capstan_types::blueprint::{Blueprint, VerdictStatus, WhatIfOutcome};
 use capstan_types::simulation::Simulation;
 use std::process::Command;
 

@@ -5,8 +5,8 @@
 //! `fields` looks fields up in it, `read` gives values their types, `reference` resolves names.
 //! Not known here: files, clocks, and whether anything can be built that meets the plan.
 
-mod app;
 mod adapters;
+mod app;
 mod autoscale;
 mod budget;
 mod buy;

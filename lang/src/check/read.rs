@@ -2,7 +2,7 @@
 
 use capstan_types::place::Span;
 use capstan_types::quantity::{Base, Currency, Dimension, Quantity, human};
-use capstan_types::spec::{Buy, Daily, DayHours, Slice, Quota};
+use capstan_types::spec::{Buy, Daily, DayHours, Quota, Slice};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 

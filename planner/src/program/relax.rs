@@ -57,7 +57,8 @@ fn is_feasible(prepared: &Prepared, case: &Case, options: &Options) -> Option<bo
         return Some(false);
     }
     // Any plan will do: the first that is found ends the search, and that there is none is proven whatever the gap.
-    let stops = Stops { rel_gap: ANY, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
+    let stops =
+        Stops { rel_gap: ANY, max_nodes: options.max_nodes, merges_hours: false, worth: f64::INFINITY };
     let relaxed = Whole { columns: false, nodes: WholeNodes::None };
     match master::solve(prepared, case, (relaxed, Goal::Cost, stops), None) {
         Err(NoDraft::Infeasible) => return Some(false),

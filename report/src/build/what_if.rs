@@ -39,12 +39,7 @@ fn happens(told: &WhatIfOutcome) -> Cell {
     }
 }
 
-fn row(
-    blueprint: &Blueprint,
-    told: &WhatIfOutcome,
-    hour: &WhatIfHour,
-    level: &SimulatedLevel,
-) -> Vec<Cell> {
+fn row(blueprint: &Blueprint, told: &WhatIfOutcome, hour: &WhatIfHour, level: &SimulatedLevel) -> Vec<Cell> {
     let same = |verdict: &&capstan_types::blueprint::Verdict| {
         (&verdict.workload, &verdict.site) == (&hour.workload, &hour.site)
             && (verdict.metric, verdict.per_mille) == (level.metric, level.per_mille)

@@ -11,9 +11,9 @@ mod inputs;
 mod network;
 mod proof;
 mod scenario;
-mod what_if;
 mod store;
 mod uncertainty;
+mod what_if;
 
 pub use app::*;
 pub use compute::*;
@@ -22,9 +22,9 @@ pub use inputs::*;
 pub use network::*;
 pub use proof::*;
 pub use scenario::*;
-pub use what_if::*;
 pub use store::*;
 pub use uncertainty::*;
+pub use what_if::*;
 
 use crate::finding::Finding;
 use crate::spec::Assumption;
