@@ -27,9 +27,9 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Shares by which a value is moved beyond the one proposed, one after the other.
-const OUTWARD: [f64; 6] = [0.0, 0.01, 0.02, 0.05, 0.12, 0.3];
+const OUTWARD: [f64; 7] = [0.0, 0.02, 0.05, 0.12, 0.3, 0.6, 1.0];
 /// Months by which a deadline is moved, one after the other.
-const MONTHS: [i32; 6] = [1, 2, 3, 6, 12, 24];
+const MONTHS: [i32; 7] = [1, 2, 3, 6, 12, 24, 36];
 /// Service levels that one proposal may move: relaxing one may show that another is out of reach too.
 const MOST_STEPS: usize = 8;
 
@@ -385,6 +385,6 @@ mod tests {
             unit: Some(unit),
         };
         assert_eq!(step(2.3, LimitUnit::Racks).value_at(0), 3.0);
-        assert!(step(100.0, LimitUnit::Kilowatts).value_at(1) >= 101.0);
+        assert!(step(100.0, LimitUnit::Kilowatts).value_at(1) >= 102.0);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::surroundings::{Place, Seen};
 use capstan_types::blueprint::{AppRun, Blueprint};
+use rust_decimal::Decimal;
 
 /// A machine without accelerators, and one with eight that can be partitioned.
 const LAB: &str = r#"
@@ -95,8 +96,8 @@ fn services_share_machines_by_threads_and_memory() {
         service("one", 4, 8, "16 GB") + &service("two", 2, 20, "16 GB") + &service("three", 1, 50, "16 GB");
     let mixed = planned(&mixed);
     assert_eq!(nodes(&mixed, "lab.cpu"), 3);
-    let costs: Vec<String> = mixed.cost.workloads.iter().map(|row| row.cost.to_string()).collect();
-    assert_eq!(costs, ["26280.00"; 3], "a third of 3 × 3 USD × 8,760 h each");
+    let costs: Vec<Decimal> = mixed.cost.workloads.iter().map(|row| row.cost).collect();
+    assert_eq!(costs, [Decimal::from(26_280); 3], "a third of 3 × 3 USD × 8,760 h each");
 }
 
 #[test]

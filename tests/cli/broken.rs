@@ -67,9 +67,11 @@ fn any_value_of_a_blueprint_that_is_changed_by_hand_is_found() {
     for (field, by) in [("\"seed\": ", "9"), ("\"replicas_planned\": ", "4294967"), ("\"source\": \"", "x")] {
         let at = good.find(field).expect(field) + field.len();
         place.write("bad.json", format!("{}{by}{}", &good[..at], &good[at..]));
-        for command in
-            [&["report", "bad.json"][..], &["explain", "bad.json"], &["emit", "bad.json", "-o", "m"]]
-        {
+        for command in [
+            &["report", "bad.json"][..],
+            &["explain", "bad.json"],
+            &["emit", "bad.json", "--target", "kubernetes", "-o", "m"],
+        ] {
             let seen = place.run(command).exits(1);
             assert!(seen.err.contains("was edited or damaged"), "{}", seen.told());
         }

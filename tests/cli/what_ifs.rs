@@ -144,10 +144,10 @@ fn who_wants_no_more_gets_what_is_known_so_far() {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/first.plan")).expect("it"),
     );
     place.run(&["plan", "first.plan", "-o", "b.json"]).exits(0);
-    // Many times what a machine does in three seconds.
+    // Many times what a machine does in eight seconds.
     let program = place.program().get_program().to_owned();
     let ended = Command::new("timeout")
-        .args(["--preserve-status", "--signal=INT", "--kill-after=120", "3"])
+        .args(["--preserve-status", "--signal=INT", "--kill-after=120", "8"])
         .arg(program)
         .args(["simulate", "b.json", "--replications", "4096", "--surge", "3x", "--output", "json"])
         .current_dir(place.path(""))

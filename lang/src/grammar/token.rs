@@ -316,7 +316,9 @@ impl Lexer<'_> {
             c => format!("`{c}` has no meaning here"),
         };
         let (meant, help) = meant(first);
-        if let (Kind::Text, Some(quoted)) = (meant, foreign_string(rest)) {
+        if meant == Kind::Text
+            && let Some(quoted) = foreign_string(rest)
+        {
             self.out.lost.push(self.span(quoted));
             self.report(codes::BAD_CHARACTER, quoted, &message, help);
             return self.push(Kind::Text, quoted);

@@ -168,6 +168,6 @@ mod tests {
         assert!(read(&format!("{HEAD}2026-10-01,p5,1,EUR,,\n")).contains("line 2 is in EUR"));
         assert!(read("BillingPeriodStart,ServiceName\n").contains("`BilledCost`"));
         assert!(read(&format!("{HEAD}2026-10-01,p5,much,USD,,\n")).contains("`much` is no amount"));
-        assert!(read(&format!("{HEAD}soon,p5,1,USD,,\n")).contains("is no date"));
+        assert!(read(&format!("{HEAD}soon,p5,1,USD,,\n")).contains("is no month"));
     }
 }

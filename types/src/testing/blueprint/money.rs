@@ -143,7 +143,7 @@ fn by_month(lines: &[CostLine]) -> Vec<Decimal> {
 }
 
 fn workloads(
-    total: Decimal,
+    lines: &[CostLine],
     demand: &[DemandCurve],
     service: &Service,
     training: &TrainingRun,
@@ -162,7 +162,11 @@ fn workloads(
     let chat_hours = over_horizon(&accelerators);
     let train_hours = f64::from((training.candidate.nodes + training.spare_nodes) * 8) * training.hours;
     let requests = over_horizon(&demand[0].rates) * 3600.0;
-    let chat = Currency::USD.round(total * quantity(chat_hours / (chat_hours + train_hours)));
+    // Each uses machines of its own.
+    let chat_shape = &service.placements[0].candidate.shape;
+    let of_chat = lines.iter().filter(|line| line.shape.as_ref() == Some(chat_shape));
+    let chat: Decimal = of_chat.map(|line| line.billed_cost).sum();
+    let total: Decimal = lines.iter().map(|line| line.billed_cost).sum();
     let row = |name: &str, cost: Decimal, hours: f64, requests, prompt: f64, output: f64| WorkloadCost {
         workload: name.to_owned(),
         cost,
@@ -212,7 +216,7 @@ pub(super) fn cost(
         net_present: Currency::USD.round(discounted.sum()),
         by_month: months,
         all_on_demand: None,
-        workloads: workloads(total, demand, service, training),
+        workloads: workloads(&lines, demand, service, training),
         not_included: vec![
             "space and cooling at hz1: no colocation price is given".to_owned(),
             "data transfer out of use1".to_owned(),
