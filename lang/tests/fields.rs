@@ -59,13 +59,12 @@ fn around(path: &str) -> String {
 fn frames() -> Vec<Frame> {
     let serve =
         "serve other { model = llama3_1_8b, load = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok }, ";
-    let tune = "tune job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
-    let train = "train job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
     let serve: &'static str = Box::leak(serve.to_owned().into_boxed_str());
     let with = |before: &'static str, record: &str| -> &'static str {
         Box::leak(format!("{before}{record} = {{").into_boxed_str())
     };
     let mut frames = savings(|record| with(serve, record));
+    frames.extend(jobs(with));
     frames.extend([
         frame("plan", "plan p {", &[]),
         Frame { instead: &[("provider", &[]), ("region", &[])], ..frame("site", "site extra {", &[]) },
@@ -108,14 +107,6 @@ fn frames() -> Vec<Frame> {
             after: "} }\n",
             ..frame("serve/adapters", with(serve, "adapters"), &[("count", "= 50"), ("rank", "= 32")])
         },
-        frame("train", "train job {", TRAIN_BASE),
-        frame("tune", "tune job {", TRAIN_BASE),
-        Frame { after: "} }\n", ..frame("tune/parallelism", with(tune, "parallelism"), &[]) },
-        Frame { after: "} }\n", ..frame("tune/checkpoint", with(tune, "checkpoint"), &[]) },
-        Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
-        Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
-        frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
-        frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),
         frame("fabric", "fabric f {", &[("site", "= hall")]),
         frame("storage", "storage s {", &[("site", "= hall")]),
         frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
@@ -138,6 +129,22 @@ fn frames() -> Vec<Frame> {
         },
     ]);
     frames
+}
+
+/// Those of jobs, services and notebooks.
+fn jobs(with: impl Fn(&'static str, &str) -> &'static str) -> Vec<Frame> {
+    let tune = "tune job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
+    let train = "train job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
+    vec![
+        frame("train", "train job {", TRAIN_BASE),
+        frame("tune", "tune job {", TRAIN_BASE),
+        Frame { after: "} }\n", ..frame("tune/parallelism", with(tune, "parallelism"), &[]) },
+        Frame { after: "} }\n", ..frame("tune/checkpoint", with(tune, "checkpoint"), &[]) },
+        Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
+        Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
+        frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
+        frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),
+    ]
 }
 
 /// Those of what need not be computed.

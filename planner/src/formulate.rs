@@ -240,7 +240,7 @@ fn residuals(frame: &SpecFrame, periods: &[Period], quote: &Quote) -> Vec<f64> {
 fn allowed_offers(stand: &Stand<'_>, buy: &[Buy], by_hour: Option<bool>) -> Vec<usize> {
     let is_left = |buy: &Buy| match by_hour {
         None => true,
-        Some(firm) => !buy.option.is_for_a_term() && !(firm && buy.at_most.is_some()),
+        Some(firm) => !(buy.option.is_for_a_term() || firm && buy.at_most.is_some()),
     };
     let wanted = |quote: &Quote| buy.iter().any(|buy| buy.option == quote.option && is_left(buy));
     (0..stand.quotes.len()).filter(|&index| wanted(&stand.quotes[index])).collect()

@@ -184,7 +184,7 @@ pub struct Report {
     /// Training jobs.
     pub trainings: Vec<TrainingRun>,
     /// How services and notebooks run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apps: Vec<AppRun>,
     /// What each workload costs.
     pub workloads: Vec<WorkloadCost>,
@@ -196,7 +196,7 @@ pub struct Report {
     /// How machines are wired at own sites.
     pub networks: Vec<Network>,
     /// What keeps data at own sites.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<Store>,
     /// Service levels.
     pub service_levels: Vec<Verdict>,
@@ -207,10 +207,10 @@ pub struct Report {
     /// What limits cost.
     pub limit_prices: Vec<LimitPrice>,
     /// How the plan does where uncertain quantities turn out otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<Uncertainty>,
     /// What the plan would be in each of its scenarios.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scenarios: Vec<ScenarioOutcome>,
     /// How the answer was found.
     pub solver: Solver,
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(value["summary"]["total"], 5_769_404.35);
         assert_eq!(value["purchases"][1]["unit_price"], 20.69505);
         assert_eq!(value["service_levels"][0]["target_s"], 0.5);
-        assert_eq!(value["summary"]["facility_power_w"], 331_500.0);
+        assert_eq!(value["summary"]["facility_power_w"], 337_750.0);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use capstan_types::figure;
 use capstan_types::offering::PurchaseOption;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Every line is its quantity times its unit price, rounded.
 pub(super) fn lines(blueprint: &Blueprint) -> AuditCheck {
@@ -227,41 +226,7 @@ pub(super) fn workloads(blueprint: &Blueprint) -> AuditCheck {
         );
         rate("per accelerator-hour", workload.per_accelerator_hour, workload.accelerator_hours);
     }
-    alone(&mut check, blueprint);
     check.done()
-}
-
-/// Who alone uses the machines of a shape at a site pays all lines of theirs, and only others' shares beside them.
-fn alone(check: &mut Check, blueprint: &Blueprint) {
-    let mut users: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for service in &blueprint.services {
-        for placement in &service.placements {
-            let there = (placement.site.as_str(), placement.candidate.shape.as_str());
-            users.entry(there).or_default().insert(&service.workload);
-        }
-    }
-    for run in &blueprint.trainings {
-        users.entry((&run.site, &run.candidate.shape)).or_default().insert(&run.workload);
-    }
-    for run in &blueprint.apps {
-        users.entry((&run.site, &run.shape)).or_default().insert(&run.workload);
-    }
-    for workload in &blueprint.cost.workloads {
-        let name = workload.workload.as_str();
-        let own = |line: &&CostLine| {
-            let there =
-                line.shape.as_ref().and_then(|shape| users.get(&(line.site.as_str(), shape.as_str())));
-            there.is_some_and(|users| users.len() == 1 && users.contains(name))
-        };
-        // What is paid back for no machine in particular may lower what anybody pays.
-        let back = |line: &&CostLine| line.shape.is_none() && line.billed_cost < Decimal::ZERO;
-        let lines = blueprint.cost.lines.iter().filter(|line| own(line) || back(line));
-        let least: Decimal = lines.map(|line| line.billed_cost).sum();
-        // Each line of the others may add what rounding leaves, never take any away.
-        check.that(workload.cost >= least - Decimal::new(1, 2) || least < Decimal::ZERO, || {
-            format!("`{name}` costs {}, the machines that it alone uses cost {least}", workload.cost)
-        });
-    }
 }
 
 #[cfg(test)]
