@@ -27,7 +27,7 @@ use crate::offering::PurchaseOption;
 use crate::origin::Origin;
 use crate::place::Place;
 use crate::traffic::Lengths;
-use crate::units::{RequestsPerSecond, Seconds, Tokens, Watts};
+use crate::units::{RequestsPerSecond, Seconds, Watts};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
