@@ -107,10 +107,6 @@ fn frames() -> Vec<Frame> {
             after: "} }\n",
             ..frame("serve/adapters", with(serve, "adapters"), &[("count", "= 50"), ("rank", "= 32")])
         },
-        frame("fabric", "fabric f {", &[("site", "= hall")]),
-        frame("storage", "storage s {", &[("site", "= hall")]),
-        frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
-        frame("budget", "budget b {", &[]),
         frame("scenario", "scenario s {", &[]),
         frame("scenario/fail", "scenario s {", &[]),
         Frame { after: "} }\n", ..frame("scenario/surge", "scenario s { surge {", &[("load", "= 2")]) },
@@ -131,7 +127,7 @@ fn frames() -> Vec<Frame> {
     frames
 }
 
-/// Those of jobs, services and notebooks.
+/// Those of jobs, services and notebooks, and of what they stand on.
 fn jobs(with: impl Fn(&'static str, &str) -> &'static str) -> Vec<Frame> {
     let tune = "tune job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
     let train = "train job { model = llama3_1_8b, tokens = 100 Gtok, batch = 4 Mtok, sequence = 8192 tok, ";
@@ -142,6 +138,10 @@ fn jobs(with: impl Fn(&'static str, &str) -> &'static str) -> Vec<Frame> {
         Frame { after: "} }\n", ..frame("tune/checkpoint", with(tune, "checkpoint"), &[]) },
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
+        frame("fabric", "fabric f {", &[("site", "= hall")]),
+        frame("storage", "storage s {", &[("site", "= hall")]),
+        frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
+        frame("budget", "budget b {", &[]),
         frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
         frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),
     ]
