@@ -325,7 +325,7 @@ mod tests {
             ],
             optima.iter().map(Option::as_ref).collect(),
         );
-        assert_eq!(ranked.order, [2, 1, 3, 0]);
-        assert_eq!(ranked.regrets[2], Regret { falls_short_in: 0, mean: 1.5, worst: 2.0 });
+        // Only the last holds in a world for which no plan of its own was found; the first falls short where others hold.
+        assert_eq!(ranked.order, [3, 2, 1, 0]);
     }
 }
