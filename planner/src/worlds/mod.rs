@@ -321,11 +321,21 @@ mod tests {
                 plan("short", vec![outcome(10.0), None, None]),
                 plan("dear", vec![outcome(16.0), outcome(20.0), None]),
                 plan("middle", vec![outcome(11.0), outcome(22.0), None]),
-                plan("as dear", vec![outcome(14.0), outcome(22.0), outcome(1.0)]),
+                plan("as dear", vec![outcome(14.0), outcome(22.0), None]),
             ],
             optima.iter().map(Option::as_ref).collect(),
         );
-        // Only the last holds in a world for which no plan of its own was found; the first falls short where others hold.
-        assert_eq!(ranked.order, [3, 2, 1, 0]);
+        assert_eq!(ranked.order, [2, 1, 3, 0]);
+        assert_eq!(ranked.regrets[2], Regret { falls_short_in: 0, mean: 1.5, worst: 2.0 });
+        // Who holds where no plan was found before has others fall short there.
+        let ranked = Ranked::of(
+            vec![
+                plan("short", vec![outcome(10.0), outcome(20.0), None]),
+                plan("holds", vec![outcome(16.0), outcome(22.0), outcome(1.0)]),
+            ],
+            optima.iter().map(Option::as_ref).collect(),
+        );
+        assert_eq!(ranked.order, [1, 0]);
+        assert_eq!(ranked.regrets[0], Regret { falls_short_in: 1, mean: 0.0, worst: 0.0 });
     }
 }
