@@ -182,7 +182,7 @@ impl Lexer<'_> {
 
     fn report(&mut self, code: Code, len: usize, message: &str, help: &str) {
         // The grammar stumbles over what follows as well, and counts it as one.
-        if self.out.diagnostics.len() >= MAX_DIAGNOSTICS {
+        if self.out.diagnostics.len() > MAX_DIAGNOSTICS {
             return;
         }
         let place = self.span(len).in_file(self.file);
