@@ -211,7 +211,10 @@ fn the_fitted_curves_are_near_those_that_the_fixtures_test() {
             .iter()
             .find(|row| row.accelerator == known.accelerator)
             .expect("in the catalog");
-        let curve = |r: &CollectiveEfficiency| (r.latency_us, r.exponent, r.efficiency, r.root);
+        let curve = |r: &CollectiveEfficiency| {
+            let exponents = (r.exponent, r.efficiency_exponent, r.root_exponent);
+            (r.latency_us, r.efficiency, r.root, exponents)
+        };
         assert_eq!(curve(row), curve(&known));
     }
     for known in fixture.models {

@@ -80,7 +80,11 @@ mod tests {
 
     #[test]
     fn a_slower_link_is_seen_and_what_physics_forbids_is_not_used() {
-        let catalog = testing::catalog();
+        let mut catalog = testing::catalog();
+        // A link whose efficiency is the same for any number of ranks, so that the one that comes out can be told.
+        let row = catalog.collectives.iter_mut().find(|row| row.accelerator == "h100_sxm").unwrap();
+        (row.latency_us, row.exponent, row.efficiency, row.root) = (3.4, 0.21, 0.77, 1.6);
+        (row.efficiency_exponent, row.root_exponent) = (0.0, 0.0);
         let chip = catalog.accelerator("h100_sxm").unwrap();
         let link = chip.scale_up.bandwidth.get() / 1e6;
         // 300 GB/s of bus bandwidth on 450 GB/s links.

@@ -144,17 +144,17 @@ fn experts(id: &str, precision: Precision, t: [f64; 8]) -> ExpertEfficiency {
     }
 }
 
-fn collective(id: &str, t: [f64; 4]) -> CollectiveEfficiency {
-    let [latency_us, exponent, efficiency, root] = t;
+fn collective(id: &str, t: [f64; 6]) -> CollectiveEfficiency {
+    let [latency_us, exponent, efficiency, efficiency_exponent, root, root_exponent] = t;
     let accelerator = id.to_owned();
     CollectiveEfficiency {
         accelerator,
         latency_us,
         exponent,
         efficiency,
+        efficiency_exponent,
         root,
-        efficiency_exponent: 0.0,
-        root_exponent: 0.0,
+        root_exponent,
         origin: Origin::Measured,
         provenance: provenance(),
     }
@@ -313,10 +313,10 @@ pub fn catalog() -> Catalog {
             experts("h200_sxm", Fp8Block, [30.1, 0.22, 0.62, 1.06, 4.4, 93.0, 0.15, 0.31]),
         ],
         collectives: vec![
-            collective("b200_sxm", [3.8, 0.18, 0.65, 1.9]),
-            collective("h100_sxm", [3.4, 0.21, 0.77, 1.6]),
-            collective("h200_sxm", [3.4, 0.21, 0.77, 1.6]),
-            collective("pcie", [9.0, 0.5, 0.65, 0.0]),
+            collective("b200_sxm", [4.4, 0.0, 0.62, 0.19, 1.4, 1.0]),
+            collective("h100_sxm", [3.8, 0.1, 0.67, 0.28, 0.96, 0.82]),
+            collective("h200_sxm", [3.8, 0.1, 0.67, 0.28, 0.96, 0.82]),
+            collective("pcie", [9.0, 0.5, 0.65, 0.0, 0.0, 0.0]),
         ],
         ..Catalog::default()
     }
