@@ -21,12 +21,6 @@ scenario ten_times { surge { load = 10, for = 3 min } }
 scenario spot_loss { fail spot { notice = 30 s } }
 "#;
 
-fn planned(place: &Place, text: &str) -> Blueprint {
-    place.write("p.plan", text);
-    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
-    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
-}
-
 fn told<'a>(blueprint: &'a Blueprint, name: &str) -> &'a WhatIfOutcome {
     blueprint.what_ifs.iter().find(|told| told.scenario == name).expect("every scenario is told")
 }
@@ -34,7 +28,7 @@ fn told<'a>(blueprint: &'a Blueprint, name: &str) -> &'a WhatIfOutcome {
 #[test]
 fn scenarios_are_simulated_beside_the_plan_and_warn_without_failing_it() {
     let place = Place::new();
-    let retried = planned(&place, &HALL.replace("BESIDE", ""));
+    let retried = place.planned(HALL.replace("BESIDE", ""), 0);
     let rack = told(&retried, "rack_loss");
     assert_eq!(rack.what_if, ["a rack fails"]);
     let failure = rack.hours[0].failure.as_ref().expect("it fails");
@@ -57,7 +51,7 @@ fn scenarios_are_simulated_beside_the_plan_and_warn_without_failing_it() {
     for words in ["What if", "rack_loss", "As planned", "replicas down", "10 times the requests"] {
         assert!(seen.out.contains(words), "{words}: {}", seen.told());
     }
-    let lost = planned(&place, &HALL.replace("BESIDE", "on_failure = lose"));
+    let lost = place.planned(HALL.replace("BESIDE", "on_failure = lose"), 0);
     assert!(told(&lost, "rack_loss").hours[0].lost > 0 && told(&lost, "crash").hours[0].lost > 0);
 }
 
@@ -108,10 +102,10 @@ serve chat {
   FOLLOWS
 }
 "#;
-    planned(&place, &text.replace("FOLLOWS", ""));
+    place.planned(text.replace("FOLLOWS", ""), 0);
     place.write("p.plan", text.replace("FOLLOWS", "autoscale = { provision = 4 h }"));
     place.run(&["plan", "p.plan", "-o", "b.json"]).exits(3);
-    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    let blueprint = place.blueprint("b.json");
     // Simulation turned the replicas down that suffice where they are there in time; more of them may not be had.
     assert!(blueprint.solver.rounds[0].missed.iter().all(|missed| missed.starts_with("chat ttft p99")));
     assert!(!blueprint.solver.rounds[0].derated.is_empty());
@@ -144,10 +138,10 @@ fn who_wants_no_more_gets_what_is_known_so_far() {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/first.plan")).expect("it"),
     );
     place.run(&["plan", "first.plan", "-o", "b.json"]).exits(0);
-    // Many times what a machine does in eight seconds.
+    // Many times what a machine does in eight seconds; in the foreground `timeout` tells the program once, not its group too.
     let program = place.program().get_program().to_owned();
     let ended = Command::new("timeout")
-        .args(["--preserve-status", "--signal=INT", "--kill-after=120", "8"])
+        .args(["--foreground", "--preserve-status", "--signal=INT", "--kill-after=120", "8"])
         .arg(program)
         .args(["simulate", "b.json", "--replications", "4096", "--surge", "3x", "--output", "json"])
         .current_dir(place.path(""))

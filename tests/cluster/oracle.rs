@@ -62,6 +62,13 @@ fn running<'a>(blueprint: &'a Blueprint, objects: &'a [Value]) -> Vec<Running<'a
     found
 }
 
+/// Returns the fewest machines, dealt out over the zones in turn, of which each zone holds its even share of the pods.
+fn spread(pods: u32, pods_per_node: u32, zones: u32) -> u32 {
+    let share = |of: u32, zone: u32| (of + zones - 1 - zone) / zones;
+    let holds = |nodes: u32| (0..zones).all(|zone| share(pods, zone) <= share(nodes, zone) * pods_per_node);
+    (1..=pods.max(zones)).find(|nodes| holds(*nodes)).expect("a machine for each pod is enough")
+}
+
 /// Returns the machines that the workloads need, as the blueprint counts them, labelled as the manifests ask; the first
 /// workload has `fewer` of them.
 fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec<Value> {
@@ -76,7 +83,7 @@ fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec
         let site =
             blueprint.inputs.spec.sites.iter().find(|site| site.name == workload.site).expect("a site");
         let zones = site.zones.as_ref().map_or(1, |limit| limit.value);
-        let needed = needed.next_multiple_of(zones);
+        let needed = spread(workload.pods, workload.pods_per_node, zones);
         for number in 0..needed - if index == 0 { fewer } else { 0 } {
             let mut labels = workload.template["spec"]["nodeSelector"].clone();
             labels["topology.kubernetes.io/zone"] = json!(format!("zone-{}", number % zones));
