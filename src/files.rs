@@ -3,11 +3,11 @@
 //! Invariants: what is read has a limit; what is written is there whole or not at all; what a plan names never leads
 //! out of its folder, not even through a link.
 
+pub use capstan_report::sha256;
 use flate2::read::MultiGzDecoder;
 use jiff::civil::Date;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
@@ -242,14 +242,6 @@ pub fn stdin(most: u64) -> Result<Vec<u8>, FileError> {
 /// Returns the bytes of a file that may be packed with gzip, unpacked.
 pub fn unpacked(bytes: Vec<u8>, most: u64) -> Result<Vec<u8>, FileError> {
     if bytes.starts_with(&[0x1f, 0x8b]) { limited(MultiGzDecoder::new(&bytes[..]), most) } else { Ok(bytes) }
-}
-
-/// Returns the SHA-256 of bytes, in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Adds to the end of a file, which is made where there is none: for files that others began.

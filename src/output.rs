@@ -180,7 +180,7 @@ pub fn write_made(
     session: &Session,
     mut make: impl FnMut(Format, Shown) -> anyhow::Result<Made>,
 ) -> anyhow::Result<()> {
-    each_has_its_file(asked)?;
+    each_its_own(None, asked.iter().filter_map(|output| output.file.as_deref()))?;
     let mut made = Vec::new();
     for output in or_terminal(asked) {
         let look = session.out;
@@ -198,18 +198,23 @@ pub fn write_made(
     Ok(())
 }
 
-/// No output may replace another, or what this run read.
-fn each_has_its_file(asked: &[Output]) -> Result<(), Failure> {
-    let files: Vec<&str> = asked.iter().filter_map(|output| output.file.as_deref()).collect();
-    let twice = |at: usize, file: &str| files[..at].iter().any(|other| files::same(file, other));
-    match files.iter().enumerate().find(|(at, file)| files::taken(file) || twice(*at, file)) {
-        Some((_, file)) => Err(overwritten(file)),
-        None => Ok(()),
+/// No output may replace another, what this run read, or what it is about to read.
+pub fn each_its_own<'a>(
+    read: Option<&'a str>,
+    written: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Failure> {
+    let mut known: Vec<&str> = read.into_iter().collect();
+    for file in written {
+        if files::taken(file) || known.iter().any(|other| files::same(file, other)) {
+            return Err(overwritten(file));
+        }
+        known.push(file);
     }
+    Ok(())
 }
 
 /// What is said of an output that would replace something that is still wanted.
-pub fn overwritten(file: &str) -> Failure {
+fn overwritten(file: &str) -> Failure {
     Failure::usage(format!("`{file}` would be overwritten")).hint("give every output a file of its own")
 }
 

@@ -149,19 +149,19 @@ struct Again {
     sets: Vec<Change>,
     /// Is it one of its scenarios that was asked for?
     alone: bool,
-    /// What is known before any change.
-    catalog: Cow<'static, Catalog>,
+    /// What is known before any change, where a change made it other.
+    before: Option<Cow<'static, Catalog>>,
     context: CheckContext,
 }
 
 impl Again {
     /// Makes the changes of a scenario, then those of the command line; nothing where a scenario changes nothing.
-    fn changed_by(&self, changes: &[Change]) -> Option<(Changed, Vec<Override>)> {
+    fn changed_by(&self, known: &Catalog, changes: &[Change]) -> Option<(Changed, Vec<Override>)> {
         if changes.is_empty() {
             return None;
         }
         let all: Vec<Change> = changes.iter().chain(&self.sets).cloned().collect();
-        let mut changed = apply_overrides(&self.written, &self.catalog, &all);
+        let mut changed = apply_overrides(&self.written, known, &all);
         let overrides = changed.overrides.drain(..).take(changes.len()).collect();
         Some((changed, overrides))
     }
@@ -366,10 +366,7 @@ impl Checked {
         let changed = apply_overrides(&text.parsed.file, &self.catalog, &changes);
         self.diagnostics.extend(changed.diagnostics);
         self.overrides = changed.overrides;
-        let before = self.catalog.clone();
-        if let Some(catalog) = changed.catalog {
-            self.catalog = Cow::Owned(catalog);
-        }
+        let before = changed.catalog.map(|new| std::mem::replace(&mut self.catalog, Cow::Owned(new)));
         let source = Source { file: &changed.file, text: &text.text };
         let (spec, mistakes) = check(source, &self.catalog, context);
         self.diagnostics.extend(mistakes);
@@ -382,7 +379,7 @@ impl Checked {
             text: text.text.clone(),
             sets: changes,
             alone: beside.scenario.is_some(),
-            catalog: before,
+            before,
             context: context.clone(),
         });
     }
@@ -398,10 +395,11 @@ impl Checked {
             let spec = again.checked(&again.changed, &self.catalog, &context, &name)?;
             Ok::<World, Failure>(World { name, spec })
         };
+        let known = again.before.as_deref().unwrap_or(&self.catalog);
         let scenario = |name: &String| {
             let changes = scenario_changes(&again.written, &again.text, name).ok()?;
-            let (changed, overrides) = again.changed_by(&changes)?;
-            let catalog = changed.catalog.as_ref().unwrap_or(&again.catalog);
+            let (changed, overrides) = again.changed_by(known, &changes)?;
+            let catalog = changed.catalog.as_ref().unwrap_or(known);
             let found = again.checked(&changed.file, catalog, &again.context, &format!("scenario `{name}`"));
             let seeded = |mut found: Spec| {
                 found.frame.seed = spec.frame.seed;

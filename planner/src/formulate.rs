@@ -13,10 +13,9 @@ use crate::program::{self, Column, Problem, Runs, Solution, Terms, Workload, day
 use crate::ways_out::Change;
 use crate::worlds::Placed;
 use capstan_types::blueprint::{HOURS, Period};
-use capstan_types::hardware::NodeShape;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
-use capstan_types::spec::{Buy, Frame as SpecFrame, Objective, Rack, Site, Spec};
+use capstan_types::spec::{Buy, Frame as SpecFrame, Objective, Site, Spec};
 use rust_decimal::prelude::ToPrimitive;
 
 /// A limit of the plan and the words for it.
@@ -193,17 +192,7 @@ pub fn racks_per_node(stand: &Stand<'_>) -> Option<f64> {
 
 /// Returns how many nodes one rack holds, by height and by power.
 pub fn nodes_per_rack(stand: &Stand<'_>) -> Option<u32> {
-    nodes_in(stand.site.rack.as_ref()?, stand.shape)
-}
-
-/// As [`nodes_per_rack`], of a machine in a rack.
-pub(crate) fn nodes_in(rack: &Rack, shape: &NodeShape) -> Option<u32> {
-    let by_height = (rack.height_u / shape.height_u?).floor();
-    let by_power = match &rack.power {
-        Some(limit) => (limit.value.get() / shape.power?.get()).floor(),
-        None => by_height,
-    };
-    Some(by_height.min(by_power).max(0.0) as u32)
+    stand.site.rack.as_ref()?.holds(stand.shape)
 }
 
 fn offer(frame: &SpecFrame, periods: &[Period], site: &Site, quote: &Quote) -> program::Offer {

@@ -90,7 +90,7 @@ pub fn plan(
     progress: &dyn Fn(&str),
 ) -> Result<Blueprint, PlanError> {
     // Without worlds the plan is one for the medians.
-    let certain = variants.worlds.drawn.is_empty().then(|| Spec { uncertain: Vec::new(), ..spec.clone() });
+    let certain = variants.worlds.drawn.is_empty().then(|| spec.at_medians());
     let spec = certain.unwrap_or(spec);
     let source = Source { spec: &spec, catalog, traces };
     let mut blueprint = in_parts(&source, &variants.worlds, &provenance, progress)?;
@@ -118,7 +118,7 @@ fn in_parts(
     }
     let medians = Worlds::default();
     let planned = |spec: &Spec| planned(spec, catalog, traces, &medians, provenance.clone(), progress);
-    let mut best = planned(&Spec { uncertain: Vec::new(), ..spec.clone() })?;
+    let mut best = planned(&spec.at_medians())?;
     for (name, wish) in asked {
         let spec = &best.inputs.spec;
         let Some(index) = spec.serves.iter().position(|serve| serve.name == name) else { continue };
@@ -254,6 +254,7 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
     Ok(Settled::Holds { turn: Box::new(turn), rounds, settled, deratings })
 }
 
+/// Returns the blueprint of a turn, not audited yet.
 pub(crate) fn finish(
     frame: &Frame<'_>,
     turn: Turn<'_>,
@@ -311,7 +312,6 @@ pub(crate) fn finish(
     findings.extend(outcome::rule_findings(&blueprint));
     blueprint.findings = findings;
     blueprint.status = outcome::status(&blueprint);
-    blueprint.audit = audit::audit(&blueprint);
     blueprint
 }
 

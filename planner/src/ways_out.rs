@@ -5,6 +5,7 @@
 //! does not hold, the value that is stated moves outward, and a few steps later the proposal is given up. It does not
 //! know whether a person would like the change.
 
+use crate::audit::audit;
 use crate::frame::Frame;
 use crate::infeasible;
 use crate::limit_unit::LimitUnit;
@@ -146,21 +147,9 @@ impl Step {
                     (rule.text, rule.condition) = (text, condition);
                 }
             }
-            Change::AnyAccelerator(workload) => {
-                let services = spec.serves.len();
-                if workload < services {
-                    spec.serves[workload].accelerators = None;
-                } else {
-                    spec.trains[workload - services].accelerators = None;
-                }
-            }
+            Change::AnyAccelerator(workload) => *runs_on(spec, workload).0 = None,
             Change::LowerPrecision(workload) => {
-                let services = spec.serves.len();
-                let allowed = if workload < services {
-                    &mut spec.serves[workload].precisions
-                } else {
-                    &mut spec.trains[workload - services].precisions
-                };
+                let (_, allowed) = runs_on(spec, workload);
                 let new = LOWER.into_iter().filter(|lower| !allowed.contains(lower));
                 let new: Vec<Precision> = new.collect();
                 allowed.extend(new);
@@ -225,6 +214,20 @@ fn bought_by(spec: &mut Spec, workload: usize) -> &mut Vec<Buy> {
         &mut spec.trains[workload - services].buy
     } else {
         &mut spec.apps[workload - services - trains].buy
+    }
+}
+
+/// Which accelerators and precisions a service or training names, services first.
+fn runs_on(spec: &mut Spec, workload: usize) -> (&mut Option<Vec<String>>, &mut Vec<Precision>) {
+    match workload.checked_sub(spec.serves.len()) {
+        None => {
+            let serve = &mut spec.serves[workload];
+            (&mut serve.accelerators, &mut serve.precisions)
+        }
+        Some(index) => {
+            let train = &mut spec.trains[index];
+            (&mut train.accelerators, &mut train.precisions)
+        }
     }
 }
 
@@ -316,7 +319,7 @@ impl Source<'_> {
         let mut trial = 0;
         let trials = if steps.iter().any(|step| step.change.has_value()) { OUTWARD.len() } else { 1 };
         while trial < trials {
-            let mut spec = Spec { uncertain: Vec::new(), ..self.spec.clone() };
+            let mut spec = self.spec.at_medians();
             steps.iter().for_each(|step| step.apply(&mut spec, trial));
             match attempt(spec, self.catalog, self.traces) {
                 Trial::Holds { cost } => return Some((steps, trial, cost)),
@@ -360,7 +363,7 @@ fn attempt(spec: Spec, catalog: &Catalog, traces: &BTreeMap<String, Recording>) 
         return Trial::Fails;
     };
     let blueprint = finish(&frame, *turn, rounds, settled, Provenance::default());
-    let is_sound = blueprint.audit.iter().all(|check| check.violations.is_empty());
+    let is_sound = audit(&blueprint).iter().all(|check| check.violations.is_empty());
     if blueprint.status == Status::Feasible && settled && is_sound {
         Trial::Holds { cost: blueprint.solver.objective }
     } else {

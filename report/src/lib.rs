@@ -37,11 +37,8 @@ pub use schema::{
     baseline_schema, blueprint_schema, diff_schema, lock_schema, outlook_schema, report_schema,
     simulation_schema, training_schema,
 };
-pub use seal::{blueprint_digest, blueprint_text};
+pub use seal::{blueprint_digest, blueprint_text, sha256};
 pub use simulation::{simulation_document, simulation_json};
 pub use terminal::{Style, terminal};
 pub use timeline_plot::timeline_svg;
 pub use xlsx::{NoWorkbook, xlsx};
-
-/// Who signs, in the order in which they do, in every form that has a place for it.
-pub(crate) const SIGNERS: [&str; 4] = ["Requested by", "Technical review", "Finance", "Approved by"];

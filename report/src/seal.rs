@@ -18,7 +18,12 @@ pub fn blueprint_digest(mut blueprint: Value) -> String {
     if let Some(fields) = blueprint.as_object_mut() {
         fields.remove("digest");
     }
-    Sha256::digest(blueprint.to_string().as_bytes()).iter().fold(String::new(), |mut text, byte| {
+    sha256(blueprint.to_string().as_bytes())
+}
+
+/// Returns the SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

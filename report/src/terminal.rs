@@ -207,7 +207,8 @@ mod tests {
     fn the_first_screen_answers_what_it_costs_and_whether_it_holds() {
         let text = terminal(&document(&chat_blueprint()), 80, PLAIN);
         let screen = text.lines().take(32).collect::<Vec<_>>().join("\n");
-        for answer in ["the plan holds", "reserved", "5,769,404.35 USD", "per month", "ttft p99", "≤ 500 ms"]
+        for answer in
+            ["the plan holds", "reserved 3 y", "5,769,404.35 USD", "per month", "ttft p99", "≤ 500 ms"]
         {
             assert!(screen.contains(answer), "{answer} is not in\n{screen}");
         }

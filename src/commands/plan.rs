@@ -6,9 +6,8 @@ use crate::blueprint_file;
 use crate::cache;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::files;
 use crate::interrupt::Interrupt;
-use crate::output::{self, Output, overwritten, room_for, write_file};
+use crate::output::{self, Output, each_its_own, room_for, write_file};
 use crate::plan_file::{Beside, Checked};
 use crate::render;
 use crate::session::Session;
@@ -141,16 +140,10 @@ fn told_where(args: &Args, session: &Session) {
     }
 }
 
-/// No output may replace the plan file or another output.
+/// No output may replace the plan file or another output, and the blueprint must find room.
 fn each_output_has_its_file(args: &Args) -> Result<(), Failure> {
     let reports = args.output.iter().filter_map(|output| output.file.as_deref());
-    let written: Vec<&str> = args.blueprint.as_deref().into_iter().chain(reports).collect();
-    for (index, file) in written.iter().enumerate() {
-        let taken = std::iter::once(args.file.as_str()).chain(written[..index].iter().copied());
-        if taken.into_iter().any(|other| files::same(file, other)) {
-            return Err(overwritten(file));
-        }
-    }
+    each_its_own(Some(&args.file), args.blueprint.as_deref().into_iter().chain(reports))?;
     args.blueprint.as_deref().filter(|file| *file != "-").map_or(Ok(()), room_for)
 }
 

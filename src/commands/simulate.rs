@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, DATA_LIMIT, Files, Here};
 use crate::interrupt::Interrupt;
-use crate::output::{Output, overwritten, write as write_outputs, write_file};
+use crate::output::{Output, each_its_own, write as write_outputs, write_file};
 use crate::plan_file::{Beside, Checked, requests_of};
 use crate::session::Session;
 use anyhow::Context;
@@ -327,14 +327,7 @@ fn each_file_is_its_own(args: &Args) -> Result<(), Failure> {
     };
     let others = [args.chrome_trace.as_deref(), args.requests.as_deref(), svg];
     let written = args.output.iter().filter_map(|output| output.file.as_deref());
-    let mut taken = vec![args.file.as_str()];
-    for file in others.into_iter().flatten().chain(written) {
-        if taken.iter().any(|other| files::same(file, other)) {
-            return Err(overwritten(file));
-        }
-        taken.push(file);
-    }
-    Ok(())
+    each_its_own(Some(&args.file), others.into_iter().flatten().chain(written))
 }
 
 #[cfg(test)]

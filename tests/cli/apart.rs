@@ -21,9 +21,7 @@ budget b { require cheap: chat.cost / chat.tokens <= 1000 USD/Mtok }
 
 fn planned(place: &Place, accelerators: &str, tpot: &str, how: &str) -> Blueprint {
     let text = CHAT.replace("ACCELERATORS", accelerators).replace("TPOT", tpot).replace("HOW", how);
-    place.write("p.plan", text);
-    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
-    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+    place.planned(text, 0)
 }
 
 #[test]

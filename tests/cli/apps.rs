@@ -1,21 +1,11 @@
 //! Services and notebooks: from threads, memory and slices to machines.
 
-use crate::surroundings::{Place, Seen};
+use crate::surroundings::{LAB, Place, Seen};
 use capstan_types::blueprint::{AppRun, Blueprint};
 use rust_decimal::Decimal;
 
 /// A machine without accelerators, and one with eight that can be partitioned.
-const LAB: &str = r#"
-[sources.lab]
-source = "price list of the lab"
-as_of = "2026-06-01"
-grade = "data_sheet"
-
-[[region]]
-provider = "lab"
-id = "a"
-from = "lab"
-
+const MACHINES: &str = r#"
 [[shape]]
 id = "lab.cpu"
 names = []
@@ -50,7 +40,7 @@ prices = [{ region = "a", on_demand = "20 USD/h" }]
 
 fn run(blocks: &str) -> (Place, Seen) {
     let place = Place::new();
-    place.write("lab.toml", LAB);
+    place.write("lab.toml", format!("{LAB}{MACHINES}"));
     place.write(
         "p.plan",
         format!(
@@ -67,7 +57,7 @@ site a {{ provider = \"lab\", region = \"a\" }}
 fn planned(blocks: &str) -> Blueprint {
     let (place, seen) = run(blocks);
     seen.exits(0);
-    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    let blueprint = place.blueprint("b.json");
     assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
     blueprint
 }

@@ -21,10 +21,7 @@ train pretrain {{
 }
 
 fn planned(plan: &str, code: i32) -> Blueprint {
-    let place = Place::new();
-    place.write("pod.plan", plan);
-    place.run(&["plan", "pod.plan", "-o", "b.json"]).exits(code);
-    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+    Place::new().planned(plan, code)
 }
 
 fn only(plan: &str) -> Network {
@@ -116,7 +113,7 @@ from = \"guide\"
     let fabric = "use catalog \"own.toml\" as own\nfabric rails { switch = own.split_800g }";
     place.write("pod.plan", pod("own.four", 64, "", fabric));
     place.run(&["plan", "pod.plan", "-o", "b.json"]).exits(0);
-    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    let blueprint = place.blueprint("b.json");
     let network = &blueprint.networks[0];
     assert_eq!((network.leaves, network.spines, network.cores, network.rails), (4, 2, 0, 4));
     // 128 links of 800 Gbit/s are 256 of 400 Gbit/s: nothing is oversubscribed.
@@ -176,7 +173,7 @@ train big { model = llama3_1_405b, tokens = 10 Gtok, batch = 4 Mtok, sequence = 
     for (memory, warned) in [("480 GB", true), ("2 TB", false)] {
         place.write("own.toml", own(memory));
         let seen = place.run(&["plan", "saved.plan", "-o", "b.json"]).exits(0);
-        let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+        let blueprint = place.blueprint("b.json");
         let run = &blueprint.trainings[0];
         assert!(
             (run.checkpoint_host.get() - 2.0 * run.checkpoint.get() / f64::from(run.candidate.nodes)).abs()

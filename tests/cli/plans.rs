@@ -1,7 +1,7 @@
 //! From a plan file to a blueprint and on.
 
 use crate::surroundings::Place;
-use capstan_types::blueprint::{Blueprint, Status};
+use capstan_types::blueprint::Status;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
 
@@ -11,16 +11,12 @@ fn place(example: &str) -> Place {
     place
 }
 
-fn blueprint(place: &Place, name: &str) -> Blueprint {
-    serde_json::from_str(&place.read(name)).expect("a blueprint")
-}
-
 #[test]
 fn a_first_plan_becomes_a_blueprint_that_every_command_reads() {
     let place = place("first.plan");
     let seen = place.run(&["plan", "first.plan", "-o", "b.json", "--output", "json"]).exits(0);
     assert!(serde_json::from_str::<serde_json::Value>(&seen.out).is_ok(), "{}", seen.told());
-    let answer = blueprint(&place, "b.json");
+    let answer = place.blueprint("b.json");
     assert_eq!(answer.status, Status::Feasible);
     assert_eq!(answer.tool, env!("CARGO_PKG_VERSION"));
     let roles: Vec<&str> = answer.inputs.files.iter().map(|file| file.role.as_str()).collect();
@@ -45,7 +41,7 @@ fn changes_are_recorded_with_where_they_come_from() {
     let place = place("first.plan");
     let set = ["plan", "first.plan", "-o", "b.json", "--seed", "7", "--set", "chat.load.rate=6 req/s"];
     place.run(&set).exits(0);
-    let inputs = blueprint(&place, "b.json").inputs;
+    let inputs = place.blueprint("b.json").inputs;
     assert_eq!(inputs.spec.frame.seed, 7);
     let changes: Vec<_> =
         inputs.overrides.iter().map(|change| (change.path.as_str(), change.from.as_str())).collect();
@@ -57,7 +53,7 @@ fn a_plan_that_cannot_be_met_ends_with_3_and_says_why() {
     let place = place("budget-too-small.plan");
     let seen = place.run(&["plan", "budget-too-small.plan", "-o", "b.json"]).exits(3);
     assert!(seen.err.contains("error[E03"), "{}", seen.told());
-    assert_eq!(blueprint(&place, "b.json").status, Status::Infeasible);
+    assert_eq!(place.blueprint("b.json").status, Status::Infeasible);
 }
 
 #[test]
@@ -90,7 +86,7 @@ tune dialogue {{
     let run = |more: &str| {
         place.write("t.plan", plan(more));
         place.run(&["plan", "t.plan", "-o", "b.json"]).exits(0);
-        let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+        let blueprint = place.blueprint("b.json");
         assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
         assert_eq!(blueprint.inputs.spec.trains[0].tokens.get(), 150e6);
         let run = blueprint.trainings[0].clone();

@@ -1,22 +1,12 @@
 //! Traps of prices that people fell into, each with the right answer: what a user's own catalog says is what is paid.
 
-use crate::surroundings::Place;
+use crate::surroundings::{LAB, LAB_G1, Place};
 use capstan_types::blueprint::{Blueprint, Purchase};
 use capstan_types::offering::PurchaseOption;
 use rust_decimal::prelude::ToPrimitive;
 
-/// A small machine of a provider that the built-in catalog does not know.
-const LAB: &str = r#"
-[sources.lab]
-source = "price list of the lab"
-as_of = "2026-06-01"
-grade = "data_sheet"
-
-[[region]]
-provider = "lab"
-id = "a"
-from = "lab"
-
+/// More regions of the lab.
+const REGIONS: &str = r#"
 [[region]]
 provider = "lab"
 id = "b"
@@ -26,21 +16,11 @@ from = "lab"
 provider = "lab"
 id = "c"
 from = "lab"
-
-[[shape]]
-id = "lab.g1"
-names = ["g1"]
-provider = "lab"
-accelerator = "l40s"
-accelerators = 1
-vcpus = 4
-host_memory = "15.3 GiB"
-from = "lab"
 "#;
 
 fn catalog(prices: &str) -> String {
     format!(
-        "{LAB}\n[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{prices}]\n"
+        "{LAB}{REGIONS}{LAB_G1}\n[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{prices}]\n"
     )
 }
 
@@ -64,9 +44,7 @@ fn plan(regions: &[&str], rate: &str, buy: &str) -> String {
 fn planned(prices: &str, plan: &str) -> Blueprint {
     let place = Place::new();
     place.write("lab.toml", catalog(prices));
-    place.write("p.plan", plan);
-    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
-    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+    place.planned(plan, 0)
 }
 
 fn purchases(blueprint: &Blueprint) -> Vec<&Purchase> {

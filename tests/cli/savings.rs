@@ -13,9 +13,7 @@ fn planned(place: &Place, beside: &str) -> Blueprint {
          load = {{ rate = 60 req/s, prompt = 4 ktok, output = 200 tok }}\n  \
          slo ttft {{ p99 <= 2 s }}\n  slo tpot {{ p99 <= 60 ms }}\n  {beside}\n}}\n"
     );
-    place.write("p.plan", text);
-    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
-    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+    place.planned(text, 0)
 }
 
 fn rate(blueprint: &Blueprint) -> f64 {
@@ -107,7 +105,7 @@ fn the_block_hashes_of_a_trace_say_what_is_read_once() {
                 prefix_caching = { routing = prefix }\n}\n";
     place.write("p.plan", text);
     place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
-    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    let blueprint = place.blueprint("b.json");
     let hashes = blueprint.inputs.spec.serves[0].load.trace.as_ref().and_then(|trace| trace.hashes.clone());
     let hashes = hashes.expect("the trace has hashes");
     assert!((hashes.block_tokens.0..=hashes.block_tokens.1).contains(&512), "{:?}", hashes.block_tokens);

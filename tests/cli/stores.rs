@@ -22,10 +22,7 @@ serve chat {{
 }
 
 fn planned(plan: &str, code: i32) -> Blueprint {
-    let place = Place::new();
-    place.write("hall.plan", plan);
-    place.run(&["plan", "hall.plan", "-o", "b.json"]).exits(code);
-    serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+    Place::new().planned(plan, code)
 }
 
 fn only(plan: &str) -> Store {
@@ -109,9 +106,7 @@ grade = \"data_sheet\"
         let blocks = format!(
             "use catalog \"own.toml\" as own\nstorage s {{ system = own.box }}\ndataset d {{ size = 380 TB }}\n{more}"
         );
-        place.write("hall.plan", plan(site, &blocks));
-        place.run(&["plan", "hall.plan", "-o", "b.json"]).exits(code);
-        serde_json::from_str(&place.read("b.json")).expect("a blueprint")
+        place.planned(plan(site, &blocks), code)
     };
     let blueprint = with("", "", 0);
     assert_eq!(blueprint.stores[0].nodes, 10);

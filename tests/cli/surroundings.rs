@@ -8,6 +8,32 @@ use std::path::PathBuf;
 /// 2026-07-01, the day on which every test runs.
 const TODAY: &str = "1782864000";
 
+/// The beginning of a catalog: a provider that the built-in one does not know, with a region.
+pub const LAB: &str = r#"
+[sources.lab]
+source = "price list of the lab"
+as_of = "2026-06-01"
+grade = "data_sheet"
+
+[[region]]
+provider = "lab"
+id = "a"
+from = "lab"
+"#;
+
+/// A small machine of [`LAB`].
+pub const LAB_G1: &str = r#"
+[[shape]]
+id = "lab.g1"
+names = ["g1"]
+provider = "lab"
+accelerator = "l40s"
+accelerators = 1
+vcpus = 4
+host_memory = "15.3 GiB"
+from = "lab"
+"#;
+
 /// A fresh folder.
 pub struct Place {
     dir: tempfile::TempDir,
@@ -24,6 +50,16 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Runs a program.
+    pub fn of(program: &mut Command) -> Seen {
+        let output = program.output().expect("the program runs");
+        Seen {
+            code: output.status.code().expect("no signal ended it"),
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+
     /// Returns all of it, for goldens, without the version of the program.
     pub fn told(&self) -> String {
         let text = format!("exit {}\n--- out\n{}--- err\n{}", self.code, self.out, self.err);
@@ -62,6 +98,20 @@ impl Place {
         self.write(name, capstan_report::blueprint_text(blueprint));
     }
 
+    /// Writes a plan, plans it and returns the blueprint; `code` is what that must end with.
+    #[track_caller]
+    pub fn planned(&self, plan: impl AsRef<[u8]>, code: i32) -> Blueprint {
+        self.write("p.plan", plan);
+        self.run(&["plan", "p.plan", "-o", "b.json"]).exits(code);
+        self.blueprint("b.json")
+    }
+
+    /// Reads a blueprint.
+    #[track_caller]
+    pub fn blueprint(&self, name: &str) -> Blueprint {
+        serde_json::from_str(&self.read(name)).expect("a blueprint")
+    }
+
     /// Reads a file.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -92,11 +142,6 @@ impl Place {
 
     /// Runs the program with something on standard input.
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Seen {
-        let output = self.program().args(arguments).write_stdin(input).output().expect("the program runs");
-        Seen {
-            code: output.status.code().expect("no signal ended it"),
-            out: String::from_utf8(output.stdout).expect("UTF-8"),
-            err: String::from_utf8(output.stderr).expect("UTF-8"),
-        }
+        Seen::of(self.program().args(arguments).write_stdin(input))
     }
 }

@@ -1,32 +1,12 @@
 //! Uncertain quantities and scenarios: from bounds in a plan file to worlds, regret and plans side by side.
 
-use crate::surroundings::{Place, Seen};
+use crate::surroundings::{LAB, LAB_G1, Place, Seen};
 use capstan_types::blueprint::{Blueprint, Status, Uncertainty};
 use capstan_types::offering::PurchaseOption;
 use rust_decimal::Decimal;
 
-/// A machine that is had for a year at 40 % of its price by the hour.
-const LAB: &str = r#"
-[sources.lab]
-source = "price list of the lab"
-as_of = "2026-06-01"
-grade = "data_sheet"
-
-[[region]]
-provider = "lab"
-id = "a"
-from = "lab"
-
-[[shape]]
-id = "lab.g1"
-names = ["g1"]
-provider = "lab"
-accelerator = "l40s"
-accelerators = 1
-vcpus = 4
-host_memory = "15.3 GiB"
-from = "lab"
-
+/// The machine is had for a year at 40 % of its price by the hour.
+const PRICES: &str = r#"
 [[offering]]
 shape = "lab.g1"
 from = "lab"
@@ -52,20 +32,11 @@ serve chat {{
 
 fn planned(text: &str, threads: &str) -> (Blueprint, String, Seen) {
     let place = Place::new();
-    place.write("lab.toml", LAB);
+    place.write("lab.toml", format!("{LAB}{LAB_G1}{PRICES}"));
     place.write("p.plan", text);
     let mut program = place.program();
-    let output = program
-        .env("RAYON_NUM_THREADS", threads)
-        .args(["plan", "p.plan", "-o", "b.json"])
-        .output()
-        .expect("the program runs");
-    let seen = Seen {
-        code: output.status.code().expect("no signal ended it"),
-        out: String::from_utf8(output.stdout).expect("UTF-8"),
-        err: String::from_utf8(output.stderr).expect("UTF-8"),
-    };
-    let seen = seen.exits(0);
+    program.env("RAYON_NUM_THREADS", threads).args(["plan", "p.plan", "-o", "b.json"]);
+    let seen = Seen::of(&mut program).exits(0);
     let text = place.read("b.json");
     (serde_json::from_str(&text).expect("a blueprint"), text, seen)
 }
@@ -134,7 +105,7 @@ fn a_further_quantity_leaves_the_draws_of_the_others() {
 #[test]
 fn scenarios_are_planned_side_by_side() {
     let place = Place::new();
-    place.write("lab.toml", LAB);
+    place.write("lab.toml", format!("{LAB}{LAB_G1}{PRICES}"));
     let text = plan("60 req/s", "", "reserved(1 y), on_demand")
         + "scenario crowd { set chat.load.peak *= 10 }\nscenario dear { set lab.g1.price *= 2 }
 scenario mass { set chat.load.peak *= 1000 }\n";
@@ -146,7 +117,7 @@ scenario mass { set chat.load.peak *= 1000 }\n";
         ),
     );
     let seen = place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
-    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    let blueprint = place.blueprint("b.json");
     let names: Vec<(&str, Status)> =
         blueprint.scenarios.iter().map(|scenario| (scenario.name.as_str(), scenario.status)).collect();
     assert_eq!(
@@ -154,7 +125,7 @@ scenario mass { set chat.load.peak *= 1000 }\n";
         [("crowd", Status::Feasible), ("dear", Status::Feasible), ("mass", Status::Infeasible)]
     );
     place.run(&["plan", "p.plan", "--scenario", "crowd", "-o", "c.json"]).exits(0);
-    let alone: Blueprint = serde_json::from_str(&place.read("c.json")).expect("a blueprint");
+    let alone = place.blueprint("c.json");
     assert_eq!(blueprint.scenarios[0].total, Some(alone.cost.total));
     assert!(alone.scenarios.is_empty());
     assert!(

@@ -36,7 +36,7 @@ pub fn networks(spec: &Spec, catalog: &Catalog, draft: &Draft) -> (Vec<Network>,
         let site = spec.sites.iter().find(|site| site.name == pool.site);
         let (Some(site), Some(shape)) = (site, catalog.shape(&pool.shape)) else { continue };
         let wish = spec.fabrics.iter().find(|wish| wish.site == pool.site);
-        let nodes = (0..pool.needed.len()).map(|period| pool.nodes(period)).max().unwrap_or(0);
+        let nodes = pool.most_nodes();
         if !site.is_own()
             || nodes < 2
             || shape.accelerators == 0

@@ -119,7 +119,7 @@ fn nodes_of_a_rack(blueprint: &Blueprint, placement: &Placement) -> Option<u32> 
     let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site)?;
     let shapes = &blueprint.inputs.catalog.shapes;
     let shape = shapes.iter().find(|shape| shape.id == placement.candidate.shape)?;
-    crate::formulate::nodes_in(site.rack.as_ref()?, shape).filter(|nodes| *nodes > 0)
+    site.rack.as_ref()?.holds(shape).filter(|nodes| *nodes > 0)
 }
 
 /// Returns the nodes of the placement's shape and site that are bought on the spot market.

@@ -64,8 +64,9 @@ fn billed(blueprint: &Blueprint, pool: &Pool, option: PurchaseOption) -> Decimal
 pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
     let currency = blueprint.cost.currency;
     let cost = format!(">Cost, {}", currency.code());
-    let mut table = Table::new(&["Site", "Machine", ">Nodes", "Bought", ">Pays above", ">Price", &cost]);
+    let mut table = Table::new(&["Site", "Machine", ">Nodes", "Bought", ">Price", &cost]);
     let mut sum = Decimal::ZERO;
+    let mut pays: Vec<String> = Vec::new();
     for pool in &blueprint.pools {
         if pool.fleet.iter().any(|&nodes| nodes > 0) {
             table.rows.push(vec![
@@ -73,7 +74,6 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
                 pool.shape.as_str().into(),
                 range(&pool.fleet).into(),
                 Cell::toned("already there", Tone::Faint),
-                Cell::toned("–", Tone::Faint),
                 Cell::toned("–", Tone::Faint),
                 Cell::toned("–", Tone::Faint),
             ]);
@@ -86,10 +86,6 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
                 pool.shape.as_str().into(),
                 range(&purchase.nodes_by_period).into(),
                 purchase.option.words().into(),
-                purchase.busy_above.map_or_else(Cell::default, |share| {
-                    Cell::from(figure::percent(share))
-                        .hinted("busy for more of its term, it costs less than on demand")
-                }),
                 price(blueprint, purchase),
                 if purchase.price.is_some() {
                     figure::amount(billed, currency).into()
@@ -97,16 +93,24 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
                     Cell::toned("unknown", Tone::Warn)
                 },
             ]);
+            pays.extend(purchase.busy_above.map(|share| {
+                let (shape, option) = (&pool.shape, purchase.option.words());
+                format!(
+                    "{shape} {option} costs less than on demand where it is busy above {}",
+                    figure::percent(share)
+                )
+            }));
         }
     }
     if table.rows.len() > 1 {
-        let mut total: Vec<Cell> = vec![Cell::default(); 7];
+        let mut total: Vec<Cell> = vec![Cell::default(); 6];
         total[1] = Cell::toned("all machines", Tone::Strong);
-        total[6] = Cell::toned(figure::amount(sum, currency), Tone::Strong);
+        total[5] = Cell::toned(figure::amount(sum, currency), Tone::Strong);
         table.rows.push(total);
         table.total = true;
     }
-    vec![Block::Table(table)]
+    // A column of its own would break the others on a screen of 80.
+    vec![Block::Table(table), Block::Paragraph(Cell::toned(pays.join("; "), Tone::Faint))]
 }
 
 /// Returns the totals.

@@ -15,9 +15,9 @@ pub use gitlab::gitlab;
 pub use junit::junit;
 pub use sarif::sarif;
 
+use crate::seal::sha256;
 use capstan_types::blueprint::Status;
 use capstan_types::finding::Severity;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Where something stands, as CI shows it: lines and columns from 1, columns in characters.
@@ -141,8 +141,7 @@ pub(crate) fn fingerprints(remarks: &[&Remark]) -> Vec<String> {
         let key = format!("{}\0{}\0{what}", remark.rule, remark.spot.path);
         let times = seen.entry(key.clone()).or_insert(0);
         *times += 1;
-        let digest = Sha256::digest(format!("{key}\0{times}").as_bytes());
-        prints[index] = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        prints[index] = sha256(format!("{key}\0{times}").as_bytes()).chars().take(32).collect();
     }
     prints
 }

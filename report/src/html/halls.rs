@@ -43,22 +43,10 @@ pub(super) fn racks(blueprint: &Blueprint) -> Result<String, NoPicture> {
 
 /// Returns the full racks of a pool at its largest, and the last one.
 fn filled<'a>(blueprint: &'a Blueprint, pool: &Pool, rack: &Rack) -> Vec<Filled<'a>> {
-    let nodes = (0..blueprint.periods.len()).map(|period| pool.nodes(period)).max().unwrap_or(0);
-    let shape = blueprint.inputs.catalog.shape(&pool.shape);
-    let Some((shape, height_u)) = shape.and_then(|shape| Some((shape, shape.height_u?))) else {
-        return Vec::new();
-    };
-    let by_height = (rack.height_u / height_u).floor();
-    let by_power = match (&rack.power, shape.power) {
-        (Some(limit), Some(power)) => (limit.value.get() / power.get()).floor(),
-        // Nobody knows how many a rack feeds.
-        (Some(_), None) => return Vec::new(),
-        (None, _) => by_height,
-    };
-    let each = by_height.min(by_power) as u32;
-    if each == 0 || nodes == 0 {
-        return Vec::new();
-    }
+    // Nobody draws machines whose height or power is unknown.
+    let Some(shape) = blueprint.inputs.catalog.shape(&pool.shape) else { return Vec::new() };
+    let (Some(height_u), Some(each @ 1..)) = (shape.height_u, rack.holds(shape)) else { return Vec::new() };
+    let nodes = pool.most_nodes();
     let full = Filled { shape, height_u, nodes: each, racks: nodes / each };
     let last = Filled { shape, height_u, nodes: nodes % each, racks: 1 };
     [full, last].into_iter().filter(|one| one.racks > 0 && one.nodes > 0).collect()

@@ -282,6 +282,11 @@ impl Pool {
         self.fleet.get(period).copied().unwrap_or(0) + bought
     }
 
+    /// Returns the most nodes that there are in any period.
+    pub fn most_nodes(&self) -> u32 {
+        (0..self.needed.len()).map(|period| self.nodes(period)).max().unwrap_or(0)
+    }
+
     /// Returns the most nodes that run in one hour of a period: what is bought by the hour comes and goes, and not all of
     /// its kinds at once.
     pub fn at_once(&self, period: usize) -> u32 {

@@ -20,7 +20,7 @@ pub use storage::*;
 pub use train::*;
 pub use uncertain::*;
 
-use crate::hardware::Precision;
+use crate::hardware::{NodeShape, Precision};
 use crate::model::Model;
 use crate::money::Currency;
 use crate::offering::PurchaseOption;
@@ -84,6 +84,13 @@ pub struct Spec {
     pub uncertain: Vec<Uncertain>,
     /// Every default that was used.
     pub assumptions: Vec<Assumption>,
+}
+
+impl Spec {
+    /// Returns the plan with every uncertain quantity at its median, and nothing uncertain.
+    pub fn at_medians(&self) -> Spec {
+        Spec { uncertain: Vec::new(), ..self.clone() }
+    }
 }
 
 /// A default that stood in for something the plan does not say.
@@ -153,6 +160,18 @@ pub struct Rack {
     pub power: Option<Limit<Watts>>,
     /// Usable height.
     pub height_u: f64,
+}
+
+impl Rack {
+    /// Returns how many of a machine it holds, by height and by power; `None` where what decides is unknown.
+    pub fn holds(&self, shape: &NodeShape) -> Option<u32> {
+        let by_height = (self.height_u / shape.height_u?).floor();
+        let by_power = match &self.power {
+            Some(limit) => (limit.value.get() / shape.power?.get()).floor(),
+            None => by_height,
+        };
+        Some(by_height.min(by_power).max(0.0) as u32)
+    }
 }
 
 /// A place where machines stand: a region of a provider, or a room of one's own.
