@@ -83,6 +83,12 @@ impl<'a> Priced<'a> {
                 (&self.prepared.limits[limit], self.case.limits[limit].unwrap_or_default());
             charge(&mut costs, lowered, &lowered.rows[row], (value, self.prices[limit][row]));
         }
+        let charged = Rc::new(self.charging(costs));
+        self.buyers.borrow_mut().insert(workloads, Rc::clone(&charged));
+        charged
+    }
+
+    fn charging(&self, mut costs: Vec<f64>) -> Charged<'a> {
         let mut credits = vec![0.0; self.prepared.problem.pools.len()];
         for (cost, var) in costs.iter_mut().zip(&self.prepared.vars) {
             if *cost < 0.0 {
@@ -90,9 +96,24 @@ impl<'a> Priced<'a> {
                 *cost = 0.0;
             }
         }
-        let charged = Rc::new(Charged { buyer: Buyer::at(self.prepared, self.case, costs), credits });
-        self.buyers.borrow_mut().insert(workloads, Rc::clone(&charged));
-        charged
+        Charged { buyer: Buyer::at(self.prepared, self.case, costs), credits }
+    }
+
+    /// Returns what runs on `pool` costs at least where limits that are asked of it alone charge `own`, by limit and row.
+    pub fn at_least_alone(&self, pool: usize, pieces: &[Piece<'_>], own: &[Vec<f64>]) -> Option<f64> {
+        let is_asked = |row: &LimitRow| {
+            row.only.is_some_and(|(w, of)| of == pool && pieces.iter().any(|piece| piece.workload == w))
+        };
+        let (mut costs, mut allowance) = (self.costs.clone(), 0.0);
+        for ((limit, value), prices) in self.prepared.limits.iter().zip(&self.case.limits).zip(own) {
+            let Some(value) = value else { continue };
+            for (row, price) in limit.rows.iter().zip(prices).filter(|(row, _)| is_asked(row)) {
+                allowance += charge(&mut costs, limit, row, (*value, *price));
+            }
+        }
+        let charged = self.charging(costs);
+        let bought = charged.buyer.buy_alone(pool, pieces)?;
+        Some(bought.cost + charged.credits[pool] - allowance)
     }
 
     /// Whether a pool costs the same as at other prices.

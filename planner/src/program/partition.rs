@@ -12,7 +12,7 @@
 //! some partition of the set nothing is bought. Costs are those of [`Priced`], so that the same partition bounds
 //! plans under limits. It does not know what the limits are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -27,6 +27,9 @@ use super::within::{self, Within};
 const MOST_WORKLOADS: usize = 12;
 /// Choices of columns of one pool and set that are looked at before the rest is only bounded.
 const MOST_CHOICES: usize = 400;
+/// Programs of single pools that bounds may take in one search: the first ones are of what costs least, and after so many
+/// the bound hardly rises any more.
+const MOST_PROGRAMS: usize = 150;
 
 /// A pool and what may run there.
 pub(super) struct Side {
@@ -46,6 +49,10 @@ pub(super) struct Sides<'a> {
     pub sides: Vec<Side>,
     n_workloads: usize,
     asked_alone: Vec<usize>,
+    /// By pool and what runs there: its purchase under limits that are asked of it alone, at the costs at which it was
+    /// first looked at.
+    first_within: RefCell<BTreeMap<(usize, Pairs), Option<Rc<Within>>>>,
+    n_programs: Cell<usize>,
 }
 
 impl<'a> Sides<'a> {
@@ -71,7 +78,9 @@ impl<'a> Sides<'a> {
         }
         let rows = prepared.limits.iter().flat_map(|limit| &limit.rows);
         let asked_alone = rows.filter_map(|row| row.only.map(|(w, _)| w)).collect();
-        Some(Sides { prepared, case, free, sides, n_workloads: case.columns.len(), asked_alone })
+        let n_workloads = case.columns.len();
+        let (first_within, n_programs) = (RefCell::default(), Cell::new(0));
+        Some(Sides { prepared, case, free, sides, n_workloads, asked_alone, first_within, n_programs })
     }
 
     /// All workloads with a choice, as bits.
@@ -135,6 +144,11 @@ impl<'a> Sides<'a> {
         chosen.chain(self.sides[side].fixed.iter().copied()).collect()
     }
 
+    fn pieces(&self, pairs: &[(usize, usize)]) -> Vec<Piece<'a>> {
+        let (loads, masks) = (&self.prepared.loads, &self.prepared.masks);
+        pairs.iter().map(|&(w, c)| Piece { workload: w, load: &loads[w][c], mask: masks[w][c] }).collect()
+    }
+
     pub fn lists(&self, side: usize, set: u32) -> Vec<(usize, Vec<usize>)> {
         members(set).map(|at| (self.free[at], self.sides[side].columns[at].clone())).collect()
     }
@@ -166,8 +180,11 @@ pub(super) struct Part {
     pub cost: f64,
 }
 
-/// (workload, column) pairs of one pool, and which nodes are whole.
-type Placed = (Vec<(usize, usize)>, WholeNodes);
+/// (workload, column) pairs of one pool.
+type Pairs = Vec<(usize, usize)>;
+
+/// The same, and which nodes are whole.
+type Placed = (Pairs, WholeNodes);
 
 /// What is known of the costs of the sets of one pool at some prices.
 #[derive(Clone, Default)]
@@ -178,6 +195,8 @@ struct Known {
     at_least: BTreeMap<u32, f64>,
     /// By (workload, column) pairs: what they cost under limits that are asked of the pool alone.
     within: BTreeMap<Placed, Option<Rc<Within>>>,
+    /// The same at prices of those limits that were found at other costs.
+    nearly_within: BTreeMap<Pairs, Option<f64>>,
 }
 
 /// The cheapest partition of every set of workloads at some prices of limits.
@@ -298,8 +317,7 @@ impl<'s, 'a> Table<'s, 'a> {
             let longest = (0..lists.len()).max_by_key(|&at| (lists[at].1.len(), lists.len() - at));
             let Some(at) = longest.filter(|&at| lists[at].1.len() > 1) else {
                 let pairs = self.sides.chosen(side, &lists);
-                let within = self.within(side, &pairs, WholeNodes::None);
-                let within = within.map_or(cost, |within| within.at_least - fixed);
+                let within = self.nearly_within(side, &pairs).map_or(cost, |within| within - fixed);
                 if within > cost + TIE * cost.abs() {
                     open.push((within, lists));
                     open.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -327,10 +345,42 @@ impl<'s, 'a> Table<'s, 'a> {
     /// of nodes, or, where that is no more than is `known`, with whole nodes where they stay.
     pub fn at_least_within(&self, side: usize, pairs: &[(usize, usize)], known: Option<f64>) -> f64 {
         let at_least =
-            |nodes| self.within(side, pairs, nodes).map_or(f64::NEG_INFINITY, |within| within.at_least);
+            |nodes| self.bound_within(side, pairs, nodes).map_or(f64::NEG_INFINITY, |within| within.at_least);
         let parts = at_least(WholeNodes::None);
         let is_no_more = |known: f64| parts.is_finite() && parts <= known + TIE * known.abs();
         if known.is_some_and(is_no_more) { at_least(WholeNodes::Committed).max(parts) } else { parts }
+    }
+
+    /// What these (workload, column) pairs cost on a pool at least, under limits that are asked of it alone. A program is
+    /// solved once: at the costs of other tables its prices of these limits bound as well (see [`super::bounds`]), and
+    /// come close, since the costs differ by little.
+    fn nearly_within(&self, side: usize, pairs: &[(usize, usize)]) -> Option<f64> {
+        if let Some(known) = self.known.borrow()[side].nearly_within.get(pairs) {
+            return *known;
+        }
+        let key = (side, pairs.to_vec());
+        let known = self.sides.first_within.borrow().get(&key).cloned();
+        let first = known.unwrap_or_else(|| self.bound_within(side, pairs, WholeNodes::None));
+        let at_least = first.as_ref().map(|first| {
+            if first.at_least.is_infinite() {
+                return first.at_least;
+            }
+            let (pool, pieces) = (self.sides.sides[side].pool, self.sides.pieces(pairs));
+            self.priced.at_least_alone(pool, &pieces, &first.prices).unwrap_or(f64::INFINITY)
+        });
+        self.sides.first_within.borrow_mut().entry(key).or_insert(first);
+        self.known.borrow_mut()[side].nearly_within.insert(pairs.to_vec(), at_least);
+        at_least
+    }
+
+    /// As `within`, for a bound: `None` also where bounds have taken enough programs.
+    fn bound_within(&self, side: usize, pairs: &[(usize, usize)], nodes: WholeNodes) -> Option<Rc<Within>> {
+        let is_known = self.known.borrow()[side].within.contains_key(&(pairs.to_vec(), nodes));
+        if is_known || self.sides.n_programs.get() < MOST_PROGRAMS {
+            self.within(side, pairs, nodes)
+        } else {
+            None
+        }
     }
 
     /// `None` where no limit is asked of the pool alone, or the solver gave up.
@@ -340,9 +390,11 @@ impl<'s, 'a> Table<'s, 'a> {
             return known.clone();
         }
         let (prepared, case, pool) = (self.sides.prepared, self.sides.case, self.sides.sides[side].pool);
-        let within = within::is_asked(prepared, case, pool, pairs)
-            .then(|| within::buy(prepared, case, (self.priced.costs(), nodes), (pool, pairs)).map(Rc::new))
-            .flatten();
+        let solve = || {
+            self.sides.n_programs.set(self.sides.n_programs.get() + 1);
+            within::buy(prepared, case, (self.priced.costs(), nodes), (pool, pairs)).map(Rc::new)
+        };
+        let within = within::is_asked(prepared, case, pool, pairs).then(solve).flatten();
         self.known.borrow_mut()[side].within.insert(key, within.clone());
         within
     }
@@ -392,11 +444,7 @@ impl<'s, 'a> Table<'s, 'a> {
         if let Some(within) = known.filter_map(|nodes| self.within(side, pairs, nodes)).next() {
             return within.at_least.is_finite().then(|| within.nodes.clone());
         }
-        let (loads, masks) = (&self.sides.prepared.loads, &self.sides.prepared.masks);
-        let pieces: Vec<Piece<'_>> = pairs
-            .iter()
-            .map(|&(w, c)| Piece { workload: w, load: &loads[w][c], mask: masks[w][c] })
-            .collect();
+        let pieces = self.sides.pieces(pairs);
         let (bought, _) = self.priced.buy_alone(self.sides.sides[side].pool, &pieces)?;
         Some(bought.nodes.into_iter().map(|(var, count)| (var, count as f64)).collect())
     }

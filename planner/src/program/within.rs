@@ -19,6 +19,8 @@ pub(super) struct Within {
     pub at_least: f64,
     /// (variable, nodes), only counts above 0.
     pub nodes: Vec<(usize, f64)>,
+    /// What the pool's own limits are worth, by limit and row.
+    pub prices: Vec<Vec<f64>>,
 }
 
 /// Whether a limit is asked of what these (workload, column) pairs run on a pool.
@@ -51,9 +53,12 @@ pub(super) fn buy(
         Ok(draft) => {
             let vars = prepared.pool_vars[pool].iter();
             let nodes = vars.map(|&var| (var, draft.nodes[var])).filter(|(_, count)| *count > 0.0);
-            Some(Within { at_least: draft.found.bound, nodes: nodes.collect() })
+            let nodes = nodes.collect();
+            Some(Within { at_least: draft.found.bound, nodes, prices: draft.prices })
         }
-        Err(NoDraft::Infeasible) => Some(Within { at_least: f64::INFINITY, nodes: Vec::new() }),
+        Err(NoDraft::Infeasible) => {
+            Some(Within { at_least: f64::INFINITY, nodes: Vec::new(), prices: Vec::new() })
+        }
         Err(NoDraft::OutOfNodes | NoDraft::Failed(_)) => None,
     }
 }
