@@ -13,6 +13,7 @@ mod json;
 mod markdown;
 mod outlook;
 mod picture;
+mod safe;
 mod schema;
 mod seal;
 mod simulation;
@@ -33,6 +34,7 @@ pub use outlook::{
     outlook_csv, outlook_document, outlook_json, outlook_svg, training_document, training_json,
 };
 pub use picture::NoPicture;
+pub use safe::shown;
 pub use schema::{
     baseline_schema, blueprint_schema, diff_schema, lock_schema, outlook_schema, report_schema,
     simulation_schema, training_schema,

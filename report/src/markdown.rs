@@ -25,8 +25,7 @@ fn escaped(text: &str) -> String {
                 safe.push('\\');
                 safe.push(character);
             }
-            c if c.is_control() => safe.push(' '),
-            c => safe.push(c),
+            c => safe.push(crate::shown(c)),
         }
     }
     safe

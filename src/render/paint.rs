@@ -15,7 +15,9 @@ const HEADINGS: [(&str, &str); 3] = [("error", RED), ("warning", YELLOW), ("note
 /// Returns a message in colours where the terminal shows them. Whatever escape sequences a user's text holds are taken
 /// out, so that a plan from a stranger cannot write over what is shown.
 pub fn toned(text: &str, look: Look) -> String {
-    let safe: String = text.chars().filter(|&c| !c.is_control() || c == '\n' || c == '\t').collect();
+    let layout = |c: char| c == '\n' || c == '\t';
+    let safe = text.chars().filter(|&c| !c.is_control() || layout(c));
+    let safe: String = safe.map(|c| if layout(c) { c } else { capstan_report::shown(c) }).collect();
     if !look.colour {
         return safe;
     }

@@ -43,7 +43,15 @@ fn host_memory(run: &TrainingRun) -> String {
     format!("{} of each machine to save at once, of {all}", figure::data(run.checkpoint_host))
 }
 
-fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
+/// Says how many tokens a step holds, and how many were asked for where whole sequences on every rank are other ones.
+fn step(blueprint: &Blueprint, run: &TrainingRun) -> String {
+    let asked = blueprint.inputs.spec.trains.iter().find(|train| train.name == run.workload);
+    let other = asked.map(|train| train.batch).filter(|asked| (asked.get() - run.batch.get()).abs() >= 1.0);
+    let of = other.map_or_else(String::new, |asked| format!(" ({} asked)", figure::large(asked.get())));
+    format!("step of {} tokens{of} {}", figure::large(run.batch.get()), figure::span(run.step))
+}
+
+fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<(String, Cell)> {
     let of = &run.candidate;
     let days = run.hours / 24.0;
     let fact = |name: &str, value: String| (name.to_owned(), Cell::from(value));
@@ -83,9 +91,8 @@ fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
         fact(
             "speed",
             format!(
-                "step of {} tokens {}, {} token/s, MFU {} ({})",
-                figure::large(run.batch.get()),
-                figure::span(run.step),
+                "{}, {} token/s, MFU {} ({})",
+                step(blueprint, run),
                 figure::large(run.tokens_per_s),
                 figure::percent(run.model_flops_utilization),
                 run.origin.word()
@@ -112,7 +119,7 @@ fn training(run: &TrainingRun) -> Vec<(String, Cell)> {
 
 /// Returns each training job.
 pub(super) fn trainings(blueprint: &Blueprint) -> Vec<Block> {
-    blueprint.trainings.iter().map(|run| Block::Facts(training(run))).collect()
+    blueprint.trainings.iter().map(|run| Block::Facts(training(blueprint, run))).collect()
 }
 
 /// Returns what each workload costs and does.

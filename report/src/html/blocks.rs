@@ -19,9 +19,8 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => safe.push('\u{fffd}'),
-            c if c.is_control() && c != '\n' => safe.push(' '),
-            c => safe.push(c),
+            '\n' => safe.push('\n'),
+            c => safe.push(crate::shown(c)),
         }
     }
     safe

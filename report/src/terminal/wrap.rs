@@ -3,7 +3,7 @@
 /// Returns the text as the terminal can show it; a character without a plain form becomes `?`.
 pub(super) fn shown(text: &str, unicode: bool) -> String {
     if unicode {
-        return text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        return text.chars().map(crate::shown).collect();
     }
     let mut plain = String::new();
     for character in text.chars() {

@@ -78,7 +78,7 @@ pub(super) struct Book<'a> {
 
 /// Returns text that a cell can hold.
 pub(super) fn short(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
+    let clean = text.chars().map(|c| if c == '\n' { c } else { crate::shown(c) });
     clean.take(CELL).collect()
 }
 
