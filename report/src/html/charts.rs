@@ -104,7 +104,7 @@ pub(super) fn frame<'a, 'b>(
     across: &str,
     x: (f64, f64),
     y: (f64, f64),
-    labels: (&dyn Fn(&f64) -> String, &dyn Fn(&f64) -> String),
+    labels: (Label<'_>, Label<'_>),
 ) -> Result<Axes<'a, 'b>, Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin(10)
@@ -126,6 +126,9 @@ pub(super) fn frame<'a, 'b>(
         .draw()?;
     Ok(chart)
 }
+
+/// What stands at a place of an axis.
+type Label<'a> = &'a dyn Fn(&f64) -> String;
 
 pub(super) type Axes<'a, 'b> = ChartContext<
     'a,
