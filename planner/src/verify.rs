@@ -15,7 +15,7 @@ use capstan_sim::serving::{
     Recording, Replicated, Replications, ServingConfig, Tally, Tandem, TandemTotals, Unwatched,
     Verdict as Judgement, Window, Workload, replicate_runs, simulate_tandem, simulate_watched,
 };
-use capstan_types::blueprint::{Candidate, HOURS, Verdict, VerdictStatus};
+use capstan_types::blueprint::{Candidate, HOURS, Latency, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
 use capstan_types::spec::{Part, Serve, Slo, SloMetric};
 use capstan_types::units::{BytesPerSecond, RequestsPerSecond, Seconds};
@@ -401,7 +401,32 @@ fn verdict(
         peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
         reused: reused(trial.serve, runs),
         turned_away: runs.iter().map(|run| run.rejected).sum(),
+        latencies: latencies(trial, slo.metric, runs),
     }
+}
+
+/// Returns how long the requests that were answered took; nothing where a replication answered none.
+fn latencies(trial: &Trial<'_>, metric: SloMetric, runs: &[serving::Summary]) -> Vec<Latency> {
+    let of = |run: &serving::Summary| match metric {
+        SloMetric::Ttft => run.ttft,
+        SloMetric::Tpot => run.tpot,
+        SloMetric::E2e => run.e2e,
+    };
+    let Some(all) = runs.iter().map(of).collect::<Option<Vec<serving::Distribution>>>() else {
+        return Vec::new();
+    };
+    let point = |per_mille: u32, part: fn(&serving::Distribution) -> f64| {
+        let mean = all.iter().map(part).sum::<f64>() / all.len().max(1) as f64;
+        let overhead = overhead_ns(trial, metric, f64::from(per_mille) / 1000.0);
+        Latency { per_mille, seen: Seconds((mean + overhead).min(MOST_NS) / 1e9) }
+    };
+    vec![
+        point(500, |all| all.p50_ns),
+        point(900, |all| all.p90_ns),
+        point(950, |all| all.p95_ns),
+        point(990, |all| all.p99_ns),
+        point(999, |all| all.p999_ns),
+    ]
 }
 
 /// Returns the simulator's verdict in the words of a blueprint.

@@ -18,13 +18,15 @@ id = "c"
 from = "lab"
 "#;
 
-fn catalog(prices: &str) -> String {
+/// Returns the catalog of the lab with these prices of its machine.
+pub fn catalog(prices: &str) -> String {
     format!(
         "{LAB}{REGIONS}{LAB_G1}\n[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{prices}]\n"
     )
 }
 
-fn plan(regions: &[&str], rate: &str, buy: &str) -> String {
+/// Returns a plan that may buy that machine in these regions.
+pub fn plan(regions: &[&str], rate: &str, buy: &str) -> String {
     let sites: String = regions
         .iter()
         .map(|region| format!("site {region} {{ provider = \"lab\", region = \"{region}\" }}\n"))

@@ -50,7 +50,7 @@ fn totals(blueprint: &Blueprint, finance: &Finance) -> Vec<(&'static str, Decima
         ("FOCUS, billed", summed(&tables[2].1, "BilledCost")),
         ("FOCUS, effective", summed(&tables[2].1, "EffectiveCost")),
         ("Markdown", number(bill.trim_end_matches([' ', '|']).rsplit('|').next().unwrap())),
-        ("HTML, cards", number(between(&page, "<dt>total</dt><dd>", " USD</dd>"))),
+        ("HTML, cards", number(between(between(&page, "<dt>total</dt><dd", "</dd>"), ">", " USD"))),
         ("HTML, lines", number(of_lines(&page))),
         ("JSON", Decimal::try_from(value["summary"]["total"].as_f64().unwrap()).unwrap().round_dp(2)),
         ("XLSX, summary", sheet(1, "B8")),

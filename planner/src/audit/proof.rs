@@ -16,6 +16,14 @@ fn implied(verdict: &Verdict) -> VerdictStatus {
     }
 }
 
+/// Percentiles rise, and that of the level, over the requests that were answered, is no higher than over all.
+fn rises(verdict: &Verdict) -> bool {
+    let steps = verdict.latencies.windows(2);
+    let mut rising = steps.map(|pair| pair[0].per_mille < pair[1].per_mille && pair[0].seen <= pair[1].seen);
+    let own = verdict.latencies.iter().find(|one| one.per_mille == verdict.per_mille);
+    rising.all(|rises| rises) && own.is_none_or(|own| own.seen.get() <= verdict.seen.get() * (1.0 + 1e-9))
+}
+
 /// Every service level has a verdict whose status follows from interval and target.
 pub(super) fn verdicts(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("verdicts: status follows from interval and target");
@@ -30,7 +38,14 @@ pub(super) fn verdicts(blueprint: &Blueprint) -> AuditCheck {
         });
         let counted =
             verdict.requests > 0 && verdict.replications > 0 && (0.0..=1.0).contains(&verdict.attainment);
-        check.that(counted, || format!("{name}: it rests on no requests"));
+        check.that(counted && rises(verdict), || {
+            let latencies = verdict.latencies.iter().map(|one| figure::span(one.seen));
+            let latencies: Vec<String> = latencies.collect();
+            format!(
+                "{name}: it rests on no requests, or its percentiles do not rise: {}",
+                latencies.join(", ")
+            )
+        });
     }
     for serve in &blueprint.inputs.spec.serves {
         for slo in &serve.slos {
@@ -81,6 +96,8 @@ mod tests {
         caught_by("verdicts", |b| b.verdicts[0].high = Seconds(0.55));
         caught_by("verdicts", |b| b.verdicts[0].seen = Seconds(0.30));
         caught_by("verdicts", |b| b.verdicts[1].requests = 0);
+        caught_by("verdicts", |b| b.verdicts[0].latencies[0].seen = Seconds(0.4));
+        caught_by("verdicts", |b| b.verdicts[0].latencies[3].seen = Seconds(0.42));
         caught_by("verdicts", |b| b.inputs.spec.serves[0].slos[0].target = Seconds(0.4));
     }
 

@@ -8,6 +8,7 @@ use capstan_types::finance::Finance;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
 use rust_decimal::Decimal;
+use std::collections::BTreeMap;
 
 /// Returns what is asked of the reader.
 pub(crate) fn decision(blueprint: &Blueprint) -> String {
@@ -33,30 +34,60 @@ pub(crate) fn decision(blueprint: &Blueprint) -> String {
     }
 }
 
-/// Returns the numbers that decide, each with its name.
-pub(crate) fn key_figures(blueprint: &Blueprint, finance: &Finance) -> Vec<(&'static str, String)> {
+/// Returns the numbers that decide, each with its name, and on hover what it rests on.
+pub(crate) fn key_figures(blueprint: &Blueprint, finance: &Finance) -> Vec<(&'static str, Cell)> {
     let cost = &blueprint.cost;
-    let money = |amount: Decimal| figure::money(amount, cost.currency);
+    let money = |amount: Decimal| Cell::from(figure::money(amount, cost.currency));
     // What does not exist costs nothing: a zero would be read as a price.
     if blueprint.status == Status::Infeasible {
-        return vec![("findings", counted(blueprint.findings.len(), "finding"))];
+        return vec![("findings", counted(blueprint.findings.len(), "finding").into())];
     }
+    let frame = &blueprint.inputs.spec.frame;
+    let rate = figure::percent(frame.discount_per_year);
     let mut figures = vec![
-        ("total", money(cost.total)),
-        ("per month", money(cost.per_month)),
-        ("net present", money(cost.net_present)),
+        ("total", money(cost.total).hinted(&rests_on(blueprint))),
+        ("per month", money(cost.per_month).hinted(&format!("the total over {} months", frame.months))),
+        (
+            "net present",
+            money(cost.net_present).hinted(&format!("payments at month ends, discounted at {rate} a year")),
+        ),
     ];
     if let Some(earns) = &finance.earns {
-        figures.push(("saved against all on demand, net present", money(earns.net_present)));
+        let against = "what is paid month by month, against all on demand at list prices";
+        figures.push(("saved against all on demand, net present", money(earns.net_present).hinted(against)));
         let rate = earns.irr_per_year.map_or_else(|| "none".to_owned(), figure::percent);
-        figures.push(("internal rate of return", rate));
+        figures.push(("internal rate of return", Cell::from(rate).hinted(against)));
         let months =
             earns.payback_months.map_or_else(|| "none".to_owned(), |months| format!("{months} months"));
-        figures.push(("payback", months));
+        figures.push(("payback", Cell::from(months).hinted(against)));
     }
-    figures.push(("not in these sums", counted(cost.not_included.len(), "item")));
-    figures.push(("passed over without a price", counted(blueprint.unpriced.len(), "offering")));
+    figures.push(("not in these sums", counted(cost.not_included.len(), "item").into()));
+    figures.push(("passed over without a price", counted(blueprint.unpriced.len(), "offering").into()));
     figures
+}
+
+/// Says what the total rests on: its lines, the weakest price in them, and what it is where things turn out otherwise.
+fn rests_on(blueprint: &Blueprint) -> String {
+    let lines = &blueprint.cost.lines;
+    let mut said = vec![format!("sum of {}, each rounded", counted(lines.len(), "line"))];
+    said.extend(
+        lines
+            .iter()
+            .map(|line| line.origin)
+            .max()
+            .map(|weakest| format!("the weakest price is {}", weakest.word())),
+    );
+    let worlds = blueprint.uncertainty.iter().flat_map(|one| &one.worlds);
+    let costs: Vec<Decimal> = worlds.filter_map(|world| world.planned).collect();
+    if let (Some(low), Some(high)) = (costs.iter().min(), costs.iter().max()) {
+        let show = |amount: &Decimal| figure::money(*amount, blueprint.cost.currency);
+        said.push(format!(
+            "by how demand and prices turn out, {} to {} by the objective",
+            show(low),
+            show(high)
+        ));
+    }
+    said.join("; ")
 }
 
 /// Returns what may go wrong with the numbers, as far as the blueprint knows.
@@ -157,6 +188,84 @@ pub(crate) fn alternatives(finance: &Finance) -> Table {
         ]);
     }
     rows
+}
+
+/// Returns how machines come to be there: node-months of each way, their share, and what it costs.
+pub(crate) fn mix(blueprint: &Blueprint) -> Vec<Mix> {
+    let months = |nodes: &[u32]| -> u64 {
+        let periods = blueprint.periods.iter().zip(nodes);
+        periods.map(|(period, nodes)| u64::from(period.months) * u64::from(*nodes)).sum()
+    };
+    let mut ways: BTreeMap<PurchaseOption, (u64, Decimal)> = BTreeMap::new();
+    for purchase in blueprint.pools.iter().flat_map(|pool| &pool.purchases) {
+        ways.entry(purchase.option).or_default().0 += months(&purchase.nodes_by_period);
+    }
+    for line in &blueprint.cost.lines {
+        if let Some(way) = line.option.and_then(|option| ways.get_mut(&option)) {
+            way.1 += line.billed_cost;
+        }
+    }
+    let standing: u64 = blueprint.pools.iter().map(|pool| months(&pool.fleet)).sum();
+    let mut mix = vec![Mix { way: "already there".to_owned(), node_months: standing, billed: Decimal::ZERO }];
+    mix.extend(ways.into_iter().map(|(option, (node_months, billed))| Mix {
+        way: option.words(),
+        node_months,
+        billed,
+    }));
+    mix.retain(|one| one.node_months > 0);
+    mix
+}
+
+/// One way in which machines come to be there.
+pub(crate) struct Mix {
+    /// In words.
+    pub(crate) way: String,
+    /// Machines times months of the horizon.
+    pub(crate) node_months: u64,
+    /// What is billed for it.
+    pub(crate) billed: Decimal,
+}
+
+/// Returns the same as a table.
+pub(crate) fn mix_table(blueprint: &Blueprint) -> Table {
+    let currency = blueprint.cost.currency;
+    let cost = format!(">Cost, {}", currency.code());
+    let mut rows = Table::new(&["How", ">Node-months", ">Share", &cost]);
+    let ways = mix(blueprint);
+    let all: u64 = ways.iter().map(|way| way.node_months).sum();
+    rows.rows = ways
+        .iter()
+        .map(|way| {
+            let share = way.node_months as f64 / all.max(1) as f64;
+            let cost = figure::amount(way.billed, currency);
+            let hint = "machines by period times its months";
+            let months = Cell::from(figure::count(way.node_months)).hinted(hint);
+            vec![way.way.as_str().into(), months, figure::percent(share).into(), cost.into()]
+        })
+        .collect();
+    rows
+}
+
+/// Says what there is where nothing is bought: what stands there already, of what the busiest hours need.
+pub(crate) fn doing_nothing(blueprint: &Blueprint) -> String {
+    let (mut needed, mut there) = (0_u64, 0_u64);
+    for pool in &blueprint.pools {
+        let hours = pool.needed.iter().enumerate();
+        let busiest = hours.filter_map(|(period, hours)| Some((*hours.iter().max()?, period))).max();
+        let Some((most, period)) = busiest else { continue };
+        needed += u64::from(most);
+        there += u64::from(pool.fleet.get(period).copied().unwrap_or(0).min(most));
+    }
+    match (there, needed) {
+        (_, 0) => String::new(),
+        (0, _) => "Doing nothing costs nothing, and no machine for this work is there.".to_owned(),
+        _ => format!(
+            "Doing nothing buys nothing: {} of the {} that the busiest hours need {} there already.",
+            figure::count(there),
+            counted(usize::try_from(needed).unwrap_or(usize::MAX), "machine"),
+            if there == 1 { "is" } else { "are" }
+        ),
+    }
 }
 
 /// Returns from which use on each purchase pays.

@@ -1,4 +1,6 @@
 //! Remarks → GitLab's code quality report: the fields that its documentation requires, and no others.
+//!
+//! A description is a single line: reasons and ways out follow the message behind semicolons.
 
 use super::{Told, at_length, fingerprints, worst_first};
 use crate::json::pretty;
@@ -18,7 +20,7 @@ pub fn gitlab(told: &Told) -> String {
                 Severity::Note => "info",
             };
             json!({
-                "description": at_length(remark),
+                "description": at_length(remark).split(['\n', '\r']).collect::<Vec<_>>().join("; "),
                 "check_name": remark.rule,
                 "fingerprint": print,
                 "severity": severity,
@@ -52,6 +54,7 @@ mod tests {
             }
             assert!(row["location"]["lines"]["begin"].as_u64().unwrap() >= 1);
             assert!(!row["location"]["path"].as_str().unwrap().starts_with("./"));
+            assert!(row["description"].as_str().unwrap().ends_with("allowed; because of 3 % more"));
         }
         assert_eq!(gitlab(&Told::default()), "[]\n");
     }

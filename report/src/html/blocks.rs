@@ -121,14 +121,16 @@ pub(super) fn table(table: &Table, about: &str) -> String {
     wrapped(&whole, about)
 }
 
+/// Returns the attribute that shows a hint on hover; nothing where there is none.
+pub(super) fn hint(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" title=\"{}\"", escaped(text)) }
+}
+
 fn row(cells: &[Cell], table: &Table) -> String {
     let mut text = String::from("<tr>");
     for (cell, column) in cells.iter().zip(&table.columns) {
         let number = if column.align == Align::Right { " n" } else { "" };
-        let hint = match cell.hint.as_str() {
-            "" => String::new(),
-            hint => format!(" title=\"{}\"", escaped(hint)),
-        };
+        let hint = hint(&cell.hint);
         text.push_str(&format!(
             "<td class=\"{}{number}\"{hint}>{}</td>",
             cell.tone.word(),

@@ -4,6 +4,7 @@
 
 use super::Part;
 use super::blocks::escaped;
+use crate::build::signed::Mix;
 use crate::picture::{Area, GRID, INK, NoPicture, PAPER, SERIES, svg};
 use crate::terminal::round_up;
 use capstan_types::blueprint::{Blueprint, Pool};
@@ -67,7 +68,7 @@ pub(super) fn cash(finance: &Finance) -> Result<String, NoPicture> {
     let (low, high) = span(both.iter().map(|paid| if *paid > 0.0 { *paid * 1.2 } else { *paid }));
     let text = svg((WIDTH, 320), |area| {
         area.fill(&PAPER.0)?;
-        let mut chart = frame(area, "month", (0.0, months as f64), (low, high), amounts)?;
+        let mut chart = frame(area, "month", (0.0, months as f64), (low, high), (&whole, &amounts))?;
         let mut tops = vec![(0.0, 0.0); months];
         for (flow, (colour, _)) in finance.cash.iter().zip(SERIES.into_iter().cycle()) {
             let bars =
@@ -98,12 +99,12 @@ pub(super) fn cash(finance: &Finance) -> Result<String, NoPicture> {
 }
 
 /// Begins a chart with axes in our colours.
-fn frame<'a, 'b>(
+pub(super) fn frame<'a, 'b>(
     area: &'a Area<'b>,
     across: &str,
     x: (f64, f64),
     y: (f64, f64),
-    label: fn(&f64) -> String,
+    labels: (Label<'_>, Label<'_>),
 ) -> Result<Axes<'a, 'b>, Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin(10)
@@ -120,13 +121,16 @@ fn frame<'a, 'b>(
         .disable_x_mesh()
         .label_style(font(13))
         .axis_desc_style(font(14))
-        .x_label_formatter(&whole)
-        .y_label_formatter(&label)
+        .x_label_formatter(labels.0)
+        .y_label_formatter(labels.1)
         .draw()?;
     Ok(chart)
 }
 
-type Axes<'a, 'b> = ChartContext<
+/// What stands at a place of an axis.
+type Label<'a> = &'a dyn Fn(&f64) -> String;
+
+pub(super) type Axes<'a, 'b> = ChartContext<
     'a,
     SVGBackend<'b>,
     Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
@@ -198,6 +202,20 @@ pub(super) fn alternatives(finance: &Finance) -> Result<String, NoPicture> {
         .collect();
     let text = bars(&rows, None)?;
     Ok(shown(&text, &format!("Total over the horizon of each way to pay, in {}", finance.currency.code())))
+}
+
+/// Draws how machines come to be there, as shares of all node-months.
+pub(super) fn mix(ways: &[Mix]) -> Result<String, NoPicture> {
+    let all: u64 = ways.iter().map(|way| way.node_months).sum();
+    let rows: Vec<Bar> = ways
+        .iter()
+        .zip(SERIES.into_iter().cycle())
+        .map(|(way, (colour, _))| {
+            let share = way.node_months as f64 / all.max(1) as f64;
+            Bar { name: way.way.clone(), from: 0.0, to: share, said: figure::percent(share), colour }
+        })
+        .collect();
+    Ok(shown(&bars(&rows, None)?, "How machines come to be there, as shares of all machines times months"))
 }
 
 /// Draws what a change of each kind of price does to the total; nothing where only one is paid.
@@ -296,7 +314,7 @@ fn steps(across: &str, needed: &[f64], there: &[f64]) -> Result<String, NoPictur
     let (_, top) = span(needed.iter().chain(there).copied());
     svg((WIDTH, 220), |area| {
         area.fill(&PAPER.0)?;
-        let mut chart = frame(area, across, (0.0, needed.len().max(1) as f64), (0.0, top), whole)?;
+        let mut chart = frame(area, across, (0.0, needed.len().max(1) as f64), (0.0, top), (&whole, &whole))?;
         // What is there is drawn broader, so that it shows behind what is needed where both are the same.
         for (row, (colour, _), name, broad) in
             [(there, SERIES[0], "there", 6), (needed, SERIES[1], "needed", 2)]

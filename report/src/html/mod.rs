@@ -4,6 +4,7 @@
 mod blocks;
 mod charts;
 mod halls;
+mod latency;
 mod money;
 
 use crate::build;
@@ -95,9 +96,15 @@ fn follow(
     parts: &mut Vec<Part>,
 ) -> Result<(), NoPicture> {
     match done {
-        "What to buy" => parts.extend(money::timeline(blueprint)),
-        "What it costs" => parts.extend(money::parts(finance)?),
-        "Does it hold" => below(parts, &charts::levels(blueprint)?.unwrap_or_default()),
+        "What to buy" => {
+            parts.extend(money::mix(blueprint)?);
+            parts.extend(money::timeline(blueprint));
+        }
+        "What it costs" => parts.extend(money::parts(blueprint, finance)?),
+        "Does it hold" => {
+            below(parts, &charts::levels(blueprint)?.unwrap_or_default());
+            below(parts, &latency::distributions(blueprint)?);
+        }
         "Who runs where" => parts.extend(charts::capacity(blueprint)?),
         "Cost by item" => below(parts, &money::lines(blueprint)),
         "Sites" => below(parts, &halls::racks(blueprint)?),

@@ -1,6 +1,6 @@
 //! Parts of the page that speak of money and risk: what is to be decided, payments, alternatives, write-off, all lines.
 
-use super::blocks::{block, escaped, table};
+use super::blocks::{block, escaped, hint, table};
 use super::{Part, charts};
 use crate::build::signed;
 use crate::document::Block;
@@ -13,7 +13,10 @@ use capstan_types::finance::Finance;
 pub(super) fn decision(blueprint: &Blueprint, finance: &Finance) -> Part {
     let cards: String = signed::key_figures(blueprint, finance)
         .iter()
-        .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escaped(name), escaped(value)))
+        .map(|(name, value)| {
+            let hint = hint(&value.hint);
+            format!("<div><dt>{}</dt><dd{hint}>{}</dd></div>", escaped(name), escaped(&value.text))
+        })
         .collect();
     let asked = escaped(&signed::decision(blueprint));
     let body = format!("<p class=\"decision\">{asked}</p>\n<dl class=\"cards\">{cards}</dl>\n");
@@ -27,14 +30,26 @@ pub(super) fn risks(blueprint: &Blueprint) -> Option<Part> {
     (!points.is_empty()).then(|| Part { body: block(&Block::List(points), &heading), heading })
 }
 
+/// Returns how machines come to be there: owned, for a term, by the hour.
+pub(super) fn mix(blueprint: &Blueprint) -> Result<Option<Part>, NoPicture> {
+    let ways = signed::mix(blueprint);
+    if ways.is_empty() {
+        return Ok(None);
+    }
+    let heading = "Purchase mix".to_owned();
+    let body = charts::mix(&ways)? + &table(&signed::mix_table(blueprint), &heading);
+    Ok(Some(Part { heading, body }))
+}
+
 /// Returns the parts that follow the totals.
-pub(super) fn parts(finance: &Finance) -> Result<Vec<Part>, NoPicture> {
+pub(super) fn parts(blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part>, NoPicture> {
     let mut parts = Vec::new();
     if !finance.cash.is_empty() {
         let body = charts::cash(finance)? + &table(&signed::by_year(finance), "Payments by year");
         parts.push(Part { heading: "Payments".to_owned(), body });
         let body = charts::alternatives(finance)?
             + &table(&signed::alternatives(finance), "Other ways to pay")
+            + &format!("<p>{}</p>\n", escaped(&signed::doing_nothing(blueprint)))
             + &table(&signed::break_even(finance), "Break-even use");
         parts.push(Part { heading: "Other ways to pay".to_owned(), body });
         if let Some(body) = charts::tornado(finance)? {

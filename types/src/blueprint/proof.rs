@@ -76,6 +76,19 @@ pub struct Verdict {
     /// Requests that were turned away because too many waited.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub turned_away: u64,
+    /// How long the requests that were answered took: percentiles that rise, each the mean over replications.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latencies: Vec<Latency>,
+}
+
+/// A percentile of what requests took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Percentile in thousandths.
+    pub per_mille: u32,
+    /// What so many took at most.
+    #[serde(rename = "seen_s")]
+    pub seen: Seconds,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

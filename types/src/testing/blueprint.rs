@@ -10,7 +10,7 @@ mod money;
 mod worlds;
 
 use crate::blueprint::{
-    AuditCheck, Blueprint, FORMAT, LimitPrice, RejectionCount, Round, RuleOutcome, RunnerUp, Solver,
+    AuditCheck, Blueprint, FORMAT, Latency, LimitPrice, RejectionCount, Round, RuleOutcome, RunnerUp, Solver,
     SolverStatus, Status, Unpriced, Verdict, VerdictStatus,
 };
 use crate::finding::{Finding, Severity};
@@ -162,6 +162,7 @@ fn verdicts(peak_replicas: u32) -> Vec<Verdict> {
         peak_kv: 0.71,
         reused: None,
         turned_away: 0,
+        latencies: latencies([0.118, 0.236, 0.301, 0.412, 0.655]),
     };
     let tpot = Verdict {
         metric: SloMetric::Tpot,
@@ -170,9 +171,15 @@ fn verdicts(peak_replicas: u32) -> Vec<Verdict> {
         low: Seconds(0.0402),
         high: Seconds(0.0421),
         attainment: 0.9988,
+        latencies: latencies([0.0262, 0.0331, 0.0357, 0.0411, 0.0489]),
         ..ttft.clone()
     };
     vec![ttft, tpot]
+}
+
+fn latencies(seen: [f64; 5]) -> Vec<Latency> {
+    let point = |(per_mille, seen)| Latency { per_mille, seen: Seconds(seen) };
+    [500, 900, 950, 990, 999].into_iter().zip(seen).map(point).collect()
 }
 
 fn rules(per_million: &Option<Decimal>) -> Vec<RuleOutcome> {
