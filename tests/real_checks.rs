@@ -6,7 +6,7 @@
 mod common;
 
 use capstan_sim::engine::Time;
-use capstan_sim::perf::{PreparedStep, Ranks, ServingMemory, Setup};
+use capstan_sim::perf::{PreparedStep, Ranks, ServingMemory, Setup, StepShape};
 use capstan_sim::serving::{
     ClosedLoop, KvCache, Length, Lengths, Metric, Objective, OpenLoop, Rate, Record, Request, ServingConfig,
     Stop, Summary, Tally, Window, Workload, simulate, simulate_into,
@@ -69,11 +69,11 @@ fn an_overloaded_rtx_4090_is_followed_request_by_request() {
             seen(|record| record.e2e_ns().map(|ns| ns as f64 / 1e6)) / measured(10) - 1.0,
         ]
     };
-    // As the catalogs price a step of this card, of which no kernel was measured. Bars are what is reached; they may only
-    // fall, to 10, 3 and 4 %.
+    // As the catalogs price a step of this card. Bars are what is reached; they may only fall, to 10, 3 and 4 %: what is
+    // left is element-wise work, of which this card's cache of 72 MB keeps more than others, and the host.
     let priced = off(&step);
     println!("as priced, TTFT, TPOT and e2e are off by {priced:.3?}");
-    assert!(priced[0].abs() < 0.42 && priced[1].abs() < 0.33 && priced[2].abs() < 0.40, "{priced:.3?}");
+    assert!(priced[0].abs() < 0.10 && priced[1].abs() < 0.06 && priced[2].abs() < 0.08, "{priced:.3?}");
     // With steps as long as this card's own time per output token says: what is left is the simulator's.
     let own = off(&step.scaled(1.0 / (1.0 + priced[1])));
     println!("calibrated by the time per output token, they are off by {own:.3?}");
@@ -131,6 +131,47 @@ fn a_server_bends_where_its_cache_is_full() {
     assert!(seen[3].0 < 3.0 * seen[2].0, "and not before: {seen:?}");
     assert!((0.5..2.0).contains(&(seen[4].0 / NIM[4].1)), "time to first token of 100 clients: {seen:?}");
     assert!(seen[4].1 / seen[3].1 < 1.3, "throughput hardly grows beyond: {seen:?}");
+}
+
+/// A recipe (yobitelcomm, 2026-05) peaks at 16 requests and has 46.9 ms per token at 64: ten times what reading 16 GB of
+/// weights takes. That is a limit of its host; the card writes 64 tokens in 12 ms.
+#[test]
+fn an_h100_does_not_stop_at_sixteen_requests() {
+    let catalog = catalog();
+    let (step, _) = replica(&catalog, ("llama3_1_8b", "h100_sxm", "vllm"), 1, Precision::Bf16, 4096);
+    let ms = |requests: u32| step.decode_ns(requests, f64::from(requests) * 256.0) / 1e6;
+    println!(
+        "1: {:.2} ms (6.48), 4: {:.2} (6.59), 16: {:.2} (10.94), 64: {:.2} (46.91)",
+        ms(1),
+        ms(4),
+        ms(16),
+        ms(64)
+    );
+    for (requests, measured) in [(1, 6.48), (4, 6.59)] {
+        assert!((ms(requests) / measured - 1.0).abs() < 0.2, "{requests}: {} ms", ms(requests));
+    }
+    assert!(ms(64) <= 12.0 && 64.0 / ms(64) * 1e3 > 4500.0, "{} ms", ms(64));
+}
+
+/// vllm-project/vllm#20469: a 4-bit model of 14B on one A100 reads 16,000 tokens in 3,345 ms. It ran without graphs, which is
+/// no input here: of its 20.6 ms per token more than half is its host's.
+#[test]
+fn a_long_prompt_alone_takes_what_was_measured() {
+    let catalog = catalog();
+    let (step, _) = replica(&catalog, ("qwen3_14b", "a100_sxm_80gb", "vllm"), 1, Precision::Int4, 16_384);
+    // 2,048 tokens a step on this card.
+    let pieces = 16_000_u32.div_ceil(2048);
+    let piece = |place: u32| {
+        let (cached, tokens) = (2048 * place, 2048.min(16_000 - 2048 * place));
+        StepShape::default().with_chunk(f64::from(tokens), f64::from(cached), place + 1 == pieces)
+    };
+    let ttft = (0..pieces).map(|place| step.step_ns(&piece(place)) / 1e6).sum::<f64>();
+    println!(
+        "TTFT {ttft:.0} ms (3,345), TPOT {:.2} ms (20.63 without graphs)",
+        step.decode_ns(1, 16_100.0) / 1e6
+    );
+    assert!((ttft / 3345.0 - 1.0).abs() < 0.2, "{ttft} ms");
+    assert!(step.decode_ns(1, 16_100.0) / 1e6 < 20.63);
 }
 
 /// Highest rate of a system at which the 99th percentiles of MLPerf's server scenario hold, over what it does offline.

@@ -6,7 +6,7 @@
 mod common;
 
 use capstan_sim::fit::{Observations, Score, score};
-use capstan_sim::tables::{Kind, Table, price};
+use capstan_sim::tables::{Kind, Names, Table, ask, price};
 use capstan_types::testing::data;
 use common::catalog;
 use std::collections::BTreeMap;
@@ -121,10 +121,9 @@ fn training_memory_is_reproduced_to_every_printed_digit() {
 }
 
 /// What engines print when they start. Tolerances: tokens within 8 % of the cache or 1 GiB a card, and the verdict right
-/// unless the truth lies within that of the edge, where it is tight. Five logs are outside: vLLM 0.2.5 on four cards counts
-/// what loading left in its allocator; two nodes with a latent cache held back 9 GiB less than is assumed, on the safe side;
-/// one log contradicts itself by a factor of 3.7; a card of "288 GB class" held 51 GiB of something else; a compressed
-/// cache has a part per request that is fixed.
+/// unless the truth lies within that of the edge, where it is tight. Four logs are outside: two nodes with a latent cache
+/// held back 9 GiB less than is assumed, on the safe side; one does not say which of two cards of one name it is; a card of
+/// "288 GB class" held 51 GiB of something else; a compressed cache has a part per request that is fixed.
 #[test]
 fn start_up_logs_are_reproduced() {
     let Some(folder) = data() else { return };
@@ -162,7 +161,84 @@ fn start_up_logs_are_reproduced() {
         };
         within += usize::from(near);
     }
-    assert!(within >= 9, "only {within} of {} logs are within their tolerance", rows.len());
+    assert!(within >= 10, "only {within} of {} logs are within their tolerance", rows.len());
+}
+
+/// Returns the predicted columns of what an engine prints when it starts.
+fn started(cells: &[(&str, &str)], column: &str) -> f64 {
+    let catalog = catalog();
+    let cells: Vec<(&str, String)> = cells.iter().map(|(name, cell)| (*name, (*cell).to_owned())).collect();
+    let priced = ask(Kind::KvSizes, &cells, &Names::new(&catalog)).unwrap_or_else(|error| panic!("{error}"));
+    priced.number(column).unwrap()
+}
+
+/// vllm-project/vllm#21348: the same four cards hold 178,880 tokens in one engine and 367,404 in the other, with the same
+/// 48,128 bytes of each.
+#[test]
+fn one_engine_holds_twice_the_tokens_of_the_other() {
+    let of = |engine, version, share, column| {
+        let model = [("model", "Qwen/Qwen3-235B-A22B-FP8"), ("dtype", "fp8"), ("kv_dtype", "auto(bf16)")];
+        let card = [("gpu", "H100 80GB x4"), ("gpu_mem", "79.1"), ("tp", "4"), ("pp", "1")];
+        let flags = [("gpu_memory_utilization", share), ("max_model_len", "40960")];
+        let engine = [("engine", engine), ("engine_version", version)];
+        started(&[&model[..], &card[..], &flags[..], &engine[..]].concat(), column)
+    };
+    for (engine, version, share, printed) in
+        [("vllm", "0.10 (2025-07)", "0.9", 178_880.0), ("sglang", "2025-07", "0.93", 367_404.0)]
+    {
+        assert_eq!(of(engine, version, share, "predicted_kv_bytes_per_token"), 48_128.0);
+        let tokens = of(engine, version, share, "predicted_kv_tokens");
+        let (off, band) = ((tokens - printed).abs() * 48_128.0, (0.08 * printed * 48_128.0).max(1.074e9));
+        println!("{engine}: {tokens} against {printed}");
+        assert!(off <= band, "{engine}: {tokens} against {printed}");
+    }
+}
+
+/// vllm-project/vllm#40691: a hybrid has a state per request beside 65,536 bytes per token. The log counts 33.04 requests
+/// of 32,768 tokens, which are 71 GiB: the card is the one of 141 GB, which bears the same name as that of 96 GB. The
+/// other line of the log, 290,864 tokens, is that of one of four groups of layers that share the blocks.
+#[test]
+fn a_hybrid_has_no_capacity_in_tokens_alone() {
+    let of = |length, column| {
+        let cells = [
+            ("model", "Qwen/Qwen3.5-27B"),
+            ("gpu", "NVIDIA H20 141GB"),
+            ("tp", "1"),
+            ("pp", "1"),
+            ("dtype", "bf16"),
+            ("gpu_memory_utilization", "0.9"),
+            ("max_model_len", length),
+            ("max_num_seqs", "16"),
+            ("engine", "vllm"),
+            ("engine_version", "0.19.0"),
+        ];
+        started(&cells, column)
+    };
+    assert_eq!(of("32768", "predicted_kv_bytes_per_token"), 65_536.0);
+    let requests = of("32768", "predicted_max_concurrency");
+    println!("{requests} requests of 32,768 tokens");
+    assert!((requests / 33.04 - 1.0).abs() < 0.1, "{requests}");
+    let tokens = ["8192", "32768", "131072"].map(|length| of(length, "predicted_kv_tokens"));
+    assert!(tokens[0] < tokens[1] && tokens[1] < tokens[2], "{tokens:?}");
+}
+
+/// vllm-project/vllm#22291 and #13061: bytes per token of grouped heads, once each rank; the smallest rank decides, and
+/// memory of two cards is no pool.
+#[test]
+fn cache_is_counted_by_heads_and_by_rank() {
+    let of = |model, gpu, tp, length, column| {
+        let flags = [("gpu_memory_utilization", "0.98"), ("max_model_len", length), ("dtype", "bf16")];
+        let engine = [("engine", "vllm"), ("engine_version", "0.7.2")];
+        let cells = [("model", model), ("gpu", gpu), ("tp", tp), ("pp", "1")];
+        started(&[&cells[..], &flags[..], &engine[..]].concat(), column)
+    };
+    let seven = of("Qwen/Qwen2.5-7B", "NVIDIA A100-SXM4-80GB", "1", "32768", "predicted_kv_bytes_per_token");
+    assert_eq!(seven, 57_344.0);
+    let of = |column| of("DeepSeek-R1-Distill-Qwen-14B", "RTX 4090", "2", "131072", column);
+    assert_eq!(of("predicted_kv_bytes_per_token"), 98_304.0);
+    assert!(of("predicted_max_concurrency") < 1.0);
+    let cache = of("predicted_cache_gib");
+    assert!((cache - 7.47).abs() <= 1.0, "{cache} GiB of the smallest rank, 31.8 as one pool");
 }
 
 /// A prediction that looks at the answer would change when the answer is gone.

@@ -19,6 +19,10 @@ pub const PREFILL_MEMORY: f64 = 0.45;
 pub const LATENT_MEMORY: f64 = 0.8;
 /// Share of the 16-bit peak of latent decode attention (set by judgement).
 pub const LATENT_COMPUTE: f64 = 0.45;
+/// The same of decode attention whose query heads share keys: shares of the bandwidth fall from 0.81 with four query heads
+/// per key to 0.62 with sixteen over an 8-bit cache of H100, from 0.65 to 0.55 on B200, from 0.55 to 0.45 over 16 bits on
+/// A100. One share explains the three within a few per cent.
+pub const SHARED_COMPUTE: f64 = 0.12;
 /// Time that each stage beyond the first adds to a pipeline, as a share of the ideal: 0.90 of the rate with two stages,
 /// 0.75 with four, 0.56 with eight (published maximum throughput of one model on one to eight cards).
 pub const STAGE: f64 = 0.11;

@@ -163,6 +163,14 @@ impl ServingMemory {
         Self { fit: both.judge(), ..both }
     }
 
+    /// Returns the memory with something more held back on each rank.
+    #[must_use]
+    pub fn reserving(self, more: Bytes) -> Self {
+        let held = Held { context: self.held.context + more, ..self.held };
+        let less = Self { reserve: self.reserve + more, held, cache: self.cache - more, ..self };
+        Self { fit: less.judge(), ..less }
+    }
+
     /// Returns the memory with a second model beside the first, which keeps every token too.
     #[must_use]
     pub fn beside(self, other: &ServingMemory) -> Self {

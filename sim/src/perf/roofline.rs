@@ -64,7 +64,7 @@ pub fn gemm(curve: &GemmCurve, bandwidth: f64, shape: (f64, f64, f64), factor: f
 
 /// Returns the time of the routed experts of one layer over `tokens` tokens.
 ///
-/// `ranks` is the expert-parallel degree. A fitted memory efficiency above 1 means that fewer experts are hit
+/// `ranks` is the expert-parallel degree; the rank with most visited experts reads longest. A fitted memory efficiency above 1 means that fewer experts are hit
 /// than a uniform draw says; the floor counts that smaller number at full bandwidth.
 pub fn experts(
     curve: &ExpertCurve,
@@ -78,7 +78,7 @@ pub fn experts(
         return 0.0;
     }
     let rows = tokens * grouped.active / ranks;
-    let hit = grouped.distinct(tokens) / ranks;
+    let hit = grouped.busiest(tokens, ranks);
     let weights = grouped.matrices * grouped.hidden * grouped.width;
     let flops = 2.0 * rows * weights / curve.peak;
     let bytes = curve.weight_bytes * weights * hit / bandwidth;
@@ -93,7 +93,8 @@ pub fn experts(
 
 /// Returns the time that one cached token adds to decode attention of one layer.
 ///
-/// Grouped heads: bytes over the bandwidth share reached. Latent cache: root of the squares of bytes and FLOPs.
+/// Bytes over the bandwidth share reached; where query heads share what is cached, root of the squares of that and of
+/// FLOPs.
 pub fn decode_token(
     curve: &AttentionCurve,
     rates: (f64, f64),
@@ -113,7 +114,8 @@ pub fn decode_token(
             (true, false) => curve.decode_8bit_single,
             (false, _) => curve.decode_16bit,
         };
-        bytes / share
+        let (read, math) = (bytes / share, flops / fit::SHARED_COMPUTE);
+        if attention.shared { (read * read + math * math).sqrt() } else { read }
     };
     gate(factor * time, bytes.max(flops))
 }

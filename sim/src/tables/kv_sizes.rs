@@ -4,7 +4,7 @@
 use super::layout;
 use super::names::Names;
 use super::row::{Row, RowError};
-use crate::perf::held::as_of_version;
+use crate::perf::held::{as_of_version, left_by_loading};
 use crate::perf::parameters::Weights;
 use crate::perf::{Ranks, ServingMemory, Setup, Split, Verdict, default_limits};
 use capstan_types::catalog::Engine;
@@ -94,6 +94,8 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         kv_precision: Some(cache(row, model)?),
     };
     let memory = ServingMemory::limited(&setup, &Split::tensor(ranks.tensor), weights, context, limits)?;
+    let left = memory.weights * left_by_loading(&engine, ranks.accelerators(), version);
+    let memory = memory.reserving(left);
     let length = f64::from(context);
     let concurrency = memory.concurrency(length);
     let tokens = if concurrency >= 1.0 { memory.kv_tokens_at(length) } else { memory.longest() };

@@ -39,7 +39,7 @@ impl Launch {
         let blackwell = is_blackwell(&accelerator.id);
         let (reserved_per_mille, visible_steps) = match engine.family {
             EngineFamily::Sglang => (600, 0),
-            EngineFamily::TensorRtLlm => (1000, 2),
+            EngineFamily::TensorRtLlm => (1000, 1),
             _ => (0, 1),
         };
         let max_sequences = limits.max_sequences.saturating_mul(load.groups).min(load.clients).max(1);
@@ -59,10 +59,11 @@ fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most
             let tokens = if blackwell { 32_768 } else { limits.step_tokens };
             Scheduler::PrefillFirst { token_budget: all(tokens) }
         }
-        // Prompts are not cut: the step is as long as the longest of them needs.
+        // Prompts are not cut, and published launch scripts set the step to what one of them and all decodes need:
+        // `max_num_tokens` is input + concurrency + 64. A burst is read prompt by prompt.
         EngineFamily::TensorRtLlm => {
             let tokens = load.prompt.saturating_add(load.clients).saturating_add(64);
-            Scheduler::InFlight { token_budget: all(limits.step_tokens.max(tokens)) }
+            Scheduler::InFlight { token_budget: all(tokens) }
         }
         _ => {
             let admission = Admission::PromptFits;

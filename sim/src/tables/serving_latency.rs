@@ -14,6 +14,7 @@ use super::{Answer, Identity, Kind};
 use crate::perf::memory::default_limits;
 use crate::perf::{Device, PreparedStep, Reason, ServingMemory, StepShape};
 use crate::serving::{Batch, KvCache, Length, Lengths, ServingConfig, StepTime};
+use capstan_types::catalog::EngineFamily;
 use capstan_types::hardware::Precision;
 use capstan_types::origin::Origin;
 
@@ -95,17 +96,17 @@ impl Span {
 
 /// Returns prompt and output lengths: uniform between 0.8 and 1.0 of the nominal ones, or fixed.
 ///
-/// Requests of fixed length drift apart in a real run, so their outputs are spread by 5 %; SGLang up to 0.5.1 stays
-/// in lockstep.
-fn lengths(row: &Row<'_>) -> Result<(Span, Span), RowError> {
+/// Requests of fixed length drift apart in a real run, so their outputs are spread by 5 %; TensorRT-LLM, and SGLang up to
+/// 0.5.1, stay in lockstep.
+fn lengths(row: &Row<'_>, family: EngineFamily) -> Result<(Span, Span), RowError> {
     let (prompt, output) = (row.needed("input_tokens")?, row.needed("output_tokens")?);
     let share = |tokens: u32, share: f64| (f64::from(tokens) * share).round() as u32;
     if row.text("length_spread").is_some_and(|spread| spread.starts_with("uniform")) {
         let span = |tokens| Span { low: share(tokens, 0.8), high: tokens };
         return Ok((span(prompt), span(output)));
     }
-    let lockstep = row.text("engine_version").is_some_and(|version| version.starts_with("0.5.1"));
-    let jitter = if lockstep { 0.0 } else { 0.05 };
+    let old = row.text("engine_version").is_some_and(|version| version.starts_with("0.5.1"));
+    let jitter = if old || family == EngineFamily::TensorRtLlm { 0.0 } else { 0.05 };
     let output = Span { low: share(output, 1.0 - jitter), high: share(output, 1.0 + jitter) };
     Ok((Span { low: prompt, high: prompt }, output))
 }
@@ -114,7 +115,7 @@ fn lengths(row: &Row<'_>) -> Result<(Span, Span), RowError> {
 pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let configuration = Configuration::of(row, names)?;
     let Configuration { model, accelerator, engine, split, weights } = configuration;
-    let (prompt, output) = lengths(row)?;
+    let (prompt, output) = lengths(row, engine.family)?;
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
     enough(split.ranks(), accelerator.scale_up.domain)?;
