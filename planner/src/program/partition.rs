@@ -51,7 +51,7 @@ pub(super) struct Sides<'a> {
     asked_alone: Vec<usize>,
     /// By pool and what runs there: its purchase under limits that are asked of it alone, at the costs at which it was
     /// first looked at.
-    first_within: RefCell<BTreeMap<(usize, Pairs), Option<Rc<Within>>>>,
+    first_within: RefCell<FirstWithin>,
     n_programs: Cell<usize>,
 }
 
@@ -183,7 +183,10 @@ pub(super) struct Part {
 /// (workload, column) pairs of one pool.
 type Pairs = Vec<(usize, usize)>;
 
-/// The same, and which nodes are whole.
+/// What runs on which pool → its first purchase; `None` where there is none.
+type FirstWithin = BTreeMap<(usize, Pairs), Option<Rc<Within>>>;
+
+/// (workload, column) pairs of one pool, and which nodes are whole.
 type Placed = (Pairs, WholeNodes);
 
 /// What is known of the costs of the sets of one pool at some prices.
