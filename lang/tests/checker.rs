@@ -30,6 +30,7 @@ fn rewrite(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
     if std::env::var_os("UPDATE").is_some()
         && let Ok(canonical) = format(text)
+        && canonical != text
     {
         std::fs::write(path, canonical).expect("the examples can be written");
     }
