@@ -293,6 +293,8 @@ mod tests {
         ] {
             assert!((normal_quantile(p) - z).abs() < 1e-12, "{p}: {}", normal_quantile(p));
         }
+        // 1 − 0.95 is not 0.05 in binary; of numbers that are exact both tails are the same.
+        assert_eq!(normal_quantile(0.0625), -normal_quantile(0.9375));
         assert!((normal_quantile(0.05) + normal_quantile(0.95)).abs() < 1e-12);
     }
 
