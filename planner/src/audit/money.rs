@@ -6,6 +6,7 @@ use capstan_types::figure;
 use capstan_types::offering::PurchaseOption;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every line is its quantity times its unit price, rounded.
 pub(super) fn lines(blueprint: &Blueprint) -> AuditCheck {
@@ -226,7 +227,41 @@ pub(super) fn workloads(blueprint: &Blueprint) -> AuditCheck {
         );
         rate("per accelerator-hour", workload.per_accelerator_hour, workload.accelerator_hours);
     }
+    alone(&mut check, blueprint);
     check.done()
+}
+
+/// Who alone uses the machines of a shape at a site pays all lines of theirs; of other lines only those that pay back may
+/// make it less.
+fn alone(check: &mut Check, blueprint: &Blueprint) {
+    let mut users: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for service in &blueprint.services {
+        for placement in &service.placements {
+            let there = (placement.site.as_str(), placement.candidate.shape.as_str());
+            users.entry(there).or_default().insert(&service.workload);
+        }
+    }
+    for run in &blueprint.trainings {
+        users.entry((&run.site, &run.candidate.shape)).or_default().insert(&run.workload);
+    }
+    for run in &blueprint.apps {
+        users.entry((&run.site, &run.shape)).or_default().insert(&run.workload);
+    }
+    let rounding = Decimal::new(1, 2) * Decimal::from(blueprint.cost.workloads.len());
+    for workload in &blueprint.cost.workloads {
+        let name = workload.workload.as_str();
+        let own = |line: &CostLine| {
+            let there =
+                line.shape.as_ref().and_then(|shape| users.get(&(line.site.as_str(), shape.as_str())));
+            there.is_some_and(|users| users.len() == 1 && users.contains(name))
+        };
+        let lines = blueprint.cost.lines.iter();
+        let counted = lines.filter(|line| own(line) || line.billed_cost < Decimal::ZERO);
+        let least: Decimal = counted.map(|line| line.billed_cost).sum();
+        check.that(workload.cost >= least - rounding, || {
+            format!("`{name}` costs {}, the machines that it alone uses cost {least}", workload.cost)
+        });
+    }
 }
 
 #[cfg(test)]
@@ -278,6 +313,15 @@ mod tests {
     #[test]
     fn shares_that_do_not_sum_are_caught() {
         caught_by("money: what the workloads", |b| b.cost.workloads[0].cost += Decimal::new(1, 2));
+        // Half of what one pays is put on the other: sums and told rates are as they should be, its machines are not paid.
+        caught_by("money: what the workloads", |b| {
+            let moved = b.cost.workloads[0].cost / Decimal::TWO;
+            b.cost.workloads[0].cost -= moved;
+            b.cost.workloads[1].cost += moved;
+            for workload in &mut b.cost.workloads {
+                (workload.per_million_tokens, workload.per_accelerator_hour) = (None, None);
+            }
+        });
         caught_by("money: what the workloads", |b| {
             b.cost.workloads[0].per_million_tokens = Some(Decimal::new(5, 1));
         });
