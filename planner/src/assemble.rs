@@ -86,14 +86,15 @@ fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) 
                 hours.iter().map(|rate| base.replicas(rate * headroom, period)).collect()
             });
         let way = &serve.ways[base.way];
-        placement(serve.serve, way, base.rate, &market.stands[base.stand], replicas.collect())
+        placement(serve.serve, way, (base.rate, 0), &market.stands[base.stand], replicas.collect())
     });
     let needed =
         |rest: f64| ((rest / column.rate - 1e-9).ceil().max(0.0) as u32).max(column.fewest) + column.spares;
     let replicas =
         serve.rest().iter().map(|hours| hours.iter().map(|&rest| needed(rest)).collect()).collect();
     let way = &serve.ways[column.way];
-    let beside = placement(serve.serve, way, column.rate, &market.stands[column.stand], replicas);
+    let beside =
+        placement(serve.serve, way, (column.rate, column.fewest), &market.stands[column.stand], replicas);
     Service {
         workload: serve.serve.name.clone(),
         model: serve.serve.model.clone(),
@@ -101,13 +102,20 @@ fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) 
     }
 }
 
-fn placement(serve: &Serve, way: &Way, rate: f64, stand: &Stand<'_>, replicas: Vec<Vec<u32>>) -> Placement {
+fn placement(
+    serve: &Serve,
+    way: &Way,
+    (rate, fewest): (f64, u32),
+    stand: &Stand<'_>,
+    replicas: Vec<Vec<u32>>,
+) -> Placement {
     let target = |scaled| autoscale::target(serve, scaled, &way.estimate, rate);
     Placement {
         site: stand.site.name.clone(),
         candidate: way.candidate.clone(),
         estimate: way.estimate.clone(),
         derating: rate / way.estimate.rate.get(),
+        fewest_that_hold: (fewest > serve.min_replicas.max(1)).then_some(fewest),
         replicas,
         start: start(way),
         start_origin: Origin::Assumed,

@@ -1,6 +1,7 @@
 //! The choices that the program has for each workload: one way at one place is a column.
 
 use crate::candidates::Way;
+use crate::derate::Derating;
 use crate::fleet::{Asking, Base};
 use crate::market::{Market, Stand};
 use crate::program::charged_accelerators;
@@ -81,8 +82,8 @@ pub struct TrainColumn {
 
 /// Returns the columns of a serving workload: each way at each place where its shape can be had.
 ///
-/// `derating` gives the factor of a way. Of two columns of one pool the one with a lower rate and no fewer
-/// accelerators is left out: whatever it serves the other serves with no more nodes.
+/// `derating` gives what the simulator asks of a way. Of two columns of one pool the one with a lower rate and no fewer
+/// accelerators, each and at its fewest, is left out: whatever it serves the other serves with no more nodes.
 ///
 /// With `only` there is at most the column of that way at that place, whatever else would be no dearer.
 ///
@@ -92,7 +93,7 @@ pub fn serve_columns(
     base: Option<&Base>,
     market: &Market<'_>,
     only: Option<&Pick>,
-    derating: impl Fn(&Way) -> f64,
+    derating: impl Fn(&Way) -> Derating,
 ) -> Vec<ServeColumn> {
     let Asking { serve, demand, ways } = *asking;
     let peak = highest_rest(serve, demand, base);
@@ -110,13 +111,15 @@ pub fn serve_columns(
             if only.is_some_and(|pick| pick.way != way.key()) {
                 continue;
             }
-            let rate = way.estimate.rate.get() * derating(way);
+            let derating = derating(way);
+            let rate = way.estimate.rate.get() * derating.factor;
+            let fewest = derating.fewest.max(serve.min_replicas).max(1);
             let Some((spares, redundancy)) =
-                (rate > 0.0).then(|| spare_replicas(serve, peak, way, stand, rate)).flatten()
+                (rate > 0.0).then(|| spare_replicas(serve, (peak, rate, fewest), way, stand)).flatten()
             else {
                 continue;
             };
-            let fewest = if base.is_some() { 0 } else { serve.min_replicas.max(1) };
+            let fewest = if base.is_some() { 0 } else { fewest };
             here.push(ServeColumn { stand: stand_index, way: way_index, rate, spares, redundancy, fewest });
         }
         let charged = |column: &ServeColumn| charge(&ways[column.way], stand);
@@ -124,6 +127,7 @@ pub fn serve_columns(
             here.iter().enumerate().any(|(other_index, other)| {
                 let no_worse = other.rate >= column.rate
                     && charged(other) <= charged(column)
+                    && other.fewest * charged(other) <= column.fewest * charged(column)
                     && other.spares <= column.spares
                     && other.redundancy * charged(other) <= column.redundancy * charged(column);
                 let better = other.rate > column.rate || charged(other) < charged(column);
@@ -148,8 +152,13 @@ pub fn charge(way: &Way, stand: &Stand<'_>) -> u32 {
 
 /// Returns the replicas beyond demand that availability asks for, and the replicas' worth of machines that the site's
 /// redundancy asks for; `None` where the availability cannot be reached.
-fn spare_replicas(serve: &Serve, peak: f64, way: &Way, stand: &Stand<'_>, rate: f64) -> Option<(u32, u32)> {
-    let needed = ((peak / rate).ceil() as u32).max(serve.min_replicas).max(1);
+fn spare_replicas(
+    serve: &Serve,
+    (peak, rate, fewest): (f64, f64, u32),
+    way: &Way,
+    stand: &Stand<'_>,
+) -> Option<(u32, u32)> {
+    let needed = ((peak / rate).ceil() as u32).max(fewest);
     let nodes = f64::from(way.candidate.nodes_per_replica.max(1));
     let each = libm::pow(spares::node_availability(stand.site.is_own()), nodes);
     let for_availability = match &serve.availability {

@@ -4,16 +4,16 @@ use crate::apps::{self, AppColumns};
 use crate::candidates::{self, Served, Unreached, Way};
 use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
 use crate::demand;
+use crate::derate::Deratings;
 use crate::fleet::{self, Asking, Base};
 use crate::formulate::{Ends, Formulation, formulate};
 use crate::jobs;
 use crate::market::{Market, Stand, market};
 use crate::outside::Outside;
-use crate::parts::Cuts;
+use crate::parts::{self, Cuts};
 use crate::periods::periods;
 use crate::plan::PlanError;
 use crate::program::{NoPlan, Options, Solution, Status, Unservable, costs_at_least, solve};
-use crate::settle::Deratings;
 use crate::storage::{self, Stores};
 use crate::worlds::Kept;
 use capstan_sim::serving::Recording;
@@ -25,6 +25,32 @@ use std::collections::BTreeMap;
 
 /// Times that ends of jobs are cut and everything is solved again.
 const MOST_CUTTINGS: usize = 5;
+
+/// Gap at which a draft is good enough to be simulated. Origin: chosen; what a level asks of a way hardly depends on it.
+const DRAFT_GAP: f64 = 0.03;
+
+/// How well a program is solved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Well enough to see in simulation what it asks of its ways.
+    Draft,
+    /// As well as plans are.
+    Plan,
+}
+
+impl Effort {
+    fn options(self) -> Options {
+        let plan = Options::default();
+        match self {
+            Effort::Draft => Options {
+                good_gap: DRAFT_GAP.max(plan.good_gap),
+                rel_gap: DRAFT_GAP.max(plan.rel_gap),
+                ..plan
+            },
+            Effort::Plan => plan,
+        }
+    }
+}
 
 /// Everything that stays the same over all rounds.
 #[derive(Clone)]
@@ -165,11 +191,15 @@ impl<'a> Frame<'a> {
     }
 
     /// Returns the cheapest answer: with machines that stand there carrying a part of a workload, or without.
-    pub(crate) fn solve<'f>(&'f self, deratings: &Deratings) -> Result<Solved<'f>, Unsolved<'f>> {
-        let factor = |serve: &Serve, way: &Way| deratings.factor(&serve.name, way);
+    pub(crate) fn solve<'f>(
+        &'f self,
+        deratings: &Deratings,
+        effort: Effort,
+    ) -> Result<Solved<'f>, Unsolved<'f>> {
+        let factor = |serve: &Serve, way: &Way| deratings.of(&serve.name, way).factor;
         let asking: Vec<Asking<'_>> = self.asking().collect();
         let bases = fleet::bases(&asking, &self.market, factor);
-        let alone = self.solve_with(&vec![None; asking.len()], deratings);
+        let alone = self.solve_with(&vec![None; asking.len()], deratings, effort);
         if bases.iter().all(Option::is_none) {
             return alone;
         }
@@ -177,7 +207,7 @@ impl<'a> Frame<'a> {
         if alone.as_ref().is_ok_and(|alone| least().is_some_and(|least| least >= alone.2.objective)) {
             return alone;
         }
-        match (alone, self.solve_with(&bases, deratings)) {
+        match (alone, self.solve_with(&bases, deratings, effort)) {
             (Ok(alone), Ok(shared)) if alone.2.objective < shared.2.objective => Ok(alone),
             (_, Ok(shared)) => Ok(shared),
             (alone, Err(_)) => alone,
@@ -201,7 +231,7 @@ impl<'a> Frame<'a> {
             demand: asking.demand.clone(),
             ways: asking.ways,
             columns: serve_columns(&asking, base.as_ref(), &self.market, pick(index), |way| {
-                deratings.factor(&asking.serve.name, way)
+                deratings.of(&asking.serve.name, way)
             }),
             base: base.clone(),
         };
@@ -224,27 +254,41 @@ impl<'a> Frame<'a> {
         &'f self,
         bases: &[Option<Base>],
         deratings: &Deratings,
+        effort: Effort,
     ) -> Result<Solved<'f>, Unsolved<'f>> {
         let mut ends = self.few_ends();
         for _ in 0..MOST_CUTTINGS {
-            let solved = self.solve_once(bases, deratings, &ends)?;
-            let chosen = &solved.2.columns[solved.0.len()..];
-            let jobs = self.trains.iter().zip(chosen).enumerate();
-            let mut is_new = false;
-            for (job, (train, &column)) in jobs {
-                is_new |= ends.cuts.add(job, train.columns[column].stand);
-            }
-            if !is_new {
+            let solved = self.solve_once(bases, deratings, &ends, effort)?;
+            if !self.cut(&solved, &mut ends.cuts) || effort == Effort::Draft {
                 return Ok(solved);
             }
         }
-        let least = self.solve_once(bases, deratings, &ends)?.2.best_bound;
+        let least = self.solve_once(bases, deratings, &ends, effort)?.2.best_bound;
         let (serves, formulation, solution) =
-            self.solve_once(bases, deratings, &Ends { is_bound: false, ..ends })?;
+            self.solve_once(bases, deratings, &Ends { is_bound: false, ..ends }, effort)?;
         let best_bound = solution.best_bound.min(least);
         let gap = ((solution.objective - best_bound) / solution.objective.max(f64::MIN_POSITIVE)).max(0.0);
         let status = if gap > solution.gap { Status::WithinGap } else { solution.status };
         Ok((serves, formulation, Solution { best_bound, gap, status, ..solution }))
+    }
+
+    /// Cuts the ends of jobs at their places, where a job ends at what is no cut yet. Returns whether one does.
+    fn cut(&self, (serves, formulation, solution): &Solved<'_>, cuts: &mut Cuts) -> bool {
+        let jobs = self.trains.iter().zip(&solution.columns[serves.len()..]).enumerate();
+        let mut is_new = false;
+        for (job, (train, &column)) in jobs {
+            let column = &train.columns[column];
+            if !parts::ends_at_cut(&formulation.parts, &self.periods, column) {
+                cuts.add(job, column.stand);
+                is_new = true;
+            }
+        }
+        is_new
+    }
+
+    /// Returns whether a draft is as good as [`Effort::Plan`] would find: within its gap, and every end cut that matters.
+    pub(crate) fn is_plan(&self, draft: &Solved<'_>) -> bool {
+        draft.2.gap <= Effort::Plan.options().rel_gap && !self.cut(draft, &mut self.few_ends().cuts)
     }
 
     fn solve_once<'f>(
@@ -252,9 +296,10 @@ impl<'a> Frame<'a> {
         bases: &[Option<Base>],
         deratings: &Deratings,
         ends: &Ends,
+        effort: Effort,
     ) -> Result<Solved<'f>, Unsolved<'f>> {
         let (serves, formulation) = self.formulated(bases, deratings, ends);
-        match solve(&formulation.problem, &Options::default()) {
+        match solve(&formulation.problem, &effort.options()) {
             Ok(solution) => match formulation.with_kept(solution) {
                 Some(solution) => Ok((serves, formulation, solution)),
                 None => Err(Unsolved::Infeasible(Box::new((serves, formulation, Vec::new())))),

@@ -1,10 +1,10 @@
 //! Why nothing holds, and the nearest ways out.
 
 use crate::columns::ServeColumns;
+use crate::derate::Deratings;
 use crate::formulate::{Formulation, NamedLimit};
 use crate::frame::Frame;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
-use crate::settle::Deratings;
 use crate::ways_out::{Change, Step, Stuck};
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};

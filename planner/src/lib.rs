@@ -11,6 +11,7 @@ pub mod candidates;
 pub mod columns;
 pub mod cost;
 pub mod demand;
+pub mod derate;
 pub mod diff;
 pub mod explain;
 pub mod fabric;

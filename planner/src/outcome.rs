@@ -106,9 +106,11 @@ pub(crate) fn infeasible(
     blueprint
 }
 
-/// Returns the next best choice of columns for each workload.
+/// Returns the next best choice of columns for each workload, within the gap at which a plan is good enough.
 pub(crate) fn runners_up(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<RunnerUp> {
-    let found = runner_ups(&turn.formulation.problem, &turn.solution, &Options::default());
+    let plan = Options::default();
+    let beside = Options { rel_gap: plan.rel_gap.max(plan.good_gap), ..plan };
+    let found = runner_ups(&turn.formulation.problem, &turn.solution, &beside);
     let currency = frame.spec.frame.currency;
     found
         .unwrap_or_default()
@@ -189,7 +191,7 @@ fn column_words(frame: &Frame<'_>, turn: &Turn<'_>, workload: usize, column: usi
 }
 
 /// Returns what the loop leaves open.
-pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec<Finding> {
+pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usize>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = turn
         .proof
         .verdicts
@@ -217,11 +219,11 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, settled: bool) -> Vec
         .collect();
     findings.extend(wide_gap(turn));
     findings.extend(turn.draft.trainings.iter().filter_map(|run| too_large_for_hosts(frame, run)));
-    if !settled {
+    if let Some(rounds) = unsettled {
         findings.push(Finding {
             code: UNSETTLED.to_owned(),
             severity: Severity::Warning,
-            message: format!("the plan did not settle in {} rounds", crate::plan::MAX_ROUNDS),
+            message: format!("the plan did not settle in {rounds} rounds"),
             places: Vec::new(),
             because: turn.proof.missed.clone(),
             ways_out: vec!["more `headroom`, or a looser limit".to_owned()],

@@ -54,9 +54,9 @@ impl Cuts {
         Cuts { ways: if all <= FEW { ways.collect() } else { BTreeSet::new() } }
     }
 
-    /// Adds the ways of a job at a place. Returns whether they were not cut yet.
-    pub fn add(&mut self, job: usize, stand: usize) -> bool {
-        self.ways.insert((job, stand))
+    /// Adds the ways of a job at a place.
+    pub fn add(&mut self, job: usize, stand: usize) {
+        self.ways.insert((job, stand));
     }
 
     /// Returns the parts of the horizon.
@@ -89,6 +89,12 @@ pub fn of_periods(parts: &[Part], periods: &Range<usize>) -> Range<usize> {
     let first = parts.iter().position(|part| part.period >= periods.start).unwrap_or(parts.len());
     let end = parts.iter().position(|part| part.period >= periods.end).unwrap_or(parts.len());
     first..end.max(first)
+}
+
+/// Returns whether a job ends where a part does, so that what it holds its machines for is known exactly.
+pub fn ends_at_cut(parts: &[Part], periods: &[Period], column: &TrainColumn) -> bool {
+    let end = end(periods, column);
+    parts.iter().any(|part| (part.end() - end).abs() <= SAME_MONTHS)
 }
 
 /// Returns the parts in which a job holds its machines: up to its end, or the cut before it where that is no cut.

@@ -3,13 +3,14 @@
 use crate::assemble::{Draft, draft, summaries};
 use crate::columns::ServeColumns;
 use crate::cost::{self, PricedPool};
+use crate::derate::Deratings;
 use crate::fabric;
 use crate::formulate::Formulation;
-use crate::frame::{Frame, Unsolved};
+use crate::frame::{Effort, Frame, Unsolved};
 use crate::infeasible;
 use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
-use crate::settle::{Deratings, Proof, prove};
+use crate::settle::{Proof, prove};
 use crate::storage;
 use crate::usage::usage;
 use crate::verify::VerifyError;
@@ -26,7 +27,7 @@ use capstan_types::spec::{Assumption, Disaggregated, Spec};
 use std::collections::BTreeMap;
 
 /// Most turns of solve, simulate, derate.
-pub const MAX_ROUNDS: usize = 8;
+const MAX_ROUNDS: usize = 24;
 
 /// How equally cheap answers are ordered.
 const TIES: &str = "fewer kinds of machines, then the order of sites and shapes";
@@ -167,8 +168,8 @@ fn planned(
     }
     match settle(&frame, progress)? {
         Settled::Holds { turn, rounds, settled, deratings } => {
-            let (runners_up, prices) =
-                (outcome::runners_up(&frame, &turn), outcome::limit_prices(&frame, &turn));
+            let runners_up = outcome::runners_up(&frame, &turn);
+            let prices = outcome::limit_prices(&frame, &turn);
             progress("weighing worlds");
             let chosen = worlds::least_regret(&frame, &turn, &deratings, worlds)?;
             let kept = chosen.as_ref().and_then(|chosen| chosen.kept.clone());
@@ -222,14 +223,15 @@ pub(crate) struct Stop<'f> {
     deratings: Deratings,
 }
 
-/// Solves, simulates and derates until nothing changes.
+/// Solves, simulates and derates until nothing changes: drafts first, whose gap is wide, then a plan.
 pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Result<Settled<'f>, PlanError> {
     let mut deratings = Deratings::default();
     let mut rounds: Vec<Round> = Vec::new();
+    let mut effort = Effort::Draft;
     let (turn, settled) = loop {
         progress(&format!("round {}: solving", rounds.len() + 1));
-        let (serves, formulation, solution) = match frame.solve(&deratings) {
-            Ok(solved) => solved,
+        let (is_plan, (serves, formulation, solution)) = match frame.solve(&deratings, effort) {
+            Ok(solved) => (effort == Effort::Plan || frame.is_plan(&solved), solved),
             Err(Unsolved::Infeasible(asked)) => {
                 let (serves, formulation, unservable) = *asked;
                 let why = Box::new(Stop { serves, formulation, unservable, deratings });
@@ -245,9 +247,13 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
             objective: solution.objective,
             missed: proof.missed.clone(),
             derated: proof.derated.clone(),
+            raised: proof.raised.clone(),
         });
-        let settled = proof.derated.is_empty();
-        if settled || rounds.len() >= MAX_ROUNDS {
+        let settled = proof.is_settled();
+        let is_over = settled || rounds.len() >= MAX_ROUNDS;
+        if is_over && !is_plan {
+            effort = Effort::Plan;
+        } else if is_over {
             break (Turn { serves, formulation, solution, draft, proof }, settled);
         }
     };
@@ -268,7 +274,7 @@ pub(crate) fn finish(
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
     let solver = solved(&turn.solution, rounds, settled);
-    findings.extend(outcome::findings(frame, &turn, settled));
+    findings.extend(outcome::findings(frame, &turn, (!settled).then_some(solver.rounds.len())));
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
     let mut blueprint = Blueprint {

@@ -1,39 +1,15 @@
-//! Does the draft hold, and if not, how much less may a replica be asked? Factors only ever fall, so the loop ends.
+//! Does the draft hold? Every placement is simulated at the hours that strain it most.
 
 use crate::apart;
 use crate::assemble::Draft;
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
+use crate::derate::{Deratings, judge, scaled_trace};
 use crate::frame::Frame;
 use crate::program::Solution;
-use crate::verify::{Readers, Trial, VerifyError, busiest, verify};
-use capstan_sim::serving::Recording;
+use crate::verify::{Readers, Trial, VerifyError, busiest};
 use capstan_types::blueprint::{Placement, Verdict, VerdictStatus};
-use capstan_types::spec::{self, Serve, percentile_word};
-use std::collections::BTreeMap;
-
-/// Shares of the load at which a placement that missed is tried again; the last means "not at all".
-const STEPS: [f64; 12] = [0.97, 0.94, 0.9, 0.86, 0.82, 0.77, 0.7, 0.6, 0.5, 0.4, 0.25, 0.1];
-
-/// Factors on estimated rates, and what was simulated already.
-#[derive(Debug, Default)]
-pub struct Deratings {
-    factors: BTreeMap<(String, String), f64>,
-    seen: BTreeMap<String, Vec<Verdict>>,
-}
-
-impl Deratings {
-    /// Returns the factor of a way of a workload.
-    pub fn factor(&self, workload: &str, way: &Way) -> f64 {
-        self.factors.get(&(workload.to_owned(), way.key())).copied().unwrap_or(1.0)
-    }
-
-    /// Returns the ways of a workload that the simulator turned down at every load that was tried.
-    pub fn refused(&self, workload: &str) -> Vec<&str> {
-        let refused = self.factors.iter().filter(|((name, _), factor)| name == workload && **factor <= 0.0);
-        refused.map(|((_, way), _)| way.as_str()).collect()
-    }
-}
+use capstan_types::spec::{self, Serve};
 
 /// What one turn proved.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,9 +20,18 @@ pub struct Proof {
     pub missed: Vec<String>,
     /// Factors that fell: workload, way, new factor.
     pub derated: Vec<(String, String, f64)>,
+    /// Counts that rose: workload, way, fewest replicas.
+    pub raised: Vec<(String, String, u32)>,
 }
 
-/// Simulates every placement of the draft and lowers the factor of each that does not hold.
+impl Proof {
+    /// Returns whether nothing more is asked of any way.
+    pub fn is_settled(&self) -> bool {
+        self.derated.is_empty() && self.raised.is_empty()
+    }
+}
+
+/// Simulates every placement of the draft and asks more of the way of each that does not hold.
 ///
 /// # Errors
 /// See [`VerifyError`].
@@ -63,6 +48,7 @@ pub(crate) fn prove(
         for (at, part) in parts.iter().enumerate() {
             let rates = share_of(serve, &parts, at);
             let mut worst = Vec::new();
+            let peak = can_have_more(serve).then(|| most_of(&part.working));
             let mut hours = busiest(&rates, &part.working);
             if serve.serve.autoscale.is_some() {
                 for hour in followed(&rates, &part.working) {
@@ -91,12 +77,22 @@ pub(crate) fn prove(
                     readers,
                     seed: frame.spec.frame.seed,
                 };
-                keep_worse(&mut worst, judge(frame, &trial, deratings, &mut proof)?);
+                keep_worse(&mut worst, judge(frame, &trial, peak, deratings, &mut proof)?);
             }
             proof.verdicts.extend(worst);
         }
     }
     Ok(proof)
+}
+
+/// Can a quiet hour have more replicas than its demand needs? Not where replicas follow demand, where machines that stand
+/// there carry a part, or where the other part of the workload is sized with it.
+fn can_have_more(serve: &ServeColumns<'_>) -> bool {
+    serve.serve.autoscale.is_none() && serve.base.is_none() && serve.serve.stage.is_none()
+}
+
+fn most_of(working: &[Vec<u32>]) -> u32 {
+    working.iter().flatten().copied().max().unwrap_or(0)
 }
 
 /// Returns the replicas that read the prompts of a workload which only writes.
@@ -187,27 +183,6 @@ fn share_of(serve: &ServeColumns<'_>, parts: &[Part<'_>], at: usize) -> Vec<Vec<
         .collect()
 }
 
-/// Simulates one placement at one hour, lowers its factor where it does not hold, and returns what was seen.
-fn judge(
-    frame: &Frame<'_>,
-    trial: &Trial<'_>,
-    deratings: &mut Deratings,
-    proof: &mut Proof,
-) -> Result<Vec<Verdict>, VerifyError> {
-    let verdicts = simulated(trial, deratings)?;
-    if !all_met(&verdicts) {
-        let missed = verdicts.iter().filter(|verdict| verdict.status != VerdictStatus::Met);
-        proof.missed.extend(missed.map(words));
-        let factor = lower(frame, trial, deratings)?;
-        let key = (trial.serve.name.clone(), trial.way.key());
-        if factor < deratings.factor(&trial.serve.name, trial.way) {
-            proof.derated.push((key.0.clone(), key.1.clone(), factor));
-            deratings.factors.insert(key, factor);
-        }
-    }
-    Ok(verdicts)
-}
-
 /// Keeps of each service level the verdict that is nearer to its limit, or further beyond it.
 fn keep_worse(worst: &mut Vec<Verdict>, verdicts: Vec<Verdict>) {
     if worst.is_empty() {
@@ -220,72 +195,4 @@ fn keep_worse(worst: &mut Vec<Verdict>, verdicts: Vec<Verdict>) {
             *known = new;
         }
     }
-}
-
-fn all_met(verdicts: &[Verdict]) -> bool {
-    verdicts.iter().all(|verdict| verdict.status == VerdictStatus::Met)
-}
-
-fn words(verdict: &Verdict) -> String {
-    format!(
-        "{} {} {}: {:.0} ms seen, {:.0} ms asked",
-        verdict.workload,
-        verdict.metric.word(),
-        percentile_word(verdict.per_mille),
-        verdict.seen.millis(),
-        verdict.target.millis()
-    )
-}
-
-/// Simulates a trial, or returns what was seen when the same was simulated before.
-fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict>, VerifyError> {
-    let key = format!(
-        "{}/{}/{}/{}/{}/{}/{}/{}/{}",
-        trial.serve.name,
-        trial.site,
-        trial.way.key(),
-        trial.period,
-        trial.hour,
-        trial.replicas,
-        trial.rate.to_bits(),
-        trial.capacity.to_bits(),
-        trial.readers.map_or(String::new(), |readers| format!(
-            "{} × {}",
-            readers.replicas,
-            readers.way.key()
-        ))
-    );
-    if let Some(verdicts) = deratings.seen.get(&key) {
-        return Ok(verdicts.clone());
-    }
-    let verdicts = verify(trial)?;
-    deratings.seen.insert(key, verdicts.clone());
-    Ok(verdicts)
-}
-
-/// Returns the largest factor that was seen to hold at the trial's replicas, or 0 where none did.
-///
-/// Bisection over a fixed list of loads: a lower load is taken to be no worse.
-fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Result<f64, VerifyError> {
-    let (mut good, mut bad) = (STEPS.len(), 0_usize);
-    let mut holds = |step: usize| -> Result<bool, VerifyError> {
-        let rate = trial.rate * STEPS[step];
-        let requests = scaled_trace(frame, trial.serve, rate);
-        let (before, capacity) = (trial.before * STEPS[step], trial.capacity * STEPS[step]);
-        let lighter = Trial { rate, before, capacity, trace: requests.as_ref(), ..*trial };
-        Ok(all_met(&simulated(&lighter, deratings)?))
-    };
-    while bad < good {
-        let middle = usize::midpoint(bad, good);
-        if holds(middle)? { good = middle } else { bad = middle + 1 }
-    }
-    let each = trial.rate / f64::from(trial.replicas.max(1));
-    let estimated = trial.way.estimate.rate.get();
-    Ok(STEPS.get(good).map_or(0.0, |step| each * step / estimated))
-}
-
-/// Returns the requests of the plan's trace, closer together so that their busiest ten minutes come at `rate`.
-fn scaled_trace(frame: &Frame<'_>, serve: &Serve, rate: f64) -> Option<Recording> {
-    let trace = serve.load.trace.as_ref()?;
-    Some(frame.traces.get(&trace.path)?.faster(rate / trace.busiest.get()))
 }

@@ -1,7 +1,7 @@
 //! Does the draft hold? Each placement is simulated at the hour that strains its replicas most.
 //!
-//! A placement with many replicas is simulated on some of them with their share of the requests; a smaller group
-//! balances worse, so the verdict errs on the careful side.
+//! A placement with many replicas is simulated on some of them with their share of the requests, and of each burst; a
+//! smaller group balances worse, so the verdict errs on the careful side.
 
 use crate::apart;
 use crate::autoscale;
@@ -170,7 +170,8 @@ pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated,
     let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
     let way = trial.way;
     let config = serving_config(trial, split);
-    let (workload, window) = workload_within(trial, rate, f64::INFINITY)
+    let share = f64::from(split) / f64::from(trial.replicas.max(1));
+    let (workload, window) = workload_within(trial, (rate, share), f64::INFINITY)
         .map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })?;
     let autoscaler = autoscaler(trial, split);
     let one = |replication: u32| {
@@ -271,10 +272,17 @@ fn common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a.max(1) } else { common_divisor(b, a % b) }
 }
 
-/// Returns the requests of the trial at `rate`, about so many of them at most, and which of them count.
+/// Returns the coefficient of variation between arrivals at a share of the replicas, each arrival being for any of them:
+/// of thinned renewals, c² − 1 is the share of the whole's.
+fn burstiness(whole: f64, share: f64) -> f64 {
+    (1.0 + share.clamp(0.0, 1.0) * (whole * whole - 1.0)).sqrt()
+}
+
+/// Returns the requests of the trial that come to a share of its replicas at `rate`, about so many of them at most, and
+/// which of them count.
 pub(crate) fn workload_within(
     trial: &Trial<'_>,
-    rate: f64,
+    (rate, share): (f64, f64),
     most_requests: f64,
 ) -> Result<(Workload, Window), QuantileTableError> {
     let seconds = |seconds: f64| Time::from_seconds(seconds);
@@ -286,14 +294,14 @@ pub(crate) fn workload_within(
     }
     let load = &trial.serve.load;
     if trial.serve.autoscale.is_some() {
-        return rising(trial, rate);
+        return rising(trial, (rate, share));
     }
     let measured = (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S.max(FEWEST_REQUESTS / rate));
     let until = WARM_UP_S + measured.min((most_requests / rate - WARM_UP_S).max(WARM_UP_S));
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::constant(rate),
-        burstiness: load.burstiness,
+        burstiness: burstiness(load.burstiness, share),
         lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
         max_tokens: u32::MAX,
         until: seconds(until),
@@ -304,7 +312,7 @@ pub(crate) fn workload_within(
 
 /// Returns the requests from the hour before to the one that is busy, whose rates are joined by a line from middle to
 /// middle. What counts is the hour in which it is reached: the second half of the rise, and what follows.
-fn rising(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), QuantileTableError> {
+fn rising(trial: &Trial<'_>, (rate, share): (f64, f64)) -> Result<(Workload, Window), QuantileTableError> {
     let load = &trial.serve.load;
     let before = if trial.rate > 0.0 { (trial.before / trial.rate).min(1.0) * rate } else { rate };
     let at = Time::from_seconds;
@@ -313,7 +321,7 @@ fn rising(trial: &Trial<'_>, rate: f64) -> Result<(Workload, Window), QuantileTa
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::lines(points).unwrap_or_else(|_| Rate::constant(rate)),
-        burstiness: load.burstiness,
+        burstiness: burstiness(load.burstiness, share),
         lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
         max_tokens: u32::MAX,
         until,
@@ -444,5 +452,19 @@ pub(crate) fn arrivals_words(trial: &Trial<'_>) -> String {
         (Some(trace), Some(_)) => format!("trace {}", trace.path),
         _ if trial.serve.load.burstiness == 1.0 => "Poisson".to_owned(),
         _ => format!("gamma, coefficient of variation {}", trial.serve.load.burstiness),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_gets_its_share_of_a_burst() {
+        assert_eq!(burstiness(9.9, 1.0), 9.9);
+        assert_eq!(burstiness(1.0, 0.25), 1.0);
+        // Of arrivals in pairs that are never apart (c² = 3), a half leaves each alone as often as not: c² = 2.
+        assert!((burstiness(3.0_f64.sqrt(), 0.5) - 2.0_f64.sqrt()).abs() < 1e-12);
+        assert!((burstiness(9.9, 1e-9) - 1.0).abs() < 1e-6);
     }
 }

@@ -96,3 +96,27 @@ tune dialogue {{
     assert!(adapters.0 < full.0 / 2.0 && adapters.1 < full.1 / 50.0, "{adapters:?} {full:?}");
     assert!(adapters.2 <= full.2, "{adapters:?} {full:?}");
 }
+
+#[test]
+fn bursts_are_shared_by_more_replicas_in_quiet_hours_too() {
+    let place = Place::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plans");
+    place.write("bursts.plan", std::fs::read(format!("{folder}/bursts.plan")).expect("a plan"));
+    place.run(&["plan", "bursts.plan", "-o", "b.json"]).exits(0);
+    let blueprint = place.blueprint("b.json");
+    assert!(blueprint.solver.settled, "{:?}", blueprint.solver.rounds);
+    assert!(blueprint.solver.rounds.iter().any(|round| !round.raised.is_empty()));
+    assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
+    let chosen = &blueprint.services[0].placements[0];
+    let fewest = chosen.fewest_that_hold.expect("fewer replicas miss the level");
+    let quietest = chosen.replicas.iter().flatten().min().copied();
+    assert!(fewest > 1 && quietest == Some(fewest), "{fewest}, {quietest:?}");
+    // The quiet hours do not make the busy ones dearer: there a replica carries what is planned.
+    let peak = blueprint.demand[0].rates.iter().flatten().copied().fold(0.0, f64::max);
+    let rate = chosen.estimate.rate.get() * chosen.derating;
+    assert_eq!(f64::from(chosen.peak_replicas()), (peak / rate).ceil().max(f64::from(fewest)));
+    let told = place.run(&["explain", "b.json", "code"]).exits(0).out;
+    assert!(told.contains(&format!("At least {fewest} replicas stand at every hour")), "{told}");
+    // All replicas at once, not a group of them, hold the level as well.
+    place.run(&["simulate", "b.json"]).exits(0);
+}

@@ -98,6 +98,14 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
             format!("`{}`: {fewest} replicas at the quietest hour, {} asked", serve.name, serve.min_replicas)
         });
         for placement in &service.placements {
+            let held = placement.replicas.iter().flatten().copied().min().unwrap_or(0);
+            check.that(placement.fewest_that_hold.is_none_or(|fewest| held >= fewest), || {
+                let fewest = placement.fewest_that_hold.unwrap_or_default();
+                format!(
+                    "`{}` at {}: {held} replicas at the quietest hour, {fewest} hold",
+                    serve.name, placement.site
+                )
+            });
             let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site);
             let Some(limit) = site.and_then(|site| site.zones.as_ref()) else { continue };
             let fewest = placement.fewest_replicas();
@@ -151,6 +159,7 @@ mod tests {
     #[test]
     fn fewer_replicas_or_zones_than_asked_are_caught() {
         caught_by("coverage: fewest", |b| b.inputs.spec.serves[0].min_replicas = 6);
+        caught_by("coverage: fewest", |b| b.services[0].placements[0].fewest_that_hold = Some(60));
         caught_by("coverage: fewest", |b| b.inputs.catalog.regions[0].zones = Some(1));
         caught_by("coverage: fewest", |b| b.inputs.catalog.regions[0].zones = None);
     }

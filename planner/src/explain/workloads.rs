@@ -48,6 +48,11 @@ fn why(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Secti
             figure::short(estimate.rate.get() * placement.derating)
         ));
     }
+    if let Some(fewest) = placement.fewest_that_hold {
+        sentences.push(format!(
+            "At least {fewest} replicas stand at every hour: the simulator saw fewer miss a level, though they had little to do, since bursts of requests reach few of them."
+        ));
+    }
     let peak = blueprint.demand.iter().filter(|curve| curve.workload == service.workload);
     let peak = peak.flat_map(|curve| curve.rates.iter().flatten()).copied().fold(0.0, f64::max);
     sentences.push(format!(

@@ -30,8 +30,9 @@ const MAX_JOINT_PURCHASES: usize = 8;
 const FEW_JOINT_PURCHASES: usize = 4;
 /// Rounds in which prices of limits are found.
 const MAX_PRICINGS: usize = 30;
-/// Improvement of the bound below which prices are good enough.
+/// Gap below which prices are good enough, and the share of the gap asked for that it is at least.
 const PRICED: f64 = 2e-4;
+const PRICED_OF_GAP: f64 = 1.0 / 15.0;
 /// Steps of the walk over partitions.
 const MAX_STEPS: usize = 5_000;
 /// What may cost more than this many times the plan without limits is left to the other ways.
@@ -229,7 +230,8 @@ impl<'a> Search<'a> {
                 (found.bound, best) = (next.bound(), next);
             }
             let Some(mastered) = plans.solve(false, self.exactly()) else { break };
-            let is_near = |cost: f64| cost - found.bound <= PRICED * cost.abs();
+            let near = PRICED.max(PRICED_OF_GAP * self.options.rel_gap);
+            let is_near = |cost: f64| cost - found.bound <= near * cost.abs();
             if is_near(mastered.cost) || found.best.as_ref().is_some_and(|plan| is_near(plan.cost)) {
                 break;
             }

@@ -186,7 +186,7 @@ impl<'a> Stage<'a> {
         let config = serving_config(&trial, hour.replicas);
         let max_events = question.most_events.unwrap_or(config.max_events);
         let config = ServingConfig { max_events, ..config };
-        let (workload, window) = verify::workload_within(&trial, trial.rate, question.most_requests)?;
+        let (workload, window) = verify::workload_within(&trial, (trial.rate, 1.0), question.most_requests)?;
         let window = match &workload {
             Workload::Trace(rows) | Workload::Prefixed(rows, _) => {
                 let last = rows.iter().map(|row| row.arrival).max().unwrap_or(Time::ZERO);

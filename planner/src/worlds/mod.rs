@@ -9,10 +9,10 @@
 mod kept;
 mod told;
 
-use crate::frame::{Frame, Unsolved};
+use crate::derate::Deratings;
+use crate::frame::{Effort, Frame, Unsolved};
 use crate::plan::{PlanError, Turn};
 use crate::program::{NoPlan, Problem, Solution};
-use crate::settle::Deratings;
 use capstan_sim::random::Streams;
 use capstan_types::blueprint::Uncertainty;
 use capstan_types::offering::PurchaseOption;
@@ -233,7 +233,7 @@ fn regret(candidate: &Candidate, best: &[Option<Outcome>]) -> Regret {
 
 /// Returns the cheapest plan for a world, none where no plan keeps its limits.
 fn cheapest(frame: &Frame<'_>, deratings: &Deratings) -> Result<Option<(Kept, Outcome)>, PlanError> {
-    match frame.solve(deratings) {
+    match frame.solve(deratings, Effort::Plan) {
         Ok((serves, formulation, solution)) => {
             let outcome = Outcome::of(frame, &formulation.problem, &solution);
             Ok(Some((Kept::of(frame, &serves, &formulation.parts, &solution), outcome)))
@@ -252,7 +252,7 @@ fn with_recourse(
 ) -> Result<Option<Outcome>, PlanError> {
     for kept in [kept.clone(), kept.firmly()] {
         let frame = frame.keeping(kept);
-        match frame.solve(deratings) {
+        match frame.solve(deratings, Effort::Plan) {
             Ok((_, formulation, solution)) => {
                 return Ok(Some(Outcome::of(&frame, &formulation.problem, &solution)));
             }

@@ -101,6 +101,9 @@ pub struct Placement {
     pub estimate: ServiceEstimate,
     /// Factor on the rate that the simulator asked for; only ever falls.
     pub derating: f64,
+    /// Fewest replicas at any hour that the simulator asked for, where fewer missed a level though they had little to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fewest_that_hold: Option<u32>,
     /// Replicas by period and hour.
     pub replicas: Vec<Vec<u32>>,
     /// Seconds from the start of a container to its first answer: image and weights read, then warm-up.

@@ -145,6 +145,9 @@ pub struct Round {
     pub missed: Vec<String>,
     /// Factors that changed after it: workload, candidate in words, new factor.
     pub derated: Vec<(String, String, f64)>,
+    /// Counts that changed after it: workload, candidate in words, fewest replicas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub raised: Vec<(String, String, u32)>,
 }
 
 /// How the answer was found.

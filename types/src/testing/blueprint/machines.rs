@@ -115,6 +115,7 @@ pub(super) fn service(demand: &[DemandCurve]) -> Service {
             replicas: replicas.collect(),
             estimate,
             derating,
+            fewest_that_hold: None,
             start: Seconds(185.0),
             start_origin: Origin::Analytic,
             in_flight_target: None,

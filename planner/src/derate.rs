@@ -1,0 +1,202 @@
+//! What is done about a placement that misses a level: its replicas are asked less, or it never has so few.
+//!
+//! Replicas that are as busy as planned are asked less. Those that have little to do and miss all the same, or miss at any
+//! load, are too few for the bursts that reach them: more of them share a burst, and the busy hours keep their rate.
+//! Factors only ever fall and counts only ever rise, so the loop ends.
+
+use crate::candidates::Way;
+use crate::frame::Frame;
+use crate::settle::Proof;
+use crate::verify::{Trial, VerifyError, verify};
+use capstan_sim::serving::Recording;
+use capstan_types::blueprint::{Verdict, VerdictStatus};
+use capstan_types::spec::{Serve, percentile_word};
+use std::collections::BTreeMap;
+
+/// Shares of the load at which a placement that missed is tried again; the last means "not at all".
+const STEPS: [f64; 12] = [0.97, 0.94, 0.9, 0.86, 0.82, 0.77, 0.7, 0.6, 0.5, 0.4, 0.25, 0.1];
+
+/// Share of what a replica may be asked below which it has little to do.
+const IDLE: f64 = 0.9;
+
+/// Counts of replicas up to which more of them are tried: this many at least, and this many times those of the busiest hour.
+const TRIED_AT_LEAST: u32 = 16;
+const TRIED_OF_PEAK: u32 = 2;
+
+/// What the simulator asks of a way of a workload.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Derating {
+    /// Factor on the estimated rate.
+    pub factor: f64,
+    /// Fewest replicas.
+    pub fewest: u32,
+}
+
+/// What was asked of ways so far, and what was simulated already.
+#[derive(Debug, Default)]
+pub struct Deratings {
+    of_ways: BTreeMap<(String, String), Derating>,
+    seen: BTreeMap<String, Vec<Verdict>>,
+}
+
+impl Deratings {
+    /// Returns what is asked of a way of a workload.
+    pub fn of(&self, workload: &str, way: &Way) -> Derating {
+        let known = self.of_ways.get(&(workload.to_owned(), way.key()));
+        known.copied().unwrap_or(Derating { factor: 1.0, fewest: 0 })
+    }
+
+    /// Returns the ways of a workload that the simulator turned down at every load that was tried.
+    pub fn refused(&self, workload: &str) -> Vec<&str> {
+        let of_ways = self.of_ways.iter();
+        let refused = of_ways.filter(|((name, _), derating)| name == workload && derating.factor <= 0.0);
+        refused.map(|((_, way), _)| way.as_str()).collect()
+    }
+
+    /// Asks more of a way, and says so in the proof.
+    fn ask(&mut self, trial: &Trial<'_>, asked: Derating, proof: &mut Proof) {
+        let known = self.of(&trial.serve.name, trial.way);
+        let key = (trial.serve.name.clone(), trial.way.key());
+        if asked.factor < known.factor {
+            proof.derated.push((key.0.clone(), key.1.clone(), asked.factor));
+        }
+        if asked.fewest > known.fewest {
+            proof.raised.push((key.0.clone(), key.1.clone(), asked.fewest));
+        }
+        let (factor, fewest) = (known.factor.min(asked.factor), known.fewest.max(asked.fewest));
+        self.of_ways.insert(key, Derating { factor, fewest });
+    }
+}
+
+/// Simulates one placement at one hour, asks more of its way where it does not hold, and returns what was seen.
+/// `peak` is the count of its replicas at the busiest hour, where they can be more at others.
+pub(crate) fn judge(
+    frame: &Frame<'_>,
+    trial: &Trial<'_>,
+    peak: Option<u32>,
+    deratings: &mut Deratings,
+    proof: &mut Proof,
+) -> Result<Vec<Verdict>, VerifyError> {
+    let verdicts = simulated(trial, deratings)?;
+    if !all_met(&verdicts) {
+        let missed = verdicts.iter().filter(|verdict| verdict.status != VerdictStatus::Met);
+        proof.missed.extend(missed.map(words));
+        let asked = asked(frame, trial, peak, deratings)?;
+        deratings.ask(trial, asked, proof);
+    }
+    Ok(verdicts)
+}
+
+/// Returns what is asked of the way of a trial that misses a level.
+fn asked(
+    frame: &Frame<'_>,
+    trial: &Trial<'_>,
+    peak: Option<u32>,
+    deratings: &mut Deratings,
+) -> Result<Derating, VerifyError> {
+    let known = deratings.of(&trial.serve.name, trial.way);
+    let each = trial.rate / f64::from(trial.replicas.max(1));
+    let is_busy = each > IDLE * trial.capacity;
+    let more = |deratings: &mut Deratings| match peak {
+        Some(peak) => more(trial, peak, deratings),
+        None => Ok(None),
+    };
+    let found = if is_busy { None } else { more(deratings)? };
+    if let Some(fewest) = found {
+        return Ok(Derating { fewest, ..known });
+    }
+    let factor = lower(frame, trial, deratings)?;
+    let found = if is_busy && factor <= 0.0 { more(deratings)? } else { None };
+    Ok(found.map_or(Derating { factor, ..known }, |fewest| Derating { fewest, ..known }))
+}
+
+fn all_met(verdicts: &[Verdict]) -> bool {
+    verdicts.iter().all(|verdict| verdict.status == VerdictStatus::Met)
+}
+
+fn words(verdict: &Verdict) -> String {
+    format!(
+        "{} {} {}: {:.0} ms seen, {:.0} ms asked",
+        verdict.workload,
+        verdict.metric.word(),
+        percentile_word(verdict.per_mille),
+        verdict.seen.millis(),
+        verdict.target.millis()
+    )
+}
+
+/// Simulates a trial, or returns what was seen when the same was simulated before.
+fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict>, VerifyError> {
+    let key = format!(
+        "{}/{}/{}/{}/{}/{}/{}/{}/{}",
+        trial.serve.name,
+        trial.site,
+        trial.way.key(),
+        trial.period,
+        trial.hour,
+        trial.replicas,
+        trial.rate.to_bits(),
+        trial.capacity.to_bits(),
+        trial.readers.map_or(String::new(), |readers| format!(
+            "{} × {}",
+            readers.replicas,
+            readers.way.key()
+        ))
+    );
+    if let Some(verdicts) = deratings.seen.get(&key) {
+        return Ok(verdicts.clone());
+    }
+    let verdicts = verify(trial)?;
+    deratings.seen.insert(key, verdicts.clone());
+    Ok(verdicts)
+}
+
+/// Returns the fewest replicas that were seen to hold what the trial's replicas do not; `None` where no count that was tried
+/// holds.
+///
+/// Bisection: more replicas are taken to be no worse.
+fn more(trial: &Trial<'_>, peak: u32, deratings: &mut Deratings) -> Result<Option<u32>, VerifyError> {
+    let most = (TRIED_OF_PEAK * peak).max(TRIED_AT_LEAST);
+    if trial.replicas >= most {
+        return Ok(None);
+    }
+    let mut holds = |replicas: u32| -> Result<bool, VerifyError> {
+        Ok(all_met(&simulated(&Trial { replicas, ..*trial }, deratings)?))
+    };
+    if !holds(most)? {
+        return Ok(None);
+    }
+    let (mut bad, mut good) = (trial.replicas, most);
+    while bad + 1 < good {
+        let middle = u32::midpoint(bad, good);
+        if holds(middle)? { good = middle } else { bad = middle }
+    }
+    Ok(Some(good))
+}
+
+/// Returns the largest factor that was seen to hold at the trial's replicas, or 0 where none did.
+///
+/// Bisection over a fixed list of loads: a lower load is taken to be no worse.
+fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Result<f64, VerifyError> {
+    let (mut good, mut bad) = (STEPS.len(), 0_usize);
+    let mut holds = |step: usize| -> Result<bool, VerifyError> {
+        let rate = trial.rate * STEPS[step];
+        let requests = scaled_trace(frame, trial.serve, rate);
+        let (before, capacity) = (trial.before * STEPS[step], trial.capacity * STEPS[step]);
+        let lighter = Trial { rate, before, capacity, trace: requests.as_ref(), ..*trial };
+        Ok(all_met(&simulated(&lighter, deratings)?))
+    };
+    while bad < good {
+        let middle = usize::midpoint(bad, good);
+        if holds(middle)? { good = middle } else { bad = middle + 1 }
+    }
+    let each = trial.rate / f64::from(trial.replicas.max(1));
+    let estimated = trial.way.estimate.rate.get();
+    Ok(STEPS.get(good).map_or(0.0, |step| each * step / estimated))
+}
+
+/// Returns the requests of the plan's trace, closer together so that their busiest ten minutes come at `rate`.
+pub(crate) fn scaled_trace(frame: &Frame<'_>, serve: &Serve, rate: f64) -> Option<Recording> {
+    let trace = serve.load.trace.as_ref()?;
+    Some(frame.traces.get(&trace.path)?.faster(rate / trace.busiest.get()))
+}
