@@ -29,6 +29,9 @@ const MOST_CUTTINGS: usize = 5;
 /// Gap at which a draft is good enough to be simulated. Origin: chosen; what a level asks of a way hardly depends on it.
 const DRAFT_GAP: f64 = 0.03;
 
+/// Gap at which a draft is a plan already: a search for one would end there.
+const NO_GAP: f64 = 2e-4;
+
 /// How well a program is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -288,7 +291,7 @@ impl<'a> Frame<'a> {
 
     /// Returns whether a draft is as good as [`Effort::Plan`] would find: within its gap, and every end cut that matters.
     pub(crate) fn is_plan(&self, draft: &Solved<'_>) -> bool {
-        draft.2.gap <= Effort::Plan.options().rel_gap && !self.cut(draft, &mut self.few_ends().cuts)
+        draft.2.gap <= NO_GAP && !self.cut(draft, &mut self.few_ends().cuts)
     }
 
     fn solve_once<'f>(

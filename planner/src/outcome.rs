@@ -106,10 +106,10 @@ pub(crate) fn infeasible(
     blueprint
 }
 
-/// Returns the next best choice of columns for each workload, within the gap at which a plan is good enough.
+/// Returns the next best choice of columns for each workload, as well as the plan itself is proven.
 pub(crate) fn runners_up(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<RunnerUp> {
     let plan = Options::default();
-    let beside = Options { rel_gap: plan.rel_gap.max(plan.good_gap), ..plan };
+    let beside = Options { rel_gap: plan.rel_gap.max(turn.solution.gap), ..plan };
     let found = runner_ups(&turn.formulation.problem, &turn.solution, &beside);
     let currency = frame.spec.frame.currency;
     found
