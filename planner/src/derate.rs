@@ -7,7 +7,7 @@
 use crate::candidates::Way;
 use crate::frame::Frame;
 use crate::settle::Proof;
-use crate::verify::{Trial, VerifyError, verify};
+use crate::verify::{Trial, VerifyError, each, verify};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{Verdict, VerdictStatus};
 use capstan_types::spec::{Serve, percentile_word};
@@ -32,6 +32,13 @@ pub struct Derating {
     pub fewest: u32,
 }
 
+/// Nothing.
+impl Default for Derating {
+    fn default() -> Self {
+        Derating { factor: 1.0, fewest: 0 }
+    }
+}
+
 /// What was asked of ways so far, and what was simulated already.
 #[derive(Debug, Default)]
 pub struct Deratings {
@@ -42,8 +49,7 @@ pub struct Deratings {
 impl Deratings {
     /// Returns what is asked of a way of a workload.
     pub fn of(&self, workload: &str, way: &Way) -> Derating {
-        let known = self.of_ways.get(&(workload.to_owned(), way.key()));
-        known.copied().unwrap_or(Derating { factor: 1.0, fewest: 0 })
+        self.of_ways.get(&(workload.to_owned(), way.key())).copied().unwrap_or_default()
     }
 
     /// Returns the ways of a workload that the simulator turned down at every load that was tried.
@@ -94,20 +100,22 @@ fn asked(
     peak: Option<u32>,
     deratings: &mut Deratings,
 ) -> Result<Derating, VerifyError> {
-    let known = deratings.of(&trial.serve.name, trial.way);
-    let each = trial.rate / f64::from(trial.replicas.max(1));
-    let is_busy = each > IDLE * trial.capacity;
+    let is_busy = each(trial) > IDLE * trial.capacity;
     let more = |deratings: &mut Deratings| match peak {
         Some(peak) => more(trial, peak, deratings),
         None => Ok(None),
     };
-    let found = if is_busy { None } else { more(deratings)? };
-    if let Some(fewest) = found {
-        return Ok(Derating { fewest, ..known });
+    if !is_busy && let Some(fewest) = more(deratings)? {
+        return Ok(Derating { fewest, ..Derating::default() });
     }
     let factor = lower(frame, trial, deratings)?;
-    let found = if is_busy && factor <= 0.0 { more(deratings)? } else { None };
-    Ok(found.map_or(Derating { factor, ..known }, |fewest| Derating { fewest, ..known }))
+    if is_busy
+        && factor <= 0.0
+        && let Some(fewest) = more(deratings)?
+    {
+        return Ok(Derating { fewest, ..Derating::default() });
+    }
+    Ok(Derating { factor, ..Derating::default() })
 }
 
 fn all_met(verdicts: &[Verdict]) -> bool {
@@ -166,33 +174,37 @@ fn more(trial: &Trial<'_>, peak: u32, deratings: &mut Deratings) -> Result<Optio
     if !holds(most)? {
         return Ok(None);
     }
-    let (mut bad, mut good) = (trial.replicas, most);
-    while bad + 1 < good {
-        let middle = u32::midpoint(bad, good);
-        if holds(middle)? { good = middle } else { bad = middle }
-    }
-    Ok(Some(good))
+    first(trial.replicas + 1, most, holds).map(Some)
 }
 
 /// Returns the largest factor that was seen to hold at the trial's replicas, or 0 where none did.
 ///
 /// Bisection over a fixed list of loads: a lower load is taken to be no worse.
 fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Result<f64, VerifyError> {
-    let (mut good, mut bad) = (STEPS.len(), 0_usize);
-    let mut holds = |step: usize| -> Result<bool, VerifyError> {
-        let rate = trial.rate * STEPS[step];
+    let holds = |step: u32| -> Result<bool, VerifyError> {
+        let share = STEPS[step as usize];
+        let rate = trial.rate * share;
         let requests = scaled_trace(frame, trial.serve, rate);
-        let (before, capacity) = (trial.before * STEPS[step], trial.capacity * STEPS[step]);
+        let (before, capacity) = (trial.before * share, trial.capacity * share);
         let lighter = Trial { rate, before, capacity, trace: requests.as_ref(), ..*trial };
         Ok(all_met(&simulated(&lighter, deratings)?))
     };
-    while bad < good {
-        let middle = usize::midpoint(bad, good);
-        if holds(middle)? { good = middle } else { bad = middle + 1 }
-    }
-    let each = trial.rate / f64::from(trial.replicas.max(1));
+    let found = first(0, STEPS.len() as u32, holds)?;
     let estimated = trial.way.estimate.rate.get();
-    Ok(STEPS.get(good).map_or(0.0, |step| each * step / estimated))
+    Ok(STEPS.get(found as usize).map_or(0.0, |step| each(trial) * step / estimated))
+}
+
+/// Returns the first number that holds by bisection, `good` where none below it does.
+fn first(
+    mut from: u32,
+    mut good: u32,
+    mut holds: impl FnMut(u32) -> Result<bool, VerifyError>,
+) -> Result<u32, VerifyError> {
+    while from < good {
+        let middle = u32::midpoint(from, good);
+        if holds(middle)? { good = middle } else { from = middle + 1 }
+    }
+    Ok(good)
 }
 
 /// Returns the requests of the plan's trace, closer together so that their busiest ten minutes come at `rate`.

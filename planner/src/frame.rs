@@ -13,7 +13,7 @@ use crate::outside::Outside;
 use crate::parts::{self, Cuts};
 use crate::periods::periods;
 use crate::plan::PlanError;
-use crate::program::{NoPlan, Options, Solution, Status, Unservable, costs_at_least, solve};
+use crate::program::{NoPlan, Options, PRICED, Solution, Status, Unservable, costs_at_least, solve};
 use crate::storage::{self, Stores};
 use crate::worlds::Kept;
 use capstan_sim::serving::Recording;
@@ -29,9 +29,6 @@ const MOST_CUTTINGS: usize = 5;
 /// Gap at which a draft is good enough to be simulated. Origin: chosen; what a level asks of a way hardly depends on it.
 const DRAFT_GAP: f64 = 0.03;
 
-/// Gap at which a draft is a plan already: a search for one would end there.
-const NO_GAP: f64 = 2e-4;
-
 /// How well a program is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -45,11 +42,7 @@ impl Effort {
     fn options(self) -> Options {
         let plan = Options::default();
         match self {
-            Effort::Draft => Options {
-                good_gap: DRAFT_GAP.max(plan.good_gap),
-                rel_gap: DRAFT_GAP.max(plan.rel_gap),
-                ..plan
-            },
+            Effort::Draft => Options { good_gap: DRAFT_GAP, rel_gap: DRAFT_GAP, ..plan },
             Effort::Plan => plan,
         }
     }
@@ -262,9 +255,11 @@ impl<'a> Frame<'a> {
         let mut ends = self.few_ends();
         for _ in 0..MOST_CUTTINGS {
             let solved = self.solve_once(bases, deratings, &ends, effort)?;
-            if !self.cut(&solved, &mut ends.cuts) || effort == Effort::Draft {
+            let uncut = self.uncut(&solved);
+            if uncut.is_empty() || effort == Effort::Draft {
                 return Ok(solved);
             }
+            uncut.into_iter().for_each(|(job, stand)| ends.cuts.add(job, stand));
         }
         let least = self.solve_once(bases, deratings, &ends, effort)?.2.best_bound;
         let (serves, formulation, solution) =
@@ -275,23 +270,19 @@ impl<'a> Frame<'a> {
         Ok((serves, formulation, Solution { best_bound, gap, status, ..solution }))
     }
 
-    /// Cuts the ends of jobs at their places, where a job ends at what is no cut yet. Returns whether one does.
-    fn cut(&self, (serves, formulation, solution): &Solved<'_>, cuts: &mut Cuts) -> bool {
-        let jobs = self.trains.iter().zip(&solution.columns[serves.len()..]).enumerate();
-        let mut is_new = false;
-        for (job, (train, &column)) in jobs {
-            let column = &train.columns[column];
-            if !parts::ends_at_cut(&formulation.parts, &self.periods, column) {
-                cuts.add(job, column.stand);
-                is_new = true;
-            }
-        }
-        is_new
+    /// Returns the jobs that end at what is no cut, with their places.
+    fn uncut(&self, (serves, formulation, solution): &Solved<'_>) -> Vec<(usize, usize)> {
+        let chosen = self.trains.iter().zip(&solution.columns[serves.len()..]);
+        let chosen = chosen.map(|(train, &column)| &train.columns[column]).enumerate();
+        let uncut =
+            chosen.filter(|(_, column)| !parts::ends_at_cut(&formulation.parts, &self.periods, column));
+        uncut.map(|(job, column)| (job, column.stand)).collect()
     }
 
-    /// Returns whether a draft is as good as [`Effort::Plan`] would find: within its gap, and every end cut that matters.
+    /// Returns whether a draft is as good as [`Effort::Plan`] would find: as near as prices of limits come, and every end cut
+    /// that matters.
     pub(crate) fn is_plan(&self, draft: &Solved<'_>) -> bool {
-        draft.2.gap <= NO_GAP && !self.cut(draft, &mut self.few_ends().cuts)
+        draft.2.gap <= PRICED && self.uncut(draft).is_empty()
     }
 
     fn solve_once<'f>(

@@ -240,7 +240,7 @@ fn split(trial: &Trial<'_>) -> u32 {
 }
 
 /// Returns the requests per second of one replica.
-fn each(trial: &Trial<'_>) -> f64 {
+pub(crate) fn each(trial: &Trial<'_>) -> f64 {
     (trial.rate / f64::from(trial.replicas.max(1))).max(1e-9)
 }
 

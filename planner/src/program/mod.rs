@@ -48,6 +48,7 @@ pub use problem::{
     charged_accelerators, day_type_slots,
 };
 pub use relax::conflict;
+pub(crate) use search::PRICED;
 pub use sensitivity::{prices_of_limits, runner_ups};
 pub use solution::{
     Conflict, CostItem, CostLine, Flaw, LimitPrice, LimitUse, Member, Method, NoPlan, Nodes, Options,

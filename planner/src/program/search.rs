@@ -31,7 +31,7 @@ const FEW_JOINT_PURCHASES: usize = 4;
 /// Rounds in which prices of limits are found.
 const MAX_PRICINGS: usize = 30;
 /// Gap below which prices are good enough, and the share of the gap asked for that it is at least.
-const PRICED: f64 = 2e-4;
+pub(crate) const PRICED: f64 = 2e-4;
 const PRICED_OF_GAP: f64 = 1.0 / 15.0;
 /// Steps of the walk over partitions.
 const MAX_STEPS: usize = 5_000;
