@@ -1,13 +1,15 @@
 # What a newcomer types. Everything else is cargo.
-.PHONY: demo test test-long bench setup
+.PHONY: demo lint test test-long bench setup
 
 demo: setup
 	cargo build --release --locked
 	scripts/demo
 
-test: setup
+lint: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+test: setup
 	cargo test --workspace --locked --no-fail-fast
 
 test-long: setup
