@@ -9,11 +9,13 @@ lint: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# The typesetter of the PDF, feature `pdf`, takes minutes to build: its tests are among the long ones.
 test: setup
-	cargo test --workspace --locked --no-fail-fast
+	cargo test --workspace --no-default-features --locked --no-fail-fast
 
 test-long: setup
-	cargo test --workspace --locked --no-fail-fast -- --ignored long_
+	cargo test --workspace --no-default-features --locked --no-fail-fast -- --ignored long_
+	cargo test --workspace --locked --test paper --test cli paper
 	scripts/fuzz 20
 
 bench: setup

@@ -14,6 +14,8 @@ mod commands;
 mod exit;
 mod failure;
 mod files;
+#[cfg(feature = "pdf")]
+mod fonts;
 mod interrupt;
 mod lock_file;
 mod model_file;

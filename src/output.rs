@@ -30,6 +30,8 @@ pub enum Format {
     Xlsx,
     /// A page.
     Html,
+    /// The paper that is signed.
+    Pdf,
 }
 
 /// The forms that every answer has.
@@ -58,6 +60,7 @@ pub const ALL: &[Format] = &[
     Format::Csv,
     Format::Xlsx,
     Format::Html,
+    Format::Pdf,
 ];
 
 impl Format {
@@ -74,12 +77,13 @@ impl Format {
             Format::Csv => "csv",
             Format::Xlsx => "xlsx",
             Format::Html => "html",
+            Format::Pdf => "pdf",
         }
     }
 
     /// Needs it a name, since a terminal cannot show it?
     fn needs_name(self) -> bool {
-        matches!(self, Format::Csv | Format::Xlsx)
+        matches!(self, Format::Csv | Format::Xlsx | Format::Pdf)
     }
 }
 
@@ -117,12 +121,20 @@ impl FromStr for Output {
 /// Refuses forms that an answer does not have, before anything is computed.
 pub fn only(asked: &[Output], known: &[Format]) -> Result<(), Failure> {
     let Some(other) = asked.iter().find(|output| !known.contains(&output.format)) else {
+        if !cfg!(feature = "pdf") && asked.iter().any(|output| output.format == Format::Pdf) {
+            return Err(without_pdf());
+        }
         let files = asked.iter().filter(|output| output.format != Format::Csv);
         return files.filter_map(|output| output.file.as_deref()).try_for_each(room_for);
     };
     let words: Vec<&str> = known.iter().map(|format| format.word()).collect();
     Err(Failure::usage(format!("this answer has no form `{}`", other.format.word()))
         .hint(format!("it has {}", words.join(", "))))
+}
+
+/// What is said of a PDF where the program was built without its typesetter.
+pub fn without_pdf() -> Failure {
+    Failure::new("this build of capstan sets no PDF: `cargo install --path .` builds one that does, with its feature `pdf`")
 }
 
 /// Refuses a file that cannot be written, before anything is computed for it.
@@ -246,8 +258,9 @@ mod tests {
         let file = Some("out:1.md".to_owned());
         assert_eq!("markdown:out:1.md".parse(), Ok(Output { format: Format::Markdown, file }));
         assert_eq!("json:-".parse(), Ok(Output { format: Format::Json, file: None }));
-        assert!("pdf".parse::<Output>().is_err() && "json:".parse::<Output>().is_err());
+        assert!("doc".parse::<Output>().is_err() && "json:".parse::<Output>().is_err());
         assert!("xlsx".parse::<Output>().is_err() && "csv:-".parse::<Output>().is_err());
+        assert!("pdf".parse::<Output>().is_err() && "pdf:b.pdf".parse::<Output>().is_ok());
     }
 
     #[test]

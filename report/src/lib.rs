@@ -12,6 +12,8 @@ mod html;
 mod json;
 mod markdown;
 mod outlook;
+#[cfg(feature = "pdf")]
+mod pdf;
 mod picture;
 mod safe;
 mod schema;
@@ -33,6 +35,8 @@ pub use markdown::markdown;
 pub use outlook::{
     outlook_csv, outlook_document, outlook_json, outlook_svg, training_document, training_json,
 };
+#[cfg(feature = "pdf")]
+pub use pdf::{NoPaper, pdf, without_font};
 pub use picture::NoPicture;
 pub use safe::shown;
 pub use schema::{
@@ -44,3 +48,6 @@ pub use simulation::{simulation_document, simulation_json};
 pub use terminal::{Style, terminal};
 pub use timeline_plot::timeline_svg;
 pub use xlsx::{NoWorkbook, xlsx};
+
+/// Who signs, in the order in which they do, in every form that has a place for it.
+pub(crate) const SIGNERS: [&str; 4] = ["Requested by", "Technical review", "Finance", "Approved by"];

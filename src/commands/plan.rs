@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Form and file of the report: human, json, markdown, html, sarif, junit, gitlab or github, each with `:FILE` if
-    /// wanted; `xlsx:FILE`; `csv:FOLDER`. May be given several times
+    /// wanted; `xlsx:FILE` and `pdf:FILE`; `csv:FOLDER`. May be given several times
     #[arg(long, value_name = "FMT[:FILE]")]
     output: Vec<Output>,
     /// Plan anew even where the same plan was answered before

@@ -15,7 +15,7 @@ pub struct Args {
     /// The blueprint
     blueprint: String,
     /// Form and file: human, json, markdown, html, sarif, junit, gitlab or github, each with `:FILE` if wanted;
-    /// `xlsx:FILE`; `csv:FOLDER` for line items, cash flow and FOCUS rows. May be given several times
+    /// `xlsx:FILE` and `pdf:FILE`; `csv:FOLDER` for line items, cash flow and FOCUS rows. May be given several times
     #[arg(long, value_name = "FMT[:FILE]")]
     output: Vec<Output>,
     /// Warn of prices older than so many days
@@ -50,6 +50,7 @@ pub fn show(
             Format::Json => capstan_report::json(blueprint),
             Format::Csv => return Ok(Made::Files(capstan_report::csv_files(blueprint, &finance(blueprint)))),
             Format::Xlsx => return Ok(Made::Bytes(capstan_report::xlsx(blueprint, &finance(blueprint))?)),
+            Format::Pdf => return paper(blueprint, session),
             Format::Html => capstan_report::html(blueprint, &finance(blueprint))?,
             _ => {
                 let told = ci::of_blueprint(blueprint, sources);
@@ -58,4 +59,18 @@ pub fn show(
         };
         Ok(Made::Bytes(text.into_bytes()))
     })
+}
+
+/// Sets the paper, with fonts of this system for letters that the built-in ones lack.
+#[cfg(feature = "pdf")]
+fn paper(blueprint: &Blueprint, session: &Session) -> anyhow::Result<Made> {
+    let finance = finance(blueprint);
+    let letters = capstan_report::without_font(blueprint, &finance, &[]);
+    let fonts = crate::fonts::wanted(&letters, session);
+    Ok(Made::Bytes(capstan_report::pdf(blueprint, &finance, &fonts)?))
+}
+
+#[cfg(not(feature = "pdf"))]
+fn paper(_: &Blueprint, _: &Session) -> anyhow::Result<Made> {
+    Err(output::without_pdf().into())
 }

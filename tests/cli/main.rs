@@ -13,6 +13,7 @@ mod imports;
 mod mistakes;
 mod networks;
 mod pages;
+mod paper;
 mod plans;
 mod prices;
 mod recipes;

@@ -236,7 +236,7 @@ impl Book<'_> {
             ("Comment", 50.0),
         ];
         let mut page = self.page("Approvals", 0, &columns)?;
-        for (row, role) in (1_u32..).zip(["Requested by", "Technical review", "Finance", "Approved by"]) {
+        for (row, role) in (1_u32..).zip(crate::SIGNERS) {
             page.text(row, 0, role)?;
         }
         page.done(6, columns.len() as u16)

@@ -1,5 +1,6 @@
 //! Fixtures that the tests of every crate share.
 
+pub mod bill;
 pub mod blueprint;
 mod catalog;
 mod data;
