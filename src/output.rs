@@ -134,7 +134,9 @@ pub fn only(asked: &[Output], known: &[Format]) -> Result<(), Failure> {
 
 /// What is said of a PDF where the program was built without its typesetter.
 pub fn without_pdf() -> Failure {
-    Failure::new("this build of capstan sets no PDF: `cargo install --path .` builds one that does, with its feature `pdf`")
+    Failure::new(
+        "this build of capstan sets no PDF: `cargo install --path .` builds one that does, with its feature `pdf`",
+    )
 }
 
 /// Refuses a file that cannot be written, before anything is computed for it.

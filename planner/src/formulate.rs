@@ -85,7 +85,7 @@ pub(crate) fn formulate(frame: &Frame<'_>, serves: &[ServeColumns<'_>], ends: &E
     let outside =
         placed.as_ref().map_or_else(|| frame.outside.clone(), |placed| placed.beside(&frame.outside));
     limits.add_sites(spec, market, &outside);
-    limits.add_budgets(spec, periods, parts.len(), market, &outside);
+    limits.add_budgets(spec, periods, &parts, market, &outside);
     limits.add_rules(spec, periods, market, outside.total(periods));
     let mut shares = Limits::default();
     for (index, serve) in serves.iter().enumerate() {

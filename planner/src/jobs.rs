@@ -3,7 +3,6 @@
 use crate::candidates::Tally;
 use crate::columns::{TrainColumn, is_allowed};
 use crate::market::{Market, Stand};
-use crate::periods::{month_after, month_of};
 use crate::spares;
 use crate::storage;
 use capstan_sim::perf::Reason;
@@ -128,8 +127,8 @@ fn node_counts() -> Vec<u32> {
 }
 
 fn window(spec: &Spec, periods: &[Period], train: &Train) -> Range<usize> {
-    let first = train.start.as_ref().map_or(0, |start| month_of(spec, start.value));
-    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| month_after(spec, finish.value));
+    let first = train.start.as_ref().map_or(0, |start| spec.frame.month_of(start.value));
+    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| spec.frame.month_after(finish.value));
     let begin = periods.iter().position(|period| period.first_month >= first).unwrap_or(periods.len());
     let end = periods.iter().filter(|period| period.first_month + period.months <= last).count();
     begin..end.max(begin)

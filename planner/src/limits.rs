@@ -5,6 +5,8 @@ use crate::limit_unit::LimitUnit;
 use crate::linear;
 use crate::market::{Market, Stand};
 use crate::outside::Outside;
+use crate::parts::{self, Part};
+use crate::periods;
 use crate::pricing::Quote;
 use crate::program::{self, Bound, OfferRef, Rule};
 use crate::ways_out::Change;
@@ -87,16 +89,18 @@ impl Limits {
         &mut self,
         spec: &Spec,
         periods: &[Period],
-        n_parts: usize,
+        parts: &[Part],
         market: &Market<'_>,
         outside: &Outside,
     ) {
-        let all = 0..n_parts;
         let money = |limit: &rust_decimal::Decimal| limit.to_f64().unwrap_or(f64::MAX);
-        let (highest, total) = (outside.highest_per_month(), outside.total(periods));
+        let total = outside.total(periods);
         for (index, budget) in spec.budgets.iter().enumerate() {
+            let mine = periods::within(periods, &budget.months(&spec.frame));
+            let held = parts::of_periods(parts, &mine);
+            let (highest, capex) = (outside.highest_per_month(&mine), outside.bought_in(&mine));
             let named = |what: &str, unit, place: &Place, (change, beside)| NamedLimit {
-                what: format!("{what} of budget {}", budget.name),
+                what: format!("{what} of budget {}", budget.words()),
                 unit,
                 place: Some(place.clone()),
                 change: Some(change),
@@ -104,11 +108,11 @@ impl Limits {
                 short: 0.0,
             };
             if let Some(limit) = &budget.capex {
-                let bound = Bound::AtMost(money(&limit.value) - outside.capex);
+                let bound = Bound::AtMost(money(&limit.value) - capex);
                 self.add(
-                    Rule::Capex { periods: all.clone() },
+                    Rule::Capex { periods: held.clone() },
                     bound,
-                    named("capex", LimitUnit::Money, &limit.place, (Change::Capex(index), outside.capex)),
+                    named("capex", LimitUnit::Money, &limit.place, (Change::Capex(index), capex)),
                 );
             }
             if let Some(limit) = &budget.opex_per_month {
@@ -119,7 +123,7 @@ impl Limits {
                     &limit.place,
                     (Change::Opex(index), highest),
                 );
-                self.add(Rule::OpexPerMonth { periods: all.clone() }, bound, name);
+                self.add(Rule::OpexPerMonth { periods: held.clone() }, bound, name);
             }
             if let Some(limit) = &budget.total {
                 let bound = Bound::AtMost(money(&limit.value) - total);

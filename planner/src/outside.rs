@@ -1,23 +1,29 @@
 //! What is spent, drawn and filled beside the machines that the program chooses, so that limits hold for both together?
 
-use capstan_types::blueprint::{CostKind, Period};
+use capstan_types::blueprint::{CostKind, CostLine, Period};
 use capstan_types::catalog::Catalog;
+use capstan_types::origin::Origin;
 use capstan_types::spec::Spec;
 use capstan_types::units::HOURS_PER_MONTH;
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use std::ops::Range;
 
 use crate::market::Market;
 use crate::pricing::standing;
 use crate::program::Problem;
 use crate::storage::{self, Stores};
 
-/// Machines that stand there already, and storage.
+/// Where a line of the bill stands that is no site's.
+const ALL_SITES: &str = "all sites";
+
+/// Machines that stand there already, storage, and what the plan states to pay each month.
 #[derive(Debug, Clone, Default)]
 pub struct Outside {
     /// Running cost per month, by period.
     pub per_month: Vec<f64>,
-    /// What is bought.
-    pub capex: f64,
+    /// What is bought, by period.
+    pub capex: Vec<f64>,
     /// What it is still worth in the end, zero or below.
     pub left: f64,
     /// Facility power by site, in kW.
@@ -37,20 +43,20 @@ impl Outside {
         periods: &[Period],
         stores: &Stores,
     ) -> Self {
-        let (lines, _) = storage::bill(spec, catalog, periods, &stores.all);
+        let (lines, _) = bill(spec, catalog, periods, stores);
         let sum = |kind: CostKind, period: Option<usize>| -> f64 {
             let mine = lines.iter().filter(|line| line.kind == kind);
             let mine = mine.filter(|line| period.is_none_or(|index| line.period as usize == index));
             mine.filter_map(|line| line.billed_cost.to_f64()).sum()
         };
         let per_month = periods.iter().enumerate().map(|(index, period)| {
-            let storage = sum(CostKind::Opex, Some(index)) / f64::from(period.months.max(1));
-            machines_per_month(market, index) + storage
+            let beside = sum(CostKind::Opex, Some(index)) / f64::from(period.months.max(1));
+            machines_per_month(market, index) + beside
         });
         let sites = spec.sites.iter();
         Outside {
             per_month: per_month.collect(),
-            capex: sum(CostKind::Capex, None),
+            capex: (0..periods.len()).map(|index| sum(CostKind::Capex, Some(index))).collect(),
             left: sum(CostKind::Residual, None),
             // What nobody knows is a finding of its own where a limit asks for it.
             power_kw: sites
@@ -66,23 +72,74 @@ impl Outside {
     pub fn total(&self, periods: &[Period]) -> f64 {
         let running = self.per_month.iter().zip(periods);
         let running: f64 = running.map(|(monthly, period)| monthly * f64::from(period.months)).sum();
-        running + self.capex + self.left
+        running + self.capex.iter().sum::<f64>() + self.left
     }
 
     /// Returns the same as the program's objective counts it.
     pub fn present(&self, periods: &[Period], problem: &Problem) -> f64 {
-        let discounts = problem.periods.iter().filter(|period| period.opens).map(|period| period.discount);
-        let running = self.per_month.iter().zip(periods).zip(discounts);
-        let running: f64 =
-            running.map(|((monthly, period), discount)| monthly * f64::from(period.months) * discount).sum();
-        let first = problem.periods.first().map_or(1.0, |period| period.discount_at_start);
-        running + self.capex * first + self.left * problem.discount_at_end
+        let opening: Vec<_> = problem.periods.iter().filter(|period| period.opens).collect();
+        let running = self.per_month.iter().zip(periods).zip(&opening);
+        let running = running
+            .map(|((monthly, period), of)| monthly * f64::from(period.months) * of.discount)
+            .sum::<f64>();
+        let bought: f64 =
+            self.capex.iter().zip(&opening).map(|(amount, of)| amount * of.discount_at_start).sum();
+        running + bought + self.left * problem.discount_at_end
     }
 
-    /// Returns the running cost of the dearest month.
-    pub fn highest_per_month(&self) -> f64 {
-        self.per_month.iter().copied().fold(0.0, f64::max)
+    /// Returns what is bought in some periods.
+    pub fn bought_in(&self, periods: &Range<usize>) -> f64 {
+        self.capex.get(periods.clone()).unwrap_or_default().iter().sum()
     }
+
+    /// Returns the running cost of the dearest month of some periods.
+    pub fn highest_per_month(&self, periods: &Range<usize>) -> f64 {
+        self.per_month.get(periods.clone()).unwrap_or_default().iter().copied().fold(0.0, f64::max)
+    }
+}
+
+/// Returns the lines of the bill that are no machine's, storage and what the plan states to pay each month, and what of it has
+/// no price.
+pub(crate) fn bill(
+    spec: &Spec,
+    catalog: &Catalog,
+    periods: &[Period],
+    stores: &Stores,
+) -> (Vec<CostLine>, Vec<String>) {
+    let (mut lines, mut unknown) = storage::bill(spec, catalog, periods, &stores.all);
+    for (name, each) in spec.frame.beside.each() {
+        match each {
+            Some(each) if each.is_zero() => {}
+            Some(each) => lines.extend(monthly(spec, periods, name, each)),
+            None => unknown.push(format!("{name} (no `{name}` in `plan`)")),
+        }
+    }
+    (lines, unknown)
+}
+
+/// Returns the lines of what is paid each month.
+fn monthly(spec: &Spec, periods: &[Period], name: &str, each: Decimal) -> impl Iterator<Item = CostLine> {
+    let line = move |(index, period): (u32, &Period)| {
+        let quantity = Decimal::from(period.months);
+        let billed = spec.frame.currency.round(quantity * each);
+        CostLine {
+            item: name.to_owned(),
+            site: ALL_SITES.to_owned(),
+            shape: None,
+            option: None,
+            period: index,
+            kind: CostKind::Opex,
+            quantity,
+            unit: "month".to_owned(),
+            unit_price: each,
+            billed_cost: billed,
+            effective_cost: billed,
+            list_cost: None,
+            origin: Origin::Published,
+            source: format!("plan: {name}"),
+        }
+    };
+    (0..).zip(periods).map(line)
 }
 
 /// Returns what machines that stand there already cost per month in a period.

@@ -2,27 +2,12 @@
 
 use capstan_types::blueprint::Period;
 use capstan_types::spec::{Site, Spec, Train};
-use capstan_types::units::HOURS_PER_MONTH;
-use jiff::civil::Date;
+use std::ops::Range;
 
 /// Most periods that growth is cut into; a job's start or a contract's end may add some.
 ///
 /// Solving time grows faster than linearly in periods; twelve keep a plan of sixty workloads within seconds.
 const MOST_PERIODS: u32 = 12;
-
-/// Returns the month of the horizon in which `date` begins, rounded to the nearest month boundary.
-///
-/// Months are 730 h each, everywhere, so a date is at most half a month from its boundary.
-pub fn month_of(spec: &Spec, date: Date) -> u32 {
-    let days = date.since(spec.frame.start).map_or(0, |span| span.get_days());
-    let months = (f64::from(days) * 24.0 / HOURS_PER_MONTH).round().max(0.0);
-    (months as u32).min(spec.frame.months)
-}
-
-/// Returns the month boundary at the end of `date`.
-pub fn month_after(spec: &Spec, date: Date) -> u32 {
-    date.tomorrow().map_or(spec.frame.months, |next| month_of(spec, next))
-}
 
 /// Returns the periods of the horizon: one where nothing changes, otherwise cut where demand, jobs or contracts do.
 pub fn periods(spec: &Spec) -> Vec<Period> {
@@ -33,12 +18,16 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
         cuts.extend((0..months).step_by(step as usize));
     }
     for train in &spec.trains {
-        cuts.extend(train.start.iter().map(|start| month_of(spec, start.value)));
-        cuts.extend(train.finish.iter().map(|finish| month_after(spec, finish.value)));
+        cuts.extend(train.start.iter().map(|start| spec.frame.month_of(start.value)));
+        cuts.extend(train.finish.iter().map(|finish| spec.frame.month_after(finish.value)));
         cuts.extend(job_cuts(spec, train));
     }
     for fleet in &spec.fleets {
-        cuts.extend(fleet.until.iter().map(|&until| month_after(spec, until)));
+        cuts.extend(fleet.until.iter().map(|&until| spec.frame.month_after(until)));
+    }
+    for budget in spec.budgets.iter().filter(|budget| budget.days.is_some()) {
+        let months = budget.months(&spec.frame);
+        cuts.extend([months.start, months.end]);
     }
     cuts.extend(spec.sites.iter().filter(|site| site.is_own()).map(|site| lead_months(site).min(months)));
     cuts.sort_unstable();
@@ -52,10 +41,17 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
         .collect()
 }
 
+/// Returns the periods that lie within some months, which are cut at them.
+pub fn within(periods: &[Period], months: &Range<u32>) -> Range<usize> {
+    let first = periods.iter().position(|period| period.first_month >= months.start).unwrap_or(periods.len());
+    let end = periods.iter().position(|period| period.first_month >= months.end).unwrap_or(periods.len());
+    first..end.max(first)
+}
+
 /// Returns month boundaries inside the window of a job, so that it need not hold machines long after its end.
 fn job_cuts(spec: &Spec, train: &Train) -> Vec<u32> {
-    let first = train.start.as_ref().map_or(0, |start| month_of(spec, start.value));
-    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| month_after(spec, finish.value));
+    let first = train.start.as_ref().map_or(0, |start| spec.frame.month_of(start.value));
+    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| spec.frame.month_after(finish.value));
     let step = last.saturating_sub(first).div_ceil(MOST_PERIODS).max(1);
     (first..last).step_by(step as usize).collect()
 }

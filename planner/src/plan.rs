@@ -8,10 +8,10 @@ use crate::fabric;
 use crate::formulate::Formulation;
 use crate::frame::{Effort, Frame, Unsolved};
 use crate::infeasible;
+use crate::outside;
 use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
 use crate::settle::{Proof, prove};
-use crate::storage;
 use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
@@ -357,6 +357,6 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
             }
         })
         .collect();
-    let beside = storage::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores.all);
+    let beside = outside::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores);
     cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn), beside)
 }

@@ -1,7 +1,9 @@
 //! From a plan file to a blueprint and on.
 
 use crate::surroundings::Place;
-use capstan_types::blueprint::Status;
+use capstan_types::blueprint::{Blueprint, CostKind, Status};
+use rust_decimal::prelude::ToPrimitive;
+use std::ops::Range;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
 
@@ -119,4 +121,42 @@ fn bursts_are_shared_by_more_replicas_in_quiet_hours_too() {
     assert!(told.contains(&format!("At least {fewest} replicas stand at every hour")), "{told}");
     // All replicas at once, not a group of them, hold the level as well.
     place.run(&["simulate", "b.json"]).exits(0);
+}
+
+#[test]
+fn a_budget_of_some_days_moves_purchases_behind_them() {
+    let text = "plan p { currency = USD, horizon = 2027-01-01 .. 2029-12-31 }
+site hall { power <= 500 kW, pue = 1.3, energy_price = 0.08 USD/kWh, lead_time = 0 mo }
+site cloud { provider = aws, region = \"us-east-1\" }
+serve chat {
+  model = \"meta-llama/Llama-3.1-70B-Instruct\"
+  accelerator = h100_sxm
+  parallelism = { tensor = 8, pipeline = 1 }
+  load = { rate = 14 req/s, prompt = 1 ktok, output = 250 tok, grows = 3 %/mo }
+  slo ttft { p99 <= 2 s }
+  buy = [owned, on_demand]
+}
+";
+    let place = Place::new();
+    let bought = |blueprint: &Blueprint, months: Range<u32>| -> f64 {
+        let capex = blueprint.cost.lines.iter().filter(|line| line.kind == CostKind::Capex);
+        let mine = capex.filter(|line| months.contains(&blueprint.periods[line.period as usize].first_month));
+        mine.filter_map(|line| line.billed_cost.to_f64()).sum()
+    };
+    let free = place.planned(text, 0);
+    assert!(bought(&free, 0..6) > 400e3);
+    let first = "budget first { capex <= 400 kUSD, period = 2027-01-01 .. 2027-06-30 }\n";
+    let held = place.planned(format!("{text}{first}"), 0);
+    assert!(bought(&held, 0..6) <= 400e3 && bought(&held, 6..36) > 400e3, "{:?}", held.cost.lines);
+    assert!(held.cost.net_present > free.cost.net_present);
+    // The same limit on all days leaves nothing to buy later.
+    let whole =
+        place.planned(format!("{text}{}", first.replace(", period = 2027-01-01 .. 2027-06-30", "")), 0);
+    assert!(bought(&whole, 0..36) <= 400e3);
+    assert!(whole.cost.net_present > held.cost.net_present);
+    let owned = text.replace("[owned, on_demand]", "[owned]");
+    place.write("p.plan", format!("{owned}{first}"));
+    let seen = place.run(&["plan", "p.plan"]).exits(3);
+    assert!(seen.out.contains("capex of budget first (2027-01-01 to 2027-06-30)"), "{}", seen.told());
+    assert!(seen.out.contains("697,400"), "{}", seen.told());
 }

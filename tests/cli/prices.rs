@@ -152,3 +152,26 @@ fn the_cheapest_machine_does_not_cost_nothing() {
     assert_eq!(blueprint.unpriced.len(), 1);
     assert_eq!(blueprint.cost.total.to_f64(), Some(2.0 * 8760.0));
 }
+
+#[test]
+fn people_licences_and_support_are_paid_and_are_unpriced_where_nobody_says() {
+    let prices = "{ region = \"a\", on_demand = \"2 USD/h\" }";
+    let text = plan(&["a"], "1 req/s", "on_demand");
+    let bare = planned(prices, &text);
+    let listed = |blueprint: &Blueprint, name: &str| {
+        blueprint.cost.not_included.iter().any(|item| item.starts_with(&format!("{name} (")))
+    };
+    assert!(["staff", "licences", "support"].iter().all(|name| listed(&bare, name)), "{:?}", bare.cost);
+    let stated = text.replace("USD,", "USD, staff = 10 kUSD/mo, licences = 0 USD/mo, support = 12 kUSD/y,");
+    let paid = planned(prices, &stated);
+    assert_eq!((paid.cost.total - bare.cost.total).to_f64(), Some(12.0 * 10_000.0 + 12_000.0));
+    assert!(!["staff", "licences", "support"].iter().any(|name| listed(&paid, name)));
+    // They count towards limits on money, and no machine that is left out makes room for them.
+    let place = Place::new();
+    place.write("lab.toml", catalog(prices));
+    place.write("p.plan", format!("{stated}budget b {{ opex <= 10 kUSD/mo }}\n"));
+    let seen = place.run(&["plan", "p.plan"]).exits(3);
+    assert!(seen.out.contains("opex"), "{}", seen.told());
+    place.write("p.plan", text.replace("USD,", "USD, staff = -1 USD/mo,"));
+    assert!(place.run(&["check", "p.plan"]).exits(1).err.contains("staff"));
+}

@@ -15,6 +15,10 @@ pub enum Category {
     Purchase,
     /// Maintenance and support.
     Support,
+    /// The people who run it.
+    Staff,
+    /// Licences of software.
+    Licences,
     /// Energy.
     Energy,
     /// Space and cooling.
@@ -35,9 +39,11 @@ pub enum Category {
 
 impl Category {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Purchase,
         Self::Support,
+        Self::Staff,
+        Self::Licences,
         Self::Energy,
         Self::Space,
         Self::Contract,
@@ -53,6 +59,8 @@ impl Category {
         match self {
             Self::Purchase => "purchases",
             Self::Support => "support",
+            Self::Staff => "staff",
+            Self::Licences => "licences",
             Self::Energy => "energy",
             Self::Space => "space and cooling",
             Self::Contract => "contracts",

@@ -3,7 +3,7 @@
 use capstan_types::catalog::Catalog;
 use capstan_types::place::{Place, Span};
 use capstan_types::quantity::{Currency, Dimension, HOUR_S, MONTH_H, Quantity};
-use capstan_types::spec::{Frame, Objective};
+use capstan_types::spec::{Beside, Frame, Objective};
 use capstan_types::units::HOURS_PER_MONTH;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -62,9 +62,21 @@ static FIELDS: &[FieldRow] = &[
         .means("The planning date: what is *now*.")
         .shown("= 2026-09-01", "= 2026-10-01"),
     FieldRow::not_yet("time_zone", "Time zone of times of day, where a site has none."),
-    FieldRow::not_yet("support", "Cost of support."),
-    FieldRow::not_yet("licences", "Cost of licences."),
-    FieldRow::not_yet("staff", "Cost of staff."),
+    FieldRow::new("staff", FieldType::Quantity(Dimension::MONEY_RATE), FACT)
+        .bounds(Bounds::NotNegative)
+        .default("unknown, counted as unpriced")
+        .means("Cost of the people who run it.")
+        .shown("= 45 kUSD/mo", "= 60 kUSD/mo"),
+    FieldRow::new("licences", FieldType::Quantity(Dimension::MONEY_RATE), FACT)
+        .bounds(Bounds::NotNegative)
+        .default("unknown, counted as unpriced")
+        .means("Cost of licences of software.")
+        .shown("= 12 kUSD/mo", "= 20 kUSD/mo"),
+    FieldRow::new("support", FieldType::Quantity(Dimension::MONEY_RATE), FACT)
+        .bounds(Bounds::NotNegative)
+        .default("unknown, counted as unpriced")
+        .means("Cost of support contracts, beside the maintenance of what is bought.")
+        .shown("= 8 kUSD/mo", "= 10 kUSD/mo"),
 ];
 
 /// What is planned: two days, or a length from the planning date.
@@ -87,6 +99,7 @@ pub(crate) fn fallback(catalog: &Catalog) -> Frame {
         minimize: Objective::NetPresentCost,
         seed: 1,
         as_of,
+        beside: Beside::default(),
     }
 }
 
@@ -142,6 +155,13 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) -> String {
         Some(seed) => seed,
         None => assumed(checker, &fields, &place, "seed", 1, "the seed of random streams is 1"),
     };
+    let monthly = |name: &str| fields.money(checker, name, "/mo");
+    let beside = Beside {
+        staff_per_month: monthly("staff"),
+        licences_per_month: monthly("licences"),
+        support_per_month: monthly("support"),
+    };
+    checker.frame.beside = beside;
     name
 }
 

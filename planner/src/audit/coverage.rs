@@ -98,14 +98,13 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
             format!("`{}`: {fewest} replicas at the quietest hour, {} asked", serve.name, serve.min_replicas)
         });
         for placement in &service.placements {
-            let held = placement.replicas.iter().flatten().copied().min().unwrap_or(0);
-            check.that(placement.fewest_that_hold.is_none_or(|fewest| held >= fewest), || {
-                let fewest = placement.fewest_that_hold.unwrap_or_default();
-                format!(
-                    "`{}` at {}: {held} replicas at the quietest hour, {fewest} hold",
-                    serve.name, placement.site
-                )
-            });
+            if let Some(fewest) = placement.fewest_that_hold {
+                let held = placement.replicas.iter().flatten().copied().min().unwrap_or(0);
+                check.that(held >= fewest, || {
+                    let (workload, site) = (&serve.name, &placement.site);
+                    format!("`{workload}` at {site}: {held} replicas at the quietest hour, {fewest} hold")
+                });
+            }
             let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site);
             let Some(limit) = site.and_then(|site| site.zones.as_ref()) else { continue };
             let fewest = placement.fewest_replicas();

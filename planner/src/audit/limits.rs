@@ -163,21 +163,35 @@ pub(super) fn quotas(blueprint: &Blueprint) -> AuditCheck {
     check.done()
 }
 
-/// Capex, opex in every month, and total stay within every budget, by the lines alone.
+/// Capex, opex in every month, and total stay within every budget, by the lines alone; a period of the plan lies within the
+/// days of a budget or outside them.
 pub(super) fn budgets(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("limits: budgets");
     let cost = &blueprint.cost;
-    let capex: Decimal = cost.lines.iter().filter(|l| l.kind == CostKind::Capex).map(|l| l.billed_cost).sum();
     let total: Decimal = cost.lines.iter().map(|line| line.billed_cost).sum();
-    let opex = |index: u32, months: u32| -> Decimal {
-        let mine = cost.lines.iter().filter(|line| line.kind == CostKind::Opex && line.period == index);
-        mine.map(|line| line.billed_cost).sum::<Decimal>() / Decimal::from(months.max(1))
-    };
-    let dearest = (0..).zip(&blueprint.periods).map(|(index, period)| opex(index, period.months)).max();
     for budget in &blueprint.inputs.spec.budgets {
+        let months = budget.months(&blueprint.inputs.spec.frame);
+        let (mut capex, mut dearest) = (Decimal::ZERO, Decimal::ZERO);
+        for (index, period) in (0..).zip(&blueprint.periods) {
+            let end = period.first_month + period.months;
+            if period.first_month >= months.end || end <= months.start {
+                continue;
+            }
+            check.that(period.first_month >= months.start && end <= months.end, || {
+                format!("budget `{}` begins or ends within a period", budget.name)
+            });
+            for line in cost.lines.iter().filter(|line| line.kind == CostKind::Capex && line.period == index)
+            {
+                capex += line.billed_cost;
+            }
+            let running =
+                cost.lines.iter().filter(|line| line.kind == CostKind::Opex && line.period == index);
+            let running: Decimal = running.map(|line| line.billed_cost).sum();
+            dearest = dearest.max(running / Decimal::from(period.months.max(1)));
+        }
         let asked = [
             ("capex", capex, &budget.capex),
-            ("opex of the dearest month", dearest.unwrap_or_default(), &budget.opex_per_month),
+            ("opex of the dearest month", dearest, &budget.opex_per_month),
             ("total", total, &budget.total),
         ];
         for (name, spent, limit) in asked {

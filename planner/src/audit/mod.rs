@@ -42,6 +42,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
     ];
     if blueprint.status != Status::Infeasible {
         checks.extend([
+            money::stated(blueprint),
             nodes::needed(blueprint),
             nodes::covered(blueprint),
             nodes::node_hours(blueprint),

@@ -25,6 +25,26 @@ pub(super) fn lines(blueprint: &Blueprint) -> AuditCheck {
     check.done()
 }
 
+/// What the plan states to pay each month is paid, each in every period, and is listed as unpriced where it is not stated.
+pub(super) fn stated(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("money: staff, licences and support are as the plan states");
+    let cost = &blueprint.cost;
+    for (name, each) in blueprint.inputs.spec.frame.beside.each() {
+        let listed = cost.not_included.iter().any(|item| item.starts_with(&format!("{name} (")));
+        check
+            .that(listed == each.is_none(), || format!("`{name}` is {each:?}, listed as unpriced: {listed}"));
+        for (index, period) in (0..).zip(&blueprint.periods) {
+            let wanted = each.map(|each| cost.currency.round(each * Decimal::from(period.months)));
+            let mine = cost.lines.iter().filter(|line| line.item == name && line.shape.is_none());
+            let paid: Decimal = mine.filter(|line| line.period == index).map(|line| line.billed_cost).sum();
+            check.that(paid == wanted.unwrap_or_default(), || {
+                format!("`{name}`, period {index}: {paid} is billed")
+            });
+        }
+    }
+    check.done()
+}
+
 fn sum_of(lines: &[CostLine], kind: CostKind) -> Decimal {
     lines.iter().filter(|line| line.kind == kind).map(|line| line.billed_cost).sum()
 }
@@ -267,11 +287,24 @@ fn alone(check: &mut Check, blueprint: &Blueprint) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::caught_by;
+    use capstan_types::blueprint::CostLine;
     use rust_decimal::Decimal;
 
     #[test]
     fn a_line_that_is_a_cent_off_is_caught() {
         caught_by("money: every line", |b| b.cost.lines[2].billed_cost += Decimal::new(1, 2));
+    }
+
+    #[test]
+    fn people_who_are_not_paid_are_caught() {
+        caught_by("money: staff", |b| {
+            b.inputs.spec.frame.beside.staff_per_month = Some(Decimal::from(40_000))
+        });
+        caught_by("money: staff", |b| b.cost.not_included.retain(|item| !item.starts_with("licences")));
+        caught_by("money: staff", |b| {
+            let line = b.cost.lines[0].clone();
+            b.cost.lines.push(CostLine { item: "support".to_owned(), shape: None, ..line });
+        });
     }
 
     #[test]

@@ -36,15 +36,15 @@ pub(super) fn verdicts(blueprint: &Blueprint) -> AuditCheck {
         check.that(verdict.low <= verdict.seen && verdict.seen <= verdict.high, || {
             format!("{name}: {} lies outside its own interval", figure::span(verdict.seen))
         });
-        let counted =
-            verdict.requests > 0 && verdict.replications > 0 && (0.0..=1.0).contains(&verdict.attainment);
-        check.that(counted && rises(verdict), || {
+        let counted = verdict.requests > 0 && verdict.replications > 0;
+        check.that(counted && (0.0..=1.0).contains(&verdict.attainment), || {
+            let Verdict { requests, replications, attainment, .. } = verdict;
+            format!("{name}: {requests} requests in {replications} runs, {attainment} of them in time")
+        });
+        check.that(rises(verdict), || {
             let latencies = verdict.latencies.iter().map(|one| figure::span(one.seen));
             let latencies: Vec<String> = latencies.collect();
-            format!(
-                "{name}: it rests on no requests, or its percentiles do not rise: {}",
-                latencies.join(", ")
-            )
+            format!("{name}: its percentiles do not rise: {}", latencies.join(", "))
         });
     }
     for serve in &blueprint.inputs.spec.serves {

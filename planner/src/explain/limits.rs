@@ -1,9 +1,8 @@
 //! What binds: how much of every limit is used, the tightest first.
 
-use capstan_types::blueprint::{Blueprint, CostKind, LimitPrice, Status};
+use capstan_types::blueprint::{Blueprint, LimitPrice, Status};
 use capstan_types::explanation::Section;
 use capstan_types::figure;
-use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 /// Share of a limit above which it is said to bind.
@@ -101,24 +100,17 @@ fn sites(blueprint: &Blueprint, only: Option<&str>) -> Vec<Used> {
 }
 
 fn budgets(blueprint: &Blueprint) -> Vec<Used> {
-    let cost = &blueprint.cost;
-    let capex: Decimal = cost.lines.iter().filter(|l| l.kind == CostKind::Capex).map(|l| l.billed_cost).sum();
+    let currency = blueprint.cost.currency;
     let mut used = Vec::new();
     for budget in &blueprint.inputs.spec.budgets {
-        let limits = [
-            ("capex", capex, &budget.capex),
-            ("opex per month", cost.highest_opex_per_month, &budget.opex_per_month),
-            ("total", cost.total, &budget.total),
-        ];
-        for (name, spent, limit) in limits {
-            let Some(limit) = limit else { continue };
+        for (name, spent, limit) in blueprint.spent(budget).against(budget) {
             used.push(Used {
-                name: format!("{name} of budget {}", budget.name),
+                name: format!("{name} of budget {}", budget.words()),
                 share: spent.checked_div(limit.value).and_then(|share| share.to_f64()).unwrap_or(0.0),
                 numbers: format!(
                     "{} of {}",
-                    figure::money(spent, cost.currency),
-                    figure::money(limit.value, cost.currency)
+                    figure::money(spent, currency),
+                    figure::money(limit.value, currency)
                 ),
             });
         }

@@ -41,12 +41,15 @@ pub fn finance(blueprint: &Blueprint) -> Finance {
 /// Returns what a line is paid for, by its kind and the words that the bill uses.
 fn category(line: &CostLine) -> Category {
     let begins = |words: &str| line.item.starts_with(words);
+    let stated = |name: &str| line.shape.is_none() && line.item == name;
     match (line.kind, line.option) {
         (CostKind::Residual, _) => Category::Residual,
         (CostKind::Capex, _) => Category::Purchase,
         (CostKind::Opex, _) if begins("energy") => Category::Energy,
         (CostKind::Opex, _) if begins("space") => Category::Space,
-        (CostKind::Opex, _) if begins("maintenance") => Category::Support,
+        (CostKind::Opex, _) if begins("maintenance") || stated("support") => Category::Support,
+        (CostKind::Opex, _) if stated("staff") => Category::Staff,
+        (CostKind::Opex, _) if stated("licences") => Category::Licences,
         (CostKind::Opex, _) if line.item.ends_with("contract already signed") => Category::Contract,
         (CostKind::Opex, Some(PurchaseOption::Reserved { .. })) => Category::Reserved,
         (CostKind::Opex, Some(PurchaseOption::OnDemand)) => Category::OnDemand,

@@ -155,7 +155,11 @@ impl Kept {
     ) -> Placed {
         let mut placed = Placed {
             nodes: vec![vec![0; parts.len()]; market.stands.len()],
-            outside: Outside { per_month: vec![0.0; periods.len()], ..Outside::default() },
+            outside: Outside {
+                per_month: vec![0.0; periods.len()],
+                capex: vec![0.0; periods.len()],
+                ..Outside::default()
+            },
             purchases: Vec::new(),
             lines: Vec::new(),
             is_whole: true,
@@ -217,17 +221,17 @@ impl Placed {
         if one.residual != 0.0 {
             line(parts.len() - 1, CostItem::Residual, -one.residual, problem.discount_at_end);
         }
-        self.outside.capex += one.capex * count;
+        self.outside.capex[parts[from].period] += one.capex * count;
         self.outside.left -= one.residual * count;
         Some(())
     }
 
     /// Returns what is spent beside the program, with this.
     pub fn beside(&self, outside: &Outside) -> Outside {
-        let monthly = outside.per_month.iter().zip(&self.outside.per_month);
+        let sums = |one: &[f64], other: &[f64]| one.iter().zip(other).map(|(a, b)| a + b).collect();
         Outside {
-            per_month: monthly.map(|(one, other)| one + other).collect(),
-            capex: outside.capex + self.outside.capex,
+            per_month: sums(&outside.per_month, &self.outside.per_month),
+            capex: sums(&outside.capex, &self.outside.capex),
             left: outside.left + self.outside.left,
             bought: self.nodes.iter().map(|nodes| nodes.iter().copied().fold(0, u32::max)).collect(),
             ..outside.clone()

@@ -24,13 +24,24 @@ pub(crate) fn decision(blueprint: &Blueprint) -> String {
             "Not ready to be signed: a service level or a rule does not hold. It would cost {} over {months} months.",
             money(cost.total)
         ),
-        Status::Feasible => format!(
-            "Approve {} over {months} months: {} of purchases and {} of running cost, at most {} in a month.",
-            money(cost.total),
-            money(cost.capex),
-            money(cost.opex),
-            money(cost.highest_opex_per_month)
-        ),
+        Status::Feasible => {
+            let paid = cost.capex + cost.opex;
+            let left = match paid - cost.total {
+                left if left.is_zero() => String::new(),
+                left => format!(
+                    " What is bought is assumed to be worth {} at the end: {} in all.",
+                    money(left),
+                    money(cost.total)
+                ),
+            };
+            format!(
+                "Approve {} over {months} months: {} of purchases and {} of running cost, at most {} in a month.{left}",
+                money(paid),
+                money(cost.capex),
+                money(cost.opex),
+                money(cost.highest_opex_per_month)
+            )
+        }
     }
 }
 

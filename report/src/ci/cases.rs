@@ -6,7 +6,7 @@ use capstan_types::blueprint::{Blueprint, Status, Verdict, VerdictStatus};
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::place::Place;
-use capstan_types::spec::{Limit, RuleKind};
+use capstan_types::spec::RuleKind;
 use rust_decimal::Decimal;
 
 /// How a place is found in a repository: `None` where its text is not at hand.
@@ -145,20 +145,13 @@ fn held(holds: bool, rule: &str, message: String) -> Outcome {
 }
 
 fn budgets(blueprint: &Blueprint, locate: Locate<'_>) -> Vec<Case> {
-    let cost = &blueprint.cost;
     let mut cases = Vec::new();
     for budget in &blueprint.inputs.spec.budgets {
-        let asked: [(&str, Decimal, &Option<Limit<Decimal>>); 3] = [
-            ("capex", cost.capex, &budget.capex),
-            ("opex of the dearest month", cost.highest_opex_per_month, &budget.opex_per_month),
-            ("total", cost.total, &budget.total),
-        ];
-        for (name, spent, limit) in asked {
-            let Some(limit) = limit else { continue };
-            let money = |amount| figure::money(amount, cost.currency);
+        for (name, spent, limit) in blueprint.spent(budget).against(budget) {
+            let money = |amount| figure::money(amount, blueprint.cost.currency);
             let message = format!("{} are spent, {} are allowed", money(spent), money(limit.value));
             cases.push(Case {
-                class: format!("budget {}", budget.name),
+                class: format!("budget {}", budget.words()),
                 name: name.to_owned(),
                 spot: locate(&limit.place),
                 outcome: held(spent <= limit.value, "E0320", message),

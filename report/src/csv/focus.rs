@@ -184,7 +184,9 @@ impl Line<'_> {
 /// Returns category and subcategory of the service, words of the specification.
 fn service(line: &CostLine, category: Category) -> (&'static str, &'static str) {
     match category {
-        Category::Energy | Category::Space => ("Other", "Other (Other)"),
+        Category::Energy | Category::Space | Category::Staff | Category::Licences => {
+            ("Other", "Other (Other)")
+        }
         Category::Support => ("Management and Governance", "Support"),
         _ if line.item.ends_with(", storage") => ("Storage", "Other (Storage)"),
         _ if line.item.starts_with("network") => ("Networking", "Network Infrastructure"),

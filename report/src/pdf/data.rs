@@ -102,7 +102,7 @@ impl Paper {
             |name: &str, value: &str| Fact { name: name.to_owned(), value: said(&value.into(), LONGEST) };
         Self {
             title: printable(&document.title.text, LONGEST),
-            name: printable(&spec.name, LONGEST),
+            name: printable(&spec.name, SHORT),
             verdict: said(&verdict(blueprint), LONGEST),
             cover: vec![
                 fact("Horizon", &format!("{} to {}", spec.frame.start, spec.frame.end)),

@@ -1,8 +1,10 @@
 //! Money, under the names that FOCUS uses.
 
+use super::{Blueprint, Period};
 use crate::money::Currency;
 use crate::offering::PurchaseOption;
 use crate::origin::Origin;
+use crate::spec::{Budget, Limit};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,6 +119,50 @@ pub struct Cost {
     pub workloads: Vec<WorkloadCost>,
     /// What is not in the total, in words.
     pub not_included: Vec<String>,
+}
+
+/// What is spent of the limits of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// Purchases on its days.
+    pub capex: Decimal,
+    /// Running cost of the dearest month of its days.
+    pub opex_per_month: Decimal,
+    /// Everything, over the horizon.
+    pub total: Decimal,
+}
+
+impl Spent {
+    /// Returns each amount that the budget limits, with its name and limit.
+    pub fn against(self, budget: &Budget) -> impl Iterator<Item = (&'static str, Decimal, &Limit<Decimal>)> {
+        let all = [
+            ("capex", self.capex, &budget.capex),
+            ("opex of the dearest month", self.opex_per_month, &budget.opex_per_month),
+            ("total", self.total, &budget.total),
+        ];
+        all.into_iter().filter_map(|(name, spent, limit)| Some((name, spent, limit.as_ref()?)))
+    }
+}
+
+impl Blueprint {
+    /// Returns what is spent of a budget, by the lines of the bill.
+    pub fn spent(&self, budget: &Budget) -> Spent {
+        let months = budget.months(&self.inputs.spec.frame);
+        let is_inside = |period: &Period| months.contains(&period.first_month);
+        let sum = |kind: CostKind, index: u32| -> Decimal {
+            let lines = self.cost.lines.iter().filter(|line| line.kind == kind && line.period == index);
+            lines.map(|line| line.billed_cost).sum()
+        };
+        let inside = || (0..).zip(&self.periods).filter(|(_, period)| is_inside(period));
+        let monthly = |(index, period): (u32, &Period)| {
+            self.cost.currency.round(sum(CostKind::Opex, index) / Decimal::from(period.months.max(1)))
+        };
+        Spent {
+            capex: inside().map(|(index, _)| sum(CostKind::Capex, index)).sum(),
+            opex_per_month: inside().map(monthly).max().unwrap_or_default(),
+            total: self.cost.total,
+        }
+    }
 }
 
 /// An offering passed over since nobody knows its price.

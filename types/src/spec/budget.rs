@@ -1,10 +1,12 @@
 //! Money and rules: what a plan may cost, and what must hold of its numbers.
 
-use super::Limit;
+use super::{Frame, Limit};
 use crate::place::Place;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// What a rule does when it does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +115,10 @@ pub struct Rule {
 pub struct Budget {
     /// Its name.
     pub name: String,
+    /// First and last day of its limits, both included; `None` is the horizon.
+    #[schemars(with = "Option<(String, String)>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<(Date, Date)>,
     /// Most purchases over the horizon.
     #[schemars(with = "Option<Limit<f64>>")]
     pub capex: Option<Limit<Decimal>>,
@@ -124,4 +130,19 @@ pub struct Budget {
     pub total: Option<Limit<Decimal>>,
     /// Rules.
     pub rules: Vec<Rule>,
+}
+
+impl Budget {
+    /// Returns the months of the horizon for which its limits hold.
+    pub fn months(&self, frame: &Frame) -> Range<u32> {
+        self.days.map_or(0..frame.months, |(first, last)| frame.month_of(first)..frame.month_after(last))
+    }
+
+    /// Returns its name, with the days where it has some.
+    pub fn words(&self) -> String {
+        match self.days {
+            Some((first, last)) => format!("{} ({first} to {last})", self.name),
+            None => self.name.clone(),
+        }
+    }
 }

@@ -9,9 +9,9 @@ use crate::money::Currency;
 use crate::offering::{Offering, Ownership, PurchaseOption};
 use crate::origin::{Grade, Origin, PriceGrade, Provenance};
 use crate::spec::{
-    Assumption, Budget, Buy, Checkpoint, Daily, Disaggregated, Fleet, Frame, Kubernetes, Limit, Load, Metric,
-    Objective, OnFailure, Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind, RuleOperator,
-    Serve, Site, Slo, SloMetric, Spec, Train, TrainMethod, Uncertain,
+    Assumption, Beside, Budget, Buy, Checkpoint, Daily, Disaggregated, Fleet, Frame, Kubernetes, Limit, Load,
+    Metric, Objective, OnFailure, Parallelism, Quota, Rack, Redundancy, Rule, RuleExpr, RuleKind,
+    RuleOperator, Serve, Site, Slo, SloMetric, Spec, Train, TrainMethod, Uncertain,
 };
 use crate::storage::{Protection, StorageKind, StorageSystem};
 use crate::traffic::{Lengths, Traffic};
@@ -64,6 +64,7 @@ fn spec() -> Spec {
             minimize: Objective::NetPresentCost,
             seed: 1,
             as_of: RENTED_AS_OF,
+            beside: Beside::default(),
         },
         sites: vec![own_site(), cloud_site()],
         fleets: vec![Fleet {
@@ -252,6 +253,7 @@ fn budget() -> Budget {
     };
     Budget {
         name: "fy27".to_owned(),
+        days: None,
         capex: Some(limit(decimal("12000000"), 1236, 1252)),
         opex_per_month: Some(limit(decimal("250000"), 1254, 1270)),
         total: None,

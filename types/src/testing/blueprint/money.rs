@@ -220,7 +220,9 @@ pub(super) fn cost(
         not_included: vec![
             "space and cooling at hz1: no colocation price is given".to_owned(),
             "data transfer out of use1".to_owned(),
-            "staff".to_owned(),
+            "licences (no `licences` in `plan`)".to_owned(),
+            "staff (no `staff` in `plan`)".to_owned(),
+            "support (no `support` in `plan`)".to_owned(),
         ],
         lines,
     }
