@@ -142,20 +142,26 @@ impl<'a> Frame<'a> {
             frame.trains.push(TrainColumns { train, columns: found.columns, every: found.every });
             frame.rejections.extend(found.rejections);
         }
-        for (index, batch) in spec.batches.iter().enumerate() {
-            let same = |other: &Batch| other.served() == batch.served();
-            let known = known.filter(|known| known.spec.batches.get(index).is_some_and(same));
-            let (ways, rejections) = match known {
-                Some(known) => (known.batch_ways[index].clone(), Vec::new()),
-                None => frame.ways_offline(batch)?,
-            };
-            frame.batch_ways.push(ways);
-            frame.rejections.extend(rejections);
-        }
+        frame.add_batches(known)?;
         let (apps, rejections) = apps::enumerate(spec, catalog, &frame.market);
         frame.apps = apps;
         frame.rejections.extend(rejections);
         Ok(frame)
+    }
+
+    /// Adds the ways of offline inference, those of a frame with the same places where they are known.
+    fn add_batches(&mut self, known: Option<&Frame<'_>>) -> Result<(), PlanError> {
+        for (index, batch) in self.spec.batches.iter().enumerate() {
+            let same = |other: &Batch| other.served() == batch.served();
+            let known = known.filter(|known| known.spec.batches.get(index).is_some_and(same));
+            let (ways, rejections) = match known {
+                Some(known) => (known.batch_ways[index].clone(), Vec::new()),
+                None => self.ways_offline(batch)?,
+            };
+            self.batch_ways.push(ways);
+            self.rejections.extend(rejections);
+        }
+        Ok(())
     }
 
     /// Returns the ways in which one replica answers requests that never run out, and why others are none.

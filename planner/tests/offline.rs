@@ -45,7 +45,7 @@ fn chat(options: &[PurchaseOption]) -> Spec {
     spec.budgets.clear();
     spec.uncertain.clear();
     let serve = &mut spec.serves[0];
-    serve.load.peak = RequestsPerSecond(8.0);
+    serve.load.peak = RequestsPerSecond(24.0);
     serve.load.growth_per_month = 0.0;
     serve.load.daily = Daily::Diurnal { trough: 0.1, peak_at_hour: 14.0 };
     serve.accelerators = None;
@@ -107,14 +107,15 @@ fn assert_no_cheaper(dear: &Blueprint, cheap: &Blueprint, share: f64) {
 const YEAR_END: Date = date(2027, 12, 31);
 
 /// One plan for all mutations.
-static NIGHTS: LazyLock<Blueprint> = LazyLock::new(|| planned(with_batch(chat(&ANY), 150e6, true, YEAR_END)));
+static NIGHTS: LazyLock<Blueprint> = LazyLock::new(|| planned(with_batch(chat(&ANY), 400e6, true, YEAR_END)));
 
 #[test]
 fn nights_on_machines_that_are_there_cost_less_than_machines_beside() {
-    let (nights, always) = (&*NIGHTS, planned(with_batch(chat(&ANY), 150e6, false, YEAR_END)));
+    let (nights, always) = (&*NIGHTS, planned(with_batch(chat(&ANY), 400e6, false, YEAR_END)));
     [nights, &always].into_iter().for_each(assert_sound);
     assert_no_cheaper(&always, nights, 0.0);
-    assert!(nights.solver.objective < always.solver.objective * 0.98, "valleys are used");
+    let (cheap, dear) = (nights.solver.objective, always.solver.objective);
+    assert!(cheap < dear * 0.98, "valleys are used: {cheap} against {dear}");
     let run = &nights.batches[0];
     let (day, night) = (run.replicas[14], run.replicas[2]);
     assert!(night > day, "by night more than by day: {:?}", run.replicas);
@@ -134,18 +135,19 @@ fn one_replica_is_simulated_and_none_is_planned_faster() {
 }
 
 #[test]
-fn more_requests_never_cost_less() {
+fn more_requests_never_cost_less_nor_do_those_that_may_not_be_interrupted() {
     for options in [&ANY[..], &ON_DEMAND[..]] {
-        for interruptible in [false, true] {
-            let of = |requests: f64| planned(with_batch(chat(options), requests, interruptible, YEAR_END));
-            let mut before = of(1e6);
-            assert_sound(&before);
-            for requests in [7e6, 50e6, 400e6] {
-                let after = of(requests);
-                assert_sound(&after);
-                assert_no_cheaper(&after, &before, 0.0);
-                before = after;
+        let mut before: Option<[Blueprint; 2]> = None;
+        for requests in [1e6, 7e6, 50e6, 400e6] {
+            let both = [false, true]
+                .map(|interruptible| planned(with_batch(chat(options), requests, interruptible, YEAR_END)));
+            both.iter().for_each(assert_sound);
+            let [always, nights] = &both;
+            assert_no_cheaper(always, nights, 0.0);
+            for (after, before) in both.iter().zip(before.iter().flatten()) {
+                assert_no_cheaper(after, before, 0.0);
             }
+            before = Some(both);
         }
     }
 }
@@ -192,7 +194,7 @@ fn without_a_month_it_says_so() {
 #[test]
 fn what_fits_on_no_machine_says_so() {
     let mut spec = with_batch(chat(&ON_DEMAND), 5e6, false, YEAR_END);
-    spec.batches[0].parallelism.tensor = Some(1);
+    (spec.batches[0].parallelism.tensor, spec.batches[0].parallelism.pipeline) = (Some(1), Some(1));
     let blueprint = planned(spec);
     assert_eq!(blueprint.status, Status::Infeasible);
     let finding = &blueprint.findings[0];

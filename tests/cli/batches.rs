@@ -47,7 +47,7 @@ fn nights_cost_less_than_machines_beside_and_the_difference_is_told() {
 #[test]
 fn emit_writes_a_job_or_says_that_it_does_not() {
     let (place, _) = planned(&[]);
-    place.run(&["emit", "b.json", "-o", "out"]).exits(0);
+    place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"]).exits(0);
     says_file(
         &place,
         "out/kubernetes/30-archive/job.yaml",
@@ -55,7 +55,7 @@ fn emit_writes_a_job_or_says_that_it_does_not() {
     );
     let (place, seen) = run(&OFFLINE.replace("  requests   = \"archive\"\n", ""), &[]);
     seen.exits(0);
-    let seen = place.run(&["emit", "b.json", "-o", "out"]).exits(0);
+    let seen = place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"]).exits(0);
     says(&seen, &["offline inference is planned and priced", "no manifest is written"]);
 }
 
@@ -71,8 +71,8 @@ fn mistakes_have_codes_and_places() {
         assert!(OFFLINE.contains(from), "{from}");
         says(&run(&OFFLINE.replace(from, to), &[]).1.exits(1), &[word]);
     };
-    wrong("1.2 Greq", "0 req", "E0210");
-    wrong("requests      = 1.2 Greq", "", "`batch` needs `requests`");
+    wrong("6 Greq", "0 req", "E0210");
+    wrong("requests      = 6 Greq", "", "`batch` needs `requests`");
     wrong("finish       <= 2027-11-30", "finish <= 2026-11-30", "E0212");
     wrong(
         "batch archive {\n  model         = llama3_1_8b",

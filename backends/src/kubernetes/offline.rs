@@ -21,8 +21,9 @@ use serde_json::{Value, json};
 /// Where the requests lie in a pod.
 const REQUESTS: &str = "/requests";
 
-/// Hours of a replica that one file takes: what is lost at most where a pod has to go. Origin: Assumed.
-const FILE_H: f64 = 1.0;
+/// Hours of a replica that one file takes: what is lost at most where a pod has to go, while each pod loads its weights
+/// anew, which takes about a minute. Origin: Assumed.
+const FILE_H: f64 = 4.0;
 
 /// Most files of one Job. Kubernetes takes 100,000 completions of an indexed Job with any parallelism.
 const MOST_FILES: u32 = 100_000;

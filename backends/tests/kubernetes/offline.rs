@@ -73,8 +73,8 @@ fn a_job_reads_the_files_of_the_volume_as_planned() {
     let job = object(&emitted.manifests, "Job", "night-reader");
     let spec = &job["spec"];
     assert_eq!((&spec["suspend"], &spec["completionMode"]), (&json!(true), &json!("Indexed")));
-    // A file takes about an hour of a replica.
-    assert_eq!((&spec["completions"], &spec["parallelism"]), (&json!(72), &json!(3)));
+    // A file takes about four hours of a replica.
+    assert_eq!((&spec["completions"], &spec["parallelism"]), (&json!(18), &json!(3)));
     let pod = &spec["template"]["spec"];
     assert_eq!(pod["restartPolicy"], "Never");
     let container = &pod["containers"][0];
