@@ -29,7 +29,7 @@ fn main() {
     let model = catalog.model("meta-llama/Llama-3.1-70B-Instruct").expect("a model that the catalog has");
     let engine = catalog.engine(&serve.engine).expect("an engine that the catalog has");
     let shapes: Vec<&NodeShape> = catalog.shapes.iter().collect();
-    let served = Served { serve: &serve, model, draft: None, engine };
+    let served = Served { serve: &serve, model, draft: None, engine, offline: false };
     let found = enumerate(&catalog, &served, &shapes);
     let rejected: u32 = found.rejections.iter().map(|row| row.count).sum();
     assert!(!found.ways.is_empty(), "nothing serves the model");

@@ -8,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Examples with the exit code of planning them.
-const EXAMPLES: [(&str, i32); 7] = [
+const EXAMPLES: [(&str, i32); 8] = [
     ("first", 0),
     ("chat", 0),
     ("chat-and-pretrain", 0),
     ("mixed-fleet", 0),
+    ("offline", 0),
     ("platform", 0),
     ("services", 0),
     ("budget-too-small", 3),
@@ -113,6 +114,11 @@ fn the_chat_and_pretrain_plan_goes_all_the_way() {
 #[test]
 fn services_notebooks_and_a_peak_between_bounds_go_all_the_way() {
     goes_all_the_way("services");
+}
+
+#[test]
+fn nights_of_machines_that_chat_by_day_go_all_the_way() {
+    goes_all_the_way("offline");
 }
 
 #[test]

@@ -64,16 +64,8 @@ pub fn language_reference() -> String {
             metrics.join(", ")
         ),
     );
-    let mut later = Vec::new();
     for table in KINDS {
-        match table.status {
-            Status::Used => kind(&mut page, table, 2, &mut Vec::new(), " "),
-            Status::NotYet => later.push(*table),
-        }
-    }
-    page.push_str("\n## Not planned yet\n\n");
-    for table in later {
-        push(&mut page, format_args!("- `{}`: {}\n", table.kind, table.says));
+        kind(&mut page, table, 2, &mut Vec::new(), " ");
     }
     page
 }
@@ -102,12 +94,7 @@ fn kind(page: &mut String, table: &'static Table, level: usize, path: &mut Vec<&
     }
     page.push('\n');
     fields(page, table);
-    let refused = table.blocks.iter().filter(|block| block.status == Status::NotYet);
-    let refused: Vec<String> = refused.map(|block| format!("`{}`", block.kind)).collect();
-    if !refused.is_empty() {
-        push(page, format_args!("\nBlocks that are not planned yet: {}.\n", refused.join(", ")));
-    }
-    for block in table.blocks.iter().filter(|block| block.status == Status::Used) {
+    for block in table.blocks {
         kind(page, block, level + 1, path, " ");
     }
     for row in table.fields {

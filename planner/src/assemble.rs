@@ -2,18 +2,19 @@
 
 use crate::apps;
 use crate::autoscale;
+use crate::batches;
 use crate::candidates::Way;
 use crate::columns::{ServeColumn, ServeColumns, spare_nodes};
 use crate::demand::hour_weight;
-use crate::formulate::nodes_per_rack;
+use crate::formulate::{Formulation, nodes_per_rack};
 use crate::frame::Frame;
 use crate::market::{Market, Stand};
 use crate::parts::Part;
 use crate::pricing::{Basis, Quote};
-use crate::program::{Nodes, OfferRef, Solution};
+use crate::program::{Nodes, OfferRef, Solution, charged_accelerators};
 use crate::storage::Stores;
 use capstan_types::blueprint::{
-    AppRun, HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun,
+    AppRun, BatchRun, Candidate, HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun,
 };
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
@@ -37,6 +38,8 @@ pub struct Draft {
     pub services: Vec<Service>,
     /// Training.
     pub trainings: Vec<TrainingRun>,
+    /// Offline inference.
+    pub batches: Vec<BatchRun>,
     /// Services and notebooks.
     pub apps: Vec<AppRun>,
     /// Machines, with the index of each in the market.
@@ -47,8 +50,9 @@ pub struct Draft {
 pub(crate) fn draft(
     frame: &Frame<'_>,
     serves: &[ServeColumns<'_>],
-    (parts, solution): (&[Part], &Solution),
+    (formulation, solution): (&Formulation<'_>, &Solution),
 ) -> Draft {
+    let parts = &formulation.parts;
     let Frame { spec, periods, market, trains, .. } = frame;
     let chosen = &solution.columns;
     let services: Vec<Service> = serves
@@ -64,18 +68,29 @@ pub(crate) fn draft(
     let others = &chosen[serves.len() + trains.len()..];
     let apps: Vec<AppRun> =
         frame.apps.iter().zip(others).map(|(app, &column)| apps::run(app, column, market)).collect();
+    let offline = formulation.batches.iter().zip(&others[frame.apps.len()..]);
+    let batches: Vec<BatchRun> = offline.map(|(batch, &column)| batches::run(frame, batch, column)).collect();
+    let runs = Runs { services: &services, trainings: &trainings, batches: &batches, apps: &apps };
     let pools = market
         .stands
         .iter()
         .enumerate()
         .filter_map(|(index, stand)| {
-            let working = working_hours(stand, periods.len(), (&services, &trainings, &apps));
+            let working = working_hours(stand, periods.len(), &runs);
             pool(spec, index, stand, working, |offer| {
                 purchase((periods, parts), stand, OfferRef { pool: index, offer }, solution)
             })
         })
         .collect();
-    Draft { services, trainings, apps, pools }
+    Draft { services, trainings, batches, apps, pools }
+}
+
+/// What runs.
+struct Runs<'a> {
+    services: &'a [Service],
+    trainings: &'a [TrainingRun],
+    batches: &'a [BatchRun],
+    apps: &'a [AppRun],
 }
 
 fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) -> Service {
@@ -129,7 +144,7 @@ pub(crate) fn restart(start: Seconds) -> Seconds {
 }
 
 /// Returns the time from the start of a container to its first answer; each rank reads its own weights.
-fn start(way: &Way) -> Seconds {
+pub(crate) fn start(way: &Way) -> Seconds {
     let weights = way.estimate.weights.get() * f64::from(way.candidate.accelerators);
     let each = weights / f64::from(way.candidate.nodes_per_replica.max(1));
     Seconds((IMAGE_BYTES + each) / READ_BYTES_PER_S + WARM_UP_S)
@@ -163,11 +178,7 @@ fn pool(
     Some((index, pool))
 }
 
-fn working_hours(
-    stand: &Stand<'_>,
-    n_periods: usize,
-    runs: (&[Service], &[TrainingRun], &[AppRun]),
-) -> Vec<Vec<u32>> {
+fn working_hours(stand: &Stand<'_>, n_periods: usize, runs: &Runs<'_>) -> Vec<Vec<u32>> {
     (0..n_periods).map(|period| hours_of(|hour| working(stand, runs, period, hour))).collect()
 }
 
@@ -176,34 +187,32 @@ pub(crate) fn hours_of<T>(at: impl FnMut(usize) -> T) -> Vec<T> {
     (0..HOURS).map(at).collect()
 }
 
-fn working(
-    stand: &Stand<'_>,
-    (services, trainings, apps): (&[Service], &[TrainingRun], &[AppRun]),
-    period: usize,
-    hour: usize,
-) -> u32 {
-    let placements = services.iter().flat_map(|service| &service.placements);
-    let here = placements
-        .filter(|placement| placement.site == stand.site.name && placement.candidate.shape == stand.shape.id);
+fn working(stand: &Stand<'_>, runs: &Runs<'_>, period: usize, hour: usize) -> u32 {
+    let here = |site: &str, shape: &str| site == stand.site.name && shape == stand.shape.id;
     // Accelerators charged, not replicas per node: replicas of several workloads may share a node.
-    let serving: u32 = here
-        .map(|placement| {
-            let charged = crate::program::charged_accelerators(
-                placement.candidate.accelerators,
-                stand.shape.accelerators,
-            );
-            placement.replicas[period][hour] * charged
-        })
+    let charged =
+        |candidate: &Candidate| charged_accelerators(candidate.accelerators, stand.shape.accelerators);
+    let placements = runs.services.iter().flat_map(|service| &service.placements);
+    let serving: u32 = placements
+        .filter(|placement| here(&placement.site, &placement.candidate.shape))
+        .map(|placement| placement.replicas[period][hour] * charged(&placement.candidate))
         .sum();
-    let training: u32 = trainings
+    let batches: u32 = runs
+        .batches
         .iter()
-        .filter(|run| run.site == stand.site.name && run.candidate.shape == stand.shape.id)
+        .filter(|run| here(&run.site, &run.candidate.shape))
+        .map(|run| run.replicas_at(period, hour) * charged(&run.candidate))
+        .sum();
+    let training: u32 = runs
+        .trainings
+        .iter()
+        .filter(|run| here(&run.site, &run.candidate.shape))
         .filter(|run| run.shares[period] > 0.0)
         .map(|run| run.candidate.nodes + run.spare_nodes)
         .sum();
-    let apps = apps.iter().filter(|run| run.site == stand.site.name && run.shape == stand.shape.id);
+    let apps = runs.apps.iter().filter(|run| here(&run.site, &run.shape));
     let apps: u32 = apps.map(|run| apps::units_at(run, stand.shape, hour)).sum();
-    (serving + apps).div_ceil(apps::units(stand.shape)) + training
+    (serving + batches + apps).div_ceil(apps::units(stand.shape)) + training
 }
 
 /// Returns what is bought in one way. What is paid by the hour in a part of a period is paid for that part only.

@@ -5,7 +5,7 @@
 
 use crate::shortcuts::{adapter_bytes, network_of, replica_token, shortcuts, speculating, tier_too_large};
 use capstan_sim::calibrate;
-use capstan_sim::estimate::{Bound, Demand, Estimate, Shortcuts, estimate};
+use capstan_sim::estimate::{self, Bound, Demand, Estimate, Shortcuts};
 use capstan_sim::perf::held::replicas_of_host;
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, default_limits};
 use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
@@ -100,6 +100,8 @@ pub struct Served<'a> {
     pub draft: Option<&'a Model>,
     /// Its engine.
     pub engine: &'a Engine,
+    /// Do its requests never run out, and nobody waits for them?
+    pub offline: bool,
 }
 
 impl<'a> Served<'a> {
@@ -113,7 +115,22 @@ impl<'a> Served<'a> {
             Some(Draft::Model { model }) => Some(find(model)?),
             _ => None,
         };
-        Ok(Self { serve, model: find(&serve.model)?, draft, engine })
+        Ok(Self { serve, model: find(&serve.model)?, draft, engine, offline: false })
+    }
+
+    /// Returns what a step achieves for it.
+    ///
+    /// # Errors
+    /// Why it achieves nothing.
+    fn estimate(
+        &self,
+        step: &PreparedStep,
+        memory: &ServingMemory,
+        setup: &Setup<'_>,
+        demand: &Demand<'_>,
+    ) -> Result<Estimate, Reason> {
+        let of = if self.offline { estimate::offline } else { estimate::estimate };
+        of(step, memory, setup, demand)
     }
 }
 
@@ -199,14 +216,14 @@ fn calibrated(
     step: PreparedStep,
     memory: &ServingMemory,
     setup: &Setup<'_>,
-    demand: &Demand<'_>,
+    (served, demand): (&Served<'_>, &Demand<'_>),
     own: &Calibration,
 ) -> Result<(PreparedStep, Estimate), Reason> {
     // A service level that seems out of reach may not be; one sequence is the load then.
-    let batch = estimate(&step, memory, setup, demand).map_or(1.0, |estimate| estimate.batch);
+    let batch = served.estimate(&step, memory, setup, demand).map_or(1.0, |estimate| estimate.batch);
     let factor = calibrate::tpot(own, (batch, demand.prompt.mean, demand.output.mean));
     let step = factor.map_or(step.clone(), |factor| step.scaled(factor.value));
-    let estimate = estimate(&step, memory, setup, demand)?;
+    let estimate = served.estimate(&step, memory, setup, demand)?;
     Ok((step, estimate))
 }
 
@@ -245,9 +262,9 @@ fn try_one(
     }
     let demand = demand(serve, shortcuts(serve, &memory, setup.ranks));
     let (step, estimate) = match catalog.calibration(key(setup), setup.precision, ranks(setup)) {
-        Some(own) => calibrated(step, &memory, setup, &demand, own)?,
+        Some(own) => calibrated(step, &memory, setup, (served, &demand), own)?,
         None => {
-            let estimate = estimate(&step, &memory, setup, &demand)?;
+            let estimate = served.estimate(&step, &memory, setup, &demand)?;
             (step, estimate)
         }
     };

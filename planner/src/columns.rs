@@ -4,6 +4,7 @@ use crate::candidates::Way;
 use crate::derate::Derating;
 use crate::fleet::{Asking, Base};
 use crate::market::{Market, Stand};
+use crate::parts::Held;
 use crate::program::charged_accelerators;
 use crate::spares;
 use crate::worlds::Pick;
@@ -78,6 +79,13 @@ pub struct TrainColumn {
     pub periods: Range<usize>,
     /// What the blueprint says of it.
     pub run: TrainingRun,
+}
+
+impl TrainColumn {
+    /// Returns when its machines are held.
+    pub(crate) fn held(&self) -> Held {
+        Held { stand: self.stand, periods: self.periods.clone(), hours: self.run.hours }
+    }
 }
 
 /// Returns the columns of a serving workload: each way at each place where its shape can be had.

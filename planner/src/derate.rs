@@ -4,12 +4,14 @@
 //! load, are too few for the bursts that reach them: more of them share a burst, and the busy hours keep their rate.
 //! Factors only ever fall and counts only ever rise, so the loop ends.
 
+use crate::batches;
 use crate::candidates::Way;
 use crate::frame::Frame;
 use crate::settle::Proof;
 use crate::verify::{Trial, VerifyError, each, verify};
 use capstan_sim::serving::Recording;
-use capstan_types::blueprint::{Verdict, VerdictStatus};
+use capstan_types::blueprint::{OfflineSeen, Verdict, VerdictStatus};
+use capstan_types::catalog::Engine;
 use capstan_types::spec::{Serve, percentile_word};
 use std::collections::BTreeMap;
 
@@ -44,6 +46,7 @@ impl Default for Derating {
 pub struct Deratings {
     of_ways: BTreeMap<(String, String), Derating>,
     seen: BTreeMap<String, Vec<Verdict>>,
+    offline: BTreeMap<(String, String), Option<OfflineSeen>>,
 }
 
 impl Deratings {
@@ -60,9 +63,9 @@ impl Deratings {
     }
 
     /// Asks more of a way, and says so in the proof.
-    fn ask(&mut self, trial: &Trial<'_>, asked: Derating, proof: &mut Proof) {
-        let known = self.of(&trial.serve.name, trial.way);
-        let key = (trial.serve.name.clone(), trial.way.key());
+    fn ask(&mut self, (workload, way): (&str, &Way), asked: Derating, proof: &mut Proof) {
+        let known = self.of(workload, way);
+        let key = (workload.to_owned(), way.key());
         if asked.factor < known.factor {
             proof.derated.push((key.0.clone(), key.1.clone(), asked.factor));
         }
@@ -88,7 +91,7 @@ pub(crate) fn judge(
         let missed = verdicts.iter().filter(|verdict| verdict.status != VerdictStatus::Met);
         proof.missed.extend(missed.map(words));
         let asked = asked(frame, trial, peak, deratings)?;
-        deratings.ask(trial, asked, proof);
+        deratings.ask((&trial.serve.name, trial.way), asked, proof);
     }
     Ok(verdicts)
 }
@@ -116,6 +119,33 @@ fn asked(
         return Ok(Derating { fewest, ..Derating::default() });
     }
     Ok(Derating { factor, ..Derating::default() })
+}
+
+/// Simulates one replica of a way of offline inference, asks less of the way where it does less, and returns what was seen.
+pub(crate) fn judge_offline(
+    (serve, way, engine): (&Serve, &Way, &Engine),
+    seed: u64,
+    deratings: &mut Deratings,
+    proof: &mut Proof,
+) -> Result<Option<OfflineSeen>, VerifyError> {
+    let key = (serve.name.clone(), way.key());
+    let seen = match deratings.offline.get(&key) {
+        Some(seen) => seen.clone(),
+        None => batches::watch(serve, way, engine, seed)?,
+    };
+    deratings.offline.insert(key, seen.clone());
+    if let Some(seen) = &seen {
+        let factor = seen.rate.get() / way.estimate.rate.get();
+        let known = deratings.of(&serve.name, way).factor;
+        if factor < known {
+            let (did, planned) = (seen.rate.get(), way.estimate.rate.get() * known);
+            proof
+                .missed
+                .push(format!("{} answers {did:.3} req/s a replica, {planned:.3} planned", serve.name));
+            deratings.ask((&serve.name, way), Derating { factor, ..Derating::default() }, proof);
+        }
+    }
+    Ok(seen)
 }
 
 fn all_met(verdicts: &[Verdict]) -> bool {

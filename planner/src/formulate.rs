@@ -1,6 +1,7 @@
 //! The plan's nouns as the program's numbers: what each pool offers, what each workload asks, what is limited.
 
 use crate::apps::{self, AppColumns};
+use crate::batches::{self, BatchColumn, BatchColumns};
 use crate::columns::{ServeColumns, TrainColumn, TrainColumns, charge, spare_nodes};
 use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
@@ -37,20 +38,22 @@ pub struct NamedLimit {
 
 /// The program with what is needed to read its answer.
 #[derive(Debug, Clone)]
-pub struct Formulation {
+pub struct Formulation<'a> {
     /// The program. Its periods are parts of the plan's.
     pub problem: Problem,
     /// The parts.
     pub(crate) parts: Vec<Part>,
     /// A name for each of its limits, in order.
     pub limits: Vec<NamedLimit>,
+    /// Offline inference with its columns.
+    pub(crate) batches: Vec<BatchColumns<'a>>,
     /// What was bought before this world was known.
     pub(crate) placed: Option<Placed>,
     /// Limits on shares, where they are held against the answer with what was bought before.
     shares: Vec<program::Limit>,
 }
 
-impl Formulation {
+impl Formulation<'_> {
     /// Returns the answer with what was bought before; none where a limit on shares is not kept then.
     pub(crate) fn with_kept(&self, solution: Solution) -> Option<Solution> {
         let Some(placed) = &self.placed else { return Some(solution) };
@@ -68,9 +71,14 @@ pub(crate) struct Ends {
 }
 
 /// Returns the program over all columns.
-pub(crate) fn formulate(frame: &Frame<'_>, serves: &[ServeColumns<'_>], ends: &Ends) -> Formulation {
+pub(crate) fn formulate<'f>(
+    frame: &'f Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    batches: Vec<BatchColumns<'f>>,
+    ends: &Ends,
+) -> Formulation<'f> {
     let Frame { spec, market, trains, periods, .. } = frame;
-    let parts = ends.cuts.parts(periods, trains);
+    let parts = ends.cuts.parts(periods, &frame.held(&batches));
     let present = spec.frame.minimize == Objective::NetPresentCost;
     let mut problem = Problem {
         periods: program_periods(spec, periods, &parts, present),
@@ -101,7 +109,12 @@ pub(crate) fn formulate(frame: &Frame<'_>, serves: &[ServeColumns<'_>], ends: &E
         let stands: Vec<usize> = app.columns.iter().map(|column| column.stand).collect();
         shares.add_shares((others + index, &app.app.name), &app.app.buy, market, &stands);
     }
-    problem.workloads = workloads(frame, serves, &parts, ends.is_bound);
+    let others = others + frame.apps.len();
+    for (index, batch) in batches.iter().enumerate() {
+        let stands: Vec<usize> = batch.columns.iter().map(|column| column.stand).collect();
+        shares.add_shares((others + index, &batch.batch.name), &batch.batch.buy, market, &stands);
+    }
+    problem.workloads = workloads(frame, (serves, &batches), &parts, ends.is_bound);
     if let Some(placed) = &placed {
         placed.stand_in(&mut problem.pools);
     } else {
@@ -109,24 +122,28 @@ pub(crate) fn formulate(frame: &Frame<'_>, serves: &[ServeColumns<'_>], ends: &E
         limits.names.append(&mut shares.names);
     }
     problem.limits = limits.rules;
-    Formulation { problem, parts, limits: limits.names, placed, shares: shares.rules }
+    Formulation { problem, parts, limits: limits.names, batches, placed, shares: shares.rules }
 }
 
 fn workloads(
     frame: &Frame<'_>,
-    serves: &[ServeColumns<'_>],
+    (serves, batches): (&[ServeColumns<'_>], &[BatchColumns<'_>]),
     parts: &[Part],
     is_bound: bool,
 ) -> Vec<Workload> {
     let (market, by_hour) = (&frame.market, frame.kept.as_ref().map(|kept| kept.firm));
     let serving = serves.iter().map(|serve| serve_workload(serve, market, parts, by_hour));
     let training = frame.trains.iter().map(|train| {
-        let held = |column: &TrainColumn| parts::of_job(parts, &frame.periods, column, is_bound);
+        let held = |column: &TrainColumn| parts::of_job(parts, &frame.periods, &column.held(), is_bound);
         train_workload(train, market, held, by_hour)
+    });
+    let offline = batches.iter().map(|batch| {
+        let held = |column: &BatchColumn| parts::of_job(parts, &frame.periods, &column.held(), is_bound);
+        batch_workload(batch, market, held, by_hour)
     });
     let bases = serves.iter().flat_map(|serve| base_workloads(serve, market, parts));
     let apps = frame.apps.iter().map(|app| app_workload(app, market, parts, by_hour));
-    serving.chain(training).chain(apps).chain(bases).collect()
+    serving.chain(training).chain(apps).chain(offline).chain(bases).collect()
 }
 
 fn end_discount(frame: &SpecFrame) -> f64 {
@@ -273,7 +290,7 @@ fn base_workloads(serve: &ServeColumns<'_>, market: &Market<'_>, parts: &[Part])
         let end = start + chunk.len();
         if chunk[0] > 0 {
             let periods = parts::of_periods(parts, &(start..end));
-            let runs = Runs::Job { accelerators: u64::from(chunk[0]) * each, periods };
+            let runs = Runs::Job { accelerators: vec![u64::from(chunk[0]) * each], periods };
             let column = Column { pool: base.stand, offers: Vec::new(), runs };
             workloads.push(Workload { demand: Vec::new(), columns: vec![column] });
         }
@@ -295,7 +312,28 @@ fn train_workload(
             pool: column.stand,
             offers: allowed_offers(stand, &train.train.buy, by_hour),
             runs: Runs::Job {
-                accelerators: u64::from(nodes) * u64::from(stand.shape.accelerators),
+                accelerators: vec![u64::from(nodes) * u64::from(stand.shape.accelerators)],
+                periods: held(column),
+            },
+        }
+    });
+    Workload { demand: Vec::new(), columns: columns.collect() }
+}
+
+/// Returns offline inference: what its pattern takes at each hour.
+fn batch_workload(
+    batch: &BatchColumns<'_>,
+    market: &Market<'_>,
+    held: impl Fn(&BatchColumn) -> std::ops::Range<usize>,
+    by_hour: Option<bool>,
+) -> Workload {
+    let columns = batch.columns.iter().map(|column| {
+        let stand = &market.stands[column.stand];
+        Column {
+            pool: column.stand,
+            offers: allowed_offers(stand, &batch.batch.buy, by_hour),
+            runs: Runs::Job {
+                accelerators: batches::charged(column, batch.ways, stand),
                 periods: held(column),
             },
         }

@@ -1,8 +1,9 @@
 //! What stays the same over all rounds of a plan, and one answer of the program to it.
 
 use crate::apps::{self, AppColumns};
+use crate::batches::{self, BatchColumn, BatchColumns};
 use crate::candidates::{self, Served, Unreached, Way};
-use crate::columns::{ServeColumns, TrainColumns, is_allowed, serve_columns};
+use crate::columns::{ServeColumns, TrainColumn, TrainColumns, is_allowed, serve_columns};
 use crate::demand;
 use crate::derate::Deratings;
 use crate::fleet::{self, Asking, Base};
@@ -10,7 +11,7 @@ use crate::formulate::{Ends, Formulation, formulate};
 use crate::jobs;
 use crate::market::{Market, Stand, market};
 use crate::outside::Outside;
-use crate::parts::{self, Cuts};
+use crate::parts::{self, Cuts, Held};
 use crate::periods::periods;
 use crate::plan::PlanError;
 use crate::program::{NoPlan, Options, PRICED, Solution, Status, Unservable, costs_at_least, solve};
@@ -20,7 +21,7 @@ use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{DemandCurve, Period, RejectionCount};
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::NodeShape;
-use capstan_types::spec::{Serve, Spec};
+use capstan_types::spec::{Batch, Serve, Spec};
 use std::collections::BTreeMap;
 
 /// Times that ends of jobs are cut and everything is solved again.
@@ -59,6 +60,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) ways: Vec<Vec<Way>>,
     pub(crate) engines: Vec<&'a Engine>,
     pub(crate) trains: Vec<TrainColumns<'a>>,
+    pub(crate) batch_ways: Vec<Vec<Way>>,
     pub(crate) apps: Vec<AppColumns<'a>>,
     pub(crate) traces: &'a BTreeMap<String, Recording>,
     pub(crate) rejections: Vec<RejectionCount>,
@@ -101,6 +103,7 @@ impl<'a> Frame<'a> {
             ways: Vec::new(),
             engines: Vec::new(),
             trains: Vec::new(),
+            batch_ways: Vec::new(),
             apps: Vec::new(),
             traces,
             rejections: Vec::new(),
@@ -139,10 +142,37 @@ impl<'a> Frame<'a> {
             frame.trains.push(TrainColumns { train, columns: found.columns, every: found.every });
             frame.rejections.extend(found.rejections);
         }
+        frame.add_batches(known)?;
         let (apps, rejections) = apps::enumerate(spec, catalog, &frame.market);
         frame.apps = apps;
         frame.rejections.extend(rejections);
         Ok(frame)
+    }
+
+    /// Adds the ways of offline inference, those of a frame with the same places where they are known.
+    fn add_batches(&mut self, known: Option<&Frame<'_>>) -> Result<(), PlanError> {
+        for (index, batch) in self.spec.batches.iter().enumerate() {
+            let same = |other: &Batch| other.served() == batch.served();
+            let known = known.filter(|known| known.spec.batches.get(index).is_some_and(same));
+            let (ways, rejections) = match known {
+                Some(known) => (known.batch_ways[index].clone(), Vec::new()),
+                None => self.ways_offline(batch)?,
+            };
+            self.batch_ways.push(ways);
+            self.rejections.extend(rejections);
+        }
+        Ok(())
+    }
+
+    /// Returns the ways in which one replica answers requests that never run out, and why others are none.
+    fn ways_offline(&self, batch: &Batch) -> Result<(Vec<Way>, Vec<RejectionCount>), PlanError> {
+        let unknown = |id: &str| PlanError::Unknown(id.to_owned());
+        let engine = self.catalog.engine(&batch.engine).ok_or_else(|| unknown(&batch.engine))?;
+        let serve = batch.served();
+        let served = Served::of(&serve, &self.spec.models, engine).map_err(unknown)?;
+        let shapes = self.shapes(batch.sites.as_ref());
+        let found = candidates::enumerate(self.catalog, &Served { offline: true, ..served }, &shapes);
+        Ok((found.ways, found.rejections))
     }
 
     /// Returns it with what was settled before this world was known.
@@ -199,7 +229,8 @@ impl<'a> Frame<'a> {
         if bases.iter().all(Option::is_none) {
             return alone;
         }
-        let least = || costs_at_least(&self.formulated(&bases, deratings, &self.few_ends()).1.problem);
+        let least =
+            || costs_at_least(&self.formulated(&bases, deratings, &self.few_ends(deratings)).1.problem);
         if alone.as_ref().is_ok_and(|alone| least().is_some_and(|least| least >= alone.2.objective)) {
             return alone;
         }
@@ -220,7 +251,7 @@ impl<'a> Frame<'a> {
         bases: &[Option<Base>],
         deratings: &Deratings,
         ends: &Ends,
-    ) -> (Vec<ServeColumns<'f>>, Formulation) {
+    ) -> (Vec<ServeColumns<'f>>, Formulation<'f>) {
         let pick = |index: usize| self.kept.as_ref().and_then(|kept| kept.serves.get(index));
         let columns = |(index, (asking, base)): (usize, (Asking<'f>, &Option<Base>))| ServeColumns {
             serve: asking.serve,
@@ -232,13 +263,20 @@ impl<'a> Frame<'a> {
             base: base.clone(),
         };
         let serves: Vec<ServeColumns<'f>> = self.asking().zip(bases).enumerate().map(columns).collect();
-        let formulation = formulate(self, &serves, ends);
+        let formulation = formulate(self, &serves, batches::columns(self, deratings), ends);
         (serves, formulation)
     }
 
     /// Jobs that end inside a period: all of them are cut where they are few.
-    pub(crate) fn few_ends(&self) -> Ends {
-        Ends { cuts: Cuts::few(&self.trains), is_bound: true }
+    pub(crate) fn few_ends(&self, deratings: &Deratings) -> Ends {
+        Ends { cuts: Cuts::few(&self.held(&batches::columns(self, deratings))), is_bound: true }
+    }
+
+    /// Returns when each job holds machines, in each of its ways: trainings, then offline inference.
+    pub(crate) fn held(&self, batches: &[BatchColumns<'_>]) -> Vec<Vec<Held>> {
+        let trains = self.trains.iter().map(|train| train.columns.iter().map(TrainColumn::held).collect());
+        let batches = batches.iter().map(|batch| batch.columns.iter().map(BatchColumn::held).collect());
+        trains.chain(batches).collect()
     }
 
     /// Returns the cheapest answer with these bases.
@@ -252,14 +290,14 @@ impl<'a> Frame<'a> {
         deratings: &Deratings,
         effort: Effort,
     ) -> Result<Solved<'f>, Unsolved<'f>> {
-        let mut ends = self.few_ends();
+        let mut ends = self.few_ends(deratings);
         for _ in 0..MOST_CUTTINGS {
             let solved = self.solve_once(bases, deratings, &ends, effort)?;
             let uncut = self.uncut(&solved);
             if uncut.is_empty() || effort == Effort::Draft {
                 return Ok(solved);
             }
-            uncut.into_iter().for_each(|(job, stand)| ends.cuts.add(job, stand));
+            uncut.into_iter().for_each(|(job, way)| ends.cuts.add(job, way));
         }
         let least = self.solve_once(bases, deratings, &ends, effort)?.2.best_bound;
         let (serves, formulation, solution) =
@@ -270,13 +308,20 @@ impl<'a> Frame<'a> {
         Ok((serves, formulation, Solution { best_bound, gap, status, ..solution }))
     }
 
-    /// Returns the jobs that end at what is no cut, with their places.
+    /// Returns the ways of jobs that are to be cut: all at a place where the job ends at what is no cut.
     fn uncut(&self, (serves, formulation, solution): &Solved<'_>) -> Vec<(usize, usize)> {
-        let chosen = self.trains.iter().zip(&solution.columns[serves.len()..]);
-        let chosen = chosen.map(|(train, &column)| &train.columns[column]).enumerate();
-        let uncut =
-            chosen.filter(|(_, column)| !parts::ends_at_cut(&formulation.parts, &self.periods, column));
-        uncut.map(|(job, column)| (job, column.stand)).collect()
+        let chosen = &solution.columns[serves.len()..];
+        let of_batches = chosen[self.trains.len() + self.apps.len()..].iter();
+        let chosen = chosen[..self.trains.len()].iter().chain(of_batches);
+        let held = self.held(&formulation.batches);
+        let mut uncut = Vec::new();
+        for (job, (ways, &way)) in held.iter().zip(chosen).enumerate() {
+            if !parts::ends_at_cut(&formulation.parts, &self.periods, &ways[way]) {
+                let there = (0..ways.len()).filter(|&other| ways[other].stand == ways[way].stand);
+                uncut.extend(there.map(|way| (job, way)));
+            }
+        }
+        uncut
     }
 
     /// Returns whether a draft is as good as [`Effort::Plan`] would find: as near as prices of limits come, and every end cut
@@ -318,12 +363,12 @@ fn has_ways_of(one: &Serve, other: &Serve) -> bool {
 }
 
 /// Columns, program and answer of one turn.
-pub(crate) type Solved<'f> = (Vec<ServeColumns<'f>>, Formulation, Solution);
+pub(crate) type Solved<'f> = (Vec<ServeColumns<'f>>, Formulation<'f>, Solution);
 
 /// Why a turn has no answer.
 pub(crate) enum Unsolved<'f> {
     /// Nothing keeps all limits: what was asked, and which workloads cannot run at all.
-    Infeasible(Box<(Vec<ServeColumns<'f>>, Formulation, Vec<Unservable>)>),
+    Infeasible(Box<(Vec<ServeColumns<'f>>, Formulation<'f>, Vec<Unservable>)>),
     /// A mistake of ours.
     Failed(NoPlan),
 }
@@ -333,6 +378,7 @@ fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
     let names =
         spec.serves.iter().map(|serve| &serve.name).chain(spec.trains.iter().map(|train| &train.name));
     let names = names.chain(spec.apps.iter().map(|app| &app.name));
+    let names = names.chain(spec.batches.iter().map(|batch| &batch.name));
     let rows = names.flat_map(|workload| {
         market.refused.iter().map(move |(shape, reason, words)| RejectionCount {
             workload: workload.clone(),

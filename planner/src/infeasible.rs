@@ -1,5 +1,6 @@
 //! Why nothing holds, and the nearest ways out.
 
+use crate::batches;
 use crate::columns::ServeColumns;
 use crate::derate::Deratings;
 use crate::formulate::{Formulation, NamedLimit};
@@ -10,7 +11,7 @@ use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
 use capstan_types::place::Place;
-use capstan_types::spec::{App, Serve, Train};
+use capstan_types::spec::{App, Batch, Serve, Train};
 
 /// A service level that no candidate reaches.
 const UNREACHABLE: &str = "E0310";
@@ -30,7 +31,7 @@ const TOO_LATE: &str = "E0330";
 pub(crate) fn findings(
     frame: &Frame<'_>,
     serves: &[ServeColumns<'_>],
-    formulation: &Formulation,
+    formulation: &Formulation<'_>,
     unservable: &[Unservable],
     deratings: &Deratings,
 ) -> Result<Vec<Stuck>, NoPlan> {
@@ -43,7 +44,7 @@ pub(crate) fn findings(
 }
 
 /// The program's periods are parts of the plan's.
-fn in_periods(why: Unservable, formulation: &Formulation) -> Unservable {
+fn in_periods(why: Unservable, formulation: &Formulation<'_>) -> Unservable {
     match why {
         Unservable::NotInTime { workload, period } => {
             let period = formulation.parts.get(period).map_or(period, |part| part.period);
@@ -54,7 +55,7 @@ fn in_periods(why: Unservable, formulation: &Formulation) -> Unservable {
 }
 
 /// Returns a finding for each limit that storage and what stands there already pass without any machine bought.
-pub(crate) fn passed_already(frame: &Frame<'_>, formulation: &Formulation) -> Vec<Stuck> {
+pub(crate) fn passed_already(frame: &Frame<'_>, formulation: &Formulation<'_>) -> Vec<Stuck> {
     let currency = frame.spec.frame.currency;
     let passed = formulation.limits.iter().filter(|name| name.short > 1e-6 * name.outside.abs());
     let finding = |name: &NamedLimit| {
@@ -96,13 +97,41 @@ fn unservable_finding(
         (_, Some(serve), _) => alone(not_to_be_had(frame, &serve.name, &serve.place, why)),
         (_, None, Some(train)) => alone(not_to_be_had(frame, &train.train.name, &train.train.place, why)),
         (why, None, None) if app(frame, serves, workload).is_some() => no_place(frame, serves, workload, why),
-        (_, None, None) => alone(error(CONFLICT, "a workload cannot run".to_owned(), Vec::new())),
+        (why, None, None) => match batch(frame, serves, workload) {
+            Some(batch) => alone(not_done(frame, batch, why)),
+            None => alone(error(CONFLICT, "a workload cannot run".to_owned(), Vec::new())),
+        },
     }
 }
 
 fn app<'f>(frame: &'f Frame<'_>, serves: &[ServeColumns<'_>], workload: usize) -> Option<&'f App> {
     let index = workload.checked_sub(serves.len() + frame.trains.len())?;
     frame.apps.get(index).map(|columns| columns.app)
+}
+
+fn batch<'f>(frame: &'f Frame<'_>, serves: &[ServeColumns<'_>], workload: usize) -> Option<&'f Batch> {
+    let others = serves.len() + frame.trains.len() + frame.apps.len();
+    frame.spec.batches.get(workload.checked_sub(others)?)
+}
+
+/// Offline inference that no machine does, or that has no day left.
+fn not_done(frame: &Frame<'_>, batch: &Batch, why: Unservable) -> Finding {
+    if !matches!(why, Unservable::NoColumns { .. }) || frame.market.stands.is_empty() {
+        return not_to_be_had(frame, &batch.name, &batch.place, why);
+    }
+    let is_late = !batches::has_time(frame, batch);
+    let place = batch.finish.as_ref().filter(|_| is_late).map_or(&batch.place, |finish| &finish.place);
+    let (code, message, label, way_out) = if is_late {
+        let message = format!("`{}` has no month left in which it could run", batch.name);
+        (TOO_LATE, message, "months are planned whole", "an earlier `start` or a later `finish`")
+    } else {
+        let message = format!("`{}` fits on no machine that is allowed", batch.name);
+        (FITS_NOWHERE, message, "no candidate is left", "allow other accelerators or a lower precision")
+    };
+    let mut finding = error(code, message, vec![(place.clone(), label.to_owned())]);
+    finding.because = nearest_misses(frame, &batch.name);
+    finding.ways_out.push(way_out.to_owned());
+    finding
 }
 
 /// Nothing carries a service or group of notebooks.
@@ -302,7 +331,7 @@ fn nearest_misses(frame: &Frame<'_>, workload: &str) -> Vec<String> {
     words
 }
 
-fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation, conflict: &Conflict) -> Stuck {
+fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation<'_>, conflict: &Conflict) -> Stuck {
     let currency = frame.spec.frame.currency;
     let named: Vec<(&Member, &NamedLimit)> = conflict
         .members

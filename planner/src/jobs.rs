@@ -14,7 +14,7 @@ use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
-use capstan_types::spec::{Spec, Train, TrainMethod};
+use capstan_types::spec::{Limit, Spec, Train, TrainMethod};
 use capstan_types::units::{Bytes, HOURS_PER_MONTH, Seconds, Tokens};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -59,7 +59,7 @@ struct Ask<'a> {
     train: &'a Train,
     model: &'a Model,
     known: Known,
-    window: Range<usize>,
+    window: Window,
 }
 
 /// One trial: a place, a count of nodes, a precision.
@@ -80,7 +80,14 @@ pub fn enumerate(
     model: &Model,
 ) -> Jobs {
     let known = Known::of(catalog);
-    let ask = Ask { spec, periods, train, model, known, window: window(spec, periods, train) };
+    let ask = Ask {
+        spec,
+        periods,
+        train,
+        model,
+        known,
+        window: Window::of(spec, periods, train.start.as_ref(), train.finish.as_ref()),
+    };
     let mut trials = Vec::new();
     for (index, stand) in market.stands.iter().enumerate() {
         if is_allowed(train.sites.as_ref(), stand.site) && accelerator_allowed(train, stand) {
@@ -126,12 +133,72 @@ fn node_counts() -> Vec<u32> {
     counts
 }
 
-fn window(spec: &Spec, periods: &[Period], train: &Train) -> Range<usize> {
-    let first = train.start.as_ref().map_or(0, |start| spec.frame.month_of(start.value));
-    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| spec.frame.month_after(finish.value));
-    let begin = periods.iter().position(|period| period.first_month >= first).unwrap_or(periods.len());
-    let end = periods.iter().filter(|period| period.first_month + period.months <= last).count();
-    begin..end.max(begin)
+/// When a job may run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Window {
+    /// The periods.
+    pub periods: Range<usize>,
+    /// Its first day.
+    pub begins: Date,
+    /// Hours until the end of the last period, or of the last day if that is earlier.
+    hours: f64,
+}
+
+impl Window {
+    /// Returns the window between two days, each of which may be left open.
+    pub(crate) fn of(
+        spec: &Spec,
+        periods: &[Period],
+        start: Option<&Limit<Date>>,
+        finish: Option<&Limit<Date>>,
+    ) -> Window {
+        let first = start.map_or(0, |start| spec.frame.month_of(start.value));
+        let last = finish.map_or(spec.frame.months, |finish| spec.frame.month_after(finish.value));
+        let from = periods.iter().position(|period| period.first_month >= first).unwrap_or(periods.len());
+        let until = periods.iter().filter(|period| period.first_month + period.months <= last).count();
+        let held = from..until.max(from);
+        let first = periods.get(from).map_or(spec.frame.months, |period| period.first_month);
+        let begins = day(spec.frame.start, f64::from(first) * HOURS_PER_MONTH);
+        // Months are 730 h, so a boundary may lie a day before the date that it stands for.
+        let begins = start.map_or(begins, |start| begins.max(start.value));
+        let months: u32 = periods[held.clone()].iter().map(|period| period.months).sum();
+        let ends = finish.map_or(spec.frame.end, |finish| finish.value);
+        let days = ends.since(begins).map_or(0, |span| span.get_days()) + 1;
+        let hours = (f64::from(months) * HOURS_PER_MONTH).min(f64::from(days) * 24.0);
+        Window { periods: held, begins, hours }
+    }
+
+    /// Returns how long it is.
+    pub(crate) fn hours(&self) -> f64 {
+        self.hours
+    }
+}
+
+/// Returns the fewest periods from the start of a window that are long enough, or how many hours there are.
+pub(crate) fn held(periods: &[Period], window: &Range<usize>, hours: f64) -> Result<Range<usize>, f64> {
+    let mut months = 0.0;
+    for index in window.clone() {
+        months += f64::from(periods[index].months);
+        if months * HOURS_PER_MONTH >= hours {
+            return Ok(window.start..index + 1);
+        }
+    }
+    Err(months * HOURS_PER_MONTH)
+}
+
+/// Returns the share of each period in which machines are held: all of it, but of the last one only up to the end.
+pub(crate) fn shares(periods: &[Period], held: &Range<usize>, hours: f64) -> Vec<f64> {
+    let mut left = hours / HOURS_PER_MONTH;
+    let share = |(index, period): (usize, &Period)| {
+        if !held.contains(&index) {
+            return 0.0;
+        }
+        let months = f64::from(period.months);
+        let share = (left / months).clamp(0.0, 1.0);
+        left -= months;
+        share
+    };
+    periods.iter().enumerate().map(share).collect()
 }
 
 /// Of ways that hold machines at one place in the same periods, one with no more machines and no more hours of them is
@@ -218,36 +285,11 @@ impl Ask<'_> {
             return Err(Reject::TooFrequentFailures);
         }
         let hours = self.train.tokens.get() / step.tokens_per_s / good.effective / 3600.0;
-        let held = self.held(hours)?;
+        let held = held(self.periods, &self.window.periods, hours).map_err(|available| Reject::TooLate {
+            needed_months: hours / HOURS_PER_MONTH,
+            available_months: available / HOURS_PER_MONTH,
+        })?;
         Ok(self.column(stand, trial, (&step, batch), &good, checkpoint, hours, held))
-    }
-
-    /// Returns the fewest periods from the start of the window that are long enough.
-    fn held(&self, hours: f64) -> Result<Range<usize>, Reject> {
-        let needed_months = hours / HOURS_PER_MONTH;
-        let mut months = 0.0;
-        for index in self.window.clone() {
-            months += f64::from(self.periods[index].months);
-            if months >= needed_months {
-                return Ok(self.window.start..index + 1);
-            }
-        }
-        Err(Reject::TooLate { needed_months, available_months: months })
-    }
-
-    /// Returns the share of each period in which machines are held: all of it, but of the last one only up to the end.
-    fn shares(&self, held: &Range<usize>, hours: f64) -> Vec<f64> {
-        let mut left = hours / HOURS_PER_MONTH;
-        let share = |(index, period): (usize, &Period)| {
-            if !held.contains(&index) {
-                return 0.0;
-            }
-            let months = f64::from(period.months);
-            let share = (left / months).clamp(0.0, 1.0);
-            left -= months;
-            share
-        };
-        self.periods.iter().enumerate().map(share).collect()
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one independent result of the trial")]
@@ -267,10 +309,7 @@ impl Ask<'_> {
         } else {
             0
         };
-        let first = self.periods[held.start].first_month;
-        let begins = day(self.spec.frame.start, f64::from(first) * HOURS_PER_MONTH);
-        // Months are 730 h, so a boundary may lie a day before the date that it stands for.
-        let begins = self.train.start.as_ref().map_or(begins, |start| begins.max(start.value));
+        let begins = self.window.begins;
         let group = step.layout.tensor * step.layout.pipeline;
         let run = TrainingRun {
             workload: self.train.name.clone(),
@@ -291,7 +330,7 @@ impl Ask<'_> {
             start: begins,
             end: day(begins, hours),
             hours,
-            shares: self.shares(&held, hours),
+            shares: shares(self.periods, &held, hours),
             batch,
             step: step.step,
             tokens_per_s: step.tokens_per_s,

@@ -7,6 +7,7 @@ mod apps;
 pub mod assemble;
 pub mod audit;
 mod autoscale;
+mod batches;
 pub mod candidates;
 pub mod columns;
 pub mod cost;

@@ -8,7 +8,7 @@ use crate::demand;
 use crate::pricing::decimal;
 use crate::ways_out::three_digits_up;
 use capstan_types::blueprint::Period;
-use capstan_types::spec::{Budget, Metric, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Spec};
+use capstan_types::spec::{Batch, Budget, Metric, Rule, RuleExpr, RuleKind, RuleOperator, Serve, Spec};
 
 /// Share below the value that a rule gives, so that rounding each line of the bill does not break it.
 const FOR_ROUNDING: f64 = 1e-6;
@@ -104,18 +104,23 @@ fn of_metric(spec: &Spec, periods: &[Period], subject: &str, metric: Metric) -> 
     };
     let trained: f64 =
         spec.trains.iter().filter(|train| is_meant(&train.name)).map(|train| train.tokens.get()).sum();
+    let offline = |each: &dyn Fn(&Batch) -> f64| -> f64 {
+        spec.batches.iter().filter(|batch| is_meant(&batch.name)).map(each).sum()
+    };
+    let (read, written) = (offline(&|batch| batch.tokens().0), offline(&|batch| batch.tokens().1));
+    let workloads = spec.serves.len() + spec.trains.len() + spec.apps.len() + spec.batches.len();
     let prompt = |serve: &Serve| serve.counts().1;
     let output = |serve: &Serve| serve.counts().2;
     match metric {
-        Metric::Cost
-            if subject.is_empty() || spec.serves.len() + spec.trains.len() + spec.apps.len() == 1 =>
-        {
-            Some(Linear { cost: 1.0, number: 0.0 })
+        Metric::Cost if subject.is_empty() || workloads == 1 => Some(Linear { cost: 1.0, number: 0.0 }),
+        Metric::Requests => {
+            number(over_requests(&|serve| serve.counts().0) + offline(&|batch| batch.requests))
         }
-        Metric::Requests => number(over_requests(&|serve| serve.counts().0)),
-        Metric::PromptTokens => number(over_requests(&prompt) + trained),
-        Metric::OutputTokens => number(over_requests(&output)),
-        Metric::Tokens => number(over_requests(&|serve| prompt(serve) + output(serve)) + trained),
+        Metric::PromptTokens => number(over_requests(&prompt) + trained + read),
+        Metric::OutputTokens => number(over_requests(&output) + written),
+        Metric::Tokens => {
+            number(over_requests(&|serve| prompt(serve) + output(serve)) + trained + read + written)
+        }
         Metric::Cost | Metric::Nodes | Metric::Accelerators | Metric::Power => None,
     }
 }

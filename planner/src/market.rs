@@ -99,9 +99,11 @@ fn wanted_options(spec: &Spec, site: &Site) -> Vec<PurchaseOption> {
     let serves = spec.serves.iter().map(|serve| (&serve.sites, &serve.buy));
     let trains = spec.trains.iter().map(|train| (&train.sites, &train.buy));
     let apps = spec.apps.iter().map(|app| (&app.sites, &app.buy));
+    let batches = spec.batches.iter().map(|batch| (&batch.sites, &batch.buy));
     let here = serves
         .chain(trains)
         .chain(apps)
+        .chain(batches)
         .filter(|(sites, _)| sites.as_ref().is_none_or(|names| names.contains(&site.name)));
     let mut options: Vec<PurchaseOption> =
         here.flat_map(|(_, buy)| buy.iter().map(|Buy { option, .. }| *option)).collect();

@@ -1,5 +1,6 @@
 //! What is said beside the numbers: findings, runners-up, assumptions, and the rows the answer stands on.
 
+use crate::batches;
 use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
 use crate::plan::{Provenance, Turn};
@@ -59,6 +60,7 @@ pub(crate) fn infeasible(
         demand: frame.demand.clone(),
         services: Vec::new(),
         trainings: Vec::new(),
+        batches: Vec::new(),
         apps: Vec::new(),
         pools: Vec::new(),
         sites: Vec::new(),
@@ -182,6 +184,12 @@ fn column_words(frame: &Frame<'_>, turn: &Turn<'_>, workload: usize, column: usi
     if let Some(app) = at.checked_sub(frame.trains.len()).and_then(|index| frame.apps.get(index)) {
         let stand = &frame.market.stands[app.columns[column].stand];
         return (app.app.name.clone(), format!("{} at {}", stand.shape.id, stand.site.name));
+    }
+    let others = frame.trains.len() + frame.apps.len();
+    if let Some(batch) = at.checked_sub(others).and_then(|index| turn.formulation.batches.get(index)) {
+        let run = batches::run(frame, batch, column);
+        let words = format!("{} at {}, {}, until {}", run.candidate.shape, run.site, run.words(), run.end);
+        return (batch.batch.name.clone(), words);
     }
     let train = &frame.trains[at];
     let run = &train.columns[column].run;
@@ -335,7 +343,7 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
             crate::apps::KEPT_FREE * 100.0
         ));
     }
-    if !frame.spec.serves.is_empty() {
+    if !frame.spec.serves.is_empty() || !frame.spec.batches.is_empty() {
         add("a replica starts in the time to read its image and weights at 2 GB/s and a minute to warm up"
             .to_owned());
     }
@@ -363,7 +371,14 @@ pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
             site.provider == provider && (region == "all" || site.region.as_deref() == Some(region))
         })
     };
-    let wanted_traffic = |id: &str| spec.serves.iter().any(|serve| serve.load.traffic.as_deref() == Some(id));
+    let wanted_traffic = |id: &str| {
+        spec.serves.iter().any(|serve| serve.load.traffic.as_deref() == Some(id))
+            || spec.batches.iter().any(|batch| batch.traffic.as_deref() == Some(id))
+    };
+    let wanted_engine = |id: &str| {
+        spec.serves.iter().any(|serve| serve.engine == id)
+            || spec.batches.iter().any(|batch| batch.engine == id)
+    };
     Catalog {
         accelerators: kept(&all.accelerators, |row| has_chip(&row.id)),
         shapes: kept(&all.shapes, |row| has_shape(&row.id)),
@@ -375,7 +390,7 @@ pub(crate) fn rows_used(frame: &Frame<'_>, networks: &[Network]) -> Catalog {
         ownership: all.ownership.clone(),
         models: spec.models.clone(),
         traffic: kept(&all.traffic, |row| wanted_traffic(&row.id)),
-        engines: kept(&all.engines, |row| spec.serves.iter().any(|serve| serve.engine == row.id)),
+        engines: kept(&all.engines, |row| wanted_engine(&row.id)),
         rates: all.rates.clone(),
         gemm: kept(&all.gemm, |row| has_chip(&row.accelerator)),
         attention: kept(&all.attention, |row| has_chip(&row.accelerator)),

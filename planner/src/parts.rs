@@ -4,7 +4,6 @@
 //! ends with it. Jobs have many ways to run and each ends at another hour, so only those ends are cut that matter: an end
 //! that is no cut is taken to be the cut before it, where a cost is to be a lower bound, or the one after it.
 
-use crate::columns::{TrainColumn, TrainColumns};
 use capstan_types::blueprint::Period;
 use capstan_types::units::HOURS_PER_MONTH;
 use std::collections::BTreeSet;
@@ -33,13 +32,26 @@ impl Part {
     }
 }
 
-/// The months at which a job ends in one of its ways.
-pub fn end(periods: &[Period], column: &TrainColumn) -> f64 {
-    let start = periods.get(column.periods.start).map_or(0.0, |period| f64::from(period.first_month));
-    start + column.run.hours / HOURS_PER_MONTH
+/// When one way of a job holds machines, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// Index into the market.
+    pub stand: usize,
+    /// Periods in which they are held.
+    pub periods: Range<usize>,
+    /// Hours from its start to its end.
+    pub hours: f64,
 }
 
-/// The ways of jobs, by job and place, whose ends are cut.
+impl Held {
+    /// The months at which the job ends.
+    pub fn end(&self, periods: &[Period]) -> f64 {
+        let start = periods.get(self.periods.start).map_or(0.0, |period| f64::from(period.first_month));
+        start + self.hours / HOURS_PER_MONTH
+    }
+}
+
+/// The ways of jobs, by job and number, whose ends are cut.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cuts {
     ways: BTreeSet<(usize, usize)>,
@@ -47,25 +59,22 @@ pub struct Cuts {
 
 impl Cuts {
     /// Returns every way where there are few, none otherwise.
-    pub fn few(trains: &[TrainColumns<'_>]) -> Cuts {
-        let all: usize = trains.iter().map(|train| train.columns.len()).sum();
-        let each = trains.iter().enumerate();
-        let ways = each.flat_map(|(job, train)| train.columns.iter().map(move |column| (job, column.stand)));
+    pub fn few(jobs: &[Vec<Held>]) -> Cuts {
+        let all: usize = jobs.iter().map(Vec::len).sum();
+        let each = jobs.iter().enumerate();
+        let ways = each.flat_map(|(job, ways)| (0..ways.len()).map(move |way| (job, way)));
         Cuts { ways: if all <= FEW { ways.collect() } else { BTreeSet::new() } }
     }
 
-    /// Adds the ways of a job at a place.
-    pub fn add(&mut self, job: usize, stand: usize) {
-        self.ways.insert((job, stand));
+    /// Adds a way of a job.
+    pub fn add(&mut self, job: usize, way: usize) {
+        self.ways.insert((job, way));
     }
 
     /// Returns the parts of the horizon.
-    pub fn parts(&self, periods: &[Period], trains: &[TrainColumns<'_>]) -> Vec<Part> {
-        let each = trains.iter().enumerate();
-        let cut = each.flat_map(|(job, train)| {
-            let columns = train.columns.iter().filter(move |column| self.ways.contains(&(job, column.stand)));
-            columns.map(|column| end(periods, column))
-        });
+    pub fn parts(&self, periods: &[Period], jobs: &[Vec<Held>]) -> Vec<Part> {
+        let cut = self.ways.iter().filter_map(|&(job, way)| jobs.get(job)?.get(way));
+        let cut = cut.map(|held| held.end(periods));
         let mut ends: Vec<f64> = cut.collect();
         ends.sort_by(f64::total_cmp);
         let mut parts = Vec::new();
@@ -92,15 +101,15 @@ pub fn of_periods(parts: &[Part], periods: &Range<usize>) -> Range<usize> {
 }
 
 /// Returns whether a job ends where a part does, so that what it holds its machines for is known exactly.
-pub fn ends_at_cut(parts: &[Part], periods: &[Period], column: &TrainColumn) -> bool {
-    let end = end(periods, column);
+pub fn ends_at_cut(parts: &[Part], periods: &[Period], held: &Held) -> bool {
+    let end = held.end(periods);
     parts.iter().any(|part| (part.end() - end).abs() <= SAME_MONTHS)
 }
 
 /// Returns the parts in which a job holds its machines: up to its end, or the cut before it where that is no cut.
-pub fn of_job(parts: &[Part], periods: &[Period], column: &TrainColumn, is_bound: bool) -> Range<usize> {
-    let whole = of_periods(parts, &column.periods);
-    let end = end(periods, column);
+pub fn of_job(parts: &[Part], periods: &[Period], held: &Held, is_bound: bool) -> Range<usize> {
+    let whole = of_periods(parts, &held.periods);
+    let end = held.end(periods);
     let inside = parts[whole.clone()].iter().filter(|part| {
         if is_bound { part.end() <= end + SAME_MONTHS } else { part.start < end - SAME_MONTHS }
     });

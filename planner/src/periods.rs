@@ -1,7 +1,7 @@
 //! Which months are planned as one, and what money in them is worth today.
 
 use capstan_types::blueprint::Period;
-use capstan_types::spec::{Site, Spec, Train};
+use capstan_types::spec::{Site, Spec};
 use std::ops::Range;
 
 /// Most periods that growth is cut into; a job's start or a contract's end may add some.
@@ -17,10 +17,13 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
         let step = months.div_ceil(MOST_PERIODS).max(1);
         cuts.extend((0..months).step_by(step as usize));
     }
-    for train in &spec.trains {
-        cuts.extend(train.start.iter().map(|start| spec.frame.month_of(start.value)));
-        cuts.extend(train.finish.iter().map(|finish| spec.frame.month_after(finish.value)));
-        cuts.extend(job_cuts(spec, train));
+    let trains = spec.trains.iter().map(|train| (&train.start, &train.finish));
+    let batches = spec.batches.iter().map(|batch| (&batch.start, &batch.finish));
+    for (start, finish) in trains.chain(batches) {
+        let first = start.as_ref().map(|start| spec.frame.month_of(start.value));
+        let last = finish.as_ref().map(|finish| spec.frame.month_after(finish.value));
+        cuts.extend(first.into_iter().chain(last));
+        cuts.extend(job_cuts(first.unwrap_or(0), last.unwrap_or(months)));
     }
     for fleet in &spec.fleets {
         cuts.extend(fleet.until.iter().map(|&until| spec.frame.month_after(until)));
@@ -49,9 +52,7 @@ pub fn within(periods: &[Period], months: &Range<u32>) -> Range<usize> {
 }
 
 /// Returns month boundaries inside the window of a job, so that it need not hold machines long after its end.
-fn job_cuts(spec: &Spec, train: &Train) -> Vec<u32> {
-    let first = train.start.as_ref().map_or(0, |start| spec.frame.month_of(start.value));
-    let last = train.finish.as_ref().map_or(spec.frame.months, |finish| spec.frame.month_after(finish.value));
+fn job_cuts(first: u32, last: u32) -> Vec<u32> {
     let step = last.saturating_sub(first).div_ceil(MOST_PERIODS).max(1);
     (first..last).step_by(step as usize).collect()
 }

@@ -11,7 +11,7 @@ use crate::infeasible;
 use crate::outside;
 use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
-use crate::settle::{Proof, prove};
+use crate::settle::{Proof, prove, prove_offline};
 use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
@@ -69,7 +69,7 @@ pub enum PlanError {
 /// One turn of the loop.
 pub(crate) struct Turn<'a> {
     pub(crate) serves: Vec<ServeColumns<'a>>,
-    pub(crate) formulation: Formulation,
+    pub(crate) formulation: Formulation<'a>,
     pub(crate) solution: Solution,
     pub(crate) draft: Draft,
     pub(crate) proof: Proof,
@@ -160,7 +160,7 @@ fn planned(
     let alone = vec![None; spec.serves.len()];
     let passed = infeasible::passed_already(
         &frame,
-        &frame.formulated(&alone, &Deratings::default(), &frame.few_ends()).1,
+        &frame.formulated(&alone, &Deratings::default(), &frame.few_ends(&Deratings::default())).1,
     );
     if !passed.is_empty() {
         let findings = ways_out::verified(&Source { spec, catalog, traces }, passed);
@@ -218,7 +218,7 @@ pub(crate) enum Settled<'f> {
 /// What cannot be kept, and what had been found until then.
 pub(crate) struct Stop<'f> {
     serves: Vec<ServeColumns<'f>>,
-    formulation: Formulation,
+    formulation: Formulation<'f>,
     unservable: Vec<Unservable>,
     deratings: Deratings,
 }
@@ -239,10 +239,11 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
             }
             Err(Unsolved::Failed(why)) => return Err(PlanError::Program(why)),
         };
-        let draft = draft(frame, &serves, (&formulation.parts, &solution));
+        let mut draft = draft(frame, &serves, (&formulation, &solution));
         let costs = solution.objective.round();
         progress(&format!("round {}: simulating a plan that costs {costs}", rounds.len() + 1));
-        let proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
+        let mut proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
+        prove_offline(frame, &formulation, (&mut draft, &solution), &mut deratings, &mut proof)?;
         rounds.push(Round {
             objective: solution.objective,
             missed: proof.missed.clone(),
@@ -293,6 +294,7 @@ pub(crate) fn finish(
         demand: frame.demand.clone(),
         services: turn.draft.services,
         trainings: turn.draft.trainings,
+        batches: turn.draft.batches,
         apps: turn.draft.apps,
         pools,
         sites,

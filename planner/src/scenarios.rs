@@ -67,7 +67,7 @@ fn outcome(
 fn is_told(change: &Change) -> bool {
     let is_machine =
         matches!(change.kind, ChangeKind::Purchase | ChangeKind::Candidate | ChangeKind::Placement);
-    is_machine || matches!(change.kind, ChangeKind::Replicas | ChangeKind::Training)
+    is_machine || matches!(change.kind, ChangeKind::Replicas | ChangeKind::Training | ChangeKind::Offline)
 }
 
 fn words(change: &Change) -> String {

@@ -4,7 +4,8 @@ use crate::apart;
 use crate::assemble::Draft;
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
-use crate::derate::{Deratings, judge, scaled_trace};
+use crate::derate::{Deratings, judge, judge_offline, scaled_trace};
+use crate::formulate::Formulation;
 use crate::frame::Frame;
 use crate::program::Solution;
 use crate::verify::{Readers, Trial, VerifyError, busiest};
@@ -83,6 +84,27 @@ pub(crate) fn prove(
         }
     }
     Ok(proof)
+}
+
+/// Simulates a replica of each workload of offline inference, and writes what was seen into the draft.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub(crate) fn prove_offline(
+    frame: &Frame<'_>,
+    formulation: &Formulation<'_>,
+    (draft, solution): (&mut Draft, &Solution),
+    deratings: &mut Deratings,
+    proof: &mut Proof,
+) -> Result<(), VerifyError> {
+    let chosen = &solution.columns[draft.services.len() + draft.trainings.len() + draft.apps.len()..];
+    for ((columns, &column), run) in formulation.batches.iter().zip(chosen).zip(&mut draft.batches) {
+        let Some(engine) = frame.catalog.engine(&columns.batch.engine) else { continue };
+        let way = &columns.ways[columns.columns[column].way];
+        let serve = columns.batch.served();
+        run.simulated = judge_offline((&serve, way, engine), frame.spec.frame.seed, deratings, proof)?;
+    }
+    Ok(())
 }
 
 /// Can a quiet hour have more replicas than its demand needs? Not where replicas follow demand, where machines that stand

@@ -160,12 +160,16 @@ impl Asked {
         for model in &spec.models {
             let served =
                 spec.serves.iter().any(|serve| serve.model == model.id && here(serve.sites.as_ref()));
-            if served {
+            let asked_offline =
+                spec.batches.iter().any(|batch| batch.model == model.id && here(batch.sites.as_ref()));
+            if served || asked_offline {
                 let weights = Bytes(model.params_total_b * 1e9 * STORED_WEIGHT_BYTES);
                 asked.keep(format!("weights of {}", model.id), weights);
             }
         }
-        if spec.serves.iter().any(|serve| here(serve.sites.as_ref())) {
+        if spec.serves.iter().any(|serve| here(serve.sites.as_ref()))
+            || spec.batches.iter().any(|batch| here(batch.sites.as_ref()))
+        {
             asked.read += READ_BYTES_PER_S;
         }
         for train in spec.trains.iter().filter(|train| here(train.sites.as_ref())) {

@@ -6,7 +6,8 @@ use crate::demand;
 use crate::frame::Frame;
 use crate::plan::Turn;
 use crate::program::charged_accelerators;
-use capstan_types::blueprint::{AppRun, Placement};
+use capstan_types::blueprint::{AppRun, BatchRun, Placement};
+use capstan_types::spec::Batch;
 
 /// Returns what each workload uses: accelerator-hours charged, and the tokens of its mean demand.
 pub(crate) fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
@@ -48,8 +49,29 @@ pub(crate) fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
             output_tokens: 0.0,
         });
     }
+    usage.extend(turn.draft.batches.iter().map(|run| offline_usage(frame, run)));
     usage.extend(turn.draft.apps.iter().map(|run| app_usage(frame, run)));
     usage
+}
+
+/// Returns what offline inference uses: all hours of its replicas, and every request.
+fn offline_usage(frame: &Frame<'_>, run: &BatchRun) -> Usage {
+    let per_node = frame.catalog.shape(&run.candidate.shape).map_or(0, |shape| shape.accelerators);
+    let charged = f64::from(charged_accelerators(run.candidate.accelerators, per_node));
+    let batch = frame.spec.batches.iter().find(|batch| batch.name == run.workload);
+    let (prompt_tokens, output_tokens) = batch.map_or((0.0, 0.0), Batch::tokens);
+    Usage {
+        workload: run.workload.clone(),
+        on: vec![Used {
+            site: run.site.clone(),
+            shape: run.candidate.shape.clone(),
+            hours: run.replica_hours * charged,
+            accelerators: true,
+        }],
+        requests: run.requests,
+        prompt_tokens,
+        output_tokens,
+    }
 }
 
 /// Returns what a service or group of notebooks uses: accelerators where it has some, parts of machines otherwise.

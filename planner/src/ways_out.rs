@@ -185,7 +185,9 @@ impl Step {
                 let (sign, percent) = (if is_most { "<=" } else { ">=" }, (value * 100.0).round());
                 let services = spec.serves.iter().map(|serve| &serve.name);
                 let trains = spec.trains.iter().map(|train| &train.name);
-                let name = services.chain(trains).chain(spec.apps.iter().map(|app| &app.name)).nth(workload);
+                let apps = spec.apps.iter().map(|app| &app.name);
+                let batches = spec.batches.iter().map(|batch| &batch.name);
+                let name = services.chain(trains).chain(apps).chain(batches).nth(workload);
                 format!("{option} {sign} {percent}% of `{}`", name.map_or("", String::as_str))
             }
             (Change::Rule(budget, rule), _) => {
@@ -207,13 +209,15 @@ impl Step {
 
 /// What a workload may buy, services first.
 fn bought_by(spec: &mut Spec, workload: usize) -> &mut Vec<Buy> {
-    let (services, trains) = (spec.serves.len(), spec.trains.len());
+    let (services, trains, apps) = (spec.serves.len(), spec.trains.len(), spec.apps.len());
     if workload < services {
         &mut spec.serves[workload].buy
     } else if workload < services + trains {
         &mut spec.trains[workload - services].buy
-    } else {
+    } else if workload < services + trains + apps {
         &mut spec.apps[workload - services - trains].buy
+    } else {
+        &mut spec.batches[workload - services - trains - apps].buy
     }
 }
 

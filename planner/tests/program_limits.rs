@@ -256,7 +256,7 @@ fn jobs_and_existing_nodes_share_the_pool() {
     let mut problem = base(vec![column(1, vec![1])], vec![]);
     problem.pools[1].existing_nodes = vec![10];
     assert_eq!(run(&problem).objective, 0.0);
-    let job = Column { pool: 1, offers: vec![1], runs: Runs::Job { accelerators: 17, periods: 0..1 } };
+    let job = Column { pool: 1, offers: vec![1], runs: Runs::Job { accelerators: vec![17], periods: 0..1 } };
     problem.workloads.push(Workload { demand: vec![], columns: vec![job] });
     // 17 accelerators are 3 nodes: all must be rented by day, none by night.
     let found = run(&problem);

@@ -159,8 +159,14 @@ mod together {
         frame(&HOURS, vec![pool(2, offers)], workloads.collect())
     }
 
-    /// Every count of reserved nodes, and in each slot every count of on-demand and spot nodes, up to 6.
+    /// The same with nothing beside the workloads.
     pub fn brute_force(instance: &Instance) -> Option<f64> {
+        cheapest(instance, [0, 0])
+    }
+
+    /// Every count of reserved nodes, and in each slot every count of on-demand and spot nodes, up to 6, with so many
+    /// accelerators in each slot beside the workloads that may not be on spot.
+    pub fn cheapest(instance: &Instance, beside: [u32; 2]) -> Option<f64> {
         let may = |offer: usize, nodes: u32| {
             nodes == 0
                 || (instance.price[offer].is_some()
@@ -179,7 +185,7 @@ mod together {
                 for on_demand in (0..=6_u32).filter(|n| may(1, *n)) {
                     for spot in (0..=6_u32).filter(|n| may(2, *n)) {
                         // Spot takes what it can of the first workload; the rest needs the other nodes.
-                        let rest = need(0).saturating_sub(2 * spot) + need(1);
+                        let rest = need(0).saturating_sub(2 * spot) + need(1) + beside[slot];
                         if 2 * (reserved + on_demand) >= rest {
                             let cost = price(1) * f64::from(on_demand) + price(2) * f64::from(spot);
                             let cost = cost * hours;
@@ -195,6 +201,38 @@ mod together {
             };
         }
         best
+    }
+}
+
+/// One workload that serves, and a job that takes other numbers of accelerators in each slot, in one of two ways.
+mod by_slot {
+    use super::*;
+
+    /// Accelerators by slot of the two ways; one number is for both slots.
+    pub const WAYS: [[&[u64]; 2]; 6] = [
+        [&[1], &[0, 2]],
+        [&[3, 0], &[0, 3]],
+        [&[2, 1], &[1, 2]],
+        [&[0, 4], &[2]],
+        [&[4, 1], &[3, 3]],
+        [&[0, 0], &[5, 0]],
+    ];
+
+    pub fn problem(instance: &Instance, ways: [&[u64]; 2]) -> Problem {
+        let mut problem = together::problem(instance);
+        let job = |accelerators: &[u64]| Column {
+            pool: 0,
+            offers: vec![0, 1],
+            runs: Runs::Job { accelerators: accelerators.to_vec(), periods: 0..1 },
+        };
+        problem.workloads.push(Workload { demand: Vec::new(), columns: ways.map(job).to_vec() });
+        problem
+    }
+
+    pub fn brute_force(instance: &Instance, ways: [&[u64]; 2]) -> Option<f64> {
+        let of = |way: &[u64]| [way[0] as u32, *way.last().expect("a number") as u32];
+        let costs = ways.into_iter().filter_map(|way| together::cheapest(instance, of(way)));
+        costs.fold(None, |best: Option<f64>, cost| Some(best.map_or(cost, |best| best.min(cost))))
     }
 }
 
@@ -311,6 +349,25 @@ fn check_shared(method: Option<Method>, stride: usize) {
             agree(&shared::problem(instance, share), shared::brute_force(instance, share), method, instance);
         });
     }
+}
+
+fn check_by_slot(method: Option<Method>, stride: usize) {
+    for ways in by_slot::WAYS {
+        each_together(stride, &|instance| {
+            if instance.demand.len() == 1 {
+                let expected = by_slot::brute_force(instance, ways);
+                agree(&by_slot::problem(instance, ways), expected, method, instance);
+            }
+        });
+    }
+}
+
+#[test]
+fn jobs_that_take_other_numbers_by_slot_equal_brute_force() {
+    check_by_slot(None, 1);
+    check_by_slot(Some(Method::Partition), 7);
+    check_by_slot(Some(Method::Integer), 101);
+    check_by_slot(Some(Method::Columns), 103);
 }
 
 #[test]

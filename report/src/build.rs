@@ -1,6 +1,7 @@
 //! Blueprint → document: first what to buy, what it costs and whether it holds; then everything behind it.
 
 mod apps;
+mod batches;
 mod details;
 mod first;
 mod proof;
@@ -30,6 +31,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
         document.section("Findings", proof::findings(blueprint));
         document.section("Who runs where", details::placements(blueprint));
         document.section("Training", details::trainings(blueprint));
+        document.section("Offline inference", batches::batches(blueprint));
         document.section("Services and notebooks", apps::apps(blueprint));
         document.section("Cost by workload", details::workloads(blueprint));
         document.section("Cost by item", details::lines(blueprint));

@@ -1,8 +1,9 @@
 //! Blueprint → the report that programs read: numbers as numbers, units in the names of fields.
 
 use capstan_types::blueprint::{
-    AppRun, Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, ScenarioOutcome, SiteSummary,
-    Solver, Status, Store, TrainingRun, Uncertainty, Unpriced, Verdict, VerdictStatus, WorkloadCost,
+    AppRun, BatchRun, Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, ScenarioOutcome,
+    SiteSummary, Solver, Status, Store, TrainingRun, Uncertainty, Unpriced, Verdict, VerdictStatus,
+    WorkloadCost,
 };
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -183,6 +184,9 @@ pub struct Report {
     pub placements: Vec<Runs>,
     /// Training jobs.
     pub trainings: Vec<TrainingRun>,
+    /// How offline inference runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<BatchRun>,
     /// How services and notebooks run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apps: Vec<AppRun>,
@@ -330,6 +334,7 @@ pub fn summary(blueprint: &Blueprint) -> Report {
         purchases: purchases(blueprint),
         placements: placements(blueprint),
         trainings: blueprint.trainings.clone(),
+        batches: blueprint.batches.clone(),
         apps: blueprint.apps.clone(),
         workloads: blueprint.cost.workloads.clone(),
         by_month: blueprint.cost.by_month.clone(),

@@ -136,6 +136,15 @@ fn an_8b_model_with_64_clients_is_far_from_its_host_limit() {
     assert!((alone.tpot.millis() / 6.48 - 1.0).abs() < 0.20, "{}", alone.tpot.millis());
     let many = estimate::closed_loop(&step, &memory, &setup, &demand, 64).unwrap();
     assert!(many.tpot.millis() <= 12.0 && many.output_tokens_per_s > 4500.0, "{many:?}");
+    // Requests that never run out are a closed loop of as many clients as fit: no more clients do more.
+    let offline = estimate::offline(&step, &memory, &setup, &demand).unwrap();
+    let crowd = estimate::closed_loop(&step, &memory, &setup, &demand, u32::MAX).unwrap();
+    let rate = offline.rate.get() * output.mean;
+    assert!((rate / crowd.output_tokens_per_s - 1.0).abs() < 1e-9, "{rate} against {crowd:?}");
+    assert_eq!(offline.batch, crowd.batch);
+    assert!(rate > many.output_tokens_per_s);
+    let promised = estimate::estimate(&step, &memory, &setup, &demand).unwrap();
+    assert!(offline.rate > promised.rate, "arrivals that come when they come need room for more of them");
 }
 
 proptest! {

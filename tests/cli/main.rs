@@ -3,6 +3,7 @@
 mod answers;
 mod apart;
 mod apps;
+mod batches;
 mod broken;
 mod catalogs;
 mod ci;

@@ -41,6 +41,8 @@ pub enum ChangeKind {
     Replicas,
     /// How a training job runs.
     Training,
+    /// Offline inference.
+    Offline,
     /// What the simulator says of a service level.
     Verdict,
     /// What a rule says.
@@ -61,6 +63,7 @@ impl ChangeKind {
             Self::Candidate => "runs as",
             Self::Replicas => "replicas",
             Self::Training => "training",
+            Self::Offline => "offline inference",
             Self::Verdict => "service level",
             Self::Rule => "rule",
             Self::Finding => "finding",

@@ -147,19 +147,41 @@ impl Family {
         server: &Server<'_>,
         warnings: &mut Vec<Warning>,
     ) -> Result<Launch, EmitError> {
-        let weights = weights(server, self, warnings);
-        warnings.extend(by_hand(server));
-        let settings = Settings {
-            model: model_name(server, warnings),
-            context: context(server, warnings),
-            cache: cache(server, self)?,
-            weights,
-        };
+        let settings = self.settings(server, warnings)?;
         match self {
             Self::Vllm => Ok(vllm(server, &settings)),
             Self::Sglang => Ok(sglang(server, &settings)),
             Self::TensorRtLlm => tensorrt_llm(server, &settings),
         }
+    }
+
+    /// Returns how a replica answers the requests of a file into another; none where the engine has no command for that.
+    pub(super) fn offline(
+        self,
+        server: &Server<'_>,
+        (requests, answers): (&str, &str),
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Option<Launch>, EmitError> {
+        if self != Self::Vllm {
+            return Ok(None);
+        }
+        let settings = self.settings(server, warnings)?;
+        // `vllm run-batch` (docs.vllm.ai, offline inference with the OpenAI batch file format).
+        let mut args = vec![flag("input-file", requests), flag("output-file", answers)];
+        args.push(flag("model", &settings.model));
+        args.extend(vllm_arguments(server, &settings));
+        Ok(Some(Launch { command: words(["vllm", "run-batch"]), args, worker: None, options: None }))
+    }
+
+    fn settings(self, server: &Server<'_>, warnings: &mut Vec<Warning>) -> Result<Settings, EmitError> {
+        let weights = weights(server, self, warnings);
+        warnings.extend(by_hand(server));
+        Ok(Settings {
+            model: model_name(server, warnings),
+            context: context(server, warnings),
+            cache: cache(server, self)?,
+            weights,
+        })
     }
 }
 
@@ -319,11 +341,10 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// `vllm serve` (docs.vllm.ai, engine arguments); over several nodes with Ray, as in its multi-node example.
-fn vllm(server: &Server<'_>, settings: &Settings) -> Launch {
+/// Arguments of the engine itself, whether it serves or reads a file.
+fn vllm_arguments(server: &Server<'_>, settings: &Settings) -> Vec<String> {
     let candidate = &server.placement.candidate;
-    let mut args = vec![settings.model.clone(), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
-    args.push(flag("tensor-parallel-size", candidate.tensor));
+    let mut args = vec![flag("tensor-parallel-size", candidate.tensor)];
     args.push(flag("pipeline-parallel-size", candidate.pipeline));
     args.push(flag("max-model-len", settings.context));
     args.push(flag("max-num-seqs", candidate.max_sequences));
@@ -334,6 +355,13 @@ fn vllm(server: &Server<'_>, settings: &Settings) -> Launch {
         args.push(flag("quantization", "fp8"));
     }
     args.push(flag("kv-cache-dtype", if settings.cache.is_some() { "fp8" } else { "auto" }));
+    args
+}
+
+/// `vllm serve` (docs.vllm.ai, engine arguments); over several nodes with Ray, as in its multi-node example.
+fn vllm(server: &Server<'_>, settings: &Settings) -> Launch {
+    let mut args = vec![settings.model.clone(), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
+    args.extend(vllm_arguments(server, settings));
     let command = words(["vllm", "serve"]);
     if server.pods_per_replica() == 1 {
         return Launch { command, args, worker: None, options: None };

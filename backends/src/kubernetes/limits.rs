@@ -4,7 +4,7 @@ use super::object::{Labels, Meta, Object, labels};
 use super::products::resource;
 use super::server::{Group, shortened};
 use super::training::Job;
-use super::{EmitError, Files, Frame, Wave};
+use super::{EmitError, Files, Frame, Wave, offline};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -85,6 +85,9 @@ fn add_quota(
             let all = u64::from(job.run.candidate.nodes) * u64::from(job.per_node());
             add(&job.machine.accelerator.vendor, all);
         }
+    }
+    for (run, vendor) in offline::written(frame) {
+        add(vendor, u64::from(run.peak_replicas()) * u64::from(run.candidate.accelerators));
     }
     let name = shortened(&format!("{}-planned", frame.plan));
     let hard: Labels = hard.into_iter().map(|(name, number)| (name, number.to_string())).collect();

@@ -24,6 +24,7 @@ mod namespace;
 mod network;
 mod nodes;
 mod object;
+mod offline;
 mod operators;
 mod pod;
 mod products;
@@ -250,6 +251,7 @@ fn add_all(
     network::add_besides(frame, jobs, files)?;
     queues::add(frame, jobs, files)?;
     training::add(frame, jobs, files)?;
+    offline::add(frame, files)?;
     gateway::add(frame, groups, files)?;
     accelerators::add(frame, groups, jobs, files)
 }
@@ -303,6 +305,9 @@ fn sites(blueprint: &Blueprint) -> Vec<&str> {
     let mut sites: Vec<&str> = serving.map(|placed| placed.site.as_str()).collect();
     if blueprint.inputs.spec.deploy.as_ref().is_some_and(|deploy| deploy.training.is_some()) {
         sites.extend(blueprint.trainings.iter().map(|training| training.site.as_str()));
+    }
+    if blueprint.inputs.spec.deploy.as_ref().is_some_and(|deploy| deploy.requests.is_some()) {
+        sites.extend(blueprint.batches.iter().map(|run| run.site.as_str()));
     }
     sites.sort_unstable();
     sites.dedup();

@@ -212,3 +212,22 @@ pub(super) fn add_besides(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files
     }
     Ok(())
 }
+
+/// Adds what the pods of offline inference may do: nobody asks them.
+pub(super) fn add_offline(
+    frame: &Frame<'_>,
+    (name, pods): (&str, &Labels),
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+    let spec = PolicySpec {
+        pod_selector: Selector::of(pods),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress: Vec::new(),
+        egress: vec![Rule { from: Vec::new(), to: store, ports: vec![port("TCP", 443)] }],
+    };
+    let object = policy(frame.meta(name, Wave::Config, pods), spec);
+    let note = "nobody asks it; out goes only HTTPS to the model store.";
+    files.add(Wave::Config, folder, ("NetworkPolicy", name), note, &object)
+}

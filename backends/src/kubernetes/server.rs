@@ -163,14 +163,19 @@ pub(super) fn resolve(blueprint: &Blueprint) -> Result<Vec<Group<'_>>, EmitError
     Ok(groups)
 }
 
-fn group<'a>(blueprint: &'a Blueprint, service: &'a Service) -> Result<Group<'a>, EmitError> {
-    let name = service.workload.to_ascii_lowercase().replace('_', "-");
-    if !is_dns_label(&name)
-        || name.len() > LONGEST_NAME
-        || !name.starts_with(|first: char| first.is_ascii_lowercase())
-    {
-        return Err(EmitError::NotALabel { what: "workload", name: service.workload.clone() });
+/// Returns the name of a workload as a DNS label.
+pub(super) fn label_of(workload: &str) -> Result<String, EmitError> {
+    let name = workload.to_ascii_lowercase().replace('_', "-");
+    let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if is_dns_label(&name) && name.len() <= LONGEST_NAME && starts {
+        Ok(name)
+    } else {
+        Err(EmitError::NotALabel { what: "workload", name: workload.to_owned() })
     }
+}
+
+fn group<'a>(blueprint: &'a Blueprint, service: &'a Service) -> Result<Group<'a>, EmitError> {
+    let name = label_of(&service.workload)?;
     let spec = &blueprint.inputs.spec;
     let serve = found(
         "workload",
@@ -191,7 +196,8 @@ fn group<'a>(blueprint: &'a Blueprint, service: &'a Service) -> Result<Group<'a>
     Ok(Group { name, serve, servers })
 }
 
-fn server<'a>(
+/// Returns a placement of a workload with its rows.
+pub(super) fn server<'a>(
     blueprint: &'a Blueprint,
     service: &'a Service,
     serve: &'a Serve,

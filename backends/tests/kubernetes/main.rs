@@ -6,4 +6,5 @@ mod emitted;
 mod families;
 mod golden;
 mod lints;
+mod offline;
 mod operators;

@@ -8,11 +8,11 @@ use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
 use capstan_types::place::{Place, Span};
-use capstan_types::spec::{App, Assumption, Draft, Frame, Serve, Site, Train};
+use capstan_types::spec::{App, Assumption, Batch, Draft, Frame, Serve, Site, Train};
 
 use super::context::{CheckContext, Source};
 use super::plan;
-use super::table::{LabelRule, Status, Table};
+use super::table::{LabelRule, Table};
 use crate::ast::{Block, Entry, File, Item, Label};
 use crate::codes;
 use crate::evaluate::{Evaluator, bind, names};
@@ -122,33 +122,22 @@ impl<'a> Checker<'a> {
         self.assumptions.borrow_mut().push(assumption);
     }
 
-    /// Says whether a block is of a known kind that is planned; reports it where it is not.
-    pub(crate) fn is_planned(&self, block: &Block, kinds: &[&'static Table]) -> bool {
+    /// Says whether a block is of a known kind; reports it where it is not.
+    pub(crate) fn is_known(&self, block: &Block, kinds: &[&'static Table]) -> bool {
         let kind = &block.kind.text;
-        match kinds.iter().find(|table| table.kind == kind) {
-            Some(table) if table.status == Status::Used => true,
-            Some(_) => {
-                let message = format!("`{kind}` is not planned yet");
-                let found = self.values.error(codes::NOT_PLANNED, block.kind.span, message);
-                self.values.report(found.help("leave the block out; nothing would follow from it"));
-                false
-            }
-            None => {
-                let message = format!("`{kind}` is no kind of block that can stand here");
-                let found = self.values.error(codes::UNKNOWN_KIND, block.kind.span, message);
-                let planned = kinds.iter().filter(|table| table.status == Status::Used);
-                let similar = self.values.suggest(kind, planned.map(|table| table.kind));
-                let similar =
-                    similar.or_else(|| self.values.suggest(kind, kinds.iter().map(|table| table.kind)));
-                let words: Vec<String> = kinds.iter().map(|table| format!("`{}`", table.kind)).collect();
-                self.values.report(match (similar, words.is_empty()) {
-                    (Some(similar), _) => found.help(format!("did you mean `{similar}`?")),
-                    (None, false) => found.help(format!("the kinds are {}", words.join(", "))),
-                    (None, true) => found,
-                });
-                false
-            }
+        if kinds.iter().any(|table| table.kind == kind) {
+            return true;
         }
+        let message = format!("`{kind}` is no kind of block that can stand here");
+        let found = self.values.error(codes::UNKNOWN_KIND, block.kind.span, message);
+        let similar = self.values.suggest(kind, kinds.iter().map(|table| table.kind));
+        let words: Vec<String> = kinds.iter().map(|table| format!("`{}`", table.kind)).collect();
+        self.values.report(match (similar, words.is_empty()) {
+            (Some(similar), _) => found.help(format!("did you mean `{similar}`?")),
+            (None, false) => found.help(format!("the kinds are {}", words.join(", "))),
+            (None, true) => found,
+        });
+        false
     }
 
     /// Reports an entry that cannot stand where it does.
@@ -195,22 +184,24 @@ impl<'a> Checker<'a> {
     }
 
     /// Says what a rule may ask about.
-    pub(crate) fn metrics_of(&mut self, serves: &[Serve], trains: &[Train], apps: &[App]) {
+    pub(crate) fn metrics_of(&mut self, serves: &[Serve], trains: &[Train], batches: &[Batch], apps: &[App]) {
         // A workload with mistakes is a known name all the same.
         let declared = self.declared.iter().filter(|(_, (kind, _))| super::WORKLOADS.contains(kind));
         let names: BTreeSet<String> = declared.map(|(name, _)| (*name).to_owned()).collect();
         let checked = serves.iter().map(|serve| &serve.name).chain(trains.iter().map(|train| &train.name));
+        let checked = checked.chain(batches.iter().map(|batch| &batch.name));
         let checked = checked.chain(apps.iter().map(|app| &app.name));
         self.workloads = names.into_iter().chain(checked.cloned()).collect();
     }
 
     /// Returns the models that workloads use, each once, in the order of their names.
-    pub(crate) fn models_used(&self, serves: &[Serve], trains: &[Train]) -> Vec<Model> {
+    pub(crate) fn models_used(&self, serves: &[Serve], trains: &[Train], batches: &[Batch]) -> Vec<Model> {
         let drafts = serves.iter().filter_map(|serve| match &serve.speculative.as_ref()?.draft {
             Draft::Model { model } => Some(model),
             Draft::Cost { .. } => None,
         });
         let names = serves.iter().map(|serve| &serve.model).chain(trains.iter().map(|train| &train.model));
+        let names = names.chain(batches.iter().map(|batch| &batch.model));
         let names: BTreeSet<&String> = names.chain(drafts).collect();
         names.into_iter().filter_map(|name| self.model(name).cloned()).collect()
     }

@@ -57,6 +57,10 @@ static FIELDS: &[FieldRow] = &[
         .default("none: training is started by hand")
         .means("How training gets its machines (Kubeflow Trainer).")
         .shown("= { image = \"registry/train:1\" }", "= { image = \"registry/train:2\" }"),
+    FieldRow::new("requests", FieldType::Text, FACT)
+        .default("none: offline inference is started by hand")
+        .means("Claim of the volume on which the requests of offline inference lie, as `NAME/part-0.jsonl` and so on.")
+        .shown("= \"archive\"", "= \"files\""),
     FieldRow::new("karpenter", FieldType::Text, FACT)
         .default("none: machines are there")
         .means("Class of nodes from which Karpenter makes the machines that are rented, spot ones first.")
@@ -180,6 +184,7 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
         gateway: fields.record("gateway").map(|gateway| read_gateway(checker, gateway)),
         gpu_operator: fields.bool("gpu_operator").unwrap_or(false),
         training: fields.record("training").map(|training| read_training(checker, training)),
+        requests: name("requests"),
         karpenter: name("karpenter"),
         quota: fields.bool("quota").unwrap_or(false),
         priorities: fields.bool("priorities").unwrap_or(false),

@@ -58,7 +58,7 @@ impl Checker<'_> {
         for item in &block.body {
             match item {
                 Item::Field(field) => fields.push(field),
-                Item::Block(inner) if self.is_planned(inner, table.blocks) => contents.blocks.push(inner),
+                Item::Block(inner) if self.is_known(inner, table.blocks) => contents.blocks.push(inner),
                 Item::Block(_) => {}
                 Item::Clause(clause) if table.rules => contents.clauses.push(clause),
                 Item::Set(set) if table.sets => contents.sets.push(set),

@@ -1,7 +1,7 @@
 //! Which kinds of block are there?
 
 use super::table::Table;
-use super::{app, budget, deploy, fabric, fleet, later, model, plan, scenario, serve, site, storage, train};
+use super::{app, batch, budget, deploy, fabric, fleet, model, plan, scenario, serve, site, storage, train};
 
 /// Every kind that may stand in a file, in the order of the reference.
 pub static KINDS: &[&Table] = &[
@@ -12,7 +12,7 @@ pub static KINDS: &[&Table] = &[
     &serve::SERVE,
     &train::TRAIN,
     &train::TUNE,
-    &later::BATCH,
+    &batch::BATCH,
     &app::SERVICE,
     &app::WORKSPACE,
     &storage::DATASET,

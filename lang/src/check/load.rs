@@ -20,13 +20,30 @@ const LENGTH: Bounds = Bounds::Within(1.0, 1e8);
 /// Seconds of a planning month.
 pub(super) const MONTH_S: f64 = (MONTH_H * HOUR_S) as f64;
 
+/// Where lengths come from.
+pub(super) const TRAFFIC: FieldRow = FieldRow::new("traffic", FieldType::One(Referent::Traffic), FACT)
+    .means("Traffic of the catalog that lengths and burstiness come from.")
+    .shown("= azure_2023_conversation", "= azure_2023_code");
+
+/// Lengths of prompts.
+pub(super) const PROMPT: FieldRow = FieldRow::new("prompt", FieldType::Quantity(Dimension::TOKENS), FACT)
+    .bounds(LENGTH)
+    .default("from `traffic` or `trace`")
+    .means("Tokens of every prompt.")
+    .shown("= 1 ktok", "= 2 ktok");
+
+/// Lengths of outputs.
+pub(super) const OUTPUT: FieldRow = FieldRow::new("output", FieldType::Quantity(Dimension::TOKENS), FACT)
+    .bounds(LENGTH)
+    .default("from `traffic` or `trace`")
+    .means("Tokens of every output.")
+    .shown("= 250 tok", "= 500 tok");
+
 /// The record.
 pub static LOAD: Table = Table::record("load", "Requests over time.", FIELDS);
 
 static FIELDS: &[FieldRow] = &[
-    FieldRow::new("traffic", FieldType::One(Referent::Traffic), FACT)
-        .means("Traffic of the catalog that lengths and burstiness come from.")
-        .shown("= azure_2023_conversation", "= azure_2023_code"),
+    TRAFFIC,
     FieldRow::new("trace", FieldType::Path, FACT)
         .means("A request log beside the plan: arrivals, prompt and output tokens.")
         .shown("= \"requests.csv\"", "= \"other.csv\""),
@@ -39,16 +56,8 @@ static FIELDS: &[FieldRow] = &[
         .bounds(Bounds::UpTo(1e9))
         .means("The same as `peak`, for demand that does not move over the day.")
         .shown("= 5 req/s", "= 8 req/s"),
-    FieldRow::new("prompt", FieldType::Quantity(Dimension::TOKENS), FACT)
-        .bounds(LENGTH)
-        .default("from `traffic` or `trace`")
-        .means("Tokens of every prompt.")
-        .shown("= 1 ktok", "= 2 ktok"),
-    FieldRow::new("output", FieldType::Quantity(Dimension::TOKENS), FACT)
-        .bounds(LENGTH)
-        .default("from `traffic` or `trace`")
-        .means("Tokens of every output.")
-        .shown("= 250 tok", "= 500 tok"),
+    PROMPT,
+    OUTPUT,
     FieldRow::new("burstiness", FieldType::Quantity(Dimension::NONE), FACT)
         .bounds(Bounds::Within(0.01, 100.0))
         .default("from `traffic` or `trace`, else 1")
@@ -181,6 +190,14 @@ fn peak(checker: &Checker<'_>, fields: &Fields, basis: &Basis<'_>, name: &str) -
     None
 }
 
+/// Returns the lengths of prompts and outputs of what has no trace.
+pub(super) fn both_lengths(checker: &Checker<'_>, fields: &Fields) -> Option<(Lengths, Lengths)> {
+    let traffic = fields.text("traffic").and_then(|id| checker.catalog.traffic(id));
+    let basis = traffic.map_or(Basis::Nothing, Basis::Traffic);
+    let both = (lengths(checker, fields, "prompt", &basis), lengths(checker, fields, "output", &basis));
+    both.0.zip(both.1)
+}
+
 fn lengths(checker: &Checker<'_>, fields: &Fields, name: &str, basis: &Basis<'_>) -> Option<Lengths> {
     if let Some(tokens) = fields.number(name) {
         return Some(Lengths::fixed(tokens.round()));
@@ -215,9 +232,15 @@ fn burstiness(checker: &Checker<'_>, fields: &Fields, basis: &Basis<'_>, name: &
 }
 
 /// Reports requests that do not fit into the context of the model.
-pub(crate) fn fits(checker: &Checker<'_>, load: &Load, context: u32, model: &str, place: &Place) {
+pub(crate) fn fits(
+    checker: &Checker<'_>,
+    (prompt, output): (&Lengths, &Lengths),
+    context: u32,
+    model: &str,
+    place: &Place,
+) {
     // The median request: a tail beyond the context may be cut, half of all requests may not.
-    let tokens = load.prompt.quantile(0.5) + load.output.quantile(0.5);
+    let tokens = prompt.quantile(0.5) + output.quantile(0.5);
     if tokens <= f64::from(context) {
         return;
     }

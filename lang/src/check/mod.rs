@@ -8,6 +8,7 @@
 mod adapters;
 mod app;
 mod autoscale;
+mod batch;
 mod budget;
 mod buy;
 mod caching;
@@ -20,7 +21,6 @@ mod fabric;
 mod fields;
 mod fleet;
 mod kinds;
-mod later;
 mod load;
 mod model;
 mod plan;
@@ -50,7 +50,7 @@ pub use context::{CheckContext, Source, TraceFacts};
 pub use kinds::KINDS;
 
 /// Kinds of blocks that ask for machines.
-const WORKLOADS: [&str; 5] = ["serve", "train", "tune", "service", "workspace"];
+const WORKLOADS: [&str; 6] = ["serve", "train", "tune", "batch", "service", "workspace"];
 
 /// Checks a plan. The spec is there where no diagnostic is an error; the diagnostics of the text itself
 /// come from [`crate::parse`] and are not repeated; what only follows from them is left out, so that a tree with
@@ -76,8 +76,9 @@ pub fn check(
     let datasets = storage::datasets(&checker, &of("dataset"));
     let serves = serve::check(&checker, &of("serve"));
     let trains = train::check(&checker, &of("train"), &of("tune"));
+    let batches = batch::check(&checker, &of("batch"));
     let apps = app::check(&checker, &of("service"), &of("workspace"));
-    checker.metrics_of(&serves, &trains, &apps);
+    checker.metrics_of(&serves, &trains, &batches, &apps);
     let budgets = budget::check(&checker, &of("budget"));
     let (scenarios, what_ifs) = scenario::check(&checker, &of("scenario"));
     let deploy = deploy::check(&checker, &of("deploy"));
@@ -88,7 +89,7 @@ pub fn check(
     }
     checker.unused(source.file);
     let planned = !checker.values.has_errors();
-    let used = checker.models_used(&serves, &trains);
+    let used = checker.models_used(&serves, &trains, &batches);
     let Checker { values, frame, sites, assumptions, .. } = checker;
     let spec = Spec {
         name,
@@ -101,6 +102,7 @@ pub fn check(
         models: used,
         serves,
         trains,
+        batches,
         apps,
         budgets,
         scenarios,
@@ -114,13 +116,13 @@ pub fn check(
     (planned.then_some(spec), found)
 }
 
-/// Returns the blocks of a file whose kind is planned, and reports everything else that stands there.
+/// Returns the blocks of a file whose kind is known, and reports everything else that stands there.
 fn top_level<'a>(checker: &Checker<'_>, file: &'a File) -> Vec<&'a Block> {
     let mut blocks = Vec::new();
     for entry in &file.entries {
         match entry {
             Entry::Item(Item::Block(block)) => {
-                if checker.is_planned(block, KINDS) {
+                if checker.is_known(block, KINDS) {
                     blocks.push(block);
                 }
             }

@@ -164,7 +164,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let id = fields.text("model").map(str::to_owned);
     let model = id.as_deref().and_then(|id| checker.model(id));
     if let (Some(model), Some(load), Some(id)) = (model, &load, &id) {
-        load::fits(checker, load, model.context, id, &load.place);
+        load::fits(checker, (&load.prompt, &load.output), model.context, id, &load.place);
     }
     let batching = fields.record("batching");
     let precisions = precisions(checker, &fields, model, shown);
@@ -212,7 +212,8 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     (whole && name.is_some()).then_some(served)
 }
 
-fn engine(checker: &Checker<'_>, fields: &Fields, name: &str) -> String {
+/// Returns the engine.
+pub(crate) fn engine(checker: &Checker<'_>, fields: &Fields, name: &str) -> String {
     match fields.text("engine") {
         Some(engine) => engine.to_owned(),
         None => {

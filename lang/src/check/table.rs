@@ -287,25 +287,17 @@ pub struct Table {
     pub rules: bool,
     /// May it hold `set`?
     pub sets: bool,
-    /// Is it planned?
-    pub status: Status,
 }
 
 impl Table {
     /// Begins a kind of block that has a name.
     pub const fn named(kind: &'static str, says: &'static str, fields: &'static [FieldRow]) -> Self {
-        let (label, status) = (LabelRule::Name, Status::Used);
-        Table { kind, says, label, fields, blocks: &[], rules: false, sets: false, status }
+        Table { kind, says, label: LabelRule::Name, fields, blocks: &[], rules: false, sets: false }
     }
 
     /// Begins a record, which has no name.
     pub const fn record(kind: &'static str, says: &'static str, fields: &'static [FieldRow]) -> Self {
         Table { label: LabelRule::None, ..Table::named(kind, says, fields) }
-    }
-
-    /// A kind that is refused whole until it is planned.
-    pub const fn not_yet(kind: &'static str, says: &'static str) -> Self {
-        Table { status: Status::NotYet, ..Table::named(kind, says, &[]) }
     }
 
     /// Returns the row of a field.

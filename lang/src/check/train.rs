@@ -218,9 +218,11 @@ fn sizes(checker: &Checker<'_>, fields: &Fields) {
     }
 }
 
-type Dates = (Option<Limit<Date>>, Option<Limit<Date>>);
+/// First and last day.
+pub(super) type Dates = (Option<Limit<Date>>, Option<Limit<Date>>);
 
-fn dates(checker: &Checker<'_>, fields: &Fields) -> Dates {
+/// Returns the first and the last day; reports those that lie outside the horizon or are exchanged.
+pub(super) fn dates(checker: &Checker<'_>, fields: &Fields) -> Dates {
     let frame = &checker.frame;
     let read = |name: &str| fields.limit(name, fields.date(name));
     let (start, finish) = (read("start"), read("finish"));

@@ -77,7 +77,7 @@ pub(super) const ENTRIES: [Entry; 19] = [
     Entry {
         code: TOO_LATE,
         title: "a training job that cannot end in time",
-        explanation: "No number of machines that was tried sees all tokens before `finish`. The finding names the nearest. A later `finish`, fewer `tokens`, faster accelerators or a lower precision are the ways out.",
+        explanation: "No number of machines that was tried sees all tokens before `finish`, or no month of the plan lies between `start` and `finish`. The finding names the nearest. A later `finish`, fewer `tokens`, faster accelerators or a lower precision are the ways out.",
         wrong: None,
         right: None,
     },

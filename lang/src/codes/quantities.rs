@@ -27,7 +27,7 @@ pub(super) const ENTRIES: [Entry; 9] = [
         code: UNKNOWN_UNIT,
         title: "an unknown unit",
         explanation: "Units are case-sensitive, and each has one spelling: `ms s min h d mo y`, `B bit W Wh J \
-            tok param FLOP` with the prefixes k M G T P, `Ki Mi Gi Ti Pi` on `B`, `req GPU node U \
+            tok param FLOP req` with the prefixes k M G T P, `Ki Mi Gi Ti Pi` on `B`, `GPU node U \
             user IO meter K %`, and the ISO 4217 codes of currencies. `/` and `*` without blanks \
             join units; with blanks they divide and multiply.",
         wrong: Some("site a { power <= 40 kw }"),

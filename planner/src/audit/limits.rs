@@ -241,6 +241,13 @@ fn claims(blueprint: &Blueprint) -> Vec<Claim<'_>> {
             claims.push(Claim { workload: &train.name, pool, used: chips * run.hours, buy: &train.buy });
         }
     }
+    for batch in &blueprint.inputs.spec.batches {
+        for run in blueprint.batches.iter().filter(|run| run.workload == batch.name) {
+            let Some(pool) = find(&run.site, &run.candidate.shape) else { continue };
+            let used = run.replica_hours * f64::from(run.candidate.accelerators);
+            claims.push(Claim { workload: &batch.name, pool, used, buy: &batch.buy });
+        }
+    }
     for app in &blueprint.inputs.spec.apps {
         for run in blueprint.apps.iter().filter(|run| run.workload == app.name) {
             let Some(pool) = find(&run.site, &run.shape) else { continue };

@@ -7,6 +7,7 @@
 //! else that is paid for has another unit. Weekday hours come 5 days of 7, weekend hours 2 of 7, months have 730 h.
 
 mod apps;
+mod batches;
 mod coverage;
 mod limits;
 mod money;
@@ -58,6 +59,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
             physics::memory(blueprint),
             physics::speed(blueprint),
             physics::training(blueprint),
+            batches::done(blueprint),
             proof::verdicts(blueprint),
             apps::carried(blueprint),
             worlds::weighed(blueprint),

@@ -264,6 +264,9 @@ fn alone(check: &mut Check, blueprint: &Blueprint) {
     for run in &blueprint.trainings {
         users.entry((&run.site, &run.candidate.shape)).or_default().insert(&run.workload);
     }
+    for run in &blueprint.batches {
+        users.entry((&run.site, &run.candidate.shape)).or_default().insert(&run.workload);
+    }
     for run in &blueprint.apps {
         users.entry((&run.site, &run.shape)).or_default().insert(&run.workload);
     }

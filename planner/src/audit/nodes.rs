@@ -2,18 +2,25 @@
 
 use super::{Check, at, hour_weight, most_needed, pool_name, same};
 use capstan_types::blueprint::{
-    AppRun, AuditCheck, Blueprint, HOURS, Placement, Pool, Purchase, TrainingRun,
+    AppRun, AuditCheck, BatchRun, Blueprint, Candidate, HOURS, Placement, Pool, Purchase, TrainingRun,
 };
 use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::Redundancy;
 
 /// Returns the nodes that the replicas of one placement take: a share where several fit on one.
 fn nodes_of(placement: &Placement, period: usize, hour: usize) -> f64 {
-    let replicas = f64::from(at(&placement.replicas, period, hour));
-    match placement.candidate.replicas_per_node {
-        0 => replicas * f64::from(placement.candidate.nodes_per_replica),
-        several => replicas / f64::from(several),
+    nodes_for(&placement.candidate, at(&placement.replicas, period, hour))
+}
+
+fn nodes_for(candidate: &Candidate, replicas: u32) -> f64 {
+    match candidate.replicas_per_node {
+        0 => f64::from(replicas) * f64::from(candidate.nodes_per_replica),
+        several => f64::from(replicas) / f64::from(several),
     }
+}
+
+fn batches_of<'a>(blueprint: &'a Blueprint, pool: &'a Pool) -> impl Iterator<Item = &'a BatchRun> {
+    blueprint.batches.iter().filter(|run| run.site == pool.site && run.candidate.shape == pool.shape)
 }
 
 /// Returns the nodes that the instances of an hour take: whole accelerators where they share some.
@@ -53,8 +60,10 @@ fn working(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u3
         .filter(|run| run.site == pool.site && run.shape == pool.shape)
         .map(|run| nodes_of_app(run, pool, hour))
         .sum();
+    let offline: f64 =
+        batches_of(blueprint, pool).map(|run| nodes_for(&run.candidate, run.replicas_at(period, hour))).sum();
     // A sum such as 3 × (1/3) may lie a hair above the whole number it is.
-    (serving + apps - 1e-9).ceil().max(0.0) as u32 + training
+    (serving + offline + apps - 1e-9).ceil().max(0.0) as u32 + training
 }
 
 fn spares_asked(blueprint: &Blueprint, pool: &Pool, busiest: u32) -> u32 {
@@ -101,7 +110,8 @@ fn places_used(blueprint: &Blueprint) -> Vec<(&str, &str)> {
     let serving = serving.map(|placement| (placement.site.as_str(), placement.candidate.shape.as_str()));
     let training = blueprint.trainings.iter().map(|run| (run.site.as_str(), run.candidate.shape.as_str()));
     let apps = blueprint.apps.iter().map(|run| (run.site.as_str(), run.shape.as_str()));
-    serving.chain(training).chain(apps).collect()
+    let offline = blueprint.batches.iter().map(|run| (run.site.as_str(), run.candidate.shape.as_str()));
+    serving.chain(training).chain(apps).chain(offline).collect()
 }
 
 fn held(purchase: &Purchase, period: usize) -> u32 {
@@ -151,17 +161,23 @@ pub(super) fn covered(blueprint: &Blueprint) -> AuditCheck {
 
 /// Returns the least node-hours by the hour that a period takes beyond `committed` nodes.
 ///
-/// A training job that runs in a share of the period needs its nodes in that share only.
+/// A job that runs in a share of the period needs its nodes in that share only.
 fn hours_beyond(blueprint: &Blueprint, pool: &Pool, period: usize, committed: u32) -> f64 {
     let months = blueprint.periods[period].months;
     let runs = trainings_of(blueprint, pool).filter(|run| runs_in(run, period));
     let (nodes, share) = runs.fold((0, 1.0_f64), |(nodes, share), run| {
         (nodes + run.candidate.nodes + run.spare_nodes, share.min(run.shares[period]))
     });
+    let is_there = |run: &&BatchRun| run.shares.get(period).is_some_and(|&share| share > 0.0);
+    let offline: Vec<&BatchRun> = batches_of(blueprint, pool).filter(is_there).collect();
+    let share = offline.iter().fold(share, |share, run| share.min(run.shares[period]));
     let at_hour = |hour: usize| {
         let needed = at(&pool.needed, period, hour);
         let with = f64::from(needed.saturating_sub(committed));
-        let without = f64::from(needed.saturating_sub(committed.saturating_add(nodes)));
+        let beside =
+            offline.iter().map(|run| nodes_for(&run.candidate, run.replicas_at(period, hour))).sum::<f64>();
+        let job = nodes.saturating_add(beside.ceil() as u32);
+        let without = f64::from(needed.saturating_sub(committed.saturating_add(job)));
         hour_weight(months, hour) * (share * with + (1.0 - share) * without)
     };
     (0..HOURS).map(at_hour).sum()

@@ -56,6 +56,22 @@ fn uses(blueprint: &Blueprint) -> Vec<Use<'_>> {
             });
         }
     }
+    for batch in &spec.batches {
+        for run in blueprint.batches.iter().filter(|run| run.workload == batch.name) {
+            uses.push(Use {
+                workload: &batch.name,
+                site: &run.site,
+                sites: batch.sites.as_deref(),
+                accelerator: &run.candidate.accelerator,
+                accelerators: batch.accelerators.as_deref(),
+                precision: run.candidate.precision,
+                precisions: &batch.precisions,
+                ranks: (run.candidate.tensor, run.candidate.pipeline),
+                parallelism: &batch.parallelism,
+                shape: &run.candidate.shape,
+            });
+        }
+    }
     uses
 }
 
@@ -92,6 +108,11 @@ pub(super) fn allowed(blueprint: &Blueprint) -> AuditCheck {
         let services = blueprint.services.iter().filter(|service| service.workload == serve.name);
         for placement in services.flat_map(|service| &service.placements) {
             engine(&mut check, serve, &placement.candidate);
+        }
+    }
+    for batch in &blueprint.inputs.spec.batches {
+        for run in blueprint.batches.iter().filter(|run| run.workload == batch.name) {
+            engine(&mut check, &batch.served(), &run.candidate);
         }
     }
     check.done()

@@ -1,18 +1,18 @@
 //! Does everything fit in memory, and is nothing faster than its memory and its arithmetic allow?
 
-use super::Check;
-use capstan_types::blueprint::{AuditCheck, Blueprint, Placement, TrainingRun};
+use super::{Check, batches};
+use capstan_types::blueprint::{AuditCheck, Blueprint, Candidate, Placement, TrainingRun};
 use capstan_types::figure;
 use capstan_types::hardware::Accelerator;
 use capstan_types::model::Model;
 use capstan_types::spec::{Serve, Speculative, Train};
 use capstan_types::units::Bytes;
 
-fn model<'a>(blueprint: &'a Blueprint, id: &str) -> Option<&'a Model> {
+pub(super) fn model<'a>(blueprint: &'a Blueprint, id: &str) -> Option<&'a Model> {
     blueprint.inputs.spec.models.iter().find(|model| model.id == id)
 }
 
-fn chip<'a>(blueprint: &'a Blueprint, id: &str) -> Option<&'a Accelerator> {
+pub(super) fn chip<'a>(blueprint: &'a Blueprint, id: &str) -> Option<&'a Accelerator> {
     blueprint.inputs.catalog.accelerators.iter().find(|chip| chip.id == id)
 }
 
@@ -39,7 +39,7 @@ fn serving(blueprint: &Blueprint) -> Vec<Serving<'_>> {
 }
 
 /// Parameters that a token visits beyond the input embedding, which is looked up and not multiplied.
-fn multiplied(model: &Model) -> f64 {
+pub(super) fn multiplied(model: &Model) -> f64 {
     let embedding = if model.tied { 0.0 } else { f64::from(model.vocab) * f64::from(model.hidden) };
     (model.params_active_b * 1e9 - embedding).max(0.0)
 }
@@ -48,31 +48,21 @@ fn multiplied(model: &Model) -> f64 {
 pub(super) fn memory(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("memory: weights, cache and states fit");
     for Serving { serve, placement, model, chip } in serving(blueprint) {
-        let (candidate, estimate) = (&placement.candidate, &placement.estimate);
-        let ranks = f64::from(candidate.tensor.max(1) * candidate.pipeline.max(1));
-        // Heads are shared out until each rank has one; a compressed vector is held by every rank.
-        let heads = if model.latent.is_some() { 1 } else { candidate.tensor.clamp(1, model.kv_heads.max(1)) };
-        let cache = model.kv_bytes_per_token(candidate.kv_precision).get() * estimate.kv_tokens as f64
-            / f64::from(heads * candidate.pipeline.max(1));
-        // A window lets layers forget, so that tokens take less than the formula says.
-        let cache = if model.window.is_some() { 0.0 } else { cache };
-        let held = estimate.weights + Bytes(cache);
+        let estimate = &placement.estimate;
         let name = format!("`{}` at {}", serve.name, placement.site);
-        check.that(held.get() <= estimate.memory.get() * (1.0 + 1e-3), || {
-            format!("{name}: {} are held, {} are free", figure::data(held), figure::data(estimate.memory))
-        });
-        check.that(estimate.memory.get() <= chip.programmable_memory().0.get(), || {
-            format!("{name}: {} are free on {}, which has less", figure::data(estimate.memory), chip.id)
-        });
-        // No rank holds less than its share; 0.98 leaves room for embeddings that stand on one rank only.
-        let least = Bytes(model.params_total_b * 1e9 * candidate.precision.weight_bytes() / ranks * 0.98);
-        check.that(estimate.weights.get() >= least.get() || candidate.pipeline > 1, || {
-            format!(
-                "{name}: weights of {} per rank, at least {}",
-                figure::data(estimate.weights),
-                figure::data(least)
-            )
-        });
+        let held = (estimate.kv_tokens, estimate.weights, estimate.memory);
+        replica(&mut check, &name, (model, chip), &placement.candidate, held);
+    }
+    for run in &blueprint.batches {
+        let rows = (model(blueprint, &run.model), chip(blueprint, &run.candidate.accelerator));
+        let (Some(model), Some(chip)) = rows else {
+            check.that(false, || format!("`{}` runs what is not embedded", run.workload));
+            continue;
+        };
+        let estimate = &run.estimate;
+        let name = format!("`{}` at {}", run.workload, run.site);
+        let held = (estimate.kv_tokens, estimate.weights, estimate.memory);
+        replica(&mut check, &name, (model, chip), &run.candidate, held);
     }
     for run in &blueprint.trainings {
         check.that(run.needed.get() <= run.memory.get(), || {
@@ -81,6 +71,35 @@ pub(super) fn memory(blueprint: &Blueprint) -> AuditCheck {
         });
     }
     check.done()
+}
+
+/// Weights and cache of one rank of a replica fit.
+fn replica(
+    check: &mut Check,
+    name: &str,
+    (model, chip): (&Model, &Accelerator),
+    candidate: &Candidate,
+    (kv_tokens, weights, memory): (u64, Bytes, Bytes),
+) {
+    let ranks = f64::from(candidate.tensor.max(1) * candidate.pipeline.max(1));
+    // Heads are shared out until each rank has one; a compressed vector is held by every rank.
+    let heads = if model.latent.is_some() { 1 } else { candidate.tensor.clamp(1, model.kv_heads.max(1)) };
+    let cache = model.kv_bytes_per_token(candidate.kv_precision).get() * kv_tokens as f64
+        / f64::from(heads * candidate.pipeline.max(1));
+    // A window lets layers forget, so that tokens take less than the formula says.
+    let cache = if model.window.is_some() { 0.0 } else { cache };
+    let held = weights + Bytes(cache);
+    check.that(held.get() <= memory.get() * (1.0 + 1e-3), || {
+        format!("{name}: {} are held, {} are free", figure::data(held), figure::data(memory))
+    });
+    check.that(memory.get() <= chip.programmable_memory().0.get(), || {
+        format!("{name}: {} are free on {}, which has less", figure::data(memory), chip.id)
+    });
+    // No rank holds less than its share; 0.98 leaves room for embeddings that stand on one rank only.
+    let least = Bytes(model.params_total_b * 1e9 * candidate.precision.weight_bytes() / ranks * 0.98);
+    check.that(weights.get() >= least.get() || candidate.pipeline > 1, || {
+        format!("{name}: weights of {} per rank, at least {}", figure::data(weights), figure::data(least))
+    });
 }
 
 /// Share by which a batch may be rounded so that it divides over the ranks.
@@ -141,6 +160,7 @@ pub(super) fn speed(blueprint: &Blueprint) -> AuditCheck {
             )
         });
     }
+    batches::speed(&mut check, blueprint);
     check.done()
 }
 

@@ -1,6 +1,8 @@
 //! What is bought, where it runs and what was seen: which of it is not as it was.
 
-use capstan_types::blueprint::{Blueprint, Candidate, Pool, Status, TrainingRun, Verdict, VerdictStatus};
+use capstan_types::blueprint::{
+    BatchRun, Blueprint, Candidate, Pool, Status, TrainingRun, Verdict, VerdictStatus,
+};
 use capstan_types::diff::{Change, ChangeKind, Counts, LevelDelta, MachineDelta, Value};
 use capstan_types::figure;
 use capstan_types::spec::percentile_word;
@@ -84,6 +86,9 @@ fn facts(blueprint: &Blueprint) -> Facts {
     for run in &blueprint.trainings {
         add(ChangeKind::Training, run.workload.clone(), Value::Words(training(run)));
     }
+    for run in &blueprint.batches {
+        add(ChangeKind::Offline, run.workload.clone(), Value::Words(offline(run)));
+    }
     for verdict in &blueprint.verdicts {
         add(ChangeKind::Verdict, level(verdict), Value::Words(outcome(verdict)));
     }
@@ -125,6 +130,10 @@ fn training(run: &TrainingRun) -> String {
         "{} × {} at {}, tp {}, pp {}, dp {}, {} to {}",
         of.nodes, of.shape, run.site, of.tensor, of.pipeline, of.data, run.start, run.end
     )
+}
+
+fn offline(run: &BatchRun) -> String {
+    format!("{} at {}, {}, {} to {}", candidate(&run.candidate), run.site, run.words(), run.start, run.end)
 }
 
 fn level(verdict: &Verdict) -> String {

@@ -74,7 +74,7 @@ fn last_kind(shares: &[Share], tool_differs: bool) -> ShareKind {
     shares.last().map_or(tool, |share| share.kind)
 }
 
-/// Returns the plan with the requests of another, for services that both have.
+/// Returns the plan with the requests of another, for services and offline inference that both have.
 fn with_demand(from: &Spec, to: &Spec) -> Spec {
     let mut spec = from.clone();
     spec.uncertain = to.uncertain.clone();
@@ -83,6 +83,13 @@ fn with_demand(from: &Spec, to: &Spec) -> Spec {
             let place = serve.load.place.clone();
             serve.load = other.load.clone();
             serve.load.place = place;
+        }
+    }
+    for batch in &mut spec.batches {
+        if let Some(other) = to.batches.iter().find(|other| other.name == batch.name) {
+            batch.requests = other.requests;
+            (batch.traffic, batch.prompt, batch.output) =
+                (other.traffic.clone(), other.prompt.clone(), other.output.clone());
         }
     }
     spec

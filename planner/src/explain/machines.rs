@@ -164,5 +164,16 @@ pub(super) fn tenants(blueprint: &Blueprint, here: impl Fn(&str, &str) -> bool) 
             run.workload, run.candidate.nodes, run.candidate.shape, run.site, run.start, run.end
         ));
     }
+    for run in blueprint.batches.iter().filter(|run| here(&run.site, &run.candidate.shape)) {
+        sentences.push(format!(
+            "`{}` answers requests that nobody waits for on {} at {} from {} to {}: {}.",
+            run.workload,
+            run.candidate.shape,
+            run.site,
+            run.start,
+            run.end,
+            run.words()
+        ));
+    }
     Section { title: "What runs there".to_owned(), sentences, facts: Vec::new() }
 }

@@ -33,7 +33,8 @@ pub fn explain(blueprint: &Blueprint, subject: Option<&str>) -> Result<Explanati
     let serves = spec.serves.iter().map(|serve| serve.name.as_str());
     let trains = spec.trains.iter().map(|train| train.name.as_str());
     let apps = spec.apps.iter().map(|app| app.name.as_str());
-    if serves.chain(trains).chain(apps).any(|name| name == subject) {
+    let batches = spec.batches.iter().map(|batch| batch.name.as_str());
+    if serves.chain(trains).chain(apps).chain(batches).any(|name| name == subject) {
         return Ok(workload(blueprint, subject));
     }
     if spec.sites.iter().any(|site| site.name == subject) {
@@ -69,6 +70,7 @@ fn known(blueprint: &Blueprint) -> Vec<String> {
     let spec = &blueprint.inputs.spec;
     let mut known: Vec<String> = spec.serves.iter().map(|serve| serve.name.clone()).collect();
     known.extend(spec.trains.iter().map(|train| train.name.clone()));
+    known.extend(spec.batches.iter().map(|batch| batch.name.clone()));
     known.extend(spec.apps.iter().map(|app| app.name.clone()));
     known.extend(spec.sites.iter().map(|site| site.name.clone()));
     known.extend(shapes(blueprint));
@@ -104,6 +106,7 @@ fn whole(blueprint: &Blueprint) -> Explanation {
     let mut sections = vec![answer(blueprint)];
     sections.extend(blueprint.services.iter().flat_map(|service| workloads::serving(blueprint, service)));
     sections.extend(blueprint.trainings.iter().flat_map(|run| workloads::training(blueprint, run)));
+    sections.extend(blueprint.batches.iter().map(|run| workloads::offline(blueprint, run)));
     sections.extend(blueprint.apps.iter().map(workloads::app));
     sections.extend(blueprint.pools.iter().map(|pool| machines::bought(blueprint, pool)));
     sections.push(limits::binding(blueprint, None));
@@ -128,6 +131,10 @@ fn workload(blueprint: &Blueprint, name: &str) -> Explanation {
     }
     for run in blueprint.trainings.iter().filter(|run| run.workload == name) {
         sections.extend(workloads::training(blueprint, run));
+        places.push((&run.site, &run.candidate.shape));
+    }
+    for run in blueprint.batches.iter().filter(|run| run.workload == name) {
+        sections.push(workloads::offline(blueprint, run));
         places.push((&run.site, &run.candidate.shape));
     }
     let pools =

@@ -1,7 +1,9 @@
 //! Why a workload runs as it does: what a replica achieves, what bounds it, what was seen.
 
 use super::{machines, memory};
-use capstan_types::blueprint::{AppRun, Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus};
+use capstan_types::blueprint::{
+    AppRun, BatchRun, Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus,
+};
 use capstan_types::explanation::Section;
 use capstan_types::figure::{self, counted};
 
@@ -132,6 +134,75 @@ pub(super) fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<Section>
         if of.recompute { ", activations computed again" } else { "" }
     ));
     vec![Section { title: format!("Why `{}` runs so", run.workload), sentences, facts: Vec::new() }]
+}
+
+/// Returns why offline inference runs as it does.
+pub(super) fn offline(blueprint: &Blueprint, run: &BatchRun) -> Section {
+    let (candidate, estimate) = (&run.candidate, &run.estimate);
+    let mut sentences = vec![
+        format!(
+            "`{}` answers {} requests with {} on {} at {} with {}, tp {}, pp {}, in {}: {}.",
+            run.workload,
+            figure::large(run.requests),
+            run.model,
+            candidate.shape,
+            run.site,
+            candidate.engine,
+            candidate.tensor,
+            candidate.pipeline,
+            candidate.precision.word(),
+            run.words()
+        ),
+        format!(
+            "One replica answers {} req/s ({}) with {} sequences at once, bounded by {}; nobody waits for its answers.",
+            figure::short(estimate.rate.get()),
+            estimate.origin.word(),
+            figure::short(estimate.batch),
+            estimate.bound_by
+        ),
+    ];
+    if let Some(seen) = &run.simulated {
+        let planned = if run.derating < 1.0 { ", and is planned so" } else { "" };
+        sentences.push(format!(
+            "Simulated over {} requests with {} in flight it answers {} req/s{planned}.",
+            figure::count(seen.requests),
+            seen.clients,
+            figure::short(seen.rate.get())
+        ));
+    }
+    sentences.push(format!(
+        "It runs from {} to {}, {} h, in which its replicas take {} h; each start takes {} to load, and its machines are up {} of the time.",
+        run.start,
+        run.end,
+        figure::short(run.hours),
+        figure::short(run.replica_hours),
+        figure::span(run.loading),
+        figure::percent(run.up)
+    ));
+    sentences.extend(beside(blueprint, run));
+    Section { title: format!("Why `{}` runs so", run.workload), sentences, facts: Vec::new() }
+}
+
+/// Says how many machines of its pool offline inference needs beyond those that the rest needs at its busiest hour.
+fn beside(blueprint: &Blueprint, run: &BatchRun) -> Option<String> {
+    let pool =
+        blueprint.pools.iter().find(|pool| pool.site == run.site && pool.shape == run.candidate.shape)?;
+    let shared = blueprint.services.iter().filter(|service| {
+        let here = |placement: &Placement| {
+            placement.site == run.site && placement.candidate.shape == run.candidate.shape
+        };
+        service.placements.iter().any(here)
+    });
+    let names: Vec<String> = shared.map(|service| format!("`{}`", service.workload)).collect();
+    let period = run.shares.iter().position(|&share| share > 0.0)?;
+    let most = pool.needed.get(period)?.iter().copied().max().unwrap_or(0);
+    (!names.is_empty()).then(|| {
+        format!(
+            "It shares them with {}: {} work at the busiest hour.",
+            names.join(", "),
+            machines::nodes(most)
+        )
+    })
 }
 
 /// Returns where a service or group of notebooks runs, and how many instances share a machine.

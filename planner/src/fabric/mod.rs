@@ -58,7 +58,9 @@ fn spans_machines(draft: &Draft, pool: &Pool) -> bool {
     let placements = draft.services.iter().flat_map(|service| &service.placements);
     let mut serving = placements.filter(|p| here(&p.site, &p.candidate.shape));
     let mut training = draft.trainings.iter().filter(|run| here(&run.site, &run.candidate.shape));
+    let mut offline = draft.batches.iter().filter(|run| here(&run.site, &run.candidate.shape));
     serving.any(|placement| placement.candidate.nodes_per_replica > 1)
+        || offline.any(|run| run.candidate.nodes_per_replica > 1)
         || training.any(|run| run.candidate.nodes > 1)
 }
 

@@ -89,7 +89,7 @@ fn way(ask: &Ask<'_>, serve: &Serve, accelerator: &Accelerator, most: u32) -> Re
         height_u: None,
         provenance: Provenance { ..accelerator.provenance.clone() },
     };
-    let served = Served { serve, model: ask.model, draft: None, engine: ask.engine };
+    let served = Served { serve, model: ask.model, draft: None, engine: ask.engine, offline: false };
     let found = enumerate(ask.catalog, &served, &[&shape]);
     let reason = found.rejections.first().map(|rejection| rejection.nearest.clone());
     let none = || RowError::NotPriced(reason.unwrap_or_else(|| "a plan would not split it so".to_owned()));

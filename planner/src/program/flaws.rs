@@ -106,8 +106,11 @@ impl Problem {
                         peak / units_per_replica + f64::from(min_replicas) + f64::from(spare_replicas);
                     if units_per_replica > 0.0 { replicas * f64::from(accelerators) } else { f64::NAN }
                 }
-                Runs::Job { accelerators, ref periods } if periods.end <= self.periods.len() => {
-                    accelerators as f64
+                Runs::Job { ref accelerators, ref periods }
+                    if periods.end <= self.periods.len()
+                        && (accelerators.len() == 1 || accelerators.len() == self.slots.len()) =>
+                {
+                    accelerators.iter().copied().max().unwrap_or(0) as f64
                 }
                 Runs::Job { .. } => f64::NAN,
             };

@@ -332,7 +332,10 @@ fn merged_loads(problem: &Problem) -> (Vec<Vec<Vec<u64>>>, Vec<usize>, Vec<f64>)
     let mut slot_of = Vec::new();
     let mut slot_hours: Vec<f64> = Vec::new();
     let same = |a: usize, b: usize| {
-        problem.workloads.iter().all(|w| w.demand.iter().all(|demand| demand[a] == demand[b]))
+        problem.workloads.iter().all(|w| {
+            w.demand.iter().all(|demand| demand[a] == demand[b])
+                && w.columns.iter().all(|column| takes_the_same(&column.runs, a, b))
+        })
     };
     for (slot, hours) in problem.slots.iter().map(|s| s.hours_per_month).enumerate() {
         match first_of.iter().position(|&first| same(first, slot)) {
@@ -349,7 +352,7 @@ fn merged_loads(problem: &Problem) -> (Vec<Vec<Vec<u64>>>, Vec<usize>, Vec<f64>)
     }
     let load = |demand: &[Vec<f64>], runs: &Runs| -> Vec<u64> {
         let points = (0..problem.periods.len()).flat_map(|p| first_of.iter().map(move |&s| (p, s)));
-        points.map(|(p, s)| occupied(runs, p, demand.get(p).map_or(0.0, |d| d[s]))).collect()
+        points.map(|(p, s)| occupied(runs, (p, s), demand.get(p).map_or(0.0, |d| d[s]))).collect()
     };
     let loads = problem
         .workloads
@@ -359,8 +362,21 @@ fn merged_loads(problem: &Problem) -> (Vec<Vec<Vec<u64>>>, Vec<usize>, Vec<f64>)
     (loads, slot_of, slot_hours)
 }
 
+/// Accelerators that a job holds in a slot.
+fn held(accelerators: &[u64], slot: usize) -> u64 {
+    if accelerators.len() == 1 { accelerators[0] } else { accelerators[slot] }
+}
+
+/// Whether a column occupies as much in one slot as in another with the same demand.
+fn takes_the_same(runs: &Runs, one: usize, other: usize) -> bool {
+    match runs {
+        Runs::Replicas { .. } => true,
+        Runs::Job { accelerators, .. } => held(accelerators, one) == held(accelerators, other),
+    }
+}
+
 /// Accelerators that a column occupies in a slot with this demand.
-fn occupied(runs: &Runs, period: usize, demand: f64) -> u64 {
+fn occupied(runs: &Runs, (period, slot): (usize, usize), demand: f64) -> u64 {
     match runs {
         Runs::Replicas { units_per_replica, accelerators, min_replicas, spare_replicas } => {
             let replicas = (demand / units_per_replica * (1.0 - REPLICA_SLACK)).ceil() as u64;
@@ -369,7 +385,7 @@ fn occupied(runs: &Runs, period: usize, demand: f64) -> u64 {
         }
         Runs::Job { accelerators, periods } => {
             if periods.contains(&period) {
-                *accelerators
+                held(accelerators, slot)
             } else {
                 0
             }

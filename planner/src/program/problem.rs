@@ -174,10 +174,10 @@ pub enum Runs {
         /// Added on top of what demand needs (N + k).
         spare_replicas: u32,
     },
-    /// A fixed number of accelerators in all hours of some periods: training, batch.
+    /// A fixed number of accelerators in some periods, of all hours or by slot: training, batch.
     Job {
-        /// Accelerators charged.
-        accelerators: u64,
+        /// Accelerators charged: one number for all hours, or one for each slot.
+        accelerators: Vec<u64>,
         /// Periods in which it runs.
         periods: Range<usize>,
     },

@@ -5,6 +5,7 @@
 //! power and quotas beforehand.
 
 use crate::columns::ServeColumns;
+use crate::formulate::Formulation;
 use crate::frame::Frame;
 use crate::market::{Market, Stand};
 use crate::outside::Outside;
@@ -66,6 +67,8 @@ pub(crate) struct Kept {
     jobs: Vec<Job>,
     /// Site and machine of each service and group of notebooks.
     apps: Vec<(String, String)>,
+    /// The way of offline inference; how many replicas run when follows from the world.
+    pub batches: Vec<Pick>,
     bought: Vec<Bought>,
     /// Is nothing bought by the hour of which a workload may only have a share?
     pub firm: bool,
@@ -73,7 +76,13 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Returns what an answer settles.
-    pub fn of(frame: &Frame<'_>, serves: &[ServeColumns<'_>], parts: &[Part], solution: &Solution) -> Kept {
+    pub fn of(
+        frame: &Frame<'_>,
+        serves: &[ServeColumns<'_>],
+        formulation: &Formulation<'_>,
+        solution: &Solution,
+    ) -> Kept {
+        let parts = &formulation.parts;
         let stands = &frame.market.stands;
         let picks = serves.iter().zip(&solution.columns).map(|(serve, &column)| {
             let column = &serve.columns[column];
@@ -81,7 +90,13 @@ impl Kept {
         });
         let jobs = frame.trains.iter().zip(&solution.columns[serves.len()..]);
         let jobs = jobs.map(|(train, &column)| Job::of(&train.columns[column].run));
-        let apps = frame.apps.iter().zip(&solution.columns[serves.len() + frame.trains.len()..]);
+        let others = &solution.columns[serves.len() + frame.trains.len()..];
+        let batches = formulation.batches.iter().zip(&others[frame.apps.len()..]);
+        let batches = batches.map(|(batch, &column)| {
+            let column = &batch.columns[column];
+            Pick { site: stands[column.stand].site.name.clone(), way: batch.ways[column.way].key() }
+        });
+        let apps = frame.apps.iter().zip(others);
         let apps = apps.map(|(app, &column)| {
             let stand = &stands[app.columns[column].stand];
             (stand.site.name.clone(), stand.shape.id.clone())
@@ -101,6 +116,7 @@ impl Kept {
             serves: picks.collect(),
             jobs: jobs.collect(),
             apps: apps.collect(),
+            batches: batches.collect(),
             bought: bought.collect(),
             firm: false,
         }
@@ -109,7 +125,14 @@ impl Kept {
     /// A plan that settles nothing.
     #[cfg(test)]
     pub fn nothing() -> Kept {
-        Kept { serves: Vec::new(), jobs: Vec::new(), apps: Vec::new(), bought: Vec::new(), firm: false }
+        Kept {
+            serves: Vec::new(),
+            jobs: Vec::new(),
+            apps: Vec::new(),
+            batches: Vec::new(),
+            bought: Vec::new(),
+            firm: false,
+        }
     }
 
     /// Is this how the job of that number runs?
@@ -138,8 +161,12 @@ impl Kept {
         if words.is_empty() {
             words.push("nothing for a term".to_owned());
         }
-        let mut places: Vec<String> =
-            self.serves.iter().map(|pick| format!("{} at {}", pick.way, pick.site)).collect();
+        let mut places: Vec<String> = self
+            .serves
+            .iter()
+            .chain(&self.batches)
+            .map(|pick| format!("{} at {}", pick.way, pick.site))
+            .collect();
         places.extend(self.jobs.iter().map(|job| format!("{} × {} at {}", job.nodes, job.shape, job.site)));
         places.dedup();
         format!("{}; runs {}", words.join(" + "), places.join(" + "))

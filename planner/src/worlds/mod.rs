@@ -141,7 +141,7 @@ pub(crate) fn least_regret(
     let frames: Vec<Frame<'_>> = frames.collect::<Result<_, _>>()?;
     let cheapest: Vec<Option<(Kept, Outcome)>> =
         frames.par_iter().map(|frame| cheapest(frame, deratings)).collect::<Result<_, _>>()?;
-    let medians = Kept::of(frame, &turn.serves, &turn.formulation.parts, &turn.solution);
+    let medians = Kept::of(frame, &turn.serves, &turn.formulation, &turn.solution);
     let mut candidates =
         vec![Candidate { cheapest_for: "the medians".to_owned(), kept: medians, outcomes: Vec::new() }];
     for (world, found) in all.iter().zip(&cheapest) {
@@ -236,7 +236,7 @@ fn cheapest(frame: &Frame<'_>, deratings: &Deratings) -> Result<Option<(Kept, Ou
     match frame.solve(deratings, Effort::Plan) {
         Ok((serves, formulation, solution)) => {
             let outcome = Outcome::of(frame, &formulation.problem, &solution);
-            Ok(Some((Kept::of(frame, &serves, &formulation.parts, &solution), outcome)))
+            Ok(Some((Kept::of(frame, &serves, &formulation, &solution), outcome)))
         }
         Err(unsolved) => failed(unsolved).map(|()| None),
     }

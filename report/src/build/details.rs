@@ -8,7 +8,7 @@ use capstan_types::units::Bytes;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
-fn split(tensor: u32, pipeline: u32) -> String {
+pub(super) fn split(tensor: u32, pipeline: u32) -> String {
     if pipeline > 1 { format!("tp {tensor}, pp {pipeline}") } else { format!("tp {tensor}") }
 }
 

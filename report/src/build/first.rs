@@ -207,7 +207,7 @@ fn level(verdict: &Verdict) -> Vec<Cell> {
     ]
 }
 
-/// Returns each service level with what was simulated, then the training jobs and the rules in a line each.
+/// Returns each service level with what was simulated, then the jobs and the rules in a line each.
 pub(super) fn levels(blueprint: &Blueprint) -> Vec<Block> {
     let mut table = Table::new(&["Service", "Level", ">Simulated", ">95 % interval", ">Limit", "Verdict"]);
     table.rows.extend(blueprint.verdicts.iter().map(level));
@@ -229,6 +229,7 @@ pub(super) fn levels(blueprint: &Blueprint) -> Vec<Block> {
         ]
     });
     table.rows.extend(deadlines);
+    table.rows.extend(blueprint.batches.iter().map(|run| super::batches::deadline(blueprint, run)));
     vec![Block::Table(table), Block::Paragraph(rules(blueprint)), Block::Paragraph(audited(blueprint))]
 }
 

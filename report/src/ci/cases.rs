@@ -127,16 +127,23 @@ fn level(blueprint: &Blueprint, verdict: &Verdict, locate: Locate<'_>) -> Case {
 }
 
 fn deadlines<'a>(blueprint: &'a Blueprint, locate: Locate<'a>) -> impl Iterator<Item = Case> + 'a {
-    blueprint.trainings.iter().filter_map(move |run| {
-        let train = blueprint.inputs.spec.trains.iter().find(|train| train.name == run.workload)?;
-        let limit = train.finish.as_ref()?;
-        let message = format!("ends on {}, {} is asked for", run.end, limit.value);
-        Some(Case {
-            class: format!("train {}", run.workload),
+    let spec = &blueprint.inputs.spec;
+    let trainings = blueprint.trainings.iter().filter_map(move |run| {
+        let train = spec.trains.iter().find(|train| train.name == run.workload)?;
+        Some(("train", &run.workload, run.end, train.finish.as_ref()?))
+    });
+    let batches = blueprint.batches.iter().filter_map(move |run| {
+        let batch = spec.batches.iter().find(|batch| batch.name == run.workload)?;
+        Some(("batch", &run.workload, run.end, batch.finish.as_ref()?))
+    });
+    trainings.chain(batches).map(move |(kind, workload, end, limit)| {
+        let message = format!("ends on {end}, {} is asked for", limit.value);
+        Case {
+            class: format!("{kind} {workload}"),
             name: "finish".to_owned(),
             spot: locate(&limit.place),
-            outcome: held(run.end <= limit.value, "E0330", message),
-        })
+            outcome: held(end <= limit.value, "E0330", message),
+        }
     })
 }
 

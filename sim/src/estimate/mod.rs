@@ -161,9 +161,37 @@ pub fn estimate(
         let (metric, per_mille, target) = (missed.metric, missed.per_mille, missed.target);
         return Err(Reason::SloUnreachable { metric, per_mille, best: missed.expected, target });
     }
-    let (batch, bound_by) = largest(&model, demand);
+    Ok(achieved(&model, demand, largest(&model, demand), (step, memory)))
+}
+
+/// Returns what a replica achieves whose requests never run out: as many run at once as the cache and the engine admit,
+/// and nobody waits for any of them.
+///
+/// # Errors
+/// A [`Reason`] where it does not fit.
+pub fn offline(
+    step: &PreparedStep,
+    memory: &ServingMemory,
+    setup: &Setup<'_>,
+    demand: &Demand<'_>,
+) -> Result<Estimate, Reason> {
+    demand.check()?;
+    if let Some(refusal) = memory.refusal() {
+        return Err(refusal);
+    }
+    let model = Operating::new(step, memory, setup, demand);
+    Ok(achieved(&model, demand, model.admitted(), (step, memory)))
+}
+
+/// Returns what follows from a mean batch.
+fn achieved(
+    model: &Operating<'_>,
+    demand: &Demand<'_>,
+    (batch, bound_by): (f64, Bound),
+    (step, memory): (&PreparedStep, &ServingMemory),
+) -> Estimate {
     let point = model.at(batch);
-    Ok(Estimate {
+    Estimate {
         rate: RequestsPerSecond(point.rate()),
         ttft: point.latencies(SloMetric::Ttft),
         tpot: point.latencies(SloMetric::Tpot),
@@ -174,7 +202,7 @@ pub fn estimate(
         bound_by,
         origin: step.origin().weaker(memory.origin),
         notes: notes(step, memory),
-    })
+    }
 }
 
 /// Prepares and estimates in one call.

@@ -40,10 +40,18 @@ fn digests(blueprint: &Blueprint) -> Digests {
     let prices = (std::mem::take(&mut catalog.offerings), std::mem::take(&mut catalog.rates));
     let mut spec = blueprint.inputs.spec.clone();
     spec.assumptions.clear();
-    let demand: Vec<_> = spec.serves.iter().map(|serve| (serve.name.clone(), serve.load.clone())).collect();
+    let loads = spec.serves.iter().map(|serve| serde_json::to_value((&serve.name, &serve.load)));
+    let offline = spec.batches.iter();
+    let offline =
+        offline.map(|one| serde_json::to_value((&one.name, one.requests, &one.prompt, &one.output)));
+    let demand: Vec<Value> = loads.chain(offline).map(Result::unwrap_or_default).collect();
     let mut plan = serde_json::to_value(&spec).unwrap_or_default();
-    if let Some(serves) = plan.get_mut("serves").and_then(Value::as_array_mut) {
-        serves.iter_mut().filter_map(Value::as_object_mut).for_each(|serve| drop(serve.remove("load")));
+    for (kind, told) in [("serves", &["load"][..]), ("batches", &["requests", "prompt", "output", "traffic"])]
+    {
+        let all = plan.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten();
+        for one in all.filter_map(Value::as_object_mut) {
+            told.iter().for_each(|field| drop(one.remove(*field)));
+        }
     }
     Digests {
         prices: digest(&prices),

@@ -5,6 +5,7 @@
 //! `format` is an integer; a tool reads its own and the previous one.
 
 mod app;
+mod batch;
 mod compute;
 mod cost;
 mod inputs;
@@ -16,6 +17,7 @@ mod uncertainty;
 mod what_if;
 
 pub use app::*;
+pub use batch::*;
 pub use compute::*;
 pub use cost::*;
 pub use inputs::*;
@@ -67,6 +69,9 @@ pub struct Blueprint {
     pub services: Vec<Service>,
     /// How each training workload runs.
     pub trainings: Vec<TrainingRun>,
+    /// How each workload of offline inference runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<BatchRun>,
     /// How each service and each group of notebooks runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apps: Vec<AppRun>,

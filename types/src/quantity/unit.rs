@@ -61,7 +61,7 @@ const ROWS: [Row; 27] = [
     metric("tok", Dimension::TOKENS, 1, 1),
     metric("param", Dimension::PARAMETERS, 1, 1),
     metric("FLOP", Dimension::FLOPS, 1, 1),
-    row("req", Dimension::REQUESTS, 1, 1),
+    metric("req", Dimension::REQUESTS, 1, 1),
     row("GPU", Dimension::ACCELERATORS, 1, 1),
     row("node", Dimension::NODES, 1, 1),
     row("U", Dimension::RACK_UNITS, 1, 1),

@@ -30,6 +30,9 @@ pub struct Kubernetes {
     /// How training gets its machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingWish>,
+    /// Claim of the volume on which the requests of offline inference lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<String>,
     /// Class of nodes that Karpenter makes machines of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub karpenter: Option<String>,
@@ -92,6 +95,7 @@ impl Kubernetes {
             gateway: None,
             gpu_operator: false,
             training: None,
+            requests: None,
             karpenter: None,
             quota: false,
             priorities: false,

@@ -1,6 +1,7 @@
 //! The checked form of a plan file: every name resolved, every unit converted, every limit with its place.
 
 mod app;
+mod batch;
 mod budget;
 mod deploy;
 mod fabric;
@@ -11,6 +12,7 @@ mod train;
 mod uncertain;
 
 pub use app::*;
+pub use batch::*;
 pub use budget::*;
 pub use deploy::*;
 pub use fabric::*;
@@ -67,6 +69,9 @@ pub struct Spec {
     pub serves: Vec<Serve>,
     /// Training.
     pub trains: Vec<Train>,
+    /// Offline inference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<Batch>,
     /// Services and notebooks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apps: Vec<App>,

@@ -96,6 +96,7 @@ pub fn chat_blueprint() -> Blueprint {
         demand,
         services,
         trainings,
+        batches: Vec::new(),
         apps: Vec::new(),
         pools,
         cost,

@@ -280,6 +280,7 @@ fn at_most(view: &View<'_>, all: &[View<'_>], resource: &str) -> u64 {
     let most = scaler.and_then(|spec| number(&spec["maxReplicas"]).or(number(&spec["maxReplicaCount"])));
     let replicas = match view.kind() {
         "TrainingRuntime" => number(&view.spec()["mlPolicy"]["numNodes"]),
+        "Job" => number(&view.spec()["parallelism"]),
         _ => most.or(number(&view.spec()["replicas"])),
     };
     let of = |template: &Value| -> u64 {

@@ -79,6 +79,7 @@ fn spec() -> Spec {
         models: vec![model()],
         serves: vec![serve()],
         trains: vec![train()],
+        batches: Vec::new(),
         apps: Vec::new(),
         budgets: vec![budget()],
         fabrics: Vec::new(),

@@ -1,0 +1,69 @@
+//! Offline inference: how many replicas run where, at which hours, and until when.
+
+use super::details::split;
+use crate::document::{Block, Cell, Table, Tone};
+use capstan_types::blueprint::{BatchRun, Blueprint};
+use capstan_types::figure;
+
+/// Returns the line on its last day.
+pub(super) fn deadline(blueprint: &Blueprint, run: &BatchRun) -> Vec<Cell> {
+    let batch = blueprint.inputs.spec.batches.iter().find(|batch| batch.name == run.workload);
+    let limit = batch.and_then(|batch| batch.finish.as_ref()).map(|limit| limit.value);
+    let holds = limit.is_none_or(|limit| run.end <= limit);
+    let seen = if run.simulated.is_some() { "one replica simulated" } else { "estimated" };
+    vec![
+        run.workload.as_str().into(),
+        "finish".into(),
+        run.end.to_string().into(),
+        seen.into(),
+        limit.map_or_else(|| "–".to_owned(), |limit| format!("≤ {limit}")).into(),
+        if holds { Cell::toned("holds", Tone::Good) } else { Cell::toned("LATE", Tone::Bad) },
+    ]
+}
+
+fn row(run: &BatchRun) -> Vec<Cell> {
+    let candidate = &run.candidate;
+    let simulated = run.simulated.as_ref().map_or_else(
+        || "not simulated".to_owned(),
+        |seen| {
+            format!(
+                "{} req/s over {} requests simulated",
+                figure::short(seen.rate.get()),
+                figure::count(seen.requests)
+            )
+        },
+    );
+    vec![
+        run.workload.as_str().into(),
+        run.site.as_str().into(),
+        format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
+        format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
+        run.words().into(),
+        Cell::from(format!("{} req/s", figure::short(run.estimate.rate.get() * run.derating))).hinted(
+            &format!(
+                "{}; {simulated}; derated to {}",
+                run.estimate.origin.word(),
+                figure::percent(run.derating)
+            ),
+        ),
+        figure::large(run.requests).into(),
+        format!("{} to {}", run.start, run.end).into(),
+    ]
+}
+
+/// Returns how each workload of offline inference runs.
+pub(super) fn batches(blueprint: &Blueprint) -> Vec<Block> {
+    let titles = [
+        "Workload",
+        "Site",
+        "Runs on",
+        "As",
+        "Replicas",
+        ">Each answers",
+        ">Requests",
+        "From first to last day",
+    ];
+    let mut table = Table::new(&titles);
+    table.rows.extend(blueprint.batches.iter().map(row));
+    vec![Block::Table(table)]
+}
