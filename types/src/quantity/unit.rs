@@ -196,8 +196,9 @@ mod tests {
         assert_eq!(value("Gbit"), Some(1.25e8));
         assert_eq!(value("kWh"), Some(3.6e6));
         assert_eq!(value("MUSD"), Some(1e6));
+        assert_eq!(value("Mreq"), Some(1e6));
         assert_eq!(value("y"), Some(8760.0 * 3600.0));
-        for unknown in ["m", "mW", "Gibit", "kGPU", "Ms", "kreq", "KB", "Gb", "kmin", "KiUSD"] {
+        for unknown in ["m", "mW", "Gibit", "kGPU", "Ms", "Kireq", "KB", "Gb", "kmin", "KiUSD"] {
             assert_eq!(value(unknown), None, "{unknown}");
         }
     }
