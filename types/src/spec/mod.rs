@@ -5,6 +5,7 @@ mod batch;
 mod budget;
 mod deploy;
 mod fabric;
+mod frame;
 mod scenario;
 mod serving;
 mod storage;
@@ -16,6 +17,7 @@ pub use batch::*;
 pub use budget::*;
 pub use deploy::*;
 pub use fabric::*;
+pub use frame::*;
 pub use scenario::*;
 pub use serving::*;
 pub use storage::*;
@@ -24,12 +26,11 @@ pub use uncertain::*;
 
 use crate::hardware::{NodeShape, Precision};
 use crate::model::Model;
-use crate::money::Currency;
 use crate::offering::PurchaseOption;
 use crate::origin::Origin;
 use crate::place::Place;
 use crate::traffic::Lengths;
-use crate::units::{HOURS_PER_MONTH, RequestsPerSecond, Seconds, Watts};
+use crate::units::{RequestsPerSecond, Seconds, Watts};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -107,88 +108,6 @@ pub struct Assumption {
     pub place: Option<Place>,
     /// How the value came to be.
     pub origin: Origin,
-}
-
-/// What the planner makes small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Objective {
-    /// All cost over the horizon, discounted at month ends.
-    NetPresentCost,
-    /// Undiscounted cost over the horizon per month.
-    CostPerMonth,
-}
-
-/// The frame of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Frame {
-    /// Currency of every amount in the answer.
-    pub currency: Currency,
-    /// First day.
-    #[schemars(with = "String")]
-    pub start: Date,
-    /// Last day, included.
-    #[schemars(with = "String")]
-    pub end: Date,
-    /// Planning months of 730 h in the horizon.
-    pub months: u32,
-    /// Effective discount rate per year.
-    pub discount_per_year: f64,
-    /// What is made small.
-    pub minimize: Objective,
-    /// Seed of every random stream.
-    pub seed: u64,
-    /// The planning date.
-    #[schemars(with = "String")]
-    pub as_of: Date,
-    /// What is paid beside what is planned.
-    #[serde(default, skip_serializing_if = "Beside::is_unknown")]
-    pub beside: Beside,
-}
-
-impl Frame {
-    /// Returns the month of the horizon in which `date` begins, rounded to the nearest month boundary.
-    ///
-    /// Months are 730 h each, everywhere, so a date is at most half a month from its boundary.
-    pub fn month_of(&self, date: Date) -> u32 {
-        let days = date.since(self.start).map_or(0, |span| span.get_days());
-        let months = (f64::from(days) * 24.0 / HOURS_PER_MONTH).round().max(0.0);
-        (months as u32).min(self.months)
-    }
-
-    /// Returns the month boundary at the end of `date`.
-    pub fn month_after(&self, date: Date) -> u32 {
-        date.tomorrow().map_or(self.months, |next| self.month_of(next))
-    }
-}
-
-/// What is paid each month beside machines, networks and storage, in the plan's currency.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Beside {
-    /// The people who run it.
-    #[schemars(with = "Option<f64>")]
-    pub staff_per_month: Option<Decimal>,
-    /// Licences of software.
-    #[schemars(with = "Option<f64>")]
-    pub licences_per_month: Option<Decimal>,
-    /// Support contracts, beside the maintenance of what is bought.
-    #[schemars(with = "Option<f64>")]
-    pub support_per_month: Option<Decimal>,
-}
-
-impl Beside {
-    /// Returns each with the name of its field in `plan`.
-    pub fn each(&self) -> [(&'static str, Option<Decimal>); 3] {
-        [
-            ("staff", self.staff_per_month),
-            ("licences", self.licences_per_month),
-            ("support", self.support_per_month),
-        ]
-    }
-
-    fn is_unknown(&self) -> bool {
-        self.each().iter().all(|(_, amount)| amount.is_none())
-    }
 }
 
 /// Spare machines that a site keeps of each shape.
