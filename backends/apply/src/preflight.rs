@@ -196,6 +196,10 @@ fn accelerators(resources: &Value) -> BTreeMap<String, u64> {
 /// Returns the pods of a workload at their most.
 fn needs<'a>(object: &'a Object, all: &[Object]) -> Vec<Need<'a>> {
     let id = &object.id;
+    // A Job that is suspended has no pods: it waits for somebody, and then for what others leave free.
+    if id.kind == "Job" && object.value["spec"]["suspend"] == true {
+        return Vec::new();
+    }
     let scaler = all.iter().find(|other| {
         let target = &other.value["spec"]["scaleTargetRef"];
         other.id.namespace == id.namespace
@@ -205,7 +209,8 @@ fn needs<'a>(object: &'a Object, all: &[Object]) -> Vec<Need<'a>> {
     let most = scaler.map(|scaler| &scaler.value["spec"]);
     let most = most.and_then(|spec| spec["maxReplicas"].as_u64().or(spec["maxReplicaCount"].as_u64()));
     let own = &object.value["spec"];
-    let stated = own["replicas"].as_u64().or(own["mlPolicy"]["numNodes"].as_u64());
+    let stated =
+        own["replicas"].as_u64().or(own["mlPolicy"]["numNodes"].as_u64()).or(own["parallelism"].as_u64());
     let replicas = most.or(stated).unwrap_or(1);
     let group = &object.value["spec"]["leaderWorkerTemplate"];
     if group.is_object() {
