@@ -15,7 +15,8 @@ test: setup
 
 test-long: setup
 	cargo test --workspace --no-default-features --locked --no-fail-fast -- --ignored long_
-	cargo test --workspace --locked --test paper --test cli paper
+	cargo test --workspace --locked --test paper
+	cargo test --workspace --locked --test cli paper
 	scripts/fuzz 20
 
 bench: setup
