@@ -3,6 +3,7 @@
 use crate::candidates::Tally;
 use crate::columns::{TrainColumn, is_allowed};
 use crate::market::{Market, Stand};
+use crate::periods::within;
 use crate::spares;
 use crate::storage;
 use capstan_sim::perf::Reason;
@@ -154,10 +155,8 @@ impl Window {
     ) -> Window {
         let first = start.map_or(0, |start| spec.frame.month_of(start.value));
         let last = finish.map_or(spec.frame.months, |finish| spec.frame.month_after(finish.value));
-        let from = periods.iter().position(|period| period.first_month >= first).unwrap_or(periods.len());
-        let until = periods.iter().filter(|period| period.first_month + period.months <= last).count();
-        let held = from..until.max(from);
-        let first = periods.get(from).map_or(spec.frame.months, |period| period.first_month);
+        let held = within(periods, &(first..last));
+        let first = periods.get(held.start).map_or(spec.frame.months, |period| period.first_month);
         let begins = day(spec.frame.start, f64::from(first) * HOURS_PER_MONTH);
         // Months are 730 h, so a boundary may lie a day before the date that it stands for.
         let begins = start.map_or(begins, |start| begins.max(start.value));

@@ -44,10 +44,10 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
         .collect()
 }
 
-/// Returns the periods that lie within some months, which are cut at them.
+/// Returns the periods that lie whole within some months.
 pub fn within(periods: &[Period], months: &Range<u32>) -> Range<usize> {
     let first = periods.iter().position(|period| period.first_month >= months.start).unwrap_or(periods.len());
-    let end = periods.iter().position(|period| period.first_month >= months.end).unwrap_or(periods.len());
+    let end = periods.iter().filter(|period| period.first_month + period.months <= months.end).count();
     first..end.max(first)
 }
 

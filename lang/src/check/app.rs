@@ -11,6 +11,7 @@ use super::fields::Fields;
 use super::read::Stated;
 use super::serve::buy;
 use super::table::{AT_LEAST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
+use super::workload;
 use crate::ast::{Block, Expr, ExprKind};
 use crate::codes;
 use crate::evaluate::Value;
@@ -37,8 +38,8 @@ static SERVICE_FIELDS: &[FieldRow] = &[
         .bounds(Bounds::Within(0.0, 0.999_999_999))
         .means("Share of time in which all replicas are up.")
         .shown(">= 99.9%", ">= 99.99%"),
-    BUY,
-    SITE,
+    workload::BUY,
+    workload::SITE,
 ];
 
 /// The kind of block.
@@ -64,8 +65,8 @@ static WORKSPACE_FIELDS: &[FieldRow] = &[
     STORAGE,
     ACCELERATOR,
     SLICE,
-    BUY,
-    SITE,
+    workload::BUY,
+    workload::SITE,
 ];
 
 const THREADS: FieldRow = FieldRow::new("cpu", FieldType::Quantity(Dimension::NONE), FACT)
@@ -91,14 +92,6 @@ const SLICE: FieldRow = FieldRow::new("slice", FieldType::Slice, FACT)
     .default("a whole accelerator where `accelerator` is said")
     .means("How much of an accelerator one instance has: a partition by its name, or a share of its time.")
     .shown("= \"1g.10gb\"", "= 25%");
-const BUY: FieldRow = FieldRow::new("buy", FieldType::Buy, FACT)
-    .default("on demand, reserved no longer than the horizon, owned at own sites")
-    .means("How capacity may be bought, with limits on shares of node-hours.")
-    .shown("= [reserved(1 y), on_demand]", "= [on_demand]");
-const SITE: FieldRow = FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
-    .default("any")
-    .means("Sites where it may run.")
-    .shown("in [hall]", "in [cloud]");
 
 /// Reads services, then workspaces.
 pub(crate) fn check(checker: &Checker<'_>, services: &[&Block], workspaces: &[&Block]) -> Vec<App> {

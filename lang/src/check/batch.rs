@@ -6,9 +6,9 @@ use capstan_types::spec::Batch;
 use super::checker::Checker;
 use super::fields::Fields;
 use super::plan::assumed;
-use super::serve::{PARALLELISM, PRECISIONS, buy, engine, parallelism, precisions};
-use super::table::{AT_LEAST, AT_MOST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
-use super::{load, train};
+use super::serve::{buy, engine, parallelism, precisions};
+use super::table::{Bounds, FACT, FieldRow, FieldType, Referent, Table};
+use super::{load, train, workload};
 use crate::ast::Block;
 
 /// The kind of block.
@@ -35,42 +35,18 @@ static FIELDS: &[FieldRow] = &[
     load::TRAFFIC.means("Traffic of the catalog that lengths come from."),
     load::PROMPT.default("from `traffic`"),
     load::OUTPUT.default("from `traffic`"),
-    FieldRow::new("start", FieldType::Date, AT_LEAST)
-        .default("the start of the horizon")
-        .means("First day on which it may run.")
-        .shown(">= 2027-02-01", ">= 2027-03-01"),
-    FieldRow::new("finish", FieldType::Date, AT_MOST)
-        .default("the end of the horizon")
-        .means("Last day on which it may run.")
-        .shown("<= 2027-06-30", "<= 2027-05-31"),
+    workload::START,
+    workload::FINISH,
     FieldRow::new("interruptible", FieldType::Bool, FACT)
         .default("`false`")
         .means("May it run in the quiet hours of each day only, and go on the next day? Each start takes the time to load its weights.")
         .shown("= true", "= false"),
-    FieldRow::new("engine", FieldType::One(Referent::Engine), FACT)
-        .default("`vllm`")
-        .means("The engine.")
-        .shown("= vllm", "= sglang"),
-    FieldRow::new("precision", FieldType::Words(PRECISIONS), CHOICE)
-        .default("as the model is published")
-        .means("Precisions that the weights may have.")
-        .shown("in [bf16, fp8]", "= fp8"),
-    FieldRow::new("accelerator", FieldType::Many(Referent::Accelerator), CHOICE)
-        .default("any")
-        .means("Accelerators that are allowed.")
-        .shown("in [h100_sxm, h200_sxm]", "= l40s"),
-    FieldRow::new("parallelism", FieldType::Record(&PARALLELISM), FACT)
-        .default("decided by the planner")
-        .means("Degrees of parallelism that are fixed.")
-        .shown("= { tensor = 2 }", "= { tensor = 4 }"),
-    FieldRow::new("buy", FieldType::Buy, FACT)
-        .default("on demand, reserved no longer than the horizon, owned at own sites")
-        .means("How capacity may be bought, with limits on shares of node-hours.")
-        .shown("= [reserved(1 y), on_demand]", "= [on_demand]"),
-    FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
-        .default("any")
-        .means("Sites where it may run.")
-        .shown("in [hall]", "in [cloud]"),
+    workload::ENGINE.means("The engine."),
+    workload::PRECISION,
+    workload::ACCELERATOR,
+    workload::SPLIT,
+    workload::BUY,
+    workload::SITE,
 ];
 
 /// Reads offline inference.

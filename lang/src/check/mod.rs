@@ -35,6 +35,7 @@ mod speculative;
 mod storage;
 pub mod table;
 mod train;
+mod workload;
 
 use capstan_types::catalog::Catalog;
 use capstan_types::place::Span;

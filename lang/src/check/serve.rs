@@ -10,8 +10,8 @@ use super::checker::Checker;
 use super::fields::{Contents, Fields};
 use super::plan::assumed;
 use super::read::Stated;
-use super::table::{AT_LEAST, AT_MOST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
-use super::{adapters, autoscale, caching, load, model, slo, speculative};
+use super::table::{AT_LEAST, AT_MOST, Bounds, FACT, FieldRow, FieldType, Referent, Table};
+use super::{adapters, autoscale, caching, load, model, slo, speculative, workload};
 use crate::ast::Block;
 use crate::codes;
 
@@ -39,26 +39,14 @@ static FIELDS: &[FieldRow] = &[
         .bounds(Bounds::Within(0.0, 0.999_999_999))
         .means("Share of time in which the replicas needed are up.")
         .shown(">= 99.9%", ">= 99%"),
-    FieldRow::new("engine", FieldType::One(Referent::Engine), FACT)
-        .default("`vllm`")
-        .means("The serving engine.")
-        .shown("= vllm", "= sglang"),
-    FieldRow::new("precision", FieldType::Words(PRECISIONS), CHOICE)
-        .default("as the model is published")
-        .means("Precisions that the weights may have.")
-        .shown("in [bf16, fp8]", "= fp8"),
+    workload::ENGINE,
+    workload::PRECISION,
     FieldRow::new("kv_cache", FieldType::Word(&["fp16", "bf16", "fp8", "int8"]), FACT)
         .default("16 bits")
         .means("Precision of the cache.")
         .shown("= fp8", "= bf16"),
-    FieldRow::new("accelerator", FieldType::Many(Referent::Accelerator), CHOICE)
-        .default("any")
-        .means("Accelerators that are allowed.")
-        .shown("in [h100_sxm, h200_sxm]", "= l40s"),
-    FieldRow::new("parallelism", FieldType::Record(&PARALLELISM), FACT)
-        .default("decided by the planner")
-        .means("Degrees of parallelism that are fixed.")
-        .shown("= { tensor = 2 }", "= { tensor = 4 }"),
+    workload::ACCELERATOR,
+    workload::SPLIT,
     FieldRow::new("batching", FieldType::Record(&BATCHING), FACT)
         .default("as the engine's")
         .means("Limits on what runs at once.")
@@ -73,14 +61,8 @@ static FIELDS: &[FieldRow] = &[
         .default("0")
         .means("Capacity that is kept free, as a share of the demand.")
         .shown("= 20%", "= 10%"),
-    FieldRow::new("buy", FieldType::Buy, FACT)
-        .default("on demand, reserved no longer than the horizon, owned at own sites")
-        .means("How capacity may be bought, with limits on shares of node-hours.")
-        .shown("= [reserved(1 y) >= 20%, on_demand]", "= [on_demand]"),
-    FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
-        .default("any")
-        .means("Sites where it may run.")
-        .shown("in [hall]", "in [cloud]"),
+    workload::BUY.shown("= [reserved(1 y) >= 20%, on_demand]", "= [on_demand]"),
+    workload::SITE,
     FieldRow::new("prefix_caching", FieldType::Record(&caching::PREFIX_CACHING), FACT)
         .default("no prompt is like another")
         .means("What prompts have in common, which is read once.")

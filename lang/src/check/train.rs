@@ -10,8 +10,9 @@ use jiff::civil::Date;
 use super::checker::Checker;
 use super::fields::Fields;
 use super::model::tokens;
-use super::serve::{PARALLELISM, PRECISIONS, buy, parallelism};
-use super::table::{AT_LEAST, AT_MOST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
+use super::serve::{buy, parallelism};
+use super::table::{AT_MOST, Bounds, FACT, FieldRow, FieldType, Referent, Table};
+use super::workload;
 use crate::ast::Block;
 use crate::codes;
 
@@ -69,38 +70,20 @@ static FIELDS: &[FieldRow] = &[
         .needed()
         .means("Tokens per sequence.")
         .shown("= 8192 tok", "= 4096 tok"),
-    FieldRow::new("start", FieldType::Date, AT_LEAST)
-        .default("the start of the horizon")
-        .means("First day on which it may run.")
-        .shown(">= 2027-02-01", ">= 2027-03-01"),
-    FieldRow::new("finish", FieldType::Date, AT_MOST)
-        .default("the end of the horizon")
-        .means("Last day on which it may run.")
-        .shown("<= 2027-06-30", "<= 2027-05-31"),
-    FieldRow::new("precision", FieldType::Words(PRECISIONS), CHOICE)
+    workload::START,
+    workload::FINISH,
+    workload::PRECISION
         .default("`bf16`")
         .means("Precisions that the math may have.")
         .shown("in [bf16, fp8]", "= bf16"),
-    FieldRow::new("accelerator", FieldType::Many(Referent::Accelerator), CHOICE)
-        .default("any")
-        .means("Accelerators that are allowed.")
-        .shown("in [h100_sxm, h200_sxm]", "= h100_sxm"),
-    FieldRow::new("parallelism", FieldType::Record(&PARALLELISM), FACT)
-        .default("decided by the planner")
-        .means("Degrees of parallelism that are fixed.")
-        .shown("= { tensor = 8 }", "= { tensor = 4 }"),
+    workload::ACCELERATOR.shown("in [h100_sxm, h200_sxm]", "= h100_sxm"),
+    workload::SPLIT.shown("= { tensor = 8 }", "= { tensor = 4 }"),
     FieldRow::new("checkpoint", FieldType::Record(&CHECKPOINT), FACT)
         .default("as often as is best; three are kept")
         .means("How often the state is saved.")
         .shown("= { every <= 30 min, keep = 3 }", "= { every <= 1 h, keep = 3 }"),
-    FieldRow::new("buy", FieldType::Buy, FACT)
-        .default("on demand, reserved no longer than the horizon, owned at own sites")
-        .means("How capacity may be bought, with limits on shares of node-hours.")
-        .shown("= [reserved(1 y), on_demand]", "= [on_demand]"),
-    FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
-        .default("any")
-        .means("Sites where it may run.")
-        .shown("in [hall]", "in [cloud]"),
+    workload::BUY,
+    workload::SITE,
     FieldRow::not_yet("dataset", "The data that it sees."),
     FieldRow::not_yet("interruptible", "May it be stopped for something more urgent?"),
 ];
