@@ -107,7 +107,7 @@ fn letters_that_no_font_has_are_told() {
     };
     let missing = |item: &str| {
         let blueprint = with_lines(&[row(item)]);
-        without_font(&blueprint, &finance(&blueprint), &[])
+        without_font(&blueprint, &finance(&blueprint))
     };
     assert!(missing("Größe, Ωmega ≤ Жизнь").is_empty(), "{:?}", missing("Größe, Ωmega ≤ Жизнь"));
     assert_eq!(missing("机器 a").into_iter().collect::<String>(), "器机");

@@ -65,7 +65,7 @@ pub fn show(
 #[cfg(feature = "pdf")]
 fn paper(blueprint: &Blueprint, session: &Session) -> anyhow::Result<Made> {
     let finance = finance(blueprint);
-    let letters = capstan_report::without_font(blueprint, &finance, &[]);
+    let letters = capstan_report::without_font(blueprint, &finance);
     let fonts = crate::fonts::wanted(&letters, session);
     Ok(Made::Bytes(capstan_report::pdf(blueprint, &finance, &fonts)?))
 }

@@ -2,6 +2,7 @@
 
 use crate::build::{self, signed};
 use crate::document::{Align, Block, Cell, Table, Tone};
+use crate::safe::shown;
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::finance::Finance;
 use serde::Serialize;
@@ -161,26 +162,22 @@ const BREAK: char = '\u{200b}';
 /// Returns text that paper can hold: no control characters, nothing that steers the direction of text, and no more than
 /// `most` characters in words that lines can break.
 fn printable(text: &str, most: usize) -> String {
-    let mut shown = String::new();
+    let mut line = String::new();
     let mut word = 0;
     for (at, character) in text.trim().chars().enumerate() {
         if at == most {
-            shown.push('…');
+            line.push('…');
             break;
         }
-        let character = match character {
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            c if c.is_control() => ' ',
-            c => c,
-        };
+        let character = shown(character);
         word = if character.is_whitespace() { 0 } else { word + 1 };
         if word > WORD {
-            shown.push(BREAK);
+            line.push(BREAK);
             word = 1;
         }
-        shown.push(character);
+        line.push(character);
     }
-    shown
+    line
 }
 
 fn said(cell: &Cell, most: usize) -> Said {

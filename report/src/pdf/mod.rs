@@ -2,7 +2,7 @@
 //! carries the digest of the plan and the date of the oldest price.
 //!
 //! It does not look for fonts: whoever calls says which there are beside the built-in ones, and asks with [`without_font`]
-//! which letters none of them has.
+//! which letters those lack.
 
 mod data;
 mod desk;
@@ -50,9 +50,9 @@ pub fn pdf(blueprint: &Blueprint, finance: &Finance, fonts: &[Vec<u8>]) -> Resul
     bytes
 }
 
-/// Returns the letters of the paper that neither the built-in fonts nor these have.
-pub fn without_font(blueprint: &Blueprint, finance: &Finance, fonts: &[Vec<u8>]) -> BTreeSet<char> {
-    let fonts = desk::fonts(fonts);
+/// Returns the letters of the paper that the built-in fonts lack.
+pub fn without_font(blueprint: &Blueprint, finance: &Finance) -> BTreeSet<char> {
+    let fonts = desk::fonts(&[]);
     let known = |letter: &char| fonts.iter().any(|font| font.info().coverage.contains(u32::from(*letter)));
     let mut letters = Paper::of(blueprint, finance).letters();
     letters.retain(|letter| !known(letter));
