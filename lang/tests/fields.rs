@@ -67,6 +67,7 @@ fn frames() -> Vec<Frame> {
     };
     let mut frames = savings(|record| with(serve, record));
     frames.extend(jobs(with));
+    frames.extend(served(|record| with(serve, record)));
     frames.extend([
         frame("plan", "plan p {", &[]),
         Frame { instead: &[("provider", &[]), ("region", &[])], ..frame("site", "site extra {", &[]) },
@@ -84,31 +85,6 @@ fn frames() -> Vec<Frame> {
             &[("kv_rank", "= 512"), ("nope", "= 128"), ("rope", "= 64"), ("value", "= 128")],
         ),
         model("model/window", "window", &[("tokens", "= 2048 tok"), ("layers", "= 4")]),
-        frame("serve", "serve other {", SERVE_BASE),
-        Frame {
-            after: "} }\n",
-            instead: &[
-                ("peak", &["rate"]),
-                ("traffic", &["prompt", "output"]),
-                ("trace", &["prompt", "output"]),
-            ],
-            ..frame(
-                "serve/load",
-                "serve other { model = llama3_1_8b, load = {",
-                &[("rate", "= 5 req/s"), ("prompt", "= 1 ktok"), ("output", "= 250 tok")],
-            )
-        },
-        Frame { after: "} }\n", ..frame("serve/slo", with_slo(), &[]) },
-        Frame { after: "} }\n", ..frame("serve/parallelism", with(serve, "parallelism"), &[]) },
-        Frame { after: "} }\n", ..frame("serve/batching", with(serve, "batching"), &[]) },
-        Frame {
-            after: "} }\n",
-            ..frame("serve/autoscale", with(serve, "autoscale"), &[("replicas", ">= 0")])
-        },
-        Frame {
-            after: "} }\n",
-            ..frame("serve/adapters", with(serve, "adapters"), &[("count", "= 50"), ("rank", "= 32")])
-        },
         frame("scenario", "scenario s {", &[]),
         frame("scenario/fail", "scenario s {", &[]),
         Frame { after: "} }\n", ..frame("scenario/surge", "scenario s { surge {", &[("load", "= 2")]) },
@@ -127,6 +103,35 @@ fn frames() -> Vec<Frame> {
         },
     ]);
     frames
+}
+
+/// Those of a serving workload.
+fn served(with: impl Fn(&str) -> &'static str) -> Vec<Frame> {
+    vec![
+        frame("serve", "serve other {", SERVE_BASE),
+        Frame {
+            after: "} }\n",
+            instead: &[
+                ("peak", &["rate"]),
+                ("traffic", &["prompt", "output"]),
+                ("trace", &["prompt", "output"]),
+            ],
+            ..frame(
+                "serve/load",
+                "serve other { model = llama3_1_8b, load = {",
+                &[("rate", "= 5 req/s"), ("prompt", "= 1 ktok"), ("output", "= 250 tok")],
+            )
+        },
+        Frame { after: "} }\n", ..frame("serve/slo", with_slo(), &[]) },
+        Frame { after: "} }\n", ..frame("serve/parallelism", with("parallelism"), &[]) },
+        Frame { after: "} }\n", ..frame("serve/batching", with("batching"), &[]) },
+        Frame { after: "} }\n", ..frame("serve/autoscale", with("autoscale"), &[("replicas", ">= 0")]) },
+        Frame {
+            after: "} }\n",
+            ..frame("serve/adapters", with("adapters"), &[("count", "= 50"), ("rank", "= 32")])
+        },
+        Frame { after: "} }\n", ..frame("serve/background", with("background"), &[("share", "= 30%")]) },
+    ]
 }
 
 /// Those of jobs, services and notebooks, and of what they stand on.

@@ -3,6 +3,7 @@
 //! Physics depends on the accelerator, not on who sells the machine around it, so each way is estimated once per
 //! accelerator and then offered on every shape that holds it.
 
+use crate::scheduling::{step_tokens, unseen_steps};
 use crate::shortcuts::{adapter_bytes, network_of, replica_token, shortcuts, speculating, tier_too_large};
 use capstan_sim::calibrate;
 use capstan_sim::estimate::{self, Bound, Demand, Estimate, Shortcuts};
@@ -242,7 +243,18 @@ fn try_one(
     served: &Served<'_>,
 ) -> Result<Estimated, Reason> {
     let serve = served.serve;
-    let longest = demand(serve, Shortcuts::default()).longest();
+    let asked = |shortcuts: Shortcuts| Demand {
+        prompt: &serve.load.prompt,
+        output: &serve.load.output,
+        burstiness: serve.load.burstiness,
+        slos: &serve.slos,
+        max_sequences: serve.max_sequences,
+        step_tokens: Some(step_tokens(serve, setup.engine, default_limits(setup.engine, setup.accelerator))),
+        shortcuts,
+        background: serve.background.as_ref().map_or(0.0, |background| background.share),
+        unseen_steps: unseen_steps(serve, setup.engine),
+    };
+    let longest = asked(Shortcuts::default()).longest();
     let mut memory = ServingMemory::of(setup, longest)?;
     if let Some(refusal) = memory.refusal() {
         return Err(refusal);
@@ -260,7 +272,7 @@ fn try_one(
         let alone = (memory, step);
         (memory, step) = speculating(speculative, served.draft, device, setup, alone, longest)?;
     }
-    let demand = demand(serve, shortcuts(serve, &memory, setup.ranks));
+    let demand = asked(shortcuts(serve, &memory, setup.ranks));
     let (step, estimate) = match catalog.calibration(key(setup), setup.precision, ranks(setup)) {
         Some(own) => calibrated(step, &memory, setup, (served, &demand), own)?,
         None => {
@@ -269,18 +281,6 @@ fn try_one(
         }
     };
     Ok(Estimated { estimate, step: Arc::new(step), memory })
-}
-
-fn demand(serve: &Serve, shortcuts: Shortcuts) -> Demand<'_> {
-    Demand {
-        prompt: &serve.load.prompt,
-        output: &serve.load.output,
-        burstiness: serve.load.burstiness,
-        slos: &serve.slos,
-        max_sequences: serve.max_sequences,
-        step_tokens: serve.step_tokens,
-        shortcuts,
-    }
 }
 
 /// Returns the splits to try: powers of two inside the largest node, and whole nodes in stages across nodes.
@@ -365,7 +365,7 @@ fn collect(
                     kv_precision: serve.kv_precision.unwrap_or(Precision::Bf16),
                     engine: engine.id.clone(),
                     max_sequences: serve.max_sequences.unwrap_or(limits.max_sequences),
-                    step_tokens: serve.step_tokens.unwrap_or(limits.step_tokens),
+                    step_tokens: step_tokens(serve, engine, limits),
                     replicas_per_node,
                     nodes_per_replica,
                 },

@@ -36,6 +36,7 @@ pub mod pricing;
 pub mod program;
 pub mod rules;
 pub mod scenarios;
+mod scheduling;
 pub mod settle;
 mod shortcuts;
 pub mod simulate;

@@ -6,6 +6,7 @@ use crate::limit_unit::LimitUnit;
 use crate::plan::{Provenance, Turn};
 use crate::pricing::MEAN_POWER_SHARE;
 use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
+use crate::scheduling;
 use crate::storage;
 use capstan_types::blueprint::{
     Blueprint, Cost, FORMAT, Inputs, LimitPrice, Network, Pool, Round, RunnerUp, Solver, SolverStatus,
@@ -15,7 +16,7 @@ use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::origin::Origin;
-use capstan_types::spec::{Assumption, RuleKind, Spec, percentile_word};
+use capstan_types::spec::{Assumption, RuleKind, Serve, Spec, percentile_word};
 use rust_decimal::Decimal;
 
 /// A service level that the simulation did not show to hold.
@@ -326,6 +327,8 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
         ));
         add("space, staff and licences beyond what the plan states are not part of the cost".to_owned());
     }
+    let engine_of = |serve: &Serve| scheduling::assumption(serve, frame.catalog.engine(&serve.engine)?);
+    frame.spec.serves.iter().filter_map(engine_of).for_each(&mut add);
     if !frame.spec.trains.is_empty() {
         add("each node writes checkpoints at 2 GB/s; nodes fail 6.5 times per 1,000 node-days".to_owned());
         for site in &frame.spec.sites {

@@ -86,6 +86,13 @@ pub(crate) fn adapters(serve: &Serve, adapter: Option<Bytes>, seed: u64) -> Opti
     Some(serving::Adapters::drawn(of.count, of.slots, load_ns.ceil().min(1e18) as u64, seed))
 }
 
+/// Returns the requests of a workload that yield, as the simulator has them.
+pub(crate) fn background(serve: &Serve, seed: u64) -> Option<serving::Background> {
+    let spec::Background { share, queue } = serve.background.as_ref()?;
+    let most = queue.as_ref().map_or(u32::MAX, |limit| limit.value);
+    Some(serving::Background::drawn(*share, most, seed))
+}
+
 /// Returns what a replica with this memory need not compute.
 pub(crate) fn shortcuts(serve: &Serve, memory: &ServingMemory, ranks: Ranks) -> Shortcuts {
     let drafted = serve.speculative.as_ref().map_or(0.0, |speculative| f64::from(speculative.tokens));

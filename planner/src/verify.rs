@@ -6,7 +6,8 @@
 use crate::apart;
 use crate::autoscale;
 use crate::candidates::Way;
-use crate::shortcuts::{adapters, beginnings, grain, hash_tokens, reused, router, tiers};
+use crate::scheduling;
+use crate::shortcuts::{adapters, background, beginnings, grain, hash_tokens, reused, router, tiers};
 use capstan_sim::bridge::length;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
@@ -15,7 +16,7 @@ use capstan_sim::serving::{
     Recording, Replicated, Replications, ServingConfig, Tally, Tandem, TandemTotals, Unwatched,
     Verdict as Judgement, Window, Workload, replicate_runs, simulate_tandem, simulate_watched,
 };
-use capstan_types::blueprint::{Candidate, HOURS, Latency, Verdict, VerdictStatus};
+use capstan_types::blueprint::{BackgroundSeen, HOURS, Latency, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
 use capstan_types::spec::{Part, Serve, Slo, SloMetric};
 use capstan_types::units::{BytesPerSecond, RequestsPerSecond, Seconds};
@@ -246,7 +247,6 @@ pub(crate) fn each(trial: &Trial<'_>) -> f64 {
 
 /// Returns `split` replicas as the trial's way runs them.
 pub(crate) fn serving_config(trial: &Trial<'_>, split: u32) -> ServingConfig {
-    let Candidate { step_tokens, max_sequences, .. } = trial.way.candidate;
     let serve = trial.serve;
     // Hashes stand for whole blocks.
     let engines = trial.engine.block_tokens;
@@ -259,11 +259,12 @@ pub(crate) fn serving_config(trial: &Trial<'_>, split: u32) -> ServingConfig {
         n_replicas: split,
         decode_tokens: 1 + drafted,
         adapters: adapters(serve, trial.way.adapter, trial.seed),
+        background: background(serve, trial.seed),
         prompts_arrive: serve.is_part(Part::Decode),
         max_waiting: serve.queue.as_ref().map_or(u32::MAX, |limit| limit.value),
         router: router(serve),
         tiers: tiers(serve, trial.way.kv_token, block_tokens),
-        ..ServingConfig::chunked(step_tokens.max(max_sequences), max_sequences, cache)
+        ..scheduling::replica(serve, trial.engine, &trial.way.candidate, cache)
     }
 }
 
@@ -409,8 +410,27 @@ fn verdict(
         peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
         reused: reused(trial.serve, runs),
         turned_away: runs.iter().map(|run| run.rejected).sum(),
+        background: background_seen(trial, runs),
         latencies: latencies(trial, slo.metric, runs),
     }
+}
+
+/// Returns what requests saw that yield to the others, where there are any.
+pub(crate) fn background_seen(trial: &Trial<'_>, runs: &[serving::Summary]) -> Option<BackgroundSeen> {
+    let all: Vec<&serving::Yielded> = runs.iter().filter_map(|run| run.background.as_ref()).collect();
+    let mean = |metric: SloMetric, share: f64, of: fn(&serving::Yielded) -> Option<f64>| {
+        let seen: Vec<f64> = all.iter().filter_map(|one| of(one)).collect();
+        let mean = seen.iter().sum::<f64>() / seen.len().max(1) as f64;
+        (!seen.is_empty()).then(|| Seconds((mean + overhead_ns(trial, metric, share)) / 1e9))
+    };
+    (!all.is_empty()).then(|| BackgroundSeen {
+        requests: all.iter().map(|one| one.arrived).sum(),
+        turned_away: all.iter().map(|one| one.rejected).sum(),
+        ttft_p50_s: mean(SloMetric::Ttft, 0.5, |one| one.ttft.map(|ttft| ttft.p50_ns)),
+        ttft_p99_s: mean(SloMetric::Ttft, 0.99, |one| one.ttft.map(|ttft| ttft.p99_ns)),
+        e2e_p50_s: mean(SloMetric::E2e, 0.5, |one| one.e2e.map(|e2e| e2e.p50_ns)),
+        e2e_p99_s: mean(SloMetric::E2e, 0.99, |one| one.e2e.map(|e2e| e2e.p99_ns)),
+    })
 }
 
 /// Returns how long the requests that were answered took; nothing where a replication answered none.

@@ -12,7 +12,7 @@ mod what_if;
 mod worlds;
 
 pub(crate) use first::{grade_word, oldest_price, outcome as verdict_cell, percentile};
-pub(crate) use proof::reused_words;
+pub(crate) use proof::{background_words, reused_words};
 
 use crate::document::{Cell, Document, Tone};
 use capstan_types::blueprint::{Blueprint, Status};

@@ -1,6 +1,6 @@
 //! Simulation → document and JSON: first whether it holds, then each hour: levels, latencies, what was busy, what failed.
 
-use crate::build::{reused_words, verdict_cell};
+use crate::build::{background_words, reused_words, verdict_cell};
 use crate::document::{Block, Cell, Document, Table, Tone};
 use crate::json::pretty;
 use crate::sparkline::sparkline;
@@ -138,6 +138,8 @@ fn facts(run: &SimulatedHour) -> Vec<(String, Cell)> {
     ];
     let found = run.reused.as_ref().map(|reused| ("prompts".to_owned(), reused_words(reused).into()));
     facts.extend(found);
+    let behind = run.background.as_ref();
+    facts.extend(behind.map(|seen| ("background".to_owned(), background_words(seen).into())));
     facts.extend(run.random_arrivals.as_ref().map(|random| bursts(run, random)));
     let counts = [
         ("restarted", run.restarted, Tone::Warn),

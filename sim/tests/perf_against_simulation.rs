@@ -100,6 +100,8 @@ fn the_closed_form_agrees_with_the_simulator_where_it_promises_a_rate() {
             max_sequences: None,
             step_tokens: None,
             shortcuts: Shortcuts::default(),
+            background: 0.0,
+            unseen_steps: 0.0,
         };
         let step = PreparedStep::prepare(&catalog, &setup).unwrap();
         let memory = ServingMemory::of(&setup, demand.longest()).unwrap();

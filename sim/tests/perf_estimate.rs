@@ -53,6 +53,8 @@ fn run(catalog: &Catalog, model: &str, chip: &str, tensor: u32, slos: &[Slo]) ->
         max_sequences: None,
         step_tokens: None,
         shortcuts: Shortcuts::default(),
+        background: 0.0,
+        unseen_steps: 0.0,
     };
     let device = Device::resolve(catalog, setup.accelerator).unwrap();
     estimate::estimate_candidate(&device, &setup, &demand)
@@ -129,6 +131,8 @@ fn an_8b_model_with_64_clients_is_far_from_its_host_limit() {
         max_sequences: None,
         step_tokens: None,
         shortcuts: Shortcuts::default(),
+        background: 0.0,
+        unseen_steps: 0.0,
     };
     let step = capstan_sim::perf::PreparedStep::prepare(&catalog, &setup).unwrap();
     let memory = capstan_sim::perf::ServingMemory::of(&setup, 400).unwrap();

@@ -117,3 +117,54 @@ fn the_block_hashes_of_a_trace_say_what_is_read_once() {
     let reused = blueprint.verdicts[0].reused.expect("told");
     assert!(reused.share > 0.05 && reused.share < 0.374, "{reused:?}");
 }
+
+/// Where prompts wait for each other, a level that is for some of the requests only is held by fewer replicas.
+#[test]
+fn requests_in_the_background_yield_and_have_no_service_level() {
+    let place = Place::new();
+    let text = |beside: &str| {
+        format!(
+            "plan p {{ currency = USD }}\nsite cloud {{ provider = aws, region = \"us-east-1\" }}\n\
+             serve chat {{\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
+             parallelism = {{ tensor = 1, pipeline = 1 }}\n  \
+             load = {{ rate = 60 req/s, prompt = 6 ktok, output = 60 tok }}\n  \
+             slo ttft {{ p99 <= 600 ms }}\n  {beside}\n}}\ndeploy kubernetes {{ namespace = \"chat\", load_test = k6 }}\n"
+        )
+    };
+    let plain = place.planned(text(""), 0);
+    let equal = |blueprint: &Blueprint| blueprint.verdicts.iter().all(|verdict| verdict.background.is_none());
+    assert!(equal(&plain));
+    let yielding = place.planned(text("background = { share = 50%, queue <= 40 req }"), 0);
+    assert!(rate(&yielding) > 1.1 * rate(&plain), "{} {}", rate(&yielding), rate(&plain));
+    for verdict in &yielding.verdicts {
+        assert_eq!(verdict.status, VerdictStatus::Met);
+        let seen = verdict.background.expect("told");
+        let share = seen.requests as f64 / verdict.requests as f64;
+        assert!((share - 0.5).abs() < 0.02, "{share}");
+        assert!(seen.ttft_p99_s.expect("answered") > verdict.seen, "{seen:?} {:?}", verdict.seen);
+    }
+    let told = place.run(&["report", "b.json"]).exits(0);
+    assert!(told.out.contains("in the background"), "{}", told.told());
+    let asked = ["simulate", "b.json", "--replications", "8", "--requests", "r.csv", "--output", "json"];
+    let simulation: Simulation = serde_json::from_str(&place.run(&asked).exits(0).out).expect("a simulation");
+    assert!(simulation.runs[0].background.expect("told").requests > 0);
+    let log = place.read("r.csv");
+    let column = log.lines().next().and_then(|head| head.split(',').position(|name| name == "background"));
+    let column = column.expect("a column");
+    let words: std::collections::BTreeSet<&str> =
+        log.lines().skip(1).filter_map(|row| row.split(',').nth(column)).collect();
+    assert_eq!(words.into_iter().collect::<Vec<_>>(), ["false", "true"]);
+    let emitted = place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"]).exits(0);
+    assert!(
+        emitted.err.contains("\"priority\\\": 1") || emitted.told().contains("priority"),
+        "{}",
+        emitted.told()
+    );
+    let pods = place.read("out/kubernetes/10-chat/deployment.yaml");
+    assert!(pods.contains("--scheduling-policy=priority"), "{pods}");
+    let test = place.read("out/kubernetes/10-chat/configmap-load-test.yaml");
+    assert!(test.contains("priority: Math.random() < 0.5 ? 1 : 0"), "{test}");
+    place.write("q.plan", text("engine = sglang\n  background = { share = 50% }"));
+    let seen = place.run(&["check", "q.plan"]).exits(1);
+    assert!(seen.told().contains("requests in the background need vLLM"), "{}", seen.told());
+}

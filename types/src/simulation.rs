@@ -1,6 +1,6 @@
 //! What would happen: a plan simulated again, longer and under other circumstances than when it was made.
 
-use crate::blueprint::{Reused, VerdictStatus};
+use crate::blueprint::{BackgroundSeen, Reused, VerdictStatus};
 use crate::spec::SloMetric;
 use crate::units::{RequestsPerSecond, Seconds};
 use schemars::JsonSchema;
@@ -123,6 +123,9 @@ pub struct SimulatedHour {
     /// What was found of prompts, where they begin alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused: Option<Reused>,
+    /// What requests saw that yield to the others, where there are any; the times above and the levels are not theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundSeen>,
     /// Each service level.
     pub levels: Vec<SimulatedLevel>,
     /// What failed, and what came of it.

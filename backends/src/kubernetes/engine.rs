@@ -262,6 +262,14 @@ fn by_hand(server: &Server<'_>) -> Vec<Warning> {
             messages.push("planned with a router that knows prompts: put one before the service".to_owned());
         }
     }
+    if let Some(background) = &server.serve.background {
+        messages.push("planned with requests in the background: send them with `\"priority\": 1`".to_owned());
+        if background.queue.is_some() {
+            let limit =
+                "planned with a limit on background requests that wait: turn them away before the service";
+            messages.push(limit.to_owned());
+        }
+    }
     if let Some(adapters) = &server.serve.adapters {
         messages.push(format!(
             "planned with {} adapters of rank {}, {} at once: name them in the engine",
@@ -355,6 +363,9 @@ fn vllm_arguments(server: &Server<'_>, settings: &Settings) -> Vec<String> {
         args.push(flag("quantization", "fp8"));
     }
     args.push(flag("kv-cache-dtype", if settings.cache.is_some() { "fp8" } else { "auto" }));
+    if server.serve.background.is_some() {
+        args.push(flag("scheduling-policy", "priority"));
+    }
     args
 }
 

@@ -107,6 +107,8 @@ fn script(frame: &Frame<'_>, group: &Group<'_>) -> String {
         .join(", ");
     let thresholds =
         if thresholds.is_empty() { thresholds } else { format!(", http_req_duration: [{thresholds}]") };
+    let yields = |share: f64| format!(", priority: Math.random() < {} ? 1 : 0", decimal(share));
+    let priority = group.serve.background.as_ref().map_or_else(String::new, |some| yields(some.share));
     let model = group.servers.first().map_or("", |server| server.model.id.as_str());
     format!(
         r#"// Plan `{plan}`, service `{name}`: {base} requests a minute, then {peak}.
@@ -131,7 +133,7 @@ const prompt = "{WORD}".repeat({prompt});
 
 export default function () {{
   // A random beginning, so that no prefix is found in a cache ({model}).
-  const body = {{ model: served, prompt: `${{Math.random()}} ${{prompt}}`, max_tokens: {output}, ignore_eos: true }};
+  const body = {{ model: served, prompt: `${{Math.random()}} ${{prompt}}`, max_tokens: {output}, ignore_eos: true{priority} }};
   const answer = http.post(`${{url}}/completions`, JSON.stringify(body), {{
     headers: {{ "Content-Type": "application/json" }}, timeout: "600s",
   }});

@@ -8,6 +8,7 @@
 mod adapters;
 mod app;
 mod autoscale;
+mod background;
 mod batch;
 mod budget;
 mod buy;

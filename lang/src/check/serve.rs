@@ -11,7 +11,7 @@ use super::fields::{Contents, Fields};
 use super::plan::assumed;
 use super::read::Stated;
 use super::table::{AT_LEAST, AT_MOST, Bounds, FACT, FieldRow, FieldType, Referent, Table};
-use super::{adapters, autoscale, caching, load, model, slo, speculative, workload};
+use super::{adapters, autoscale, background, caching, load, model, slo, speculative, workload};
 use crate::ast::Block;
 use crate::codes;
 
@@ -84,6 +84,10 @@ static FIELDS: &[FieldRow] = &[
         .default("no limit")
         .means("Most requests that wait at a replica; more are turned away, and count as beyond every limit.")
         .shown("<= 50 req", "<= 200 req"),
+    FieldRow::new("background", FieldType::Record(&background::BACKGROUND), FACT)
+        .default("all requests are equal")
+        .means("Requests that yield to the others, which alone have service levels.")
+        .shown("= { share = 40% }", "= { share = 20% }"),
     FieldRow::new("on_failure", FieldType::Word(&["retry", "lose"]), FACT)
         .default("`retry`")
         .means("What becomes of requests in flight whose replica fails: they are sent again, or lost.")
@@ -157,8 +161,14 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let prefix_caching = prefix_caching.map(|(record, load)| caching::check(checker, record, load, shown));
     let speculative = fields.record("speculative").map(|record| speculative::check(checker, record, shown));
     let adapters = fields.record("adapters").map(|record| adapters::check(checker, record, shown));
-    let whole =
-        complete && adapters != Some(None) && prefix_caching != Some(None) && speculative != Some(None);
+    let engine = engine(checker, &fields, shown);
+    let background = fields.record("background");
+    let background = background.map(|record| background::check(checker, record, &fields, &engine));
+    let whole = complete
+        && adapters != Some(None)
+        && background != Some(None)
+        && prefix_caching != Some(None)
+        && speculative != Some(None);
     let served = Serve {
         name: shown.to_owned(),
         place: fields.place.clone(),
@@ -167,7 +177,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         load: load?,
         slos,
         availability: fields.limit("availability", fields.number("availability")),
-        engine: engine(checker, &fields, shown),
+        engine,
         precisions,
         kv_precision: kv_cache(checker, &fields, shown),
         accelerators: fields.names("accelerator"),
@@ -183,6 +193,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         speculative: speculative.flatten(),
         queue: fields.limit("queue", fields.small("queue")),
         adapters: adapters.flatten(),
+        background: background.flatten(),
         disaggregated: disaggregated(checker, &fields),
         stage: None,
         on_failure: if fields.word("on_failure") == Some("lose") {
@@ -238,10 +249,15 @@ fn disaggregated(checker: &Checker<'_>, fields: &Fields) -> Disaggregated {
         Some("always") => Disaggregated::Always,
         _ => Disaggregated::Never,
     };
-    if stated != Disaggregated::Never && fields.has("autoscale") {
-        let span = fields.place_of("autoscale").span();
-        let message = "replicas in two parts do not follow the requests in flight yet";
-        let found = checker.values.error(codes::CONTRADICTION, span, message);
+    let beside = [
+        ("autoscale", "replicas in two parts do not follow the requests in flight yet"),
+        ("background", "requests in the background are not simulated in two parts yet"),
+    ];
+    for (field, message) in beside.into_iter().filter(|(field, _)| fields.has(field)) {
+        if stated == Disaggregated::Never {
+            break;
+        }
+        let found = checker.values.error(codes::CONTRADICTION, fields.place_of(field).span(), message);
         let found = found.also(fields.place_of("disaggregated").clone(), "in two parts");
         checker.values.report(found.help("leave one of the two out"));
     }

@@ -20,7 +20,7 @@ use capstan_types::catalog::Engine;
 use capstan_types::simulation::{
     Estimated, Latency, RandomArrivals, SimulatedHour, SimulatedLevel, SimulatedScaling, TimelinePoint,
 };
-use capstan_types::spec::{Part, Serve, Slo, SloMetric};
+use capstan_types::spec::{Part, Serve, Slo, SloMetric, Speculative};
 use capstan_types::units::{RequestsPerSecond, Seconds};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -222,6 +222,11 @@ impl<'a> Stage<'a> {
         }
     }
 
+    fn watch(&self, until: Time, slices: usize) -> Watch {
+        let tokens = self.scene.serve.speculative.as_ref().map_or(1.0, Speculative::tokens_per_step);
+        Watch::new(self.config.n_replicas, self.window, until, slices).in_bursts(tokens)
+    }
+
     fn replication(
         &self,
         replication: u32,
@@ -229,11 +234,11 @@ impl<'a> Stage<'a> {
     ) -> Result<(Summary, Phases), ConfigError> {
         let mut tally = Tally::new(self.window, &self.objectives);
         let mut phases = Phases::default();
-        let watch = Watch::new(self.config.n_replicas, self.window, Time::from_ns(1), 1);
+        let watch = self.watch(Time::from_ns(1), 1);
         let mut watch = Interruptible { watch, stop };
         let mut log = |_: u64, record: &Record| {
             let good = tally.judge(record);
-            if let Some(failure) = &self.failure {
+            if let Some(failure) = self.failure.as_ref().filter(|_| !record.background) {
                 phases.add(failure, self.window, record, good);
             }
         };
@@ -251,7 +256,7 @@ impl<'a> Stage<'a> {
     /// Runs the first replication once more, for its course.
     fn first(&self, stop: &dyn Fn() -> bool) -> Result<(Watch, Details, Option<Scaled>), ConfigError> {
         let question = self.scene.question;
-        let mut watch = Watch::new(self.config.n_replicas, self.window, self.window.until, SLICES);
+        let mut watch = self.watch(self.window.until, SLICES);
         watch.steps = question.keep_steps.then(Vec::new);
         let mut records: Vec<(u64, Record)> = Vec::new();
         let mut log = |number: u64, record: &Record| records.push((number, *record));
@@ -300,6 +305,7 @@ impl<'a> Stage<'a> {
             mean_batch: runs.iter().map(|run| run.mean_batch).sum::<f64>() / runs.len().max(1) as f64,
             peak_kv: runs.iter().map(|run| run.kv_peak).fold(0.0, f64::max),
             reused: reused(scene.serve, runs),
+            background: verify::background_seen(&self.trial, runs),
             levels: judged.map(|(judged, slo)| self.level(judged, slo)).collect(),
             failure: failure.map(|failure| outcome(failure, phases, &slices, self.window.from)),
             scaling: None,

@@ -4,11 +4,14 @@ use super::first::{oldest_price, percentile};
 use super::what_if::burst_words;
 use crate::document::{Block, Cell, Table, Tone};
 use crate::json::assumed;
-use capstan_types::blueprint::{Blueprint, RejectionCount, Reused, SolverStatus, Verdict, by_reason};
+use capstan_types::blueprint::{
+    BackgroundSeen, Blueprint, RejectionCount, Reused, SolverStatus, Verdict, by_reason,
+};
 use capstan_types::figure;
 use capstan_types::figure::counted;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::spec::RuleKind;
+use capstan_types::units::Seconds;
 
 fn note(finding: &Finding) -> Block {
     let (word, tone) = match finding.severity {
@@ -163,9 +166,13 @@ fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
         0 => String::new(),
         n => format!("; {} turned away", counted(n as usize, "request")),
     };
+    let behind = verdict
+        .background
+        .as_ref()
+        .map_or_else(String::new, |seen| format!("; in the background {}", background_words(seen)));
     let text = format!(
         "{runs}, {} requests at {} req/s ({}) on {} of {} replicas at {}, period {}, {day} {:02}:00; \
-         {} within the limit{found}{turned}; seed {}, stream {}",
+         {} within the limit{found}{turned}{behind}; seed {}, stream {}",
         figure::count(verdict.requests),
         figure::short(verdict.rate.get()),
         verdict.arrivals,
@@ -179,6 +186,21 @@ fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
         verdict.stream
     );
     (name, text.into())
+}
+
+/// Says what requests saw that yield to the others.
+pub(crate) fn background_words(seen: &BackgroundSeen) -> String {
+    let BackgroundSeen { requests, turned_away, ttft_p50_s, ttft_p99_s, e2e_p50_s, e2e_p99_s } = *seen;
+    let at = |at: Option<Seconds>| at.map_or_else(|| "never".to_owned(), figure::span);
+    format!(
+        "{} requests, {} of them turned away: first token after {} (p99 {}), last after {} (p99 {})",
+        figure::count(requests),
+        figure::percent(turned_away as f64 / requests.max(1) as f64),
+        at(ttft_p50_s),
+        at(ttft_p99_s),
+        at(e2e_p50_s),
+        at(e2e_p99_s),
+    )
 }
 
 /// Says what was found of prompts that begin alike.

@@ -48,6 +48,10 @@ pub struct Demand<'a> {
     pub step_tokens: Option<u32>,
     /// What need not be computed.
     pub shortcuts: Shortcuts,
+    /// Share of the requests that wait behind the others and have no service level.
+    pub background: f64,
+    /// Steps that begin before the engine sees a request, where any run.
+    pub unseen_steps: f64,
 }
 
 /// What a replica need not compute, and what that takes.

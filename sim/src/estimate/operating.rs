@@ -31,6 +31,8 @@ pub(super) struct Operating<'a> {
     output: f64,
     prompt_square: f64,
     burstiness: f64,
+    background: f64,
+    unseen_steps: f64,
     step_tokens: f64,
     max_sequences: f64,
     shortcuts: Shortcuts,
@@ -106,6 +108,8 @@ impl<'a> Operating<'a> {
             output: demand.output.mean.max(1.0),
             prompt_square: squares.max(prompt * prompt),
             burstiness: demand.burstiness,
+            background: demand.background,
+            unseen_steps: demand.unseen_steps,
             step_tokens: f64::from(demand.step_tokens.unwrap_or(limits.step_tokens).max(1)),
             max_sequences: f64::from(demand.max_sequences.unwrap_or(limits.max_sequences).max(1)),
             shortcuts: demand.shortcuts,
@@ -206,7 +210,7 @@ impl Point<'_> {
     }
 
     /// Returns time to first token of a prompt of `tokens` without queueing: host work, the rest of the running
-    /// step, the prompt's own steps and delivery.
+    /// step and those that do not see it, the prompt's own steps and delivery.
     fn first_token(&self, tokens: f64) -> f64 {
         let engine = self.of.engine;
         let host = (engine.request_us + engine.prompt_token_us * tokens) * 1e-6;
@@ -224,19 +228,19 @@ impl Point<'_> {
             span += self.of.step.step_ns(&running.with_chunk(piece, read, ends)) * 1e-9;
             read += piece;
         }
-        let busy = (self.batch.min(1.0)) * self.step / 2.0;
+        let busy = self.batch.min(1.0) * self.step * (0.5 + self.of.unseen_steps);
         host + busy + span + engine.delivery_steps * self.tpot()
     }
 
-    /// Returns mean queueing time of prompts: one server that reads a budget of tokens per full step.
+    /// Returns mean queueing time of prompts that do not yield: one server that reads a budget of tokens per full step.
     fn mean_wait(&self) -> f64 {
         let of = self.of;
         let service = of.prompt * of.computed() * self.full_step / self.budget();
         let variation = of.prompt_square / (of.prompt * of.prompt) - 1.0;
         let load = self.prefill_load().min(0.999);
-        // Allen and Cunneen's approximation of G/G/1.
+        // Allen and Cunneen's approximation of G/G/1; who yields is only waited for where it is being read (Cobham 1954).
         let spread = (of.burstiness * of.burstiness + variation) / 2.0;
-        load / (1.0 - load) * spread * service
+        load / (1.0 - load * (1.0 - of.background)) * spread * service
     }
 
     fn queued(&self) -> Queued {

@@ -2,6 +2,7 @@
 
 use super::adapters::Adapters;
 use super::arrivals::Workload;
+use super::background::Background;
 use super::kv::KvCache;
 use super::prefix::{Beginnings, CacheTier};
 use super::request::{Reject, Request};
@@ -36,6 +37,8 @@ pub struct ServingConfig {
     pub tiers: [CacheTier; 2],
     /// Adapters on the model, of which each request needs one.
     pub adapters: Option<Adapters>,
+    /// Requests that yield to the others.
+    pub background: Option<Background>,
     /// Whether prompts arrive computed, with their cache: only their last token is run.
     pub prompts_arrive: bool,
     /// Most requests that wait at a replica; one that finds so many is turned away.
@@ -125,6 +128,9 @@ pub enum ConfigError {
     #[error("adapters need vLLM's scheduler, one stage, and a place at least")]
     Adapters,
     /// A scheduler must know what to do with them.
+    #[error("requests that yield to others need vLLM's scheduler and one stage")]
+    Background,
+    /// A scheduler must know what to do with them.
     #[error("prompts that arrive computed need vLLM's scheduler and one stage")]
     PromptsArrive,
     /// Not planned yet.
@@ -152,6 +158,7 @@ impl ServingConfig {
             reserved_output_per_mille: 0,
             decode_tokens: 1,
             adapters: None,
+            background: None,
             prompts_arrive: false,
             max_waiting: u32::MAX,
             tiers: [CacheTier::default(); 2],
@@ -195,6 +202,21 @@ impl ServingConfig {
         }
     }
 
+    /// Says whether the request that came after `number` others yields to those that do not.
+    pub fn yields(&self, number: u64) -> bool {
+        self.background.is_some_and(|background| background.holds(number))
+    }
+
+    /// Returns how many may wait at a replica for a request to be taken.
+    pub(super) fn most_before(&self, number: u32) -> u32 {
+        match &self.background {
+            Some(background) if background.holds(u64::from(number)) => {
+                self.max_waiting.min(background.max_waiting)
+            }
+            _ => self.max_waiting,
+        }
+    }
+
     /// Says what is wrong with it, if anything is.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let counts = [
@@ -228,6 +250,9 @@ impl ServingConfig {
         if self.adapters.is_some_and(|adapters| adapters.places == 0) || (self.adapters.is_some() && !chunked)
         {
             return Err(ConfigError::Adapters);
+        }
+        if self.background.is_some() && !chunked {
+            return Err(ConfigError::Background);
         }
         if self.prompts_arrive && !chunked {
             return Err(ConfigError::PromptsArrive);

@@ -58,6 +58,11 @@ impl Blocks {
         self.cache.blocks_for(tokens)
     }
 
+    /// Returns the blocks that a request of `tokens` tokens needs for so many more.
+    pub fn more_for(&self, tokens: u32, more: u32) -> u32 {
+        self.blocks_for(tokens + more) - self.blocks_for(tokens)
+    }
+
     /// Returns the blocks that running requests may hold when a new one is admitted.
     pub fn for_admission(&self) -> u64 {
         u64::from(self.cache.blocks - self.cache.watermark_blocks.min(self.cache.blocks))

@@ -30,6 +30,7 @@
 mod adapters;
 mod arrivals;
 mod autoscale;
+mod background;
 mod config;
 mod decodes;
 mod kv;
@@ -58,6 +59,7 @@ mod work;
 pub use adapters::Adapters;
 pub use arrivals::{ClosedLoop, MAX_REQUESTS, OpenLoop, Workload};
 pub use autoscale::{AutoscaleError, Autoscaler, Behaviour, ColdStart, Pipe};
+pub use background::Background;
 pub use config::{ConfigError, DEFAULT_MAX_EVENTS, ServingConfig};
 pub use kv::KvCache;
 pub use lengths::{Length, Lengths};
@@ -77,7 +79,7 @@ pub use run::{
     simulate_watched,
 };
 pub use scheduler::{Admission, Scheduler};
-pub use stats::{Attained, Distribution, Metric, Objective, Summary, Window};
+pub use stats::{Attained, Distribution, Metric, Objective, Summary, Window, Yielded};
 pub use step::{Batch, StepTable, StepTime};
 pub use tally::Tally;
 pub use tandem::{Tandem, TandemTotals, simulate_tandem};

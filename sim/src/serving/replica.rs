@@ -19,6 +19,7 @@ use super::work::{RareSums, Sums, Work};
 use crate::engine::{Fine, Time};
 
 mod cut;
+mod order;
 mod reuse;
 
 use reuse::Kept;
@@ -79,7 +80,7 @@ pub(crate) struct Replica<'a> {
     /// The pieces of prompts in the step, as many as the batch has prefills: rarely more than these two, which lie here.
     chunks: [Chunk; INLINE_CHUNKS],
     more_chunks: Vec<Chunk>,
-    /// Requests that hold blocks; the last is evicted first.
+    /// Requests that hold blocks; the last is evicted first. Those that yield are behind the others.
     pub running: Vec<u32>,
     rare: RareSums,
     /// Blocks that the running requests were promised when they were admitted; zero if nothing is reserved.
@@ -138,6 +139,16 @@ impl<'a> Replica<'a> {
     /// Returns the tokens of the step being formed that its decodes take.
     pub fn decode_budget(&self) -> u32 {
         self.batch.decodes.saturating_mul(self.config.decode_tokens)
+    }
+
+    /// Returns the tokens that all decodes will take of the step being formed.
+    pub fn tokens_of_decodes(&self) -> u32 {
+        self.decodes.n().saturating_mul(self.config.decode_tokens)
+    }
+
+    /// Returns the blocks that all decodes will take in the step being formed.
+    pub fn blocks_of_decodes(&self) -> u32 {
+        self.decodes.blocks_needed()
     }
 
     /// Says whether one more request may hold blocks.
@@ -263,28 +274,6 @@ impl<'a> Replica<'a> {
         } else {
             self.blocks.blocks_for(job.to_prefill)
         }
-    }
-
-    /// Moves the unfinished prompt, which gets no tokens in this step, to where it is evicted last (Vidur: what was
-    /// left over goes before the members of the last batch).
-    pub fn set_aside(&mut self, id: u32) {
-        if self.running.last() == Some(&id) {
-            self.running.rotate_right(1);
-        }
-    }
-
-    /// Moves the unfinished prompt, which gets tokens in this step, to where it is evicted first.
-    pub fn put_last(&mut self, id: u32) {
-        if self.running.first() == Some(&id) {
-            self.running.rotate_left(1);
-        }
-    }
-
-    /// Makes a request running; the latest to arrive is evicted first.
-    pub fn insert_by_arrival(&mut self, id: u32, jobs: &[Job]) {
-        let number = jobs[id as usize].number;
-        let place = self.running.partition_point(|&other| jobs[other as usize].number < number);
-        self.running.insert(place, id);
     }
 
     fn complete(&mut self, id: u32, jobs: &[Job], done: &mut Vec<u32>) {
@@ -424,9 +413,11 @@ impl Server for Replica<'_> {
         self.batch = Batch::default();
         let scheduler = self.config.scheduler;
         self.see(false);
+        self.order_waiting(jobs);
         scheduler.form(self, jobs, now);
         if self.batch.sequences() == 0 && self.n_unseen() > 0 {
             self.see(true);
+            self.order_waiting(jobs);
             scheduler.form(self, jobs, now);
         }
         if self.batch.sequences() == 0 {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::config::ServingConfig;
 use crate::engine::Time;
 
 /// A request as it arrives.
@@ -74,6 +75,8 @@ pub struct Record {
     pub replica: u32,
     /// How often it was preempted and computed again.
     pub restarts: u32,
+    /// Whether it yielded to the others.
+    pub background: bool,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -178,7 +181,7 @@ impl Job {
     }
 
     /// Returns what is known of it; `completed` is `NEVER` where it did not end.
-    pub fn record(&self, completed: Time, outcome: Outcome) -> Record {
+    pub fn record(&self, completed: Time, outcome: Outcome, config: &ServingConfig) -> Record {
         Record {
             arrival: self.arrival,
             scheduled: self.scheduled,
@@ -188,6 +191,7 @@ impl Job {
             output: self.output,
             replica: self.replica,
             restarts: self.restarts,
+            background: config.yields(u64::from(self.number)),
             outcome,
         }
     }

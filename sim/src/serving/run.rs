@@ -315,7 +315,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
         for id in self.done.drain(..) {
             let job = &self.jobs.places[id as usize];
             load.prompt_tokens -= u64::from(job.prompt);
-            let record = job.record(self.now, Outcome::Completed);
+            let record = job.record(self.now, Outcome::Completed, self.config);
             self.tokens.count_completed(&record);
             (self.log)(u64::from(job.number), &record);
             self.jobs.leave(id);
@@ -335,7 +335,8 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             let number = u32::try_from(self.n_arrived).expect("MAX_REQUESTS is below 2³²");
             self.n_arrived += 1;
             if let Some(reject) = self.config.rejects(&request) {
-                let record = Job::new(number, request, 0).record(Time::NEVER, Outcome::Rejected(reject));
+                let job = Job::new(number, request, 0);
+                let record = job.record(Time::NEVER, Outcome::Rejected(reject), self.config);
                 (self.log)(u64::from(number), &record);
                 self.tokens.n_left += 1;
                 self.arrivals.answered(self.now);
@@ -351,9 +352,10 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
     /// Sends a request to a replica that lives; where none does, it waits for one.
     fn send(&mut self, id: u32) {
         let job = &self.jobs.places[id as usize];
-        let hashes = self.prefixes.map_or(Hashes::NONE, |all| all.of(job.number, job.prompt));
+        let number = job.number;
+        let hashes = self.prefixes.map_or(Hashes::NONE, |all| all.of(number, job.prompt));
         let Some(replica) = self.routing.pick_for(hashes) else { return self.homeless.push(id) };
-        if self.servers[replica as usize].n_waiting() >= self.config.max_waiting {
+        if self.servers[replica as usize].n_waiting() >= self.config.most_before(number) {
             return self.leave(id, Outcome::Rejected(Reject::Queue));
         }
         self.jobs.places[id as usize].replica = replica;
@@ -412,7 +414,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
         let work: Vec<Work> = self.servers.iter().map(Server::work).collect();
         for job in self.jobs.by_arrival() {
             self.tokens.count_in_flight(self.servers[job.replica as usize].progress(job));
-            (self.log)(u64::from(job.number), &job.record(Time::NEVER, Outcome::InFlight));
+            (self.log)(u64::from(job.number), &job.record(Time::NEVER, Outcome::InFlight, self.config));
         }
         assert_eq!(self.tokens.n_left, self.n_arrived, "requests were lost or served twice");
         self.tokens.check(&work);

@@ -135,6 +135,23 @@ pub struct Attained {
     pub share: Option<f64>,
 }
 
+/// What requests saw that yielded to the others. They are among all those that a [`Summary`] counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yielded {
+    /// Requests in the window.
+    pub arrived: u64,
+    /// Of those, completed.
+    pub completed: u64,
+    /// Of those, rejected.
+    pub rejected: u64,
+    /// Time to first token of requests that have one.
+    pub ttft: Option<Distribution>,
+    /// Time per output token of completed requests.
+    pub tpot: Option<Distribution>,
+    /// End to end time of completed requests.
+    pub e2e: Option<Distribution>,
+}
+
 /// One run in numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
@@ -160,6 +177,8 @@ pub struct Summary {
     pub e2e: Option<Distribution>,
     /// Time between two tokens of a request, over all tokens; only of runs that were watched.
     pub itl: Option<Distribution>,
+    /// What those saw who yielded to the others, where any did; the times above and the objectives are not theirs.
+    pub background: Option<Yielded>,
     /// Each objective.
     pub attained: Vec<Attained>,
     /// Seconds of the window.
@@ -170,7 +189,7 @@ pub struct Summary {
     pub served_per_second: f64,
     /// Their output tokens, per second.
     pub output_tokens_per_second: f64,
-    /// Requests of the window that meet every objective, per second.
+    /// Requests of the window that meet every objective, per second; of those that yield, all that were answered.
     pub goodput_per_second: f64,
     /// Steps of all replicas, in the whole run.
     pub iterations: u64,

@@ -3,7 +3,7 @@
 use super::config::ServingConfig;
 use super::request::{Outcome, Record};
 use super::run::Stop;
-use super::stats::{Attained, Distribution, Metric, Objective, Summary, Window, quantile_of};
+use super::stats::{Attained, Distribution, Metric, Objective, Summary, Window, Yielded, quantile_of};
 use super::work::Work;
 use crate::engine::Time;
 
@@ -14,6 +14,8 @@ pub struct Tally {
     objectives: Vec<Fate>,
     /// Nanoseconds, by [`Metric`].
     values: [Vec<f64>; 3],
+    /// Requests that yielded; objectives are not for them.
+    background: Background,
     arrived: u64,
     completed: u64,
     rejected: u64,
@@ -23,6 +25,15 @@ pub struct Tally {
     /// Completed within the window, whenever they arrived.
     served: u64,
     output_tokens: u64,
+}
+
+/// What those saw who yielded to the others.
+#[derive(Debug, Clone, Default)]
+struct Background {
+    arrived: u64,
+    completed: u64,
+    rejected: u64,
+    values: [Vec<f64>; 3],
 }
 
 /// How an objective fares.
@@ -42,6 +53,7 @@ impl Tally {
             window,
             objectives: objectives.iter().map(fate).collect(),
             values: Default::default(),
+            background: Background::default(),
             arrived: 0,
             completed: 0,
             rejected: 0,
@@ -58,7 +70,7 @@ impl Tally {
         self.judge(record);
     }
 
-    /// Counts a request that has left, and says whether it counts and meets every objective.
+    /// Counts a request that has left, and says whether it counts and meets every objective; one that yields has none.
     pub fn judge(&mut self, record: &Record) -> bool {
         self.served +=
             u64::from(self.window.from <= record.completed && record.completed < self.window.until);
@@ -76,6 +88,9 @@ impl Tally {
             Outcome::Lost => self.lost += 1,
             Outcome::InFlight => {}
         }
+        if record.background {
+            return self.background.add(record);
+        }
         for metric in [Metric::Ttft, Metric::Tpot, Metric::E2e] {
             self.values[metric as usize].extend(value(record, metric));
         }
@@ -92,9 +107,7 @@ impl Tally {
 
     /// Sums the run up, given what its replicas did, why it stopped and when.
     pub fn summarize(mut self, config: &ServingConfig, replicas: &[Work], stop: Stop, end: Time) -> Summary {
-        for values in &mut self.values {
-            values.sort_unstable_by(f64::total_cmp);
-        }
+        let [ttft, tpot, e2e] = distributions(&mut self.values);
         let until = if self.window.until == Time::NEVER { end } else { self.window.until };
         let seconds = until.since(self.window.from) as f64 / 1e9;
         let per_second = |n: u64| if seconds > 0.0 { n as f64 / seconds } else { 0.0 };
@@ -111,10 +124,11 @@ impl Tally {
             lost: self.lost,
             preempted: self.preempted,
             attained: self.objectives.iter().map(|fate| self.attained(fate)).collect(),
-            ttft: Distribution::of_sorted(&self.values[Metric::Ttft as usize]),
-            tpot: Distribution::of_sorted(&self.values[Metric::Tpot as usize]),
-            e2e: Distribution::of_sorted(&self.values[Metric::E2e as usize]),
+            ttft,
+            tpot,
+            e2e,
             itl: None,
+            background: self.background.summarize(),
             seconds,
             requests_per_second: per_second(self.completed),
             served_per_second: per_second(self.served),
@@ -141,9 +155,43 @@ impl Tally {
         Attained {
             objective,
             quantile_ns: (n > 0).then(|| quantile_of(sorted, n as usize, objective.quantile)),
-            share: (self.arrived > 0).then(|| within as f64 / self.arrived as f64),
+            share: self.share_of_urgent(within),
         }
     }
+
+    /// Returns the share of so many among those that do not yield.
+    fn share_of_urgent(&self, n: u64) -> Option<f64> {
+        let all = self.arrived - self.background.arrived;
+        (all > 0).then(|| n as f64 / all as f64)
+    }
+}
+
+impl Background {
+    /// Counts a request; it is good if it was answered at all.
+    fn add(&mut self, record: &Record) -> bool {
+        self.arrived += 1;
+        let completed = record.outcome == Outcome::Completed;
+        self.completed += u64::from(completed);
+        self.rejected += u64::from(matches!(record.outcome, Outcome::Rejected(_)));
+        for metric in [Metric::Ttft, Metric::Tpot, Metric::E2e] {
+            self.values[metric as usize].extend(value(record, metric));
+        }
+        completed
+    }
+
+    fn summarize(mut self) -> Option<Yielded> {
+        let [ttft, tpot, e2e] = distributions(&mut self.values);
+        let Background { arrived, completed, rejected, .. } = self;
+        (arrived > 0).then_some(Yielded { arrived, completed, rejected, ttft, tpot, e2e })
+    }
+}
+
+/// Sorts the values of each metric and returns how they are distributed.
+fn distributions(values: &mut [Vec<f64>; 3]) -> [Option<Distribution>; 3] {
+    values.each_mut().map(|values| {
+        values.sort_unstable_by(f64::total_cmp);
+        Distribution::of_sorted(values)
+    })
 }
 
 fn value(record: &Record, metric: Metric) -> Option<f64> {

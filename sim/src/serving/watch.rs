@@ -16,6 +16,10 @@ pub struct Watch {
     last_tokens: Vec<Vec<(Time, u32)>>,
     /// Nanoseconds between two tokens, and of how many sequences.
     gaps: Vec<(u64, u32)>,
+    /// Tokens that come together; see [`Watch::in_bursts`].
+    burst: f64,
+    /// By replica: how many of these have been written since the last came out.
+    written: Vec<f64>,
     /// Over time.
     pub timeline: Timeline,
     /// The first steps, where they are wanted.
@@ -29,9 +33,17 @@ impl Watch {
             window,
             last_tokens: vec![Vec::new(); n_replicas as usize],
             gaps: Vec::new(),
+            burst: 1.0,
+            written: vec![0.0; n_replicas as usize],
             timeline: Timeline::new(n_replicas, until, slices),
             steps: None,
         }
+    }
+
+    /// Returns a watch to which so many tokens come together, on average: those that one verification lets pass. The
+    /// simulator's steps write one token each, so the last of so many steps brings all of them, and the others none.
+    pub fn in_bursts(self, tokens: f64) -> Watch {
+        Watch { burst: tokens.max(1.0), ..self }
     }
 
     /// Sees a request that has left.
@@ -46,11 +58,25 @@ impl Watch {
     }
 
     /// Finds out when the sequences that decode in a step got their token before: those that came last did so at the end of
-    /// their prompt, the others at the end of the decode step before. Exact but for requests of one token.
+    /// their prompt, the others at the end of the decode step before. Exact but for requests of one token, and for how many
+    /// tokens each verification lets pass.
     fn count_gaps(&mut self, seen: &StepSeen) {
         let counts = self.window.from <= seen.end && seen.end < self.window.until;
         let groups = &mut self.last_tokens[seen.replica as usize];
-        let mut left = seen.batch.decodes;
+        let (mut left, first_tokens) = (seen.batch.decodes, seen.batch.first_tokens);
+        if left > 0 {
+            let written = &mut self.written[seen.replica as usize];
+            *written += 1.0;
+            if *written < self.burst {
+                if counts {
+                    self.gaps.push((0, left));
+                }
+                left = 0;
+            } else {
+                *written -= self.burst;
+            }
+        }
+        let comes = left;
         while left > 0 {
             let Some((at, n)) = groups.pop() else { break };
             let n = n.min(left);
@@ -59,11 +85,11 @@ impl Watch {
                 self.gaps.push((seen.end.since(at), n));
             }
         }
-        if seen.batch.decodes > 0 {
+        if comes > 0 {
             groups.clear();
         }
-        if seen.batch.sampled() > 0 {
-            groups.push((seen.end, seen.batch.sampled()));
+        if comes + first_tokens > 0 {
+            groups.push((seen.end, comes + first_tokens));
         }
     }
 }
@@ -213,6 +239,24 @@ mod tests {
         };
         let itl = watched(&prompts_first, requests(), 100, 1).itl().unwrap();
         assert_eq!((itl.n, itl.p50_ns, itl.max_ns), (5, 10.0, 20.0));
+    }
+
+    #[test]
+    fn tokens_that_are_verified_together_come_together() {
+        let step = StepTable { by_tokens: vec![10.0, 10.0], ..StepTable::default() };
+        let config = ServingConfig::chunked(64, 8, KvCache::new(100));
+        let workload = Workload::Trace(vec![request(0, 16, 101)]);
+        let gaps = |tokens: f64| {
+            let mut watch = Watch::new(1, Window::ALL, Time::from_ns(1), 1).in_bursts(tokens);
+            let trial = Trial::of(&config, &workload, 1, 0);
+            simulate_watched(&trial, &step, &mut |_, _| (), &mut watch).unwrap();
+            watch.itl().unwrap()
+        };
+        // A hundred tokens after the first, a step of 10 ns for each: as much time in all, however they come.
+        for (tokens, p50_ns, max_ns) in [(1.0, 10.0, 10.0), (4.0, 0.0, 40.0), (2.5, 0.0, 30.0)] {
+            let itl = gaps(tokens);
+            assert_eq!((itl.n, itl.mean_ns, itl.p50_ns, itl.max_ns), (100, 10.0, p50_ns, max_ns), "{tokens}");
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ fn tpot_ms(catalog: &Catalog, setup: &Setup<'_>, row: &Row) -> f64 {
         max_sequences: None,
         step_tokens: None,
         shortcuts: Shortcuts::default(),
+        background: 0.0,
+        unseen_steps: 0.0,
     };
     let step = PreparedStep::prepare(catalog, setup).unwrap();
     let memory = ServingMemory::of(setup, demand.longest()).unwrap();

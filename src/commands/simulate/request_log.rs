@@ -6,19 +6,19 @@ use capstan_sim::serving::{Outcome, Record, Reject};
 use std::fmt::Write;
 
 const HEADER: &str = "workload,site,period,hour,arrived_at_s,num_prefill_tokens,num_decode_tokens,scheduled_at_s,\
-                      first_token_at_s,completed_at_s,num_restarts,replica,outcome\n";
+                      first_token_at_s,completed_at_s,num_restarts,replica,background,outcome\n";
 
 /// Returns the requests of the first replication of each run; what did not happen is left empty.
 pub fn csv(simulated: &Simulated) -> String {
     let mut text = HEADER.to_owned();
     for (run, details) in simulated.simulation.runs.iter().zip(&simulated.details) {
         for record in &details.requests {
-            let Record { prompt, output, restarts, replica, .. } = *record;
+            let Record { prompt, output, restarts, replica, background, .. } = *record;
             let times = [record.arrival, record.scheduled, record.first_token, record.completed].map(at);
             let [arrived, scheduled, first, completed] = times;
             let _ = writeln!(
                 text,
-                "{},{},{},{},{arrived},{prompt},{output},{scheduled},{first},{completed},{restarts},{replica},{}",
+                "{},{},{},{},{arrived},{prompt},{output},{scheduled},{first},{completed},{restarts},{replica},{background},{}",
                 run.workload,
                 run.site,
                 run.period,

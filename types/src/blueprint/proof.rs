@@ -76,9 +76,29 @@ pub struct Verdict {
     /// Requests that were turned away because too many waited.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub turned_away: u64,
+    /// What requests saw that yield to the others, where there are any; nothing else here is theirs but `requests`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundSeen>,
     /// How long the requests that were answered took: percentiles that rise, each the mean over replications.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latencies: Vec<Latency>,
+}
+
+/// What requests saw that yield to the others; each time the mean over replications.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BackgroundSeen {
+    /// How many there were, over all replications.
+    pub requests: u64,
+    /// Of those, turned away.
+    pub turned_away: u64,
+    /// Median time to first token; unknown where none got one.
+    pub ttft_p50_s: Option<Seconds>,
+    /// Its 99th percentile.
+    pub ttft_p99_s: Option<Seconds>,
+    /// Median time from arrival to last token.
+    pub e2e_p50_s: Option<Seconds>,
+    /// Its 99th percentile.
+    pub e2e_p99_s: Option<Seconds>,
 }
 
 /// A percentile of what requests took.

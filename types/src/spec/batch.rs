@@ -97,6 +97,7 @@ impl Batch {
             queue: None,
             on_failure: OnFailure::Retry,
             adapters: None,
+            background: None,
             disaggregated: Disaggregated::Never,
             stage: None,
         }

@@ -406,6 +406,9 @@ pub struct Serve {
     /// Adapters on the model; `None` is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapters: Option<Adapters>,
+    /// Requests that yield to the others; `None` is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
     /// Whether prompts may be read on machines of their own.
     #[serde(default)]
     pub disaggregated: Disaggregated,

@@ -1,6 +1,6 @@
 //! How a serving workload saves work: what prompts have in common, and tokens that are drafted.
 
-use super::Serve;
+use super::{Limit, Serve};
 use crate::units::{Bytes, BytesPerSecond};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,17 @@ pub struct Adapters {
     /// What one that is not there is read with.
     #[serde(rename = "bandwidth_bytes_per_s")]
     pub bandwidth: BytesPerSecond,
+}
+
+/// Requests that yield to the others: they wait behind them, lose their cache first, and have no service level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Background {
+    /// Share of all requests.
+    pub share: f64,
+    /// Most requests that wait at a replica when one of them comes; it is turned away if there are more. `None` is no
+    /// limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Limit<u32>>,
 }
 
 /// Whether prompts are read on machines of their own.

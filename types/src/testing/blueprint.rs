@@ -163,6 +163,7 @@ fn verdicts(peak_replicas: u32) -> Vec<Verdict> {
         peak_kv: 0.71,
         reused: None,
         turned_away: 0,
+        background: None,
         latencies: latencies([0.118, 0.236, 0.301, 0.412, 0.655]),
     };
     let tpot = Verdict {

@@ -89,6 +89,7 @@ pub fn chat_simulation() -> Simulation {
         mean_batch: 5.4,
         peak_kv: 0.71,
         reused: None,
+        background: None,
         levels: vec![level],
         failure: Some(chat_failure()),
         scaling: Some(chat_scaling()),

@@ -226,7 +226,7 @@ impl<S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'_, S, R, P> {
     /// Lets a request go that no replica has.
     pub(super) fn leave(&mut self, id: u32, outcome: Outcome) {
         let job = &self.jobs.places[id as usize];
-        (self.log)(u64::from(job.number), &job.record(Time::NEVER, outcome));
+        (self.log)(u64::from(job.number), &job.record(Time::NEVER, outcome, self.config));
         self.tokens.n_left += 1;
         self.n_outstanding -= 1;
         self.jobs.leave(id);

@@ -27,7 +27,8 @@ pub(super) struct Mixed {
 
 impl Mixed {
     pub fn form(&self, replica: &mut Replica, jobs: &mut [Job], now: Time) {
-        let mut evicted = replica.grant_decodes(jobs);
+        let mut evicted = self.make_way(replica, jobs);
+        evicted |= replica.grant_decodes(jobs);
         let mut left = self.token_budget.saturating_sub(replica.decode_budget());
         if let Some(id) = replica.unfinished_prompt {
             evicted |= self.go_on(id, &mut left, replica, jobs, now);
@@ -51,7 +52,7 @@ impl Mixed {
             let Some(chunk) = self.admit(id, left, replica, jobs) else { break };
             replica.waiting.remove(passed);
             replica.enter_adapter(&jobs[id as usize]);
-            replica.running.push(id);
+            replica.run(id, jobs);
             replica.read_prompt(id, chunk, jobs, now);
             left -= chunk;
         }
@@ -61,23 +62,47 @@ impl Mixed {
     pub fn go_on(&self, id: u32, left: &mut u32, replica: &mut Replica, jobs: &mut [Job], now: Time) -> bool {
         let job = &jobs[id as usize];
         let chunk = (job.to_prefill - job.processed).min(*left);
+        // The order of eviction changes as Vidur has it; vLLM's stays that of admission.
+        let moves = self.reserve == Reserve::Prompt;
         if chunk == 0 {
-            replica.set_aside(id);
+            if moves {
+                replica.set_aside(id);
+            }
             return false;
         }
-        if self.reserve != Reserve::Prompt {
-            let held = replica.blocks.blocks_for(job.processed);
-            let more = replica.blocks.blocks_for(job.processed + chunk) - held;
+        if moves {
+            replica.put_last(id);
+        } else {
+            let more = replica.blocks.more_for(job.processed, chunk);
             if more > replica.blocks.free() {
                 replica.evict_newest(jobs);
                 return true;
             }
             replica.blocks.take(more);
         }
-        replica.put_last(id);
         replica.read_prompt(id, chunk, jobs, now);
         *left -= chunk;
         false
+    }
+
+    /// Evicts background before the others' unfinished prompt and decodes lack blocks; says whether it evicted any.
+    fn make_way(&self, replica: &mut Replica, jobs: &mut [Job]) -> bool {
+        let Some(id) = replica.unfinished_prompt.filter(|&id| !replica.yields(&jobs[id as usize])) else {
+            return false;
+        };
+        let mut evicted = false;
+        while replica.running.last().is_some_and(|&last| replica.yields(&jobs[last as usize])) {
+            let job = &jobs[id as usize];
+            let left = self.token_budget.saturating_sub(replica.tokens_of_decodes());
+            let chunk = (job.to_prefill - job.processed).min(left);
+            let needed = replica.blocks_of_decodes() + replica.blocks.more_for(job.processed, chunk);
+            if needed <= replica.blocks.free() {
+                break;
+            }
+            replica.evict_newest(jobs);
+            evicted = true;
+        }
+        evicted
     }
 
     /// Takes the first blocks of a waiting request; `None` if it does not fit.

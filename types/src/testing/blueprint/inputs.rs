@@ -215,6 +215,7 @@ fn serve() -> Serve {
         queue: None,
         on_failure: OnFailure::Retry,
         adapters: None,
+        background: None,
         disaggregated: Disaggregated::Never,
         stage: None,
     }
