@@ -207,7 +207,7 @@ fn working(stand: &Stand<'_>, runs: &Runs<'_>, period: usize, hour: usize) -> u3
         .trainings
         .iter()
         .filter(|run| here(&run.site, &run.candidate.shape))
-        .filter(|run| run.shares[period] > 0.0)
+        .filter(|run| run.runs_at(period, hour))
         .map(|run| run.candidate.nodes + run.spare_nodes)
         .sum();
     let apps = runs.apps.iter().filter(|run| here(&run.site, &run.shape));

@@ -307,14 +307,16 @@ fn train_workload(
 ) -> Workload {
     let columns = train.columns.iter().map(|column| {
         let stand = &market.stands[column.stand];
-        let nodes = column.nodes + spare_nodes(stand.site.redundancy, column.nodes);
+        // Spare nodes of the site stand ready at all hours.
+        let spare = spare_nodes(stand.site.redundancy, column.nodes);
+        let taken = |nodes: u32| u64::from(nodes) * u64::from(stand.shape.accelerators);
+        let at_hours =
+            column.run.at_hours.iter().map(|&runs| taken(if runs { column.nodes + spare } else { spare }));
+        let always = column.run.at_hours.is_empty().then(|| taken(column.nodes + spare));
         Column {
             pool: column.stand,
             offers: allowed_offers(stand, &train.train.buy, by_hour),
-            runs: Runs::Job {
-                accelerators: vec![u64::from(nodes) * u64::from(stand.shape.accelerators)],
-                periods: held(column),
-            },
+            runs: Runs::Job { accelerators: at_hours.chain(always).collect(), periods: held(column) },
         }
     });
     Workload { demand: Vec::new(), columns: columns.collect() }

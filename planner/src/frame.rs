@@ -132,13 +132,15 @@ impl<'a> Frame<'a> {
         }
         frame.rejections.extend(refused_machines(spec, &frame.market));
         for (index, train) in spec.trains.iter().enumerate() {
-            if let Some(known) = known.filter(|known| known.spec.trains[index] == *train) {
+            let same = |known: &&Frame<'_>| {
+                known.spec.trains[index] == *train && (!train.interruptible || known.demand == frame.demand)
+            };
+            if let Some(known) = known.filter(same) {
                 let TrainColumns { columns, every, .. } = known.trains[index].clone();
                 frame.trains.push(TrainColumns { train, columns, every });
                 continue;
             }
-            let found =
-                jobs::enumerate(spec, catalog, &frame.market, &frame.periods, train, model(&train.model)?);
+            let found = jobs::enumerate(&frame, train, model(&train.model)?);
             frame.trains.push(TrainColumns { train, columns: found.columns, every: found.every });
             frame.rejections.extend(found.rejections);
         }

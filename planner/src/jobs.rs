@@ -1,8 +1,10 @@
 //! Every way to train a model by its deadline: nodes, split and months, from step time and goodput.
 
+use crate::batches::{self, span_at};
 use crate::candidates::Tally;
 use crate::columns::{TrainColumn, is_allowed};
-use crate::market::{Market, Stand};
+use crate::frame::Frame;
+use crate::market::Stand;
 use crate::periods::within;
 use crate::spares;
 use crate::storage;
@@ -61,6 +63,8 @@ struct Ask<'a> {
     model: &'a Model,
     known: Known,
     window: Window,
+    /// Hours of the day at which it may run; empty is all of them.
+    patterns: Vec<Vec<bool>>,
 }
 
 /// One trial: a place, a count of nodes, a precision.
@@ -70,24 +74,28 @@ struct Trial {
     precision: Precision,
 }
 
+/// How a trial trains while it runs.
+struct Pace<'a> {
+    step: &'a TrainingStep,
+    batch: Tokens,
+    good: &'a Goodput,
+    checkpoint: Bytes,
+}
+
 /// Returns every way to run `train` that ends in time; of ways that hold the same machines for the same months, the
 /// one with the fewest nodes.
-pub fn enumerate(
-    spec: &Spec,
-    catalog: &Catalog,
-    market: &Market<'_>,
-    periods: &[Period],
-    train: &Train,
-    model: &Model,
-) -> Jobs {
-    let known = Known::of(catalog);
+pub(crate) fn enumerate(frame: &Frame<'_>, train: &Train, model: &Model) -> Jobs {
+    let Frame { spec, catalog, market, periods, .. } = frame;
+    let window = Window::of(spec, periods, train.start.as_ref(), train.finish.as_ref());
+    let quiet = train.interruptible.then(|| batches::quiet_hours(&frame.demand, window.periods.start));
     let ask = Ask {
         spec,
         periods,
         train,
         model,
-        known,
-        window: Window::of(spec, periods, train.start.as_ref(), train.finish.as_ref()),
+        known: Known::of(catalog),
+        window,
+        patterns: [Vec::new()].into_iter().chain(quiet.unwrap_or_default()).collect(),
     };
     let mut trials = Vec::new();
     for (index, stand) in market.stands.iter().enumerate() {
@@ -98,7 +106,7 @@ pub fn enumerate(
             }));
         }
     }
-    let results: Vec<Result<TrainColumn, Reject>> =
+    let results: Vec<Result<Vec<TrainColumn>, Reject>> =
         trials.par_iter().map(|trial| ask.attempt(catalog, &market.stands[trial.stand], trial)).collect();
     let mut tally = Tally::new(&train.name);
     let mut columns: Vec<TrainColumn> = Vec::new();
@@ -107,9 +115,9 @@ pub fn enumerate(
         let shape = &market.stands[trial.stand].shape.id;
         let words = format!("{} nodes, {}", trial.nodes, trial.precision.word());
         match result {
-            Ok(column) => {
-                every.push(column.clone());
-                keep_smaller(&mut columns, column);
+            Ok(found) => {
+                every.extend(found.iter().cloned());
+                found.into_iter().for_each(|column| keep_smaller(&mut columns, column));
             }
             Err(reject) => {
                 tally.add(shape, reject.code(), reject.excess(), &format!("{words}: {}", reject.words()))
@@ -203,7 +211,10 @@ pub(crate) fn shares(periods: &[Period], held: &Range<usize>, hours: f64) -> Vec
 /// Of ways that hold machines at one place in the same periods, one with no more machines and no more hours of them is
 /// as good as any other.
 fn keep_smaller(columns: &mut Vec<TrainColumn>, column: TrainColumn) {
-    let is_twin = |known: &TrainColumn| known.stand == column.stand && known.periods == column.periods;
+    let is_twin = |known: &TrainColumn| {
+        let there = known.stand == column.stand && known.periods == column.periods;
+        there && known.run.at_hours == column.run.at_hours
+    };
     let node_hours = |column: &TrainColumn| f64::from(column.nodes) * column.run.hours;
     let no_worse = |one: &TrainColumn, other: &TrainColumn| {
         one.nodes <= other.nodes && node_hours(one) <= node_hours(other)
@@ -253,7 +264,13 @@ impl Reject {
 }
 
 impl Ask<'_> {
-    fn attempt(&self, catalog: &Catalog, stand: &Stand<'_>, trial: &Trial) -> Result<TrainColumn, Reject> {
+    /// Returns the columns of a trial: around the clock, and at those hours of each day at which it ends in time.
+    fn attempt(
+        &self,
+        catalog: &Catalog,
+        stand: &Stand<'_>,
+        trial: &Trial,
+    ) -> Result<Vec<TrainColumn>, Reject> {
         let accelerator = stand
             .shape
             .accelerator
@@ -283,24 +300,36 @@ impl Ask<'_> {
         if good.effective <= 0.0 {
             return Err(Reject::TooFrequentFailures);
         }
-        let hours = self.train.tokens.get() / step.tokens_per_s / good.effective / 3600.0;
-        let held = held(self.periods, &self.window.periods, hours).map_err(|available| Reject::TooLate {
-            needed_months: hours / HOURS_PER_MONTH,
-            available_months: available / HOURS_PER_MONTH,
-        })?;
-        Ok(self.column(stand, trial, (&step, batch), &good, checkpoint, hours, held))
+        let work = self.train.tokens.get() / step.tokens_per_s / good.effective / 3600.0;
+        let resume = Seconds(goodput::RESTART.get() + stall.get());
+        let pace = Pace { step: &step, batch, good: &good, checkpoint };
+        let mut columns = Vec::new();
+        for at_hours in &self.patterns {
+            let always = at_hours.is_empty();
+            let hours = if always { Some(work) } else { span_at(at_hours, work, resume.get() / 3600.0) };
+            let Some(hours) = hours else { continue };
+            let resume = if always { Seconds(0.0) } else { resume };
+            match held(self.periods, &self.window.periods, hours) {
+                Ok(held) => columns.push(self.column(stand, trial, &pace, (at_hours, resume), (hours, held))),
+                Err(available) if always => {
+                    return Err(Reject::TooLate {
+                        needed_months: hours / HOURS_PER_MONTH,
+                        available_months: available / HOURS_PER_MONTH,
+                    });
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(columns)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is one independent result of the trial")]
     fn column(
         &self,
         stand: &Stand<'_>,
         trial: &Trial,
-        (step, batch): (&TrainingStep, Tokens),
-        good: &Goodput,
-        checkpoint: Bytes,
-        hours: f64,
-        held: Range<usize>,
+        &Pace { step, batch, good, checkpoint }: &Pace<'_>,
+        (at_hours, resume): (&[bool], Seconds),
+        (hours, held): (f64, Range<usize>),
     ) -> TrainColumn {
         let own = stand.site.is_own();
         let spare_nodes = if own {
@@ -329,6 +358,8 @@ impl Ask<'_> {
             start: begins,
             end: day(begins, hours),
             hours,
+            at_hours: at_hours.to_vec(),
+            resume,
             shares: shares(self.periods, &held, hours),
             batch,
             step: step.step,
@@ -341,9 +372,11 @@ impl Ask<'_> {
             checkpoint,
             checkpoint_host: Bytes(checkpoint.get() * HOST_COPIES / f64::from(trial.nodes.max(1))),
             host_memory: stand.shape.host_memory,
-            failures: hours * 3600.0 / good.mttf.get(),
+            failures: 0.0,
             origin: step.origin.weaker(good.origin).weaker(Origin::Analytic),
         };
+        let failures = hours * run.share_of_week() * 3600.0 / good.mttf.get();
+        let run = TrainingRun { failures, ..run };
         TrainColumn { stand: trial.stand, nodes: trial.nodes + spare_nodes, periods: held, run }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
             on: vec![Used {
                 site: run.site.clone(),
                 shape: run.candidate.shape.clone(),
-                hours: nodes * f64::from(per_node) * run.hours,
+                hours: nodes * f64::from(per_node) * run.hours * run.share_of_week(),
                 accelerators: true,
             }],
             requests: 0.0,

@@ -13,6 +13,7 @@ mod formats;
 mod imports;
 mod mistakes;
 mod networks;
+mod nights;
 mod pages;
 mod paper;
 mod plans;

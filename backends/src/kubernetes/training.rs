@@ -77,6 +77,13 @@ pub(super) fn add(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files) -> Res
         return Ok(());
     };
     for job in jobs {
+        if !job.run.at_hours.is_empty() {
+            let message = format!(
+                "planned{}: suspend and resume its TrainJob at these hours (`spec.suspend`); nothing here does",
+                job.run.pauses()
+            );
+            files.warn(&job.run.workload, message);
+        }
         let folder = format!("30-{}", job.name);
         add_checkpoints(frame, job, &folder, files)?;
         add_runtime(frame, wish, job, &folder, files)?;

@@ -85,7 +85,10 @@ static FIELDS: &[FieldRow] = &[
     workload::BUY,
     workload::SITE,
     FieldRow::not_yet("dataset", "The data that it sees."),
-    FieldRow::not_yet("interruptible", "May it be stopped for something more urgent?"),
+    FieldRow::new("interruptible", FieldType::Bool, FACT)
+        .default("`false`")
+        .means("May it run in the quiet hours of each day only, and go on the next day? Each stop saves a checkpoint, each start reads it.")
+        .shown("= true", "= false"),
 ];
 
 /// Checkpoints.
@@ -134,6 +137,10 @@ fn train(checker: &Checker<'_>, block: &Block, table: &'static Table) -> Option<
         checkpoint: checkpoint(checker, &fields, shown),
         buy: buy(checker, &fields, shown),
         sites: fields.names("site"),
+        interruptible: fields.bool("interruptible").unwrap_or_else(|| {
+            let text = format!("`{shown}` runs around the clock once it has begun");
+            super::plan::assumed(checker, &fields, &fields.place, "interruptible", false, &text)
+        }),
     };
     (complete && name.is_some()).then_some(trained)
 }

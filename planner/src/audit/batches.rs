@@ -24,6 +24,18 @@ fn starts(replicas: &[u32]) -> f64 {
     week.iter().zip(before).map(|(now, before)| f64::from(now.saturating_sub(*before))).sum()
 }
 
+/// Returns the share of a typical week in which something runs at these hours, all of it where none are named, and how often
+/// it starts in an hour of it.
+pub(super) fn week(at_hours: &[bool]) -> (f64, f64) {
+    if at_hours.is_empty() {
+        return (1.0, 0.0);
+    }
+    let runs: Vec<u32> = at_hours.iter().map(|&runs| u32::from(runs)).collect();
+    let month: f64 =
+        runs.iter().enumerate().take(HOURS).map(|(hour, &n)| f64::from(n) * hour_weight(1, hour)).sum();
+    (month / HOURS_PER_MONTH, starts(&runs) / WEEK_H)
+}
+
 /// Returns the hours of replicas in an hour of the calendar, and those of them in which they load.
 fn per_hour(run: &BatchRun) -> (f64, f64) {
     let hours = run.replicas.iter().enumerate().take(HOURS);

@@ -238,7 +238,8 @@ fn claims(blueprint: &Blueprint) -> Vec<Claim<'_>> {
         for run in blueprint.trainings.iter().filter(|run| run.workload == train.name) {
             let Some(pool) = find(&run.site, &run.candidate.shape) else { continue };
             let chips = f64::from(run.candidate.nodes * blueprint.pools[pool].accelerators);
-            claims.push(Claim { workload: &train.name, pool, used: chips * run.hours, buy: &train.buy });
+            let used = chips * run.hours * run.share_of_week();
+            claims.push(Claim { workload: &train.name, pool, used, buy: &train.buy });
         }
     }
     for batch in &blueprint.inputs.spec.batches {

@@ -43,6 +43,12 @@ fn runs_in(run: &TrainingRun, period: usize) -> bool {
     run.shares.get(period).is_some_and(|&share| share > 0.0)
 }
 
+/// Returns the nodes that a training takes at an hour of the periods in which it runs.
+fn nodes_of_training(run: &TrainingRun, hour: usize) -> u32 {
+    let rests = run.at_hours.get(hour).is_some_and(|&runs| !runs);
+    if rests { 0 } else { run.candidate.nodes + run.spare_nodes }
+}
+
 /// Returns the nodes that work needs at an hour, spares of the site not counted.
 fn working(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u32 {
     let placements = blueprint.services.iter().flat_map(|service| &service.placements);
@@ -52,7 +58,7 @@ fn working(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u3
         .sum();
     let training: u32 = trainings_of(blueprint, pool)
         .filter(|run| runs_in(run, period))
-        .map(|run| run.candidate.nodes + run.spare_nodes)
+        .map(|run| nodes_of_training(run, hour))
         .sum();
     let apps: f64 = blueprint
         .apps
@@ -164,10 +170,8 @@ pub(super) fn covered(blueprint: &Blueprint) -> AuditCheck {
 /// A job that runs in a share of the period needs its nodes in that share only.
 fn hours_beyond(blueprint: &Blueprint, pool: &Pool, period: usize, committed: u32) -> f64 {
     let months = blueprint.periods[period].months;
-    let runs = trainings_of(blueprint, pool).filter(|run| runs_in(run, period));
-    let (nodes, share) = runs.fold((0, 1.0_f64), |(nodes, share), run| {
-        (nodes + run.candidate.nodes + run.spare_nodes, share.min(run.shares[period]))
-    });
+    let runs: Vec<&TrainingRun> = trainings_of(blueprint, pool).filter(|run| runs_in(run, period)).collect();
+    let share = runs.iter().fold(1.0_f64, |share, run| share.min(run.shares[period]));
     let is_there = |run: &&BatchRun| run.shares.get(period).is_some_and(|&share| share > 0.0);
     let offline: Vec<&BatchRun> = batches_of(blueprint, pool).filter(is_there).collect();
     let share = offline.iter().fold(share, |share, run| share.min(run.shares[period]));
@@ -176,6 +180,7 @@ fn hours_beyond(blueprint: &Blueprint, pool: &Pool, period: usize, committed: u3
         let with = f64::from(needed.saturating_sub(committed));
         let beside =
             offline.iter().map(|run| nodes_for(&run.candidate, run.replicas_at(period, hour))).sum::<f64>();
+        let nodes: u32 = runs.iter().map(|run| nodes_of_training(run, hour)).sum();
         let job = nodes.saturating_add(beside.ceil() as u32);
         let without = f64::from(needed.saturating_sub(committed.saturating_add(job)));
         hour_weight(months, hour) * (share * with + (1.0 - share) * without)

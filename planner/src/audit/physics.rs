@@ -1,7 +1,7 @@
 //! Does everything fit in memory, and is nothing faster than its memory and its arithmetic allow?
 
 use super::{Check, batches};
-use capstan_types::blueprint::{AuditCheck, Blueprint, Candidate, Placement, TrainingRun};
+use capstan_types::blueprint::{AuditCheck, Blueprint, Candidate, HOURS, Placement, TrainingRun};
 use capstan_types::figure;
 use capstan_types::hardware::Accelerator;
 use capstan_types::model::Model;
@@ -183,7 +183,15 @@ pub(super) fn training(blueprint: &Blueprint) -> AuditCheck {
 
 fn job(check: &mut Check, blueprint: &Blueprint, train: &Train, run: &TrainingRun) {
     let name = &train.name;
-    let seen = run.tokens_per_s * run.goodput * run.hours * 3600.0;
+    let (held, stopped) = super::batches::week(&run.at_hours);
+    let moving = run.hours * (held - stopped * run.resume.get() / 3600.0);
+    let seen = run.tokens_per_s * run.goodput * moving * 3600.0;
+    check.that(train.interruptible || run.at_hours.is_empty(), || {
+        format!("`{name}` is interrupted, which the plan forbids")
+    });
+    check.that(run.at_hours.is_empty() || run.at_hours.len() == HOURS, || {
+        format!("`{name}` runs or rests at {} of {HOURS} hours", run.at_hours.len())
+    });
     check.that(seen >= train.tokens.get() * (1.0 - 1e-3), || {
         format!("`{name}` sees {} of {} tokens", figure::large(seen), figure::large(train.tokens.get()))
     });

@@ -21,7 +21,7 @@ use crate::market::Stand;
 use crate::parts::Held;
 use crate::spares;
 use crate::worlds::Pick;
-use capstan_types::blueprint::{BatchRun, HOURS, OfflineEstimate, Period};
+use capstan_types::blueprint::{BatchRun, DemandCurve, HOURS, OfflineEstimate, Period};
 use capstan_types::spec::Batch;
 use capstan_types::units::Seconds;
 use jiff::ToSpan;
@@ -224,8 +224,7 @@ impl Ask<'_, '_> {
     fn columns_at(&self, place: &Place<'_>) -> Vec<BatchColumn> {
         let mut patterns = place.flat();
         if self.batch.interruptible {
-            let by_hour = self.demand();
-            if by_hour.iter().any(|load| *load != by_hour[0]) {
+            if let Some(by_hour) = load(&self.frame.demand, self.window.periods.start) {
                 patterns.extend(place.quiet(&by_hour));
             }
             let stood = place.at.fleet.get(self.window.periods.start).copied().unwrap_or(0);
@@ -240,19 +239,6 @@ impl Ask<'_, '_> {
             Some(BatchColumn { stand, way, derating, replicas, periods, hours })
         };
         patterns.into_iter().filter_map(column).collect()
-    }
-
-    /// Returns the rates of all services at each hour, each over that of its busiest.
-    fn demand(&self) -> Vec<f64> {
-        let mut all = vec![0.0; HOURS];
-        for asking in self.frame.asking() {
-            let Some(rates) = asking.demand.rates.get(self.window.periods.start) else { continue };
-            let busiest = rates.iter().copied().fold(0.0, f64::max);
-            if busiest > 0.0 {
-                all.iter_mut().zip(rates).for_each(|(sum, rate)| *sum += rate / busiest);
-            }
-        }
-        all
     }
 
     /// Returns the accelerators that services are expected to take at a place: all that may run there, and, where these are
@@ -294,6 +280,35 @@ impl Ask<'_, '_> {
         };
         Some(rates.iter().map(replicas).collect())
     }
+}
+
+/// Returns the rates of all services at each hour of a period, each over that of its busiest; none where no hour is quieter
+/// than another.
+fn load(demand: &[DemandCurve], period: usize) -> Option<Vec<f64>> {
+    let mut all = vec![0.0; HOURS];
+    for rates in demand.iter().filter_map(|curve| curve.rates.get(period)) {
+        let busiest = rates.iter().copied().fold(0.0, f64::max);
+        if busiest > 0.0 {
+            all.iter_mut().zip(rates).for_each(|(sum, rate)| *sum += rate / busiest);
+        }
+    }
+    all.iter().any(|load| *load != all[0]).then_some(all)
+}
+
+/// Returns the hours of each day at which something that may be interrupted runs: those in which services need least.
+pub(crate) fn quiet_hours(demand: &[DemandCurve], period: usize) -> Vec<Vec<bool>> {
+    let load = load(demand, period);
+    let of = |load: Vec<f64>| {
+        QUIET_HOURS.map(|hours| pattern::quiet(&load, hours, 1).into_iter().map(|count| count > 0).collect())
+    };
+    load.map(of).into_iter().flatten().collect()
+}
+
+/// Returns the hours from the first to the last token of `work` hours at these hours of each day, where each stop and start
+/// takes `resume` hours; none where it never ends.
+pub(crate) fn span_at(at_hours: &[bool], work: f64, resume: f64) -> Option<f64> {
+    let runs: Vec<u32> = at_hours.iter().map(|&runs| u32::from(runs)).collect();
+    pattern::span(&runs, work, resume)
 }
 
 /// Returns the share of the time in which the machines of a replica are up.

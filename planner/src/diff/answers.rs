@@ -127,8 +127,16 @@ fn candidate(candidate: &Candidate) -> String {
 fn training(run: &TrainingRun) -> String {
     let of = &run.candidate;
     format!(
-        "{} × {} at {}, tp {}, pp {}, dp {}, {} to {}",
-        of.nodes, of.shape, run.site, of.tensor, of.pipeline, of.data, run.start, run.end
+        "{} × {} at {}, tp {}, pp {}, dp {}{}, {} to {}",
+        of.nodes,
+        of.shape,
+        run.site,
+        of.tensor,
+        of.pipeline,
+        of.data,
+        run.pauses(),
+        run.start,
+        run.end
     )
 }
 

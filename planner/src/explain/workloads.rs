@@ -111,11 +111,12 @@ pub(super) fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<Section>
         of.precision.word()
     )];
     sentences.push(format!(
-        "A step takes {}, {} token/s, {} of the peak arithmetic; {} of the time held moves it forward, so that it runs from {} to {}, {} h.",
+        "A step takes {}, {} token/s, {} of the peak arithmetic; {} of the time held moves it forward, so that it runs{} from {} to {}, {} h.",
         figure::span(run.step),
         figure::large(run.tokens_per_s),
         figure::percent(run.model_flops_utilization),
         figure::percent(run.goodput),
+        run.pauses(),
         run.start,
         run.end,
         figure::short(run.hours)

@@ -35,6 +35,7 @@ struct Job {
     shape: String,
     nodes: u32,
     precision: capstan_types::hardware::Precision,
+    at_hours: Vec<bool>,
 }
 
 impl Job {
@@ -45,6 +46,7 @@ impl Job {
             shape: candidate.shape.clone(),
             nodes: candidate.nodes,
             precision: candidate.precision,
+            at_hours: run.at_hours.clone(),
         }
     }
 }

@@ -69,11 +69,12 @@ fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<(String, Cell)> {
         fact(
             "runs",
             format!(
-                "{} to {}: {} days, {} h held",
+                "{} to {}: {} days{}, {} h held",
                 run.start,
                 run.end,
                 figure::short(days),
-                figure::short(run.hours)
+                run.pauses(),
+                figure::short(run.hours * run.share_of_week())
             ),
         ),
         fact("host memory", host_memory(run)),

@@ -181,8 +181,14 @@ pub struct TrainingRun {
     /// Last day.
     #[schemars(with = "String")]
     pub end: Date,
-    /// Hours that the nodes are held: until the last token.
+    /// Hours until the last token, those among them in which it does not run.
     pub hours: f64,
+    /// Whether it runs at each typical hour: those of a weekday, then those of a weekend day; empty is at all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_hours: Vec<bool>,
+    /// Seconds that each stop and start takes off the hours in which it runs; zero where it never stops.
+    #[serde(default, rename = "resume_s", skip_serializing_if = "is_nothing")]
+    pub resume: Seconds,
     /// Periods in which it runs, with the share of the period's hours.
     pub shares: Vec<f64>,
     /// Tokens of one optimizer step: the batch asked for, rounded so that it divides over the ranks.
@@ -219,6 +225,38 @@ pub struct TrainingRun {
     pub failures: f64,
     /// How the numbers came to be.
     pub origin: Origin,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_nothing(time: &Seconds) -> bool {
+    time.get() == 0.0
+}
+
+impl TrainingRun {
+    /// Returns whether its nodes are held at an hour of a period.
+    pub fn runs_at(&self, period: usize, hour: usize) -> bool {
+        let there = self.shares.get(period).is_some_and(|&share| share > 0.0);
+        there && self.at_hours.get(hour).copied().unwrap_or(self.at_hours.is_empty())
+    }
+
+    /// Returns the share of the hours of a week in which it runs.
+    pub fn share_of_week(&self) -> f64 {
+        if self.at_hours.is_empty() {
+            return 1.0;
+        }
+        let hours = |day: &[bool]| day.iter().filter(|&&runs| runs).count() as f64;
+        let (weekday, weekend) = self.at_hours.split_at(self.at_hours.len().min(HOURS / 2));
+        (5.0 * hours(weekday) + 2.0 * hours(weekend)) / 168.0
+    }
+
+    /// Says when it stands still: empty where it never does, else ` in 8 h of a weekday`.
+    pub fn pauses(&self) -> String {
+        if self.at_hours.is_empty() {
+            return String::new();
+        }
+        let hours = self.at_hours.iter().take(HOURS / 2).filter(|&&runs| runs).count();
+        format!(" in {hours} h of a weekday")
+    }
 }
 
 /// The price row that a purchase rests on.

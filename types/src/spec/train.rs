@@ -82,4 +82,12 @@ pub struct Train {
     pub buy: Vec<Buy>,
     /// Sites it may run at; `None` is any.
     pub sites: Option<Vec<String>>,
+    /// May it run in a part of each day only?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub interruptible: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(is: &bool) -> bool {
+    !*is
 }

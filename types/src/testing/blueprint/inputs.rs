@@ -241,6 +241,7 @@ fn train() -> Train {
             Buy { option: PurchaseOption::OnDemand, at_least: None, at_most: None },
         ],
         sites: None,
+        interruptible: false,
     }
 }
 

@@ -146,6 +146,8 @@ pub(super) fn training(periods: usize) -> TrainingRun {
         start: date(2027, 2, 1),
         end: date(2027, 6, 16),
         hours,
+        at_hours: Vec::new(),
+        resume: Seconds(0.0),
         shares,
         batch: Tokens(4e6),
         step: Seconds(22.27),
