@@ -39,6 +39,30 @@ fn the_choice_is_made_by_cost_and_told_with_its_alternative() {
 }
 
 #[test]
+fn two_parts_are_emitted_as_one_object_of_kserve() {
+    let place = Place::new();
+    let deploy =
+        "deploy kubernetes { namespace = \"llm\", version = \"1.36\", gateway = { class = \"istio\" } }\n";
+    let text = CHAT.replace("ACCELERATORS", "h100_sxm").replace("TPOT", "60 ms").replace("HOW", "always");
+    let blueprint = place.planned(format!("{text}{deploy}"), 0);
+    place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"]).exits(0);
+    let written = place.read("out/kubernetes/10-chat/llminferenceservice.yaml");
+    let spec: serde_json::Value = serde_saphyr::from_str(&written).expect("YAML");
+    let spec = &spec["spec"];
+    for (service, part) in blueprint.services.iter().zip([&spec["prefill"], spec]) {
+        let placed = &service.placements[0];
+        assert_eq!(part["replicas"], placed.peak_replicas(), "{}", service.workload);
+        assert_eq!(part["parallelism"]["tensor"], placed.candidate.tensor, "{}", service.workload);
+    }
+    assert_eq!(spec["router"]["gateway"]["refs"][0]["name"], "p");
+    assert!(!place.read("out/kubernetes/kustomization.yaml").contains("deployment"));
+    // Servers before 1.29 have no containers that run beside others, of which KServe makes one.
+    place.planned(format!("{text}deploy kubernetes {{ namespace = \"llm\" }}\n"), 0);
+    let old = place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "old"]).exits(1);
+    assert!(old.err.contains("Kubernetes serves the kind LLMInferenceService since 1.29"), "{}", old.told());
+}
+
+#[test]
 fn two_parts_are_bought_and_verified_together() {
     let place = Place::new();
     let blueprint = planned(&place, "h100_sxm, l40s", "60 ms", "always");

@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Definitions that emitted objects need: whole folders, or files of large ones.
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "gateway-api",
     "gateway-api-inference-extension",
     "karpenter/karpenter.sh_nodepools.yaml",
     "keda",
+    "kserve/serving.kserve.io_llminferenceservices.yaml",
     "kubeflow-trainer",
     "kueue",
     "lws",

@@ -22,6 +22,18 @@ fn path(object: &Value, served: &Value) -> String {
     format!("{root}/{version}{place}/{}/{name}", row["name"].as_str().expect("a plural"))
 }
 
+/// Returns labels and specification of the pods that the templates of an object describe.
+fn pods(object: &Value) -> Vec<(&Value, &Value)> {
+    let spec = &object["spec"];
+    let group = &spec["leaderWorkerTemplate"];
+    let node = &spec["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"];
+    let templates = [&spec["template"], &group["leaderTemplate"], &group["workerTemplate"], node];
+    let templates = templates.map(|template| (&template["metadata"]["labels"], &template["spec"]));
+    let parts = [spec, &spec["prefill"]].map(|part| (&part["labels"], &part["template"]));
+    let all = templates.into_iter().chain(parts);
+    all.filter(|(_, pod)| pod["containers"].is_array()).collect()
+}
+
 /// Applies everything in a folder in the order of its list; returns all objects.
 pub fn apply(door: &Door<'_>, folder: &Path, example: &str) -> Vec<Value> {
     let read = |file: &Path| -> Value {
@@ -47,21 +59,15 @@ pub fn apply(door: &Door<'_>, folder: &Path, example: &str) -> Vec<Value> {
             door.object(&format!("{root}/{version}")).unwrap_or_else(|| panic!("{version} is not served"));
         let done = door.change(&path(&object, &served), "capstan", &object);
         assert!(done.status < 300, "{example}: {file}: {}", done.body);
-        let group = &object["spec"]["leaderWorkerTemplate"];
-        let node = &object["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"];
-        for template in
-            [&object["spec"]["template"], &group["leaderTemplate"], &group["workerTemplate"], node]
-        {
-            if template["spec"]["containers"].is_array() {
-                let namespace = object["metadata"]["namespace"].as_str().expect("a namespace");
-                let pod = json!({
-                    "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
-                    "metadata": { "generateName": "bare-", "labels": template["metadata"]["labels"] },
-                });
-                let at = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict");
-                let tried = door.ask("POST", &at, Some(&pod));
-                assert!(tried.status < 300, "{example}: {file} as a bare pod: {}", tried.body);
-            }
+        for (labels, spec) in pods(&object) {
+            let namespace = object["metadata"]["namespace"].as_str().expect("a namespace");
+            let pod = json!({
+                "apiVersion": "v1", "kind": "Pod", "spec": spec,
+                "metadata": { "generateName": "bare-", "labels": labels },
+            });
+            let at = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict");
+            let tried = door.ask("POST", &at, Some(&pod));
+            assert!(tried.status < 300, "{example}: {file} as a bare pod: {}", tried.body);
         }
         objects.push(object);
     }

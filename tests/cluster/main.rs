@@ -11,6 +11,7 @@ mod kills;
 mod large;
 mod mistakes;
 mod oracle;
+mod parts;
 mod places;
 #[path = "../cli/surroundings.rs"]
 #[expect(dead_code, reason = "the other program of tests uses all of it")]

@@ -145,7 +145,7 @@ fn provision(door: &Door<'_>, objects: &[Value]) {
 }
 
 /// Returns how many pods of how many find machines, as `preflight` says.
-fn said(place: &Place) -> (usize, usize) {
+pub fn said(place: &Place) -> (usize, usize) {
     let preflight = place.run(&["preflight", "b.json", "--kubeconfig", "kubeconfig"]);
     let (mut fit, mut all) = (0, 0);
     for line in preflight.out.lines().filter(|line| line.contains(" pods find machines")) {

@@ -266,10 +266,10 @@ impl Eye<'_> {
     async fn pods(&self, object: &Object, new: bool) -> Result<Vec<String>, Trouble> {
         let mut warnings = Vec::new();
         let namespace = object.id.namespace.as_deref().unwrap_or("default");
-        for template in object.templates() {
+        for pods in object.pods() {
             let pod = json!({
-                "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
-                "metadata": { "generateName": "capstan-check-", "namespace": namespace, "labels": template["metadata"]["labels"] },
+                "apiVersion": "v1", "kind": "Pod", "spec": pods.spec,
+                "metadata": { "generateName": "capstan-check-", "namespace": namespace, "labels": pods.labels },
             });
             let tried = self.api.try_out(&Shelf::of::<Pod>(&(), Some(namespace)), &pod).await?;
             // Pods that run already fill the quota that one more would need.

@@ -61,6 +61,15 @@ impl Id {
     }
 }
 
+/// Pods of one kind that an object has made.
+pub(crate) struct Pods<'a> {
+    pub(crate) labels: &'a Value,
+    /// Their `v1.PodSpec`.
+    pub(crate) spec: &'a Value,
+    /// Replicas of theirs, where they have a number of their own beside that of the object.
+    pub(crate) replicas: Option<u64>,
+}
+
 /// One object to apply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Object {
@@ -90,15 +99,31 @@ impl Object {
         word.and_then(|word| word.parse().ok()).unwrap_or(0)
     }
 
-    /// Returns the pod templates in it, with the name of the place where each stands.
-    pub(crate) fn templates(&self) -> Vec<&Value> {
+    /// Returns the pods that its templates describe.
+    pub(crate) fn pods(&self) -> Vec<Pods<'_>> {
         let spec = &self.value["spec"];
+        // KServe's templates are specifications of pods, whose labels stand beside them: of those that answer, and of those
+        // that read prompts.
+        if self.id.kind == "LLMInferenceService" {
+            let parts = [spec, &spec["prefill"]].into_iter().filter(|part| part["template"].is_object());
+            let pods = parts.map(|part| Pods {
+                labels: &part["labels"],
+                spec: &part["template"],
+                replicas: part["replicas"].as_u64(),
+            });
+            return pods.collect();
+        }
         let group = &spec["leaderWorkerTemplate"];
         let jobs = spec["template"]["spec"]["replicatedJobs"].as_array();
         [&spec["template"], &group["leaderTemplate"], &group["workerTemplate"]]
             .into_iter()
             .chain(jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]))
             .filter(|template| template["spec"]["containers"].is_array())
+            .map(|template| Pods {
+                labels: &template["metadata"]["labels"],
+                spec: &template["spec"],
+                replicas: None,
+            })
             .collect()
     }
 }

@@ -52,8 +52,8 @@ fn stands_on(object: &Object, base: &Object) -> bool {
             let spec = &base.value["spec"];
             spec["group"] == object.id.group() && spec["names"]["kind"] == object.id.kind.as_str()
         }
-        "PriorityClass" => object.templates().iter().any(|pod| pod["spec"]["priorityClassName"] == name),
-        "RuntimeClass" => object.templates().iter().any(|pod| pod["spec"]["runtimeClassName"] == name),
+        "PriorityClass" => object.pods().iter().any(|pods| pods.spec["priorityClassName"] == name),
+        "RuntimeClass" => object.pods().iter().any(|pods| pods.spec["runtimeClassName"] == name),
         "StorageClass" => object.value["spec"]["storageClassName"] == name,
         "CephFilesystem" => object.id.kind == "StorageClass" && object.value["parameters"]["fsName"] == name,
         "CephCluster" => {
@@ -71,15 +71,22 @@ fn stands_on(object: &Object, base: &Object) -> bool {
             object.id.namespace == id.namespace && *label == name
         }
         "ConfigMap" | "Secret" | "PersistentVolumeClaim" | "ServiceAccount" => {
-            object.id.namespace == id.namespace && object.templates().iter().any(|pod| mounts(pod, id))
+            object.id.namespace == id.namespace
+                && (object.pods().iter().any(|pods| mounts(pods.spec, id)) || reads(&object.value, id))
         }
         _ => object.id.namespace == id.namespace && names(&object.value, id),
     }
 }
 
-/// Returns whether a pod template uses an object of its namespace.
-fn mounts(pod: &Value, id: &Id) -> bool {
-    let spec = &pod["spec"];
+/// Returns whether a workload of KServe takes its weights from a claim.
+fn reads(value: &Value, id: &Id) -> bool {
+    let claim = value["spec"]["model"]["uri"].as_str().and_then(|uri| uri.strip_prefix("pvc://"));
+    id.kind == "PersistentVolumeClaim"
+        && claim.and_then(|rest| rest.split('/').next()) == Some(id.name.as_str())
+}
+
+/// Returns whether pods use an object of their namespace.
+fn mounts(spec: &Value, id: &Id) -> bool {
     let name = id.name.as_str();
     items(spec, "volumes").iter().any(|volume| match id.kind.as_str() {
         "ConfigMap" => volume["configMap"]["name"] == name,
@@ -99,6 +106,7 @@ fn names(value: &Value, id: &Id) -> bool {
         || refers(&spec["runtimeRef"], "ClusterTrainingRuntime")
         || refers(&spec["endpointPickerRef"], "Service")
         || items(spec, "parentRefs").iter().any(|reference| refers(reference, "Gateway"))
+        || items(&spec["router"]["gateway"], "refs").iter().any(|reference| refers(reference, "Gateway"))
         || items(spec, "rules")
             .iter()
             .any(|rule| items(rule, "backendRefs").iter().any(|reference| refers(reference, "Service")))
@@ -134,6 +142,27 @@ mod tests {
             names_of(&waves(&objects).expect("no cycle")),
             [vec!["llm"], vec!["chat"], vec!["chat", "other"]]
         );
+    }
+
+    #[test]
+    fn a_workload_of_kserve_stands_on_its_gateway_its_weights_and_the_classes_of_both_parts() {
+        let spec = json!({
+            "model": {"uri": "pvc://weights/owner/model"}, "router": {"gateway": {"refs": [{"name": "p", "namespace": "llm"}]}},
+            "template": {"containers": []}, "prefill": {"template": {"priorityClassName": "first", "containers": []}},
+        });
+        let service = object("LLMInferenceService", "chat", 0, spec);
+        let class = object("PriorityClass", "first", 1, json!({}));
+        for base in [
+            object("Gateway", "p", 1, json!({})),
+            object("PersistentVolumeClaim", "weights", 1, json!({})),
+            class,
+        ] {
+            let id = base.id.clone();
+            let all = waves(&[service.clone(), base]).expect("no cycle");
+            assert!(all.len() == 2 && all[1][0].id == service.id, "{id}");
+        }
+        let other = object("PersistentVolumeClaim", "owner", 1, json!({}));
+        assert_eq!(names_of(&waves(&[service, other]).expect("no cycle")), [vec!["chat"], vec!["owner"]]);
     }
 
     #[test]

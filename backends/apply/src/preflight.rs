@@ -2,7 +2,7 @@
 
 use crate::api::{Api, Shelf};
 use crate::look::{Desired, unserved};
-use crate::object::{Id, Object};
+use crate::object::{Id, Object, Pods};
 use crate::served::{Served, items};
 use crate::store::HOME;
 use crate::trouble::Trouble;
@@ -149,7 +149,8 @@ async fn namespaces(api: &Api, desired: &Desired) -> Result<Check, Trouble> {
 /// Pods of one workload, and what each needs.
 struct Need<'a> {
     id: &'a Id,
-    template: &'a Value,
+    /// The specification of the pods.
+    spec: &'a Value,
     pods: u64,
 }
 
@@ -169,7 +170,7 @@ async fn machines(api: &Api, desired: &Desired) -> Result<Vec<Check>, Trouble> {
     for need in needs {
         let placed = place(&need, &mut free);
         let fits = placed >= need.pods;
-        let labels = &need.template["spec"]["nodeSelector"];
+        let labels = &need.spec["nodeSelector"];
         let found = if fits {
             format!("{}: {} pods find machines", need.id, need.pods)
         } else {
@@ -215,12 +216,13 @@ fn needs<'a>(object: &'a Object, all: &[Object]) -> Vec<Need<'a>> {
     let group = &object.value["spec"]["leaderWorkerTemplate"];
     if group.is_object() {
         let size = group["size"].as_u64().unwrap_or(1);
-        let leader = Need { id, template: &group["leaderTemplate"], pods: replicas };
+        let leader = Need { id, spec: &group["leaderTemplate"]["spec"], pods: replicas };
         let workers =
-            Need { id, template: &group["workerTemplate"], pods: replicas * size.saturating_sub(1) };
+            Need { id, spec: &group["workerTemplate"]["spec"], pods: replicas * size.saturating_sub(1) };
         return vec![leader, workers];
     }
-    object.templates().into_iter().map(|template| Need { id, template, pods: replicas }).collect()
+    let need = |pods: Pods<'a>| Need { id, spec: pods.spec, pods: pods.replicas.unwrap_or(replicas) };
+    object.pods().into_iter().map(need).collect()
 }
 
 /// A machine and the accelerators of it that are free.
@@ -228,7 +230,7 @@ type Machine<'a> = (&'a Value, BTreeMap<String, u64>);
 
 /// Places as many pods as fit, and takes their accelerators; returns how many.
 fn place(need: &Need<'_>, free: &mut [Machine<'_>]) -> u64 {
-    let spec = &need.template["spec"];
+    let spec = need.spec;
     let mut wanted: BTreeMap<String, u64> = BTreeMap::new();
     for container in items(spec, "containers") {
         for (name, number) in accelerators(&container["resources"]["limits"]) {
@@ -345,9 +347,25 @@ mod tests {
             namespace: None,
             name: "a".into(),
         };
-        assert_eq!(place(&Need { id: &id, template: &template, pods: 3 }, &mut free), 2);
-        assert_eq!(place(&Need { id: &id, template: &template, pods: 1 }, &mut free), 0);
+        assert_eq!(place(&Need { id: &id, spec: &template["spec"], pods: 3 }, &mut free), 2);
+        assert_eq!(place(&Need { id: &id, spec: &template["spec"], pods: 1 }, &mut free), 0);
     }
+
+    #[test]
+    fn both_parts_of_a_workload_need_machines() {
+        let part = |accelerators: &str| json!({"containers": [{"resources": {"limits": {"nvidia.com/gpu": accelerators}}}]});
+        let value = json!({
+            "apiVersion": "serving.kserve.io/v1alpha2", "kind": "LLMInferenceService", "metadata": {"name": "chat"},
+            "spec": {"replicas": 2, "template": part("4"), "prefill": {"replicas": 5, "template": part("1")}},
+        });
+        let object = Object::of(value, "test").expect("an object");
+        let needs = needs(&object, &[]);
+        assert_eq!(needs.iter().map(|need| need.pods).collect::<Vec<_>>(), [2, 5]);
+        let node = json!({"status": {"allocatable": {"nvidia.com/gpu": "10"}}});
+        let mut free: Vec<Machine<'_>> = vec![(&node, accelerators(&node["status"]["allocatable"]))];
+        assert_eq!(needs.iter().map(|need| place(need, &mut free)).collect::<Vec<_>>(), [2, 2]);
+    }
+
     #[test]
     fn zones_of_different_size_hold_fewer_pods_where_they_must_be_even() {
         let spec = |least: u32| {
@@ -367,8 +385,8 @@ mod tests {
             name: "a".into(),
         };
         // Two in the small zone, one more in the large one.
-        assert_eq!(place(&Need { id: &id, template: &spec(2), pods: 8 }, &mut free()), 5);
+        assert_eq!(place(&Need { id: &id, spec: &spec(2)["spec"], pods: 8 }, &mut free()), 5);
         // A third zone is asked for and not there: one in each.
-        assert_eq!(place(&Need { id: &id, template: &spec(3), pods: 8 }, &mut free()), 2);
+        assert_eq!(place(&Need { id: &id, spec: &spec(3)["spec"], pods: 8 }, &mut free()), 2);
     }
 }

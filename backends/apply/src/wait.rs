@@ -205,6 +205,13 @@ fn selector(live: &Value) -> Option<String> {
     if live["kind"] == "LeaderWorkerSet" {
         return Some(format!("leaderworkerset.sigs.k8s.io/name={}", live["metadata"]["name"].as_str()?));
     }
+    // Of a workload of KServe, the labels that both of its parts share.
+    if live["kind"] == "LLMInferenceService" {
+        let (own, other) = (live["spec"]["labels"].as_object()?, &live["spec"]["prefill"]["labels"]);
+        let shared = own.iter().filter(|(key, value)| other.get(key).is_none_or(|same| same == *value));
+        let terms: Vec<String> = shared.map(|(key, value)| format!("{key}={}", word(value))).collect();
+        return (!terms.is_empty()).then(|| terms.join(","));
+    }
     let labels = live["spec"]["selector"]["matchLabels"].as_object()?;
     let terms = labels.iter().map(|(key, value)| format!("{key}={}", word(value)));
     Some(terms.collect::<Vec<_>>().join(","))
@@ -254,5 +261,8 @@ mod tests {
             json!({"kind": "Deployment", "spec": {"selector": {"matchLabels": {"a/b": "c", "d": "e"}}}});
         assert_eq!(selector(&live).as_deref(), Some("a/b=c,d=e"));
         assert_eq!(selector(&json!({"kind": "ConfigMap"})), None);
+        let parts = json!({"kind": "LLMInferenceService", "spec": {
+            "labels": {"a": "b", "part": "decode"}, "prefill": {"labels": {"a": "b", "part": "prefill"}}}});
+        assert_eq!(selector(&parts).as_deref(), Some("a=b"), "pods of both parts");
     }
 }

@@ -30,7 +30,7 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 31] = [
+const RESOURCES: [(&str, &str, &str); 32] = [
     ("CephCluster", "ceph.rook.io", "cephclusters"),
     ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
@@ -43,6 +43,7 @@ const RESOURCES: [(&str, &str, &str); 31] = [
     ("HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers"),
     ("InferencePool", "inference.networking.k8s.io", "inferencepools"),
     ("Job", "batch", "jobs"),
+    ("LLMInferenceService", "serving.kserve.io", "llminferenceservices"),
     ("LeaderWorkerSet", "leaderworkerset.x-k8s.io", "leaderworkersets"),
     ("LocalQueue", "kueue.x-k8s.io", "localqueues"),
     ("Namespace", "", "namespaces"),

@@ -4,10 +4,10 @@
 //! that the operator sets (and a warning that says which). It does not know the nodes that exist.
 
 use super::Warning;
-use super::object::{Labels, Selector, labels, slug};
+use super::object::{Labels, Selector, slug};
 use super::pod::{Affinity, Preference, Spread, Term, Toleration, WeightedTerm};
 use super::products::{nvidia_label, resource};
-use super::server::{Role, Server};
+use super::server::Server;
 use capstan_types::blueprint::Blueprint;
 use capstan_types::hardware::{Accelerator, NodeShape};
 use capstan_types::spec::Site;
@@ -125,14 +125,12 @@ pub(super) fn zones(server: &Server<'_>, warnings: &mut Vec<Warning>) -> Vec<Spr
         server.shape.id
     );
     warnings.push(Warning { subject: server.site.name.clone(), message });
-    let mut selected = server.instance();
-    selected.extend(labels([("app.kubernetes.io/component", Role::Server.word())]));
     vec![Spread {
         max_skew: 1,
         min_domains: zones,
         topology_key: "topology.kubernetes.io/zone",
         when_unsatisfiable: "DoNotSchedule",
-        label_selector: Selector::of(&selected),
+        label_selector: Selector::of(&server.answering()),
         match_label_keys: vec!["pod-template-hash"],
     }]
 }

@@ -31,7 +31,7 @@ const START_MARGIN: f64 = 2.0;
 const SHORTEST_STARTUP: u32 = 120;
 
 /// Seconds between two startup probes.
-const PROBE_PERIOD: u32 = 10;
+pub(super) const PROBE_PERIOD: u32 = 10;
 
 /// Seconds for which a pod that stops still answers, until all routes to it are gone. Origin: Assumed.
 const DRAIN: u32 = 15;

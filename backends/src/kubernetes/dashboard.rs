@@ -3,7 +3,7 @@
 use super::monitoring::Watch;
 use super::object::{ConfigMap, decimal, labels};
 use super::server::Group;
-use super::{EmitError, Files, Frame, Wave};
+use super::{EmitError, Files, Frame, Wave, apart};
 use capstan_types::spec::SloMetric;
 use serde_json::{Value, json};
 
@@ -45,7 +45,8 @@ pub(super) fn add(
         let curves = vec![("waiting".to_owned(), format!("sum({queue}{{{matcher}}})"))];
         panels.push(("Requests that wait", "short", curves, None));
     }
-    let pods = format!("namespace=\"{}\",pod=~\"{}-.*\"", frame.deploy.namespace, group.name);
+    let own = group.part.as_ref().map_or_else(|| format!("{}-.*", group.name), apart::pods);
+    let pods = format!("namespace=\"{}\",pod=~\"{own}\"", frame.deploy.namespace);
     panels.push((
         "Accelerators busy",
         "percent",

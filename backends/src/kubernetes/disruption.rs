@@ -29,7 +29,8 @@ pub(super) fn add(
         files.warn(&server.serve.name, message);
         return Ok(());
     }
-    if server.fewest() < 2 {
+    // KServe keeps the replicas of the busiest hour.
+    if server.part.is_none() && server.fewest() < 2 {
         let message = format!(
             "`{}` has one replica at its quietest hour, when draining its node stops it; plan `replicas >= 2`",
             server.name

@@ -169,6 +169,7 @@ impl Family {
         // `vllm run-batch` (docs.vllm.ai, offline inference with the OpenAI batch file format).
         let mut args = vec![flag("input-file", requests), flag("output-file", answers)];
         args.push(flag("model", &settings.model));
+        args.extend(vllm_ranks(server));
         args.extend(vllm_arguments(server, &settings));
         Ok(Some(Launch { command: words(["vllm", "run-batch"]), args, worker: None, options: None }))
     }
@@ -259,7 +260,11 @@ fn by_hand(server: &Server<'_>) -> Vec<Warning> {
                 .push("planned with a cache in host memory or on disk: connect the engine to one".to_owned());
         }
         if caching.routing != Routing::LeastOutstanding {
-            messages.push("planned with a router that knows prompts: put one before the service".to_owned());
+            let how = match server.part {
+                Some(_) => "see that KServe's scheduler is one",
+                None => "put one before the service",
+            };
+            messages.push(format!("planned with a router that knows prompts: {how}"));
         }
     }
     if let Some(background) = &server.serve.background {
@@ -349,12 +354,28 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// Arguments of the engine itself, whether it serves or reads a file.
+/// Returns the hub's name of the model of one part of a workload, and its engine's arguments as one line for a shell: all but
+/// the ranks, and the connector that sends caches from part to part (docs.vllm.ai, NixlConnector).
+pub(super) fn one_part(
+    server: &Server<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(String, String), EmitError> {
+    let settings = Family::Vllm.settings(server, warnings)?;
+    let mut args = vllm_arguments(server, &settings);
+    args.extend(words(["--kv-transfer-config", r#"{"kv_connector":"NixlConnector","kv_role":"kv_both"}"#]));
+    let args: Vec<String> = args.iter().map(|word| shell_word(word)).collect();
+    Ok((settings.model, args.join(" ")))
+}
+
+fn vllm_ranks(server: &Server<'_>) -> [String; 2] {
+    let candidate = &server.placement.candidate;
+    [flag("tensor-parallel-size", candidate.tensor), flag("pipeline-parallel-size", candidate.pipeline)]
+}
+
+/// Arguments of the engine itself, whether it serves or reads a file; those of its ranks stand apart.
 fn vllm_arguments(server: &Server<'_>, settings: &Settings) -> Vec<String> {
     let candidate = &server.placement.candidate;
-    let mut args = vec![flag("tensor-parallel-size", candidate.tensor)];
-    args.push(flag("pipeline-parallel-size", candidate.pipeline));
-    args.push(flag("max-model-len", settings.context));
+    let mut args = vec![flag("max-model-len", settings.context)];
     args.push(flag("max-num-seqs", candidate.max_sequences));
     args.push(flag("max-num-batched-tokens", candidate.step_tokens));
     args.push(flag("gpu-memory-utilization", decimal(server.engine.memory_utilization)));
@@ -372,6 +393,7 @@ fn vllm_arguments(server: &Server<'_>, settings: &Settings) -> Vec<String> {
 /// `vllm serve` (docs.vllm.ai, engine arguments); over several nodes with Ray, as in its multi-node example.
 fn vllm(server: &Server<'_>, settings: &Settings) -> Launch {
     let mut args = vec![settings.model.clone(), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
+    args.extend(vllm_ranks(server));
     args.extend(vllm_arguments(server, settings));
     let command = words(["vllm", "serve"]);
     if server.pods_per_replica() == 1 {

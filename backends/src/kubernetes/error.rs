@@ -24,13 +24,39 @@ pub enum EmitError {
         /// The name.
         name: String,
     },
-    /// Nothing is written that sends the cache of a prompt from one pod to another.
+    /// An engine with which a workload in two parts is not emitted.
     #[error(
-        "`{workload}` runs in two parts, prompts and answers on machines of their own, and that is not emitted yet"
+        "`{workload}` runs in two parts, which is emitted with vLLM and not with engine `{engine}`: plan `engine = vllm` or `disaggregated = never`"
     )]
-    Apart {
+    ApartEngine {
         /// The workload.
         workload: String,
+        /// The engine.
+        engine: String,
+    },
+    /// A replica of a part over several nodes.
+    #[error(
+        "`{workload}` runs in two parts, and a replica of its {part} part spans {nodes} nodes, which is not emitted: allow fewer ranks in `parallelism`, or plan `disaggregated = never`"
+    )]
+    ApartNodes {
+        /// The workload.
+        workload: String,
+        /// Which part.
+        part: &'static str,
+        /// Nodes of one replica.
+        nodes: u32,
+    },
+    /// A part on several kinds of machines, for which one template is not enough.
+    #[error(
+        "`{workload}` runs in two parts, and its {part} part on {placements} kinds of machines, of which only one is emitted: allow one `accelerator`, or plan `disaggregated = never`"
+    )]
+    ApartMixed {
+        /// The workload.
+        workload: String,
+        /// Which part.
+        part: &'static str,
+        /// Kinds of machines that it runs on.
+        placements: usize,
     },
     /// Two objects would have one name.
     #[error("two workloads need the name `{name}`; rename one")]

@@ -28,8 +28,10 @@ pub(super) fn pods(frame: &Frame<'_>) -> Labels {
 pub(super) fn add(frame: &Frame<'_>, groups: &[Group<'_>], files: &mut Files) -> Result<(), EmitError> {
     let Some(wish) = &frame.deploy.gateway else { return Ok(()) };
     add_gateway(frame, wish, files)?;
-    for group in groups {
-        let folder = format!("10-{}", group.name);
+    // KServe makes the route to a workload in two parts, and the pool of its replicas.
+    let groups: Vec<&Group<'_>> = groups.iter().filter(|group| group.part.is_none()).collect();
+    for &group in &groups {
+        let folder = group.folder();
         if wish.picker {
             add_pool(frame, group, &folder, files)?;
         }

@@ -9,6 +9,7 @@
 mod accelerators;
 mod access;
 mod affinity;
+mod apart;
 mod container;
 mod dashboard;
 mod disruption;
@@ -41,6 +42,7 @@ mod workload;
 pub use error::EmitError;
 pub use lint::{Lint, lint};
 
+use apart::Pair;
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::spec::Kubernetes;
 use object::{Labels, Meta, labels};
@@ -192,9 +194,6 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     if blueprint.status == Status::Infeasible {
         return Err(EmitError::Infeasible);
     }
-    if let Some(stage) = blueprint.inputs.spec.serves.iter().find_map(|serve| serve.stage.as_ref()) {
-        return Err(EmitError::Apart { workload: stage.of.clone() });
-    }
     if !object::is_dns_label(&deploy.namespace) {
         return Err(EmitError::NotALabel { what: "namespace", name: deploy.namespace.clone() });
     }
@@ -203,10 +202,11 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     let frame =
         Frame { blueprint, deploy, plan: plan_label(&blueprint.inputs.spec.name), digest: &digest.sha256 };
     let groups = server::resolve(blueprint)?;
+    let pairs = apart::pairs(&groups)?;
     let jobs = training::resolve(blueprint)?;
     let mut files =
         Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
-    add_all(&frame, &groups, &jobs, &mut files)?;
+    add_all(&frame, (&groups, &pairs), &jobs, &mut files)?;
     files.manifests.sort_by_key(|manifest| manifest.wave);
     let role = access::role(&frame, &files.manifests)?;
     files.manifests.push(namespace::index(&files.manifests)?);
@@ -235,7 +235,7 @@ fn plan_label(name: &str) -> String {
 /// Adds everything, family by family.
 fn add_all(
     frame: &Frame<'_>,
-    groups: &[Group<'_>],
+    (groups, pairs): (&[Group<'_>], &[Pair<'_>]),
     jobs: &[Job<'_>],
     files: &mut Files,
 ) -> Result<(), EmitError> {
@@ -248,6 +248,9 @@ fn add_all(
     for group in groups {
         add_group(frame, group, files)?;
     }
+    for pair in pairs {
+        apart::add(frame, pair, files)?;
+    }
     network::add_besides(frame, jobs, files)?;
     queues::add(frame, jobs, files)?;
     training::add(frame, jobs, files)?;
@@ -258,19 +261,27 @@ fn add_all(
 
 /// Adds everything that one service needs.
 fn add_group(frame: &Frame<'_>, group: &Group<'_>, files: &mut Files) -> Result<(), EmitError> {
-    let folder = format!("10-{}", group.name);
-    network::add(frame, group, &folder, files)?;
+    let folder = group.folder();
+    // What runs both parts of a workload, and how they are reached, is one object for the two.
+    let whole = group.part.is_none();
+    if whole {
+        network::add(frame, group, &folder, files)?;
+    }
     for server in &group.servers {
-        workload::add(frame, server, &folder, files)?;
-        scaling::add(frame, server, &folder, files)?;
+        if whole {
+            workload::add(frame, server, &folder, files)?;
+            scaling::add(frame, server, &folder, files)?;
+        }
         disruption::add(frame, server, &folder, files)?;
     }
-    service::add(frame, group, &folder, files)?;
+    if whole {
+        service::add(frame, group, &folder, files)?;
+    }
     if frame.deploy.monitoring {
         monitoring::add(frame, group, &folder, files)?;
     }
     dashboard::add(frame, group, &folder, files)?;
-    load_test::add(frame, group, &folder, files)
+    if whole { load_test::add(frame, group, &folder, files) } else { Ok(()) }
 }
 
 /// Returns what must be said about the plan as a whole.

@@ -5,7 +5,7 @@
 use super::engine::Family;
 use super::object::{Labels, Object, Selector, decimal, labels};
 use super::server::Group;
-use super::{EmitError, Files, Frame, Warning, Wave};
+use super::{EmitError, Files, Frame, Warning, Wave, apart};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::spec::Slo;
 use serde::Serialize;
@@ -20,10 +20,50 @@ struct MonitorSpec {
 
 /// `monitoring.coreos.com/v1.PodMetricsEndpoint`.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Endpoint {
-    port: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port_number: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_config: Option<Tls>,
     path: &'static str,
     interval: &'static str,
+}
+
+/// `monitoring.coreos.com/v1.SafeTLSConfig`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tls {
+    insecure_skip_verify: bool,
+}
+
+impl Endpoint {
+    /// Returns where the pods of a service show their metrics.
+    fn of(group: &Group<'_>, path: &'static str) -> Self {
+        let named = Self {
+            port: Some("http"),
+            port_number: None,
+            scheme: None,
+            tls_config: None,
+            path,
+            interval: "15s",
+        };
+        match &group.part {
+            None => named,
+            // KServe's engines speak TLS, with certificates that it signs itself.
+            Some(of) => Self {
+                port: None,
+                port_number: Some(apart::engine_port(of.part)),
+                scheme: Some("https"),
+                tls_config: Some(Tls { insecure_skip_verify: true }),
+                ..named
+            },
+        }
+    }
 }
 
 /// `monitoring.coreos.com/v1.PrometheusRuleSpec`.
@@ -95,7 +135,7 @@ pub(super) fn add(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let Some(watch) = Watch::of(frame, group) else { return Ok(()) };
-    let endpoint = Endpoint { port: "http", path: watch.family.metrics_path(), interval: "15s" };
+    let endpoint = Endpoint::of(group, watch.family.metrics_path());
     let monitor = Object {
         api_version: "monitoring.coreos.com/v1",
         kind: "PodMonitor",

@@ -2,7 +2,7 @@
 //!
 //! Everything is denied, then exactly this is allowed: names (53, UDP and TCP) for all; to the pods that answer, their
 //! clients and the scraper; from pods to the model store; and where a replica spans nodes, all TCP between the pods of
-//! its service, since collectives use random ports and one closed port hangs the job.
+//! its service, since collectives use random ports and one closed port hangs the job; so too between the parts of a workload.
 
 use super::engine::HTTP_PORT;
 use super::object::{Labels, Object, Port, Selector, labels};
@@ -16,6 +16,9 @@ const SCRAPER: &str = "monitoring";
 
 /// Link-local addresses, at which nodes answer for names where they cache them (NodeLocal DNSCache, Cloud DNS).
 const LINK_LOCAL: &str = "169.254.0.0/16";
+
+/// Port of the API server behind its service (Kubernetes' default).
+const API_PORT: u16 = 6443;
 
 /// `networking.k8s.io/v1.NetworkPolicySpec`.
 #[derive(Debug, Clone, Serialize)]
@@ -114,6 +117,52 @@ pub(super) fn add_defaults(frame: &Frame<'_>, folder: &str, files: &mut Files) -
     files.add(Wave::Config, folder, ("NetworkPolicy", "allow-dns"), note, &object)
 }
 
+/// Returns who may ask the pods of a workload: its clients, the scraper, and the gateway of the plan.
+fn askers(frame: &Frame<'_>, scraped: bool) -> Vec<Peer> {
+    let clients = labels([("capstan.dev/clients-of", &frame.deploy.namespace)]);
+    let mut peers = vec![Peer::namespace(&clients)];
+    if scraped {
+        peers.push(Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)])));
+    }
+    if frame.deploy.gateway.is_some() {
+        peers.push(Peer::pods(&super::gateway::pods(frame)));
+    }
+    peers
+}
+
+/// Adds what the pods of a workload in two parts may do, its scheduler among them: all TCP between them, since caches
+/// are sent over ports that are chosen anew with each start.
+pub(super) fn add_apart(
+    frame: &Frame<'_>,
+    (name, pods): (&str, &Labels),
+    asked: &[u16],
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let every = || vec![PolicyPort { protocol: "TCP", port: None }];
+    let own = || vec![Peer::pods(pods)];
+    let asked = asked.iter().map(|&number| port("TCP", number)).collect();
+    let out = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+    let spec = PolicySpec {
+        pod_selector: Selector::of(pods),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress: vec![
+            Rule { from: askers(frame, frame.deploy.monitoring), to: Vec::new(), ports: asked },
+            Rule { from: own(), to: Vec::new(), ports: every() },
+        ],
+        egress: vec![
+            Rule { from: Vec::new(), to: own(), ports: every() },
+            Rule { from: Vec::new(), to: out, ports: vec![port("TCP", 443), port("TCP", API_PORT)] },
+        ],
+    };
+    let object = policy(frame.meta(name, Wave::Config, pods), spec);
+    let note = format!(
+        "clients are pods of namespaces labelled capstan.dev/clients-of={}; out goes HTTPS to the model store, and to the API server, which the scheduler and the sidecar ask.",
+        frame.deploy.namespace
+    );
+    files.add(Wave::Config, folder, ("NetworkPolicy", name), &note, &object)
+}
+
 /// Adds what the pods of one service may do.
 pub(super) fn add(
     frame: &Frame<'_>,
@@ -121,14 +170,8 @@ pub(super) fn add(
     folder: &str,
     files: &mut Files,
 ) -> Result<(), EmitError> {
-    let clients = labels([("capstan.dev/clients-of", &frame.deploy.namespace)]);
-    let mut peers = vec![Peer::namespace(&clients)];
-    if frame.deploy.monitoring || group.servers.iter().any(super::scaling::has_autoscaler) {
-        peers.push(Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)])));
-    }
-    if frame.deploy.gateway.is_some() {
-        peers.push(Peer::pods(&super::gateway::pods(frame)));
-    }
+    let follows = group.servers.iter().any(super::scaling::has_autoscaler);
+    let mut peers = askers(frame, frame.deploy.monitoring || follows);
     if frame.deploy.load_test {
         peers.push(Peer::pods(&super::load_test::pods(group)));
     }

@@ -11,7 +11,7 @@ use capstan_types::blueprint::{Blueprint, Placement, Service};
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::{Accelerator, NodeShape};
 use capstan_types::model::Model;
-use capstan_types::spec::{Serve, Site};
+use capstan_types::spec::{Part, Serve, Site};
 
 /// The longest name of a workload object; its controllers add up to eleven characters to those of pods.
 const LONGEST_NAME: usize = 52;
@@ -21,6 +21,8 @@ pub(super) struct Group<'a> {
     /// The workload's name as a DNS label.
     pub(super) name: String,
     pub(super) serve: &'a Serve,
+    /// Which part of a workload it is, where that is in two parts.
+    pub(super) part: Option<PartOf>,
     pub(super) servers: Vec<Server<'a>>,
 }
 
@@ -31,6 +33,7 @@ pub(super) struct Server<'a> {
     /// Name of its group.
     pub(super) group: String,
     pub(super) serve: &'a Serve,
+    pub(super) part: Option<PartOf>,
     pub(super) placement: &'a Placement,
     pub(super) model: &'a Model,
     pub(super) engine: &'a Engine,
@@ -38,6 +41,26 @@ pub(super) struct Server<'a> {
     pub(super) shape: &'a NodeShape,
     pub(super) accelerator: &'a Accelerator,
     pub(super) site: &'a Site,
+}
+
+/// One part of a workload whose prompts are read on machines of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PartOf {
+    /// The workload of the plan file as a DNS label.
+    pub(super) whole: String,
+    pub(super) part: Part,
+}
+
+impl PartOf {
+    fn of(serve: &Serve) -> Result<Option<Self>, EmitError> {
+        let stage = serve.stage.as_ref();
+        stage.map(|stage| Ok(Self { whole: label_of(&stage.of)?, part: stage.part })).transpose()
+    }
+
+    /// Returns the labels of its pods. Their keys are our own: KServe selects its pods by those of Kubernetes.
+    pub(super) fn labels(&self) -> Labels {
+        labels([("capstan.dev/workload", self.whole.as_str()), ("capstan.dev/part", self.part.word())])
+    }
 }
 
 /// What a pod of a service does: answers requests, or works for the one that answers.
@@ -64,10 +87,20 @@ impl Group<'_> {
 
     /// Returns the labels of the pods that answer.
     pub(super) fn answering(&self) -> Labels {
-        labels([
-            ("app.kubernetes.io/name", self.name.as_str()),
-            ("app.kubernetes.io/component", Role::Server.word()),
-        ])
+        self.part.as_ref().map_or_else(
+            || {
+                labels([
+                    ("app.kubernetes.io/name", self.name.as_str()),
+                    ("app.kubernetes.io/component", Role::Server.word()),
+                ])
+            },
+            PartOf::labels,
+        )
+    }
+
+    /// Returns the folder of its files: that of the whole workload where it is a part of one.
+    pub(super) fn folder(&self) -> String {
+        format!("10-{}", self.part.as_ref().map_or(&self.name, |part| &part.whole))
     }
 
     /// Returns whether a replica anywhere spans nodes.
@@ -121,7 +154,19 @@ impl Server<'_> {
 
     /// Returns the labels that tell its pods from all others.
     pub(super) fn instance(&self) -> Labels {
-        labels([("app.kubernetes.io/name", &self.group), ("app.kubernetes.io/instance", &self.name)])
+        self.part.as_ref().map_or_else(
+            || labels([("app.kubernetes.io/name", &self.group), ("app.kubernetes.io/instance", &self.name)]),
+            PartOf::labels,
+        )
+    }
+
+    /// Returns the labels that tell its pods that answer from all others.
+    pub(super) fn answering(&self) -> Labels {
+        let mut all = self.instance();
+        if self.part.is_none() {
+            all.insert("app.kubernetes.io/component".to_owned(), Role::Server.word().to_owned());
+        }
+        all
     }
 
     /// Returns the labels of its pods of one role.
@@ -154,6 +199,8 @@ pub(super) fn resolve(blueprint: &Blueprint) -> Result<Vec<Group<'_>>, EmitError
     for group in &groups {
         let mut own: Vec<&str> = group.servers.iter().map(|server| server.name.as_str()).collect();
         own.push(&group.name);
+        // Both parts of a workload are in one object, which has the name of the whole.
+        own.extend(group.part.as_ref().filter(|of| of.part == Part::Decode).map(|of| of.whole.as_str()));
         own.dedup();
         if let Some(name) = own.iter().find(|name| names.contains(name)) {
             return Err(EmitError::SameName { name: (*name).to_owned() });
@@ -193,7 +240,7 @@ fn group<'a>(blueprint: &'a Blueprint, service: &'a Service) -> Result<Group<'a>
         .zip(names)
         .map(|(placement, own)| server(blueprint, service, serve, placement, (&name, own)))
         .collect::<Result<_, _>>()?;
-    Ok(Group { name, serve, servers })
+    Ok(Group { name, serve, part: PartOf::of(serve)?, servers })
 }
 
 /// Returns a placement of a workload with its rows.
@@ -220,6 +267,7 @@ pub(super) fn server<'a>(
         name,
         group: group.to_owned(),
         serve,
+        part: PartOf::of(serve)?,
         placement,
         model: found("model", &service.model, model)?,
         engine,

@@ -110,13 +110,7 @@ pub(super) fn add(
             &config,
         )?;
     }
-    if server.accelerator.vendor != "NVIDIA" {
-        let message = format!(
-            "image {}:{} is built for NVIDIA; set one for {} (kustomize `images`)",
-            server.engine.image, server.engine.tag, server.accelerator.vendor
-        );
-        files.warn(&server.serve.name, message);
-    }
+    warn_of_image(server, files);
     let ranks = server.accelerators_per_pod();
     let share = Share::of(server.machine(), ranks, &server.serve.name, &mut files.warnings);
     let times = Times::of(server);
@@ -126,6 +120,17 @@ pub(super) fn add(
         plan.add_group(frame, folder, files)
     } else {
         plan.add_deployment(frame, folder, files)
+    }
+}
+
+/// Says where the image of the engine is not one for the accelerators.
+pub(super) fn warn_of_image(server: &Server<'_>, files: &mut Files) {
+    if server.accelerator.vendor != "NVIDIA" {
+        let message = format!(
+            "image {}:{} is built for NVIDIA; set one for {} (kustomize `images`)",
+            server.engine.image, server.engine.tag, server.accelerator.vendor
+        );
+        files.warn(&server.serve.name, message);
     }
 }
 

@@ -3,7 +3,9 @@
 use capstan_backends::kubernetes::{Emitted, Manifest, emit};
 use capstan_types::blueprint::{Blueprint, Placement};
 use capstan_types::catalog::EngineFamily;
-use capstan_types::spec::{Autoscale, GatewayWish, Kubernetes, NEWEST_KUBERNETES, TrainingWish};
+use capstan_types::spec::{
+    Autoscale, GatewayWish, Kubernetes, NEWEST_KUBERNETES, Part, SloMetric, Stage, TrainingWish,
+};
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::units::Seconds;
 use serde_json::Value;
@@ -37,6 +39,39 @@ pub fn two_sites() -> Blueprint {
         own.candidate.shape = "own.h100_sxm_8".to_owned();
         blueprint.services[0].placements.push(own);
     })
+}
+
+/// A blueprint's service in two parts, as the planner makes them: prompts are read on two ranks, answers written on four.
+pub fn in_two_parts(mut blueprint: Blueprint) -> Blueprint {
+    let (serve, service) = (blueprint.inputs.spec.serves.remove(0), blueprint.services.remove(0));
+    let curve = blueprint.demand.remove(0);
+    for (part, other) in [(Part::Prefill, Part::Decode), (Part::Decode, Part::Prefill)] {
+        let name = |part: Part| format!("{}_{}", serve.name, part.word());
+        let mut of = serve.clone();
+        of.name = name(part);
+        of.stage = Some(Stage { of: serve.name.clone(), part, with: name(other) });
+        of.slos.retain(|slo| (slo.metric == SloMetric::Ttft) == (part == Part::Prefill));
+        let (mut own, mut rates) = (service.clone(), curve.clone());
+        (own.workload, rates.workload) = (name(part), name(part));
+        let placed = &mut own.placements[0];
+        if part == Part::Prefill {
+            (placed.candidate.accelerators, placed.candidate.tensor) = (2, 2);
+            placed.candidate.replicas_per_node = 4;
+            for planned in placed.replicas.iter_mut().flatten() {
+                *planned = 3;
+            }
+        }
+        blueprint.inputs.spec.serves.push(of);
+        blueprint.services.push(own);
+        blueprint.demand.push(rates);
+    }
+    blueprint.inputs.spec.deploy.as_mut().expect("it deploys").minor = NEWEST_KUBERNETES;
+    blueprint
+}
+
+/// The shared service in two parts.
+pub fn two_parts() -> Blueprint {
+    in_two_parts(chat_blueprint())
 }
 
 /// The same number of replicas at every hour.

@@ -1,6 +1,6 @@
 //! Custom resources against the schemas that real servers hold, strictly: types, required and unknown fields.
 
-use crate::common::{autoscaled, emitted, everything, object, tree, two_nodes};
+use crate::common::{autoscaled, emitted, everything, object, tree, two_nodes, two_parts};
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::testing::data;
 use serde_json::Value;
@@ -102,7 +102,7 @@ fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
 
 /// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret none is
 /// at hand.
-const DEFINITIONS: [(&str, &str, &str); 17] = [
+const DEFINITIONS: [(&str, &str, &str); 18] = [
     ("CephCluster", "rook/ceph.rook.io_cephclusters.yaml", "v1"),
     ("CephFilesystem", "rook/ceph.rook.io_cephfilesystems.yaml", "v1"),
     ("ClusterPolicy", "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml", "v1"),
@@ -114,6 +114,7 @@ const DEFINITIONS: [(&str, &str, &str); 17] = [
         "gateway-api-inference-extension/inference.networking.k8s.io_inferencepools.yaml",
         "v1",
     ),
+    ("LLMInferenceService", "kserve/serving.kserve.io_llminferenceservices.yaml", "v1alpha2"),
     ("LocalQueue", "kueue/kueue.x-k8s.io_localqueues.yaml", "v1beta2"),
     ("NodeFeatureRule", "node-feature-discovery/nfd.k8s-sigs.io_nodefeaturerules.yaml", "v1alpha1"),
     ("NodePool", "karpenter/karpenter.sh_nodepools.yaml", "v1"),
@@ -133,6 +134,7 @@ fn every_family_is_what_its_operator_knows() {
     }
     let mut manifests = emitted(&everything()).manifests;
     manifests.extend(emitted(&autoscaled(0, 0.1, 28)).manifests);
+    manifests.extend(emitted(&two_parts()).manifests);
     for (kind, file, version) in DEFINITIONS {
         let schema = schema(file, version).expect("the data are there");
         let own: Vec<_> = manifests.iter().filter(|manifest| manifest.kind == kind).collect();

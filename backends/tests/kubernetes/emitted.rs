@@ -1,7 +1,7 @@
 //! What the manifests of a plan must say, claim by claim.
 
 use crate::common::{
-    changed, constant, emitted, object, on_engine, placement, text, tree, two_nodes, two_sites,
+    changed, constant, emitted, object, on_engine, placement, text, tree, two_nodes, two_parts, two_sites,
 };
 use capstan_backends::kubernetes::{EmitError, Emitted, Wave, emit};
 use capstan_types::blueprint::{Blueprint, Status};
@@ -55,7 +55,7 @@ fn files_come_in_waves_and_every_one_is_listed() {
 /// Every kind that goes to a cluster is in the role, and no right is given to all kinds or verbs.
 #[test]
 fn the_role_holds_every_kind_and_no_more() {
-    for blueprint in [chat_blueprint(), two_nodes(), on_engine("tensorrt_llm")] {
+    for blueprint in [chat_blueprint(), two_nodes(), two_parts(), on_engine("tensorrt_llm")] {
         let manifests = emitted(&blueprint).manifests;
         let role = object(&manifests, "ClusterRole", "capstan-chat-and-pretrain");
         let rules = role["rules"].as_array().expect("rules");
@@ -74,7 +74,7 @@ fn the_role_holds_every_kind_and_no_more() {
 
 #[test]
 fn every_file_reads_back_with_its_kind_name_and_digest() {
-    for blueprint in [chat_blueprint(), two_nodes(), two_sites(), on_engine("tensorrt_llm")] {
+    for blueprint in [chat_blueprint(), two_nodes(), two_parts(), two_sites(), on_engine("tensorrt_llm")] {
         let digest = &blueprint.inputs.files[0].sha256;
         let manifests = emitted(&blueprint).manifests;
         for manifest in manifests.iter().filter(|manifest| manifest.wave != Wave::Index) {

@@ -1,6 +1,6 @@
 //! What exactly is written, to be read in review.
 
-use crate::common::{emitted, text, two_nodes, two_sites};
+use crate::common::{emitted, text, two_nodes, two_parts, two_sites};
 use capstan_backends::kubernetes::Emitted;
 use capstan_types::testing::blueprint::chat_blueprint;
 
@@ -19,6 +19,17 @@ fn a_replica_over_two_nodes_becomes_a_group() {
     });
     insta::assert_snapshot!("two_nodes", text(&emitted.manifests));
     insta::assert_snapshot!("two_nodes_warnings", said(&emitted));
+}
+
+#[test]
+fn two_parts_become_one_object_of_kserve() {
+    let mut emitted = emitted(&two_parts());
+    emitted.manifests.retain(|manifest| {
+        ["LLMInferenceService", "NetworkPolicy", "PodMonitor", "PodDisruptionBudget"]
+            .contains(&manifest.kind.as_str())
+    });
+    insta::assert_snapshot!("two_parts", text(&emitted.manifests));
+    insta::assert_snapshot!("two_parts_warnings", said(&emitted));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Each rule fires on a manifest that breaks it, and on nothing that is emitted.
 
-use crate::common::{constant, emitted, on_engine, two_nodes, two_sites};
+use crate::common::{constant, emitted, in_two_parts, on_engine, two_nodes, two_parts, two_sites};
 use capstan_backends::kubernetes::{Manifest, lint};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::testing::blueprint::chat_blueprint;
@@ -24,7 +24,16 @@ fn check_chat(kind: &str, from: &str, to: &str, rule: &str) {
 
 #[test]
 fn what_is_emitted_breaks_no_rule() {
-    let plans = [chat_blueprint(), two_nodes(), two_sites(), constant(1), constant(5), on_engine("sglang")];
+    let plans = [
+        chat_blueprint(),
+        two_nodes(),
+        two_parts(),
+        two_sites(),
+        constant(1),
+        constant(5),
+        in_two_parts(constant(1)),
+        on_engine("sglang"),
+    ];
     for blueprint in plans {
         assert_eq!(lint(&emitted(&blueprint).manifests), []);
     }

@@ -8,3 +8,4 @@ mod golden;
 mod lints;
 mod offline;
 mod operators;
+mod parts;

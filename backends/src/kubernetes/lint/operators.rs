@@ -46,9 +46,8 @@ pub(super) fn accelerators_have_one_ledger(view: &View<'_>, all: &[View<'_>]) ->
             limits.is_some_and(|limits| limits.keys().any(|name| name == "nvidia.com/gpu"))
         })
     };
-    let claims = |view: &View<'_>| {
-        view.templates().iter().any(|template| !list(&template["spec"], "resourceClaims").is_empty())
-    };
+    let claims =
+        |view: &View<'_>| view.pods().iter().any(|pods| !list(pods.spec, "resourceClaims").is_empty());
     let both = claims(view) && (plugin(view) || all.iter().any(plugin));
     both.then(|| {
         "claims and nvidia.com/gpu limits count the same accelerators twice; use one of them".to_owned()
@@ -59,10 +58,7 @@ pub(super) fn accelerators_have_one_ledger(view: &View<'_>, all: &[View<'_>]) ->
 
 /// L5: a spread over zones that must hold says over how many, or one full zone leaves pods pending without a word.
 pub(super) fn spreads_say_over_how_many_zones(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
-    let spreads = view
-        .templates()
-        .into_iter()
-        .flat_map(|template| list(&template["spec"], "topologySpreadConstraints"));
+    let spreads = view.pods().into_iter().flat_map(|pods| list(pods.spec, "topologySpreadConstraints"));
     let silent = |spread: &&Value| {
         spread["whenUnsatisfiable"] == "DoNotSchedule"
             && number(&spread["minDomains"]).is_none_or(|least| least < 2)
@@ -264,9 +260,9 @@ pub(super) fn classes_are_there(view: &View<'_>, all: &[View<'_>]) -> Vec<String
     /// Classes that every cluster has, and the one that the GPU operator brings.
     const GIVEN: [&str; 3] = ["system-node-critical", "system-cluster-critical", "nvidia"];
     let mut messages = Vec::new();
-    for template in view.templates() {
+    for pods in view.pods() {
         for (field, kind) in [("priorityClassName", "PriorityClass"), ("runtimeClassName", "RuntimeClass")] {
-            let name = text(&template["spec"], field);
+            let name = text(pods.spec, field);
             let known = |other: &View<'_>| other.kind() == kind && other.name() == name;
             if !name.is_empty() && !GIVEN.contains(&name) && !all.iter().any(known) {
                 messages.push(format!("its {kind} `{name}` is not among the manifests"));

@@ -102,7 +102,7 @@ fn replicas_have_one_owner(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
     if !view.is_workload() {
         return Vec::new();
     }
-    let stated = view.spec().get("replicas").is_some();
+    let stated = view.pods().iter().all(|pods| !pods.replicas.is_null());
     match (view.autoscaler(all), stated) {
         (Some(_), true) => vec!["spec.replicas must be absent: the autoscaler owns it".to_owned()],
         (None, false) => vec!["spec.replicas must be stated: nothing else sets it".to_owned()],
@@ -113,7 +113,7 @@ fn replicas_have_one_owner(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
 /// L10: a group has as many pods as its ranks need.
 fn groups_hold_their_ranks(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
     if view.kind() != "LeaderWorkerSet" {
-        return Vec::new();
+        return view.parts().into_iter().filter_map(ranks_without_accelerators).collect();
     }
     let size = number(&view.spec()["leaderWorkerTemplate"]["size"]).unwrap_or(0);
     if size == 0 {
@@ -135,6 +135,19 @@ fn groups_hold_their_ranks(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
         }
         _ => vec!["ranks or accelerators of a pod are not stated".to_owned()],
     }
+}
+
+/// L10 of a part of a workload of KServe: its one pod has as many accelerators as it has ranks.
+fn ranks_without_accelerators(part: &Value) -> Option<String> {
+    let parallelism = &part["parallelism"];
+    let of = |name: &str| number(&parallelism[name]).unwrap_or(1);
+    let ranks = of("tensor") * of("pipeline");
+    let limits = part["template"]["containers"][0]["resources"]["limits"].as_object();
+    let mut accelerators = limits.into_iter().flatten().filter(|(name, _)| name.contains('/'));
+    let held = accelerators.next().and_then(|(_, limit)| number(limit));
+    (held != Some(ranks)).then(|| {
+        format!("a pod with {} accelerators does not hold {ranks} ranks one to one", held.unwrap_or(0))
+    })
 }
 
 /// Returns the number of `--name=N` for the first of the names that is there.
@@ -159,7 +172,7 @@ fn budgets_allow_a_drain(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
         .iter()
         .map(|target| match target.autoscaler(all) {
             Some(scaler) => number(&scaler.spec()["minReplicas"]).unwrap_or(1),
-            None => number(&target.spec()["replicas"]).unwrap_or(1),
+            None => selected_replicas(target, &view.spec()["selector"]).unwrap_or(1),
         })
         .sum();
     let spec = view.spec();
@@ -177,8 +190,8 @@ fn budgets_allow_a_drain(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
 /// E3: pods with several accelerators have shared memory, and it fits their memory limit.
 fn shared_memory_is_there_and_counted(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
     let mut messages = Vec::new();
-    for template in view.templates() {
-        let spec = &template["spec"];
+    for pods in view.pods() {
+        let spec = pods.spec;
         let empty = Vec::new();
         let volumes = spec["volumes"].as_array().unwrap_or(&empty);
         let memory: Vec<&Value> =
@@ -278,22 +291,12 @@ fn quotas_hold_what_is_planned(view: &View<'_>, all: &[View<'_>]) -> Vec<String>
 fn at_most(view: &View<'_>, all: &[View<'_>], resource: &str) -> u64 {
     let scaler = view.autoscaler(all).map(View::spec);
     let most = scaler.and_then(|spec| number(&spec["maxReplicas"]).or(number(&spec["maxReplicaCount"])));
-    let replicas = match view.kind() {
-        "TrainingRuntime" => number(&view.spec()["mlPolicy"]["numNodes"]),
-        "Job" => number(&view.spec()["parallelism"]),
-        _ => most.or(number(&view.spec()["replicas"])),
-    };
-    let of = |template: &Value| -> u64 {
-        let containers = template["spec"]["containers"].as_array();
+    let of = |spec: &Value| -> u64 {
+        let containers = spec["containers"].as_array();
         containers.into_iter().flatten().filter_map(|one| number(&one["resources"]["limits"][resource])).sum()
     };
-    let pods = view.templates();
-    let size = number(&view.spec()["leaderWorkerTemplate"]["size"]).unwrap_or(1);
-    let one: u64 = match pods.as_slice() {
-        [leader, worker] => of(leader) + of(worker) * size.saturating_sub(1),
-        rest => rest.iter().map(|template| of(template)).sum(),
-    };
-    one * replicas.unwrap_or(1)
+    let pods = view.pods();
+    pods.iter().map(|pods| of(pods.spec) * pods.each * most.or(number(pods.replicas)).unwrap_or(1)).sum()
 }
 
 /// Selectors of workloads match their own template; those of services, budgets and monitors match some pod.
@@ -338,10 +341,14 @@ fn is_of_a_gateway(selector: &Value, all: &[View<'_>]) -> bool {
 fn selected_workloads<'b>(view: &View<'_>, selector: &Value, all: &'b [View<'b>]) -> Vec<&'b View<'b>> {
     all.iter()
         .filter(|other| other.namespace() == view.namespace())
-        .filter(|other| {
-            other.templates().iter().any(|template| selects(selector, &template["metadata"]["labels"]))
-        })
+        .filter(|other| other.pods().iter().any(|pods| selects(selector, pods.labels)))
         .collect()
+}
+
+/// Returns the replicas of those pods of a workload that a selector selects.
+fn selected_replicas(target: &View<'_>, selector: &Value) -> Option<u64> {
+    let pods = target.pods();
+    pods.iter().filter(|pods| selects(selector, pods.labels)).filter_map(|pods| number(pods.replicas)).max()
 }
 
 /// What an autoscaler scales exists, and its bounds are in order.
@@ -379,10 +386,9 @@ fn pods_may_resolve_names(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
         })
         .collect();
     let mut messages = Vec::new();
-    for template in view.templates() {
-        let labels = &template["metadata"]["labels"];
+    for pods in view.pods() {
         let own: Vec<&&View<'_>> =
-            policies.iter().filter(|policy| selects(&policy.spec()["podSelector"], labels)).collect();
+            policies.iter().filter(|policy| selects(&policy.spec()["podSelector"], pods.labels)).collect();
         let open = |protocol: &str| own.iter().any(|policy| opens(policy, protocol));
         let resolves = open("UDP") && open("TCP");
         if !own.is_empty() && !resolves {

@@ -3,6 +3,23 @@
 use crate::kubernetes::Manifest;
 use serde_json::Value;
 
+/// Pods of one kind that an object makes.
+pub(super) struct Pods<'a> {
+    pub(super) labels: &'a Value,
+    /// Their `v1.PodSpec`.
+    pub(super) spec: &'a Value,
+    /// Replicas that the object states.
+    pub(super) replicas: &'a Value,
+    /// How many of them one replica has.
+    pub(super) each: u64,
+}
+
+impl<'a> Pods<'a> {
+    fn of(template: &'a Value, replicas: &'a Value, each: u64) -> Self {
+        Self { labels: &template["metadata"]["labels"], spec: &template["spec"], replicas, each }
+    }
+}
+
 /// One object as it was written.
 pub(super) struct View<'a> {
     pub(super) path: &'a str,
@@ -49,34 +66,57 @@ impl<'a> View<'a> {
         &self.tree["spec"]
     }
 
-    /// Returns the pod templates of a workload, a job or a runtime; empty for other kinds.
-    pub(super) fn templates(&self) -> Vec<&Value> {
-        let group = &self.spec()["leaderWorkerTemplate"];
+    /// Returns the pods of a workload, a job or a runtime; empty for other kinds.
+    pub(super) fn pods(&self) -> Vec<Pods<'_>> {
+        let spec = self.spec();
         match self.kind() {
-            "Deployment" | "Job" => vec![&self.spec()["template"]],
+            "Deployment" => vec![Pods::of(&spec["template"], &spec["replicas"], 1)],
+            "Job" => vec![Pods::of(&spec["template"], &spec["parallelism"], 1)],
             "TrainingRuntime" => {
-                let jobs = self.spec()["template"]["spec"]["replicatedJobs"].as_array();
-                jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]).collect()
+                let jobs = spec["template"]["spec"]["replicatedJobs"].as_array();
+                let templates = jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]);
+                templates.map(|template| Pods::of(template, &spec["mlPolicy"]["numNodes"], 1)).collect()
             }
-            "LeaderWorkerSet" => ["leaderTemplate", "workerTemplate"]
+            "LeaderWorkerSet" => {
+                let group = &spec["leaderWorkerTemplate"];
+                let workers = number(&group["size"]).unwrap_or(1).saturating_sub(1);
+                [("leaderTemplate", 1), ("workerTemplate", workers)]
+                    .into_iter()
+                    .filter(|(name, _)| group[name].is_object())
+                    .map(|(name, each)| Pods::of(&group[name], &spec["replicas"], each))
+                    .collect()
+            }
+            "LLMInferenceService" => self
+                .parts()
                 .into_iter()
-                .map(|name| &group[name])
-                .filter(|template| template.is_object())
+                .map(|part| Pods {
+                    labels: &part["labels"],
+                    spec: &part["template"],
+                    replicas: &part["replicas"],
+                    each: 1,
+                })
                 .collect(),
             _ => Vec::new(),
         }
     }
 
-    /// Returns the containers of all templates.
+    /// Returns the parts of a workload of KServe: the one that answers, and the one that reads prompts where there is one.
+    pub(super) fn parts(&self) -> Vec<&Value> {
+        let spec = self.spec();
+        let parts =
+            if self.kind() == "LLMInferenceService" { vec![spec, &spec["prefill"]] } else { Vec::new() };
+        parts.into_iter().filter(|part| part.is_object()).collect()
+    }
+
+    /// Returns the containers of all its pods.
     pub(super) fn containers(&self) -> Vec<&Value> {
-        let lists =
-            self.templates().into_iter().filter_map(|template| template["spec"]["containers"].as_array());
+        let lists = self.pods().into_iter().filter_map(|pods| pods.spec["containers"].as_array());
         lists.flatten().collect()
     }
 
     /// Returns whether it makes pods that answer.
     pub(super) fn is_workload(&self) -> bool {
-        matches!(self.kind(), "Deployment" | "LeaderWorkerSet")
+        matches!(self.kind(), "Deployment" | "LeaderWorkerSet" | "LLMInferenceService")
     }
 
     /// Returns the autoscaler of a workload.
