@@ -5,6 +5,7 @@ use crate::commands::emit;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
+use crate::images_file;
 use crate::session::{Session, variable};
 use capstan_apply::{Access, Action, Cluster, Desired, Event, Holder, Looked, PLAN_LABEL, Step, Trouble};
 use capstan_backends::kubernetes;
@@ -27,6 +28,9 @@ pub struct Args {
     /// The kubeconfig; else KUBECONFIG, else ~/.kube/config, else the service account of a pod
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<String>,
+    /// Digests of images; else those of `images.lock` beside the blueprint, if there is one
+    #[arg(long, value_name = "FILE")]
+    pub images: Option<String>,
     /// Print one JSON object per line and event
     #[arg(long)]
     pub json: bool,
@@ -77,10 +81,11 @@ fn failure(trouble: Trouble) -> Failure {
 }
 
 /// Reads a blueprint and returns what it wants of a cluster.
-pub fn desired(path: &str, session: &Session) -> anyhow::Result<(Blueprint, Desired)> {
+pub fn desired(path: &str, images: Option<&str>, session: &Session) -> anyhow::Result<(Blueprint, Desired)> {
     let blueprint = blueprint_file::read(path)?;
     blueprint_file::current(&blueprint)?;
     let emitted = kubernetes::emit(&blueprint).map_err(emit::refusal)?;
+    let emitted = emitted.pinned(&images_file::of(images, path)?);
     for warning in &emitted.warnings {
         session.warn(&format!("{}: {}", warning.subject, warning.message));
     }

@@ -16,6 +16,7 @@ mod failure;
 mod files;
 #[cfg(feature = "pdf")]
 mod fonts;
+mod images_file;
 mod interrupt;
 mod lock_file;
 mod model_file;
@@ -23,6 +24,7 @@ mod output;
 mod plan_file;
 #[cfg(test)]
 mod reference;
+mod registry;
 mod render;
 mod session;
 

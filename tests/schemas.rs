@@ -39,6 +39,7 @@ fn the_schema_of_estimates_is_current() {
 #[test]
 fn the_schemas_of_locks_and_baselines_are_current() {
     is_current("lock.schema.json", &capstan_report::lock_schema());
+    is_current("images.schema.json", &capstan_report::images_schema());
     is_current("baseline.schema.json", &capstan_report::baseline_schema());
 }
 

@@ -40,8 +40,8 @@ pub use pdf::{NoPaper, pdf, without_font};
 pub use picture::NoPicture;
 pub use safe::shown;
 pub use schema::{
-    baseline_schema, blueprint_schema, diff_schema, lock_schema, outlook_schema, report_schema,
-    simulation_schema, training_schema,
+    baseline_schema, blueprint_schema, diff_schema, images_schema, lock_schema, outlook_schema,
+    report_schema, simulation_schema, training_schema,
 };
 pub use seal::{blueprint_digest, blueprint_text, sha256};
 pub use simulation::{simulation_document, simulation_json};

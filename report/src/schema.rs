@@ -4,6 +4,7 @@ use crate::compare::DiffReport;
 use crate::json::{Report, pretty};
 use capstan_types::baseline::Baseline;
 use capstan_types::blueprint::Blueprint;
+use capstan_types::images::ImageLock;
 use capstan_types::lock::Lock;
 use capstan_types::outlook::Outlook;
 use capstan_types::simulation::Simulation;
@@ -38,6 +39,11 @@ pub fn diff_schema() -> String {
 /// Returns the schema of a lock file.
 pub fn lock_schema() -> String {
     pretty(&schema_for!(Lock))
+}
+
+/// Returns the schema of a lock of images.
+pub fn images_schema() -> String {
+    pretty(&schema_for!(ImageLock))
 }
 
 /// Returns the schema of a baseline.

@@ -68,7 +68,7 @@ impl How {
 
 /// Applies.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    let (blueprint, desired) = desired(&args.blueprint, session)?;
+    let (blueprint, desired) = desired(&args.blueprint, args.cluster.images.as_deref(), session)?;
     if args.dry_run {
         return look(args, &desired, session);
     }

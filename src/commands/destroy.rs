@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Deletes.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    let (_, desired) = desired(&args.blueprint, session)?;
+    let (_, desired) = desired(&args.blueprint, args.cluster.images.as_deref(), session)?;
     let plan = &desired.plan;
     let owned = args.cluster.with(async |cluster| cluster.owned(plan).await)?;
     if owned.is_empty() {

@@ -20,7 +20,7 @@ pub struct Args {
 
 /// Looks.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    let (_, desired) = desired(&args.blueprint, session)?;
+    let (_, desired) = desired(&args.blueprint, args.cluster.images.as_deref(), session)?;
     let looked = args.cluster.with(async |cluster| cluster.look(&desired, true).await)?;
     let differs: Vec<&Step> = looked.steps.iter().filter(|step| step.action != Action::Keep).collect();
     if args.cluster.json {

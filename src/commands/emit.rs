@@ -4,6 +4,7 @@ use crate::blueprint_file;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
+use crate::images_file;
 use crate::session::Session;
 use anyhow::Context;
 use capstan_backends::kubernetes::{self, EmitError};
@@ -30,6 +31,9 @@ pub struct Args {
     /// The folder; absent, empty, or written by this command before
     #[arg(short, long, value_name = "DIR")]
     output: String,
+    /// Digests of images; else those of `images.lock` beside the blueprint, if there is one
+    #[arg(long, value_name = "FILE")]
+    images: Option<String>,
 }
 
 /// The file that lists what was written, so that the folder is known again; lines as `sha256sum` prints them.
@@ -41,6 +45,7 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let emitted = match args.target {
         Target::Kubernetes => kubernetes::emit(&blueprint).map_err(refusal)?,
     };
+    let emitted = emitted.pinned(&images_file::of(args.images.as_deref(), &args.blueprint)?);
     let folder = &args.output;
     let before = files::folder(folder).with_context(|| format!("cannot read the folder `{folder}`"))?;
     ours(folder, &before)?;

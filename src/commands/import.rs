@@ -17,7 +17,7 @@ use clap::Subcommand;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-/// Read what others wrote: the `config.json` of a model
+/// Read what others wrote: the `config.json` of a model, digests of images
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to read
@@ -25,12 +25,19 @@ pub struct Args {
     command: Command,
 }
 
+mod images;
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Read models from `config.json` files of Hugging Face: sizes, parameters, cache, precision
     ///
     /// An architecture is understood, or refused with the field that is not. Nothing is downloaded.
     Huggingface(Huggingface),
+    /// Ask registries for the digests of the images that manifests name, and write them to `images.lock`
+    ///
+    /// `emit`, `apply` and the other commands that speak to a cluster then write images by digest. Needs the network; no
+    /// credentials are sent. All images are pinned, or nothing is written.
+    Images(images::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +58,10 @@ struct Huggingface {
 
 /// Reads.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    let Command::Huggingface(args) = &args.command;
+    let args = match &args.command {
+        Command::Images(args) => return images::run(args, session),
+        Command::Huggingface(args) => args,
+    };
     let paths = paths(&args.path)?;
     let as_of = args.as_of.unwrap_or(session.today);
     let mut models = Vec::new();

@@ -18,7 +18,7 @@ pub struct Args {
 
 /// Looks.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    let (_, desired) = desired(&args.blueprint, session)?;
+    let (_, desired) = desired(&args.blueprint, args.cluster.images.as_deref(), session)?;
     let checks = args.cluster.with(async |cluster| cluster.preflight(&desired).await)?;
     let mut text = String::new();
     for check in &checks {

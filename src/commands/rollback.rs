@@ -24,7 +24,7 @@ pub struct Args {
 
 /// Goes back.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    let (_, now) = desired(&args.blueprint, session)?;
+    let (_, now) = desired(&args.blueprint, args.cluster.images.as_deref(), session)?;
     let (plan, minor) = (now.plan, now.minor);
     let (number, objects) = args.cluster.with(async |cluster| cluster.revision(&plan, args.to).await)?;
     session.say(&format!("back to revision {number}\n"));

@@ -10,6 +10,7 @@ mod ci;
 mod complaints;
 mod estimate;
 mod formats;
+mod images;
 mod imports;
 mod mistakes;
 mod networks;

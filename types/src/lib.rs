@@ -11,6 +11,7 @@ pub mod figure;
 pub mod finance;
 pub mod finding;
 pub mod hardware;
+pub mod images;
 pub mod lock;
 pub mod market;
 pub mod model;

@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod gates;
 mod gateway;
+mod images;
 mod limits;
 mod lint;
 mod load_test;
