@@ -14,11 +14,18 @@ pub(crate) fn replica(
     cache: KvCache,
 ) -> ServingConfig {
     let Candidate { step_tokens, max_sequences, .. } = *candidate;
+    if let Some(delay) = serve.queue_delay {
+        let delay_ns = (delay.get() * 1e9).round() as u64;
+        return ServingConfig::static_batching(max_sequences, delay_ns, cache);
+    }
     of(serve, engine)(step_tokens.max(max_sequences), max_sequences, cache)
 }
 
 /// Returns how many steps an engine that is busy begins before it sees a request.
 pub(crate) fn unseen_steps(serve: &Serve, engine: &Engine) -> f64 {
+    if serve.queue_delay.is_some() {
+        return 0.0;
+    }
     f64::from(of(serve, engine)(1, 1, KvCache::new(1)).visibility_steps)
 }
 
@@ -66,7 +73,7 @@ mod tests {
     use capstan_sim::serving::Scheduler;
     use capstan_types::spec::Adapters;
     use capstan_types::testing;
-    use capstan_types::units::BytesPerSecond;
+    use capstan_types::units::{BytesPerSecond, Seconds};
 
     #[test]
     fn each_engine_is_simulated_as_it_forms_steps() {
@@ -80,6 +87,9 @@ mod tests {
         assert!(matches!(config(&serve, &tensorrt).scheduler, Scheduler::InFlight { .. }));
         assert_eq!(config(&serve, &tensorrt).reserved_output_per_mille, 1_000);
         assert!(assumption(&serve, &sglang).is_none());
+        serve.queue_delay = Some(Seconds(0.02));
+        assert_eq!(config(&serve, &vllm).scheduler, Scheduler::Static { queue_delay_ns: 20_000_000 });
+        serve.queue_delay = None;
         // What only one scheduler knows is simulated with that one, and said.
         serve.adapters = Some(Adapters { count: 2, rank: 8, slots: 1, bandwidth: BytesPerSecond(1e9) });
         assert!(matches!(config(&serve, &sglang).scheduler, Scheduler::Chunked { .. }));

@@ -168,3 +168,34 @@ fn requests_in_the_background_yield_and_have_no_service_level() {
     let seen = place.run(&["check", "q.plan"]).exits(1);
     assert!(seen.told().contains("requests in the background need vLLM"), "{}", seen.told());
 }
+
+/// A batch that is run to its end has places that nobody uses, and those who come late wait for the whole of it.
+#[test]
+fn static_batches_need_more_replicas_than_continuous_ones() {
+    let place = Place::new();
+    let text = |beside: &str| {
+        format!(
+            "plan p {{ currency = USD }}\nsite cloud {{ provider = aws, region = \"us-east-1\" }}\n\
+             serve chat {{\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
+             parallelism = {{ tensor = 1, pipeline = 1 }}\n  \
+             load = {{ traffic = azure_2023_conversation, peak = 20 req/s }}\n  \
+             slo e2e {{ p99 <= 40 s }}\n  batching = {{ sequences = 32{beside} }}\n}}\n\
+             deploy kubernetes {{ namespace = \"chat\" }}\n"
+        )
+    };
+    let continuous = place.planned(text(""), 0);
+    let fixed = place.planned(text(", queue_delay = 50 ms"), 0);
+    let replicas = |of: &Blueprint| of.services[0].placements[0].peak_replicas();
+    assert!(replicas(&fixed) > replicas(&continuous), "{} {}", replicas(&fixed), replicas(&continuous));
+    let slower = |of: &Blueprint| of.verdicts[0].seen.get();
+    assert!(slower(&fixed) > 1.3 * slower(&continuous), "{} {}", slower(&fixed), slower(&continuous));
+    assert!(fixed.verdicts.iter().all(|verdict| verdict.status == VerdictStatus::Met));
+    let emitted = place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"]).exits(0);
+    assert!(emitted.err.contains("a batcher such as Triton's"), "{}", emitted.told());
+    place.write(
+        "q.plan",
+        text(", queue_delay = 50 ms").replace("slo e2e", "background = { share = 50% }\n  slo e2e"),
+    );
+    let seen = place.run(&["check", "q.plan"]).exits(1);
+    assert!(seen.told().contains("`background` needs continuous batching"), "{}", seen.told());
+}

@@ -267,6 +267,13 @@ fn by_hand(server: &Server<'_>) -> Vec<Warning> {
             messages.push(format!("planned with a router that knows prompts: {how}"));
         }
     }
+    if let Some(delay) = server.serve.queue_delay {
+        messages.push(format!(
+            "planned with batches that are run to their end, of {} requests or after {:.0} ms: put a batcher such as Triton's before the engine",
+            server.placement.candidate.max_sequences,
+            delay.get() * 1e3
+        ));
+    }
     if let Some(background) = &server.serve.background {
         messages.push("planned with requests in the background: send them with `\"priority\": 1`".to_owned());
         if background.queue.is_some() {

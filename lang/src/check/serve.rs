@@ -5,6 +5,7 @@ use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::quantity::Dimension;
 use capstan_types::spec::{Buy, Disaggregated, OnFailure, Parallelism, Serve};
+use capstan_types::units::Seconds;
 
 use super::checker::Checker;
 use super::fields::{Contents, Fields};
@@ -133,6 +134,11 @@ static BATCHING_FIELDS: &[FieldRow] = &[
         .default("as the engine's")
         .means("Most tokens in one step.")
         .shown("= 8192 tok", "= 2048 tok"),
+    FieldRow::new("queue_delay", FieldType::Quantity(Dimension::TIME), FACT)
+        .bounds(Bounds::Within(0.0, 3600.0))
+        .default("batching is continuous")
+        .means("Static batching, as that of Triton's dynamic batcher: a batch begins when it has all its `sequences`, or its first request has waited so long, and the next begins when it has ended.")
+        .shown("= 20 ms", "= 50 ms"),
 ];
 
 /// Reads the workloads.
@@ -153,6 +159,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         load::fits(checker, (&load.prompt, &load.output), model.context, id, &load.place);
     }
     let batching = fields.record("batching");
+    let queue_delay = batching.and_then(|batching| queue_delay(checker, &fields, batching));
     let precisions = precisions(checker, &fields, model, shown);
     let sites = fields.names("site");
     let min_replicas = replicas(checker, &fields, sites.as_deref(), shown);
@@ -184,6 +191,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         parallelism: parallelism(&fields),
         max_sequences: batching.and_then(|batching| batching.small("sequences")),
         step_tokens: batching.and_then(|batching| model::tokens(batching, "step_tokens")),
+        queue_delay,
         buy: buy(checker, &fields, shown),
         min_replicas,
         autoscale: scaled.map(|record| autoscale::check(checker, record, shown, min_replicas)),
@@ -241,6 +249,19 @@ fn kv_cache(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Precis
             assumed(checker, fields, &fields.place, "kv_cache", None, &text)
         }
     }
+}
+
+/// Returns how long a static batch waits to be full; what continuous batching alone knows contradicts it.
+fn queue_delay(checker: &Checker<'_>, fields: &Fields, batching: &Fields) -> Option<Seconds> {
+    let delay = batching.number("queue_delay").map(Seconds)?;
+    let others = ["prefix_caching", "adapters", "background", "disaggregated", "speculative"];
+    for field in others.into_iter().filter(|field| fields.has(field)) {
+        let message = format!("`{field}` needs continuous batching");
+        let found = checker.values.error(codes::CONTRADICTION, fields.place_of(field).span(), message);
+        let found = found.also(batching.place_of("queue_delay").clone(), "batches are run to their end");
+        checker.values.report(found.help("leave one of the two out"));
+    }
+    Some(delay)
 }
 
 fn disaggregated(checker: &Checker<'_>, fields: &Fields) -> Disaggregated {

@@ -87,6 +87,7 @@ impl Batch {
             parallelism: self.parallelism.clone(),
             max_sequences: None,
             step_tokens: None,
+            queue_delay: None,
             buy: self.buy.clone(),
             sites: self.sites.clone(),
             headroom: 0.0,

@@ -380,6 +380,9 @@ pub struct Serve {
     pub max_sequences: Option<u32>,
     /// Most tokens in a step, where the plan says so.
     pub step_tokens: Option<u32>,
+    /// How long a batch that is run to its end waits to be full; `None` is continuous batching.
+    #[serde(default, rename = "queue_delay_s", skip_serializing_if = "Option::is_none")]
+    pub queue_delay: Option<Seconds>,
     /// How capacity may be bought.
     pub buy: Vec<Buy>,
     /// Sites it may run at; `None` is any.

@@ -200,6 +200,7 @@ fn serve() -> Serve {
         parallelism: Parallelism::default(),
         max_sequences: None,
         step_tokens: None,
+        queue_delay: None,
         buy: vec![
             buy(PurchaseOption::Owned, None, None),
             buy(PurchaseOption::Reserved { term_months: 36 }, Some(limit(0.2, 870, 889)), None),
