@@ -147,7 +147,7 @@ return [up, cells(), table.tHead.rows[0].cells[column].getAttribute("aria-sort")
 fn page(folder: &Path) -> std::path::PathBuf {
     let blueprint = chat_blueprint();
     let file = folder.join("report.html");
-    fs::write(&file, html(&blueprint, &finance(&blueprint)).unwrap()).expect("writable");
+    fs::write(&file, html(&blueprint, &finance(&blueprint), &|_| None).unwrap()).expect("writable");
     file
 }
 

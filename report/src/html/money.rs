@@ -52,7 +52,8 @@ pub(super) fn parts(blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part
             + &format!("<p>{}</p>\n", escaped(&signed::doing_nothing(blueprint)))
             + &table(&signed::break_even(finance), "Break-even use");
         parts.push(Part { heading: "Other ways to pay".to_owned(), body });
-        if let Some(body) = charts::tornado(finance)? {
+        if let Some(picture) = charts::tornado(finance)? {
+            let body = picture + &table(&signed::moved_table(finance), "What prices do");
             parts.push(Part { heading: "What prices do".to_owned(), body });
         }
     }
