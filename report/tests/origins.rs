@@ -2,8 +2,10 @@
 
 use capstan_report::{Align, Block, Cell, document, html};
 use capstan_types::blueprint::Blueprint;
+use capstan_types::testing::bill::{many, with_lines};
 use capstan_types::testing::blueprint::{chat_blueprint, infeasible_blueprint};
 use capstan_types::testing::finance::finance;
+use capstan_types::testing::page::silent_numbers;
 
 fn has_number(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_digit())
@@ -35,21 +37,6 @@ fn without_origin(blueprint: &Blueprint) -> Vec<String> {
     silent
 }
 
-/// Returns the numbers of the page (right columns and figures at the top) that say nothing.
-fn silent_on(page: &str) -> Vec<String> {
-    let cells = page
-        .split("<td class=\"")
-        .skip(1)
-        .filter(|rest| rest.split_once('"').is_some_and(|(class, _)| class.split(' ').any(|one| one == "n")));
-    let cells = cells.map(|rest| rest.split("</td>").next().unwrap_or(""));
-    let figures = page.split("<dd").skip(1).map(|rest| rest.split("</dd>").next().unwrap_or(""));
-    let silent = |rest: &&str| {
-        let (head, text) = rest.split_once('>').expect("a tag ends");
-        has_number(text) && !head.contains(" aria-description=\"")
-    };
-    cells.chain(figures).filter(silent).map(str::to_owned).collect()
-}
-
 #[test]
 fn every_number_of_the_report_says_where_it_comes_from() {
     for blueprint in [chat_blueprint(), infeasible_blueprint()] {
@@ -61,7 +48,7 @@ fn every_number_of_the_report_says_where_it_comes_from() {
 fn every_number_of_the_page_says_where_it_comes_from() {
     for blueprint in [chat_blueprint(), infeasible_blueprint()] {
         let page = html(&blueprint, &finance(&blueprint), &|_| None).unwrap();
-        assert_eq!(silent_on(&page), Vec::<String>::new());
+        assert_eq!(silent_numbers(&page), Vec::<String>::new());
     }
 }
 
@@ -70,11 +57,19 @@ fn a_price_names_who_asks_it_and_a_limit_where_it_is_stated() {
     let blueprint = chat_blueprint();
     let page = html(&blueprint, &finance(&blueprint), &|place| Some(place.start as usize)).unwrap();
     let row = blueprint.pools[1].purchases[0].price.as_ref().unwrap();
-    let price = format!("{} {}, list price as of {}: {}", row.provider, row.region, row.as_of, row.source);
+    let price = format!("{} {}, price as of {} (list): {}", row.provider, row.region, row.as_of, row.source);
     assert!(page.contains(&format!("node-h × unit price, rounded; {price}\"")), "{price}");
     let slo = &blueprint.inputs.spec.serves[0].slos[0].place;
     let stated = format!("service level of the plan; stated in {}:{}\"", slo.file.as_str(), slo.start);
     assert!(page.contains(&stated), "{stated}");
     let nowhere = html(&blueprint, &finance(&blueprint), &|_| None).unwrap();
     assert!(nowhere.contains(&format!("; stated in {}\"", slo.file.as_str())), "the file without a line");
+}
+
+#[test]
+fn two_thousand_lines_say_it_on_a_page_of_two_megabytes() {
+    let blueprint = with_lines(&many(2_000));
+    let page = html(&blueprint, &finance(&blueprint), &|_| None).unwrap();
+    assert_eq!(silent_numbers(&page), Vec::<String>::new());
+    assert!(page.len() < 2_500_000, "{} bytes", page.len());
 }

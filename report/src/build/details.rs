@@ -234,7 +234,9 @@ fn site(blueprint: &Blueprint, site: &SiteSummary) -> Vec<Cell> {
     // At a provider, power is the provider's; at an own site, not knowing it matters.
     let absent = || if own { Cell::toned("unknown", Tone::Warn) } else { Cell::toned("–", Tone::Faint) };
     let none = || Cell::toned("–", Tone::Faint);
-    let power = |watts: Option<Watts>| watts.map_or_else(absent, |watts| figure::power(watts).into());
+    let power = |watts: Option<Watts>, hint: &str| {
+        watts.map_or_else(absent, |watts| Cell::from(figure::power(watts)).hinted(hint))
+    };
     let facility = stated.map_or_else(
         || "power of all machines with cooling and losses".to_owned(),
         |site| format!("IT power × PUE {}", figure::short(site.pue)),
@@ -246,9 +248,11 @@ fn site(blueprint: &Blueprint, site: &SiteSummary) -> Vec<Cell> {
         Cell::from(figure::count(u64::from(site.nodes))).hinted("most machines at once in any period"),
         Cell::from(figure::count(u64::from(site.accelerators)))
             .hinted("most accelerators at once: machines × accelerators of each"),
-        power(site.it_power)
-            .hinted("highest power of each machine × most machines at once, and storage, by the catalog"),
-        power(site.facility_power).hinted(facility),
+        power(
+            site.it_power,
+            "highest power of each machine × most machines at once, and storage, by the catalog",
+        ),
+        power(site.facility_power, &facility),
         site.power_limit.map_or_else(none, |watts| {
             Cell::from(figure::power(watts)).hinted("limit of the site").stated(limit)
         }),
@@ -293,7 +297,7 @@ fn network(blueprint: &Blueprint, network: &Network) -> Vec<(String, Cell)> {
         (network.core_links, "spine to core"),
     ]);
     let oversubscribed =
-        format!("fewest that wire every port at {} : 1", figure::short(network.oversubscription));
+        format!("as many as all ports need, oversubscribed {} : 1", figure::short(network.oversubscription));
     let switches = Cell::from(switches).hinted(format!("{oversubscribed}{row}")).stated(wish);
     let bisection = format!("{}/s", figure::data(Bytes(network.bisection.get())));
     let power = network.power.map_or_else(

@@ -85,7 +85,7 @@ fn standing(blueprint: &Blueprint, pool: &Pool) -> Vec<Cell> {
 
 /// Returns the row of a purchase, which comes to `billed`.
 fn bought(blueprint: &Blueprint, pool: &Pool, purchase: &Purchase, billed: Decimal) -> Vec<Cell> {
-    let nodes = origins::by_period("chosen by the planner: nodes", &purchase.nodes_by_period);
+    let nodes = origins::by_period("nodes that the planner chose", &purchase.nodes_by_period);
     let cost = if purchase.price.is_some() {
         Cell::from(figure::amount(billed, blueprint.cost.currency)).hinted(origins::lines(
             blueprint,
@@ -204,7 +204,8 @@ fn unit_costs(blueprint: &Blueprint, workload: &WorkloadCost) -> (String, Cell) 
         figure::large(workload.prompt_tokens + workload.output_tokens),
         figure::count(workload.accelerator_hours.round().max(0.0) as u64)
     );
-    (workload.workload.clone(), Cell::from(text).hinted(hint))
+    let known = workload.per_million_tokens.is_some() || workload.per_accelerator_hour.is_some();
+    (workload.workload.clone(), Cell::from(text).hinted(if known { hint } else { String::new() }))
 }
 
 /// Returns what the totals leave out, in one line.
@@ -219,7 +220,8 @@ fn uncounted(blueprint: &Blueprint) -> Cell {
     if parts.is_empty() {
         return Cell::default();
     }
-    Cell::toned(format!("Not in these sums: {}; see below.", parts.join(", ")), Tone::Warn)
+    let text = format!("Not in these sums: {}; see below.", parts.join(", "));
+    Cell::toned(text, Tone::Warn).hinted("counted; each is listed under what is not included")
 }
 
 /// Returns the percentile as people write it: `p99`, `p99.9`.
@@ -290,7 +292,10 @@ pub(super) fn levels(blueprint: &Blueprint) -> Vec<Block> {
     table.rows.extend(blueprint.verdicts.iter().map(|verdict| level(blueprint, verdict)));
     table.rows.extend(blueprint.trainings.iter().map(|run| deadline(blueprint, run)));
     table.rows.extend(blueprint.batches.iter().map(|run| super::batches::deadline(blueprint, run)));
-    vec![Block::Table(table), Block::Paragraph(rules(blueprint)), Block::Paragraph(audited(blueprint))]
+    let rules = rules(blueprint).hinted("counted over the rules of the budgets, each of which stands below");
+    let audited =
+        audited(blueprint).hinted("counted by the independent check, which computes everything again");
+    vec![Block::Table(table), Block::Paragraph(rules), Block::Paragraph(audited)]
 }
 
 /// Returns how many rules hold, in one line.

@@ -18,7 +18,8 @@ const LISTED: usize = 12;
 pub(crate) fn price_row(row: &PriceRow) -> String {
     let region = if row.region == "all" { String::new() } else { format!(" {}", row.region) };
     let grade = super::grade_word(row.grade);
-    format!("{}{region}, {grade} price as of {}: {}", row.provider, row.as_of, row.source)
+    let seller = if row.provider == "own" { "own hardware" } else { &row.provider };
+    format!("{seller}{region}, price as of {} ({grade}): {}", row.as_of, row.source)
 }
 
 /// Returns the price row that a line was multiplied by; none where it is charged by something else.
@@ -40,7 +41,7 @@ pub(crate) fn unit_price(blueprint: &Blueprint, line: &CostLine) -> String {
 
 /// Says what lines of the bill come to: what is multiplied, how many are summed, and on which prices they rest.
 pub(crate) fn lines(blueprint: &Blueprint, lines: &[&CostLine]) -> String {
-    let Some(first) = lines.first() else { return "no line of the bill".to_owned() };
+    let Some(first) = lines.first() else { return "no line of the bill is of this kind".to_owned() };
     let mut said = vec![match lines {
         [one] => format!("{} × unit price, rounded", one.unit),
         all if all.iter().all(|line| line.unit == first.unit) => {

@@ -89,7 +89,7 @@ pub(crate) fn risks(blueprint: &Blueprint) -> Vec<Cell> {
     let mut points: Vec<Cell> = Vec::new();
     let mut add = |count: usize, text: String, tone: Tone| {
         if count > 0 {
-            points.push(Cell::toned(text, tone));
+            points.push(Cell::toned(text, tone).hinted("counted over this blueprint, or by its dates"));
         }
     };
     let verdicts = |status| blueprint.verdicts.iter().filter(|one| one.status == status).count();
@@ -338,7 +338,11 @@ pub(crate) fn timeline(blueprint: &Blueprint) -> Table {
                     };
                     let from = day(spec.frame.start, period.first_month);
                     let more = format!("{nodes} in this period, {held} in the one before");
-                    let ahead = format!("{lead} months of lead time at the site before its first use");
+                    let ahead = if lead > 0 {
+                        format!("{lead} months before its first use, the lead time of the site")
+                    } else {
+                        String::new()
+                    };
                     let order = from.checked_sub(jiff::Span::new().months(lead)).unwrap_or(from);
                     rows.rows.push(vec![
                         Cell::from(order.to_string()).hinted(ahead),

@@ -19,9 +19,9 @@ fn store(blueprint: &Blueprint, store: &Store) -> Vec<(String, Cell)> {
     let row = blueprint.inputs.catalog.storage.iter().find(|row| row.id == store.system);
     let row = row.map_or_else(String::new, |row| format!("; {}", origins::catalog(&row.id, &row.provenance)));
     let fact = |name: &str, value: String, hint: &str| (name.to_owned(), Cell::from(value).hinted(hint));
-    let decides = format!("fewest nodes that do for what decides{row}");
+    let decides = format!("as many nodes as what decides asks for{row}");
     let room = format!("raw less copies or parity, free nodes and the limit on filling{row}");
-    let rates = format!("all nodes together; needed by what lies there and reads or writes at once{row}");
+    let rates = format!("all nodes together, beside what the work at the site needs{row}");
     let mut facts = vec![
         fact(
             &format!("{}, {}", store.site, store.tier.word()),

@@ -135,7 +135,7 @@ fn head(blueprint: &Blueprint) -> String {
     };
     format!(
         "<h1 class=\"{}\">{}</h1>\n<p class=\"faint\">{} to {} · as of {}{}</p>\n\
-         <p class=\"hint\">Every number says where it comes from: point at it, tap it, or reach it with the tab and arrow keys.</p>",
+         <p class=\"hint\">Numbers say where they come from: point at one, tap it, or reach it with the tab and arrow keys.</p>",
         tone.word(),
         escaped(&build::verdict(blueprint)),
         frame.start,

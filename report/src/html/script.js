@@ -55,9 +55,12 @@
     const next = beside(cell, event.key);
     if (!next) return;
     event.preventDefault();
-    cell.tabIndex = -1;
-    next.tabIndex = 0;
     next.focus();
+  });
+  addEventListener("focusin", (event) => {
+    if (!event.target.matches("td" + told)) return;
+    for (const stop of event.target.closest("table").querySelectorAll(told + '[tabindex="0"]')) stop.tabIndex = -1;
+    event.target.tabIndex = 0;
   });
   for (const kind of ["focusin", "pointerover"]) {
     addEventListener(kind, (event) => { if (event.target.closest(told)) document.documentElement.classList.remove("quiet"); });
