@@ -29,6 +29,12 @@ fn spot(place: &Place, sources: &Sources) -> Option<Spot> {
     })
 }
 
+/// Returns the line on which a place begins, where its text is at hand.
+pub fn line(place: &Place, sources: &Sources) -> Option<usize> {
+    let text = sources.get(place.file.as_str())?;
+    Some(render::position(text, place.start as usize).line)
+}
+
 /// Returns what CI is told of plan files that were checked, each with its mistakes.
 pub fn of_diagnostics(checked: &[(String, Vec<Diagnostic>)], sources: &Sources) -> Told {
     let mut told = Told { version: env!("CARGO_PKG_VERSION").to_owned(), ..Told::default() };

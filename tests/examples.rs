@@ -4,6 +4,7 @@
 
 use assert_cmd::Command;
 use capstan_types::testing::data;
+use capstan_types::testing::page::silent_numbers;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,13 @@ fn goes_all_the_way(name: &str) {
         .assert()
         .code(0);
     capstan(folder.path()).args(["explain", "a.blueprint.json"]).assert().code(0);
+    capstan(folder.path()).args(["report", "a.blueprint.json", "--output", "html:a.html"]).assert().code(0);
+    let page = String::from_utf8(read("a.html")).expect("a page is text");
+    assert_eq!(
+        silent_numbers(&page),
+        Vec::<String>::new(),
+        "{name}: numbers that say nothing of their origin"
+    );
     audit_found_nothing(&read("a.blueprint.json"), name);
 }
 

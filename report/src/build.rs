@@ -4,6 +4,7 @@ mod apps;
 mod batches;
 mod details;
 mod first;
+pub(crate) mod origins;
 mod proof;
 mod scenarios;
 pub(crate) mod signed;

@@ -1,5 +1,7 @@
 //! What a report says, before anybody chooses a width, a colour or a format.
 
+use capstan_types::place::Place;
+
 /// How something is meant; whoever renders decides whether that is a colour, a word or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tone {
@@ -41,23 +43,30 @@ pub struct Cell {
     pub tone: Tone,
     /// What is said to those who ask where it comes from: origin, source, interval. Only some forms show it.
     pub hint: String,
+    /// Where the plan states it, if it does. Only some forms show it.
+    pub stated: Option<Place>,
 }
 
 impl Cell {
     /// Returns a text that is meant in a way.
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone, hint: String::new() }
+        Self { text: text.into(), tone, ..Self::default() }
     }
 
     /// Adds where it comes from.
-    pub fn hinted(self, hint: &str) -> Self {
-        Self { hint: hint.to_owned(), ..self }
+    pub fn hinted(self, hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+
+    /// Adds where the plan states it; nothing where nobody knows.
+    pub fn stated<'a>(self, place: impl Into<Option<&'a Place>>) -> Self {
+        Self { stated: place.into().cloned(), ..self }
     }
 }
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self { text, tone: Tone::Plain, hint: String::new() }
+        Self { text, ..Self::default() }
     }
 }
 
@@ -175,9 +184,29 @@ impl Document {
             self.blocks.extend(blocks);
         }
     }
+
+    /// Writes where the plan states a number into what is said of it: `FILE:LINE`, without the line where `line_of` knows none.
+    pub(crate) fn locate(&mut self, line_of: &dyn Fn(&Place) -> Option<usize>) {
+        for cell in self.blocks.iter_mut().flat_map(Block::cells_mut) {
+            let Some(place) = cell.stated.take() else { continue };
+            let line = line_of(&place).map_or_else(String::new, |line| format!(":{line}"));
+            let apart = if cell.hint.is_empty() { "" } else { "; " };
+            cell.hint.push_str(&format!("{apart}stated in {}{line}", place.file.as_str()));
+        }
+    }
 }
 
 impl Block {
+    fn cells_mut(&mut self) -> Box<dyn Iterator<Item = &mut Cell> + '_> {
+        match self {
+            Self::Paragraph(cell) | Self::Note { message: cell, .. } => Box::new(std::iter::once(cell)),
+            Self::Table(table) => Box::new(table.rows.iter_mut().flatten()),
+            Self::Facts(facts) => Box::new(facts.iter_mut().map(|(_, cell)| cell)),
+            Self::List(points) => Box::new(points.iter_mut()),
+            Self::Heading(_) | Self::Plot(_) => Box::new(std::iter::empty()),
+        }
+    }
+
     fn says_something(&self) -> bool {
         match self {
             Self::Heading(text) => !text.is_empty(),

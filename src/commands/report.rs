@@ -51,7 +51,9 @@ pub fn show(
             Format::Csv => return Ok(Made::Files(capstan_report::csv_files(blueprint, &finance(blueprint)))),
             Format::Xlsx => return Ok(Made::Bytes(capstan_report::xlsx(blueprint, &finance(blueprint))?)),
             Format::Pdf => return paper(blueprint, session),
-            Format::Html => capstan_report::html(blueprint, &finance(blueprint))?,
+            Format::Html => {
+                capstan_report::html(blueprint, &finance(blueprint), &|place| ci::line(place, sources))?
+            }
             _ => {
                 let told = ci::of_blueprint(blueprint, sources);
                 return ci::made(format, &told, || capstan_report::markdown(&document));

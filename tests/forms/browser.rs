@@ -147,7 +147,7 @@ return [up, cells(), table.tHead.rows[0].cells[column].getAttribute("aria-sort")
 fn page(folder: &Path) -> std::path::PathBuf {
     let blueprint = chat_blueprint();
     let file = folder.join("report.html");
-    fs::write(&file, html(&blueprint, &finance(&blueprint)).unwrap()).expect("writable");
+    fs::write(&file, html(&blueprint, &finance(&blueprint), &|_| None).unwrap()).expect("writable");
     file
 }
 
@@ -191,6 +191,66 @@ fn the_page_holds_in_a_browser() {
     }
     let log = browser.post("/se/log", &json!({ "type": "browser" }));
     assert_eq!(log, json!([]), "the console is not silent");
+}
+
+/// Chooses the cost of a purchase as a keyboard does, and returns what is said of it: its text, where that stands, and how wide
+/// the page has become.
+const TOLD: &str = r#"
+const cell = [...document.querySelectorAll("[aria-labelledby=what-to-buy] tbody td[aria-description^='sum of']")].pop();
+cell.scrollIntoView({ block: "center" });
+cell.focus();
+const style = getComputedStyle(cell, "::after");
+return [style.content, cell.getAttribute("aria-description"), style.position, document.documentElement.scrollWidth - innerWidth];
+"#;
+
+const ARROW: &str = r#"
+const from = document.activeElement;
+from.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft", bubbles: true }));
+const to = document.activeElement;
+return [to.cellIndex - from.cellIndex, from.tabIndex, to.tabIndex, to.closest("table").querySelectorAll("[aria-description][tabindex='0']").length];
+"#;
+
+#[test]
+fn a_number_says_where_it_comes_from_to_a_keyboard_and_to_a_pointer() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    browser.open(&page(folder.path()));
+    for (width, theme) in [(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")] {
+        browser.width(width);
+        browser.theme(theme);
+        let told = browser.script(TOLD);
+        let text = told[1].as_str().expect("an origin");
+        assert!(
+            text.contains("node-h × unit price") && text.contains("aws us-east-1, price as of"),
+            "{text}"
+        );
+        assert_eq!(
+            (&told[0], &told[2]),
+            (&json!(format!("\"{text}\"")), &json!("fixed")),
+            "{width} px, {theme}"
+        );
+        assert!(told[3].as_i64().is_some_and(|over| over <= 0), "{width} px, {theme}: {told}");
+    }
+    assert_eq!(browser.script(ARROW), json!([-1, -1, 0, 1]), "arrows move, and the table stays one stop");
+    let escape = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true })); \
+                  return getComputedStyle(document.activeElement, '::after').content;";
+    assert_eq!(browser.script(escape), json!("none"), "Escape hides it");
+    let place = browser.script(
+        "document.activeElement.blur(); const cell = document.querySelector('[aria-labelledby=does-it-hold] \
+         td[aria-description]'); cell.scrollIntoView({ block: 'center' }); const box = cell.getBoundingClientRect(); \
+         return [box.x + box.width / 2, box.y + box.height / 2];",
+    );
+    browser.development(
+        "Input.dispatchMouseEvent",
+        &json!({ "type": "mouseMoved", "x": place[0], "y": place[1] }),
+    );
+    let hovered = "return getComputedStyle(document.querySelector('[aria-labelledby=does-it-hold] td[aria-description]'), \
+                   '::after').content;";
+    let said = browser.script(hovered);
+    assert!(said.as_str().is_some_and(|text| text.contains("in 8 replications")), "{said}");
+    browser.development("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
+    let printed = browser.script(&hovered.replace("content", "display"));
+    assert_eq!(printed, json!("none"), "nothing of it on paper");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn cell(workbook: &[u8], sheet: usize, cell: &str) -> f64 {
 fn totals(blueprint: &Blueprint, finance: &Finance) -> Vec<(&'static str, Decimal)> {
     let tables = csv_files(blueprint, finance);
     let told = markdown(&document(blueprint));
-    let page = html(blueprint, finance).unwrap();
+    let page = html(blueprint, finance, &|_| None).unwrap();
     let value: serde_json::Value = serde_json::from_str(&json(blueprint)).unwrap();
     let workbook = xlsx(blueprint, finance).unwrap();
     let bill = told.split("## Cost by item").nth(1).expect("the bill");
@@ -115,7 +115,7 @@ fn no_form_lets_a_name_act() {
             assert!(row.iter().all(|cell| !cell.starts_with(['=', '@', '+'])), "{name}: {row:?}");
         }
     }
-    let page = html(&blueprint, &finance).unwrap();
+    let page = html(&blueprint, &finance, &|_| None).unwrap();
     assert_eq!(page.matches("<script>").count(), 1, "the page's own");
     assert!(xlsx(&blueprint, &finance).is_ok());
 }
@@ -126,7 +126,7 @@ fn the_same_blueprint_gives_the_same_bytes_in_every_form() {
     let all = || {
         (
             csv_files(&blueprint, &finance),
-            html(&blueprint, &finance).unwrap(),
+            html(&blueprint, &finance, &|_| None).unwrap(),
             xlsx(&blueprint, &finance).unwrap(),
             json(&blueprint),
         )
@@ -153,7 +153,7 @@ fn long_two_thousand_lines_take_less_than_two_seconds_in_each_form() {
         println!("{form}: {bytes} bytes in {took:?}");
         assert!(took.as_secs_f64() < 2.0, "{form} took {took:?}");
     };
-    timed("HTML", &|| html(&blueprint, &finance).unwrap().len());
+    timed("HTML", &|| html(&blueprint, &finance, &|_| None).unwrap().len());
     timed("XLSX", &|| xlsx(&blueprint, &finance).unwrap().len());
     timed("CSV", &|| csv_files(&blueprint, &finance).iter().map(|(_, bytes)| bytes.len()).sum());
     timed("Markdown", &|| markdown(&document(&blueprint)).len());

@@ -8,20 +8,34 @@ use capstan_types::figure;
 /// Returns the line on its last day.
 pub(super) fn deadline(blueprint: &Blueprint, run: &BatchRun) -> Vec<Cell> {
     let batch = blueprint.inputs.spec.batches.iter().find(|batch| batch.name == run.workload);
-    let limit = batch.and_then(|batch| batch.finish.as_ref()).map(|limit| limit.value);
-    let holds = limit.is_none_or(|limit| run.end <= limit);
+    let limit = batch.and_then(|batch| batch.finish.as_ref());
+    let holds = limit.is_none_or(|limit| run.end <= limit.value);
+    let end = format!(
+        "{}: {} h from {} at {} req/s of each replica",
+        run.estimate.origin.word(),
+        figure::short(run.hours),
+        run.start,
+        figure::short(run.rate())
+    );
     let seen = if run.simulated.is_some() { "one replica simulated" } else { "estimated" };
     vec![
         run.workload.as_str().into(),
         "finish".into(),
-        run.end.to_string().into(),
+        Cell::from(run.end.to_string()).hinted(end),
         seen.into(),
-        limit.map_or_else(|| "–".to_owned(), |limit| format!("≤ {limit}")).into(),
+        limit.map_or_else(
+            || "–".into(),
+            |limit| {
+                let text = Cell::from(format!("≤ {}", limit.value));
+                text.hinted("last day that the plan allows").stated(&limit.place)
+            },
+        ),
         if holds { Cell::toned("holds", Tone::Good) } else { Cell::toned("LATE", Tone::Bad) },
     ]
 }
 
-fn row(run: &BatchRun) -> Vec<Cell> {
+fn row(blueprint: &Blueprint, run: &BatchRun) -> Vec<Cell> {
+    let batch = blueprint.inputs.spec.batches.iter().find(|batch| batch.name == run.workload);
     let candidate = &run.candidate;
     let simulated = run.simulated.as_ref().map_or_else(
         || "not simulated".to_owned(),
@@ -38,16 +52,19 @@ fn row(run: &BatchRun) -> Vec<Cell> {
         run.site.as_str().into(),
         format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
         format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
-        run.words().into(),
+        Cell::from(run.words()).hinted("chosen by the planner, hour by hour"),
         Cell::from(format!("{} req/s", figure::short(run.estimate.rate.get() * run.derating))).hinted(
-            &format!(
+            format!(
                 "{}; {simulated}; derated to {}",
                 run.estimate.origin.word(),
                 figure::percent(run.derating)
             ),
         ),
-        figure::large(run.requests).into(),
-        format!("{} to {}", run.start, run.end).into(),
+        Cell::from(figure::large(run.requests))
+            .hinted("requests that are answered by then")
+            .stated(batch.map(|batch| &batch.place)),
+        Cell::from(format!("{} to {}", run.start, run.end))
+            .hinted(format!("{} h until the last answer", figure::short(run.hours))),
     ]
 }
 
@@ -64,6 +81,6 @@ pub(super) fn batches(blueprint: &Blueprint) -> Vec<Block> {
         "From first to last day",
     ];
     let mut table = Table::new(&titles);
-    table.rows.extend(blueprint.batches.iter().map(row));
+    table.rows.extend(blueprint.batches.iter().map(|run| row(blueprint, run)));
     vec![Block::Table(table)]
 }

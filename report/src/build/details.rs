@@ -1,10 +1,13 @@
 //! What stands behind the first screen: placements, training jobs, the bill by item, sites.
 
 use super::first::range;
+use super::origins;
 use crate::document::{Block, Cell, Table, Tone};
-use capstan_types::blueprint::{Blueprint, CostKind, Network, Placement, TrainingRun};
+use capstan_types::blueprint::{
+    Blueprint, CostKind, CostLine, Network, Placement, SiteSummary, TrainingRun, WorkloadCost,
+};
 use capstan_types::figure;
-use capstan_types::units::Bytes;
+use capstan_types::units::{Bytes, Watts};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -15,15 +18,25 @@ pub(super) fn split(tensor: u32, pipeline: u32) -> String {
 fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
     let (candidate, estimate) = (&placement.candidate, &placement.estimate);
     let replicas: Vec<u32> = placement.replicas.iter().flatten().copied().collect();
+    let least = match placement.fewest_that_hold {
+        Some(fewest) => format!("; simulation asked for at least {fewest}"),
+        None => String::new(),
+    };
+    let carries = format!(
+        "closed form ({}): {} req/s is the highest rate at which every level holds; simulation left {} of it",
+        estimate.origin.word(),
+        figure::short(estimate.rate.get()),
+        figure::percent(placement.derating)
+    );
     vec![
         workload.into(),
         placement.site.as_str().into(),
         format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
         format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
-        range(&replicas).into(),
-        Cell::from(format!("{} req/s", figure::short(estimate.rate.get() * placement.derating))).hinted(
-            &format!("{}; derated to {}", estimate.origin.word(), figure::percent(placement.derating)),
-        ),
+        Cell::from(range(&replicas))
+            .hinted(format!("chosen by the planner: fewest and most at any hour of any period{least}")),
+        Cell::from(format!("{} req/s", figure::short(estimate.rate.get() * placement.derating)))
+            .hinted(carries),
         estimate.bound_by.as_str().into(),
     ]
 }
@@ -53,68 +66,65 @@ fn step(blueprint: &Blueprint, run: &TrainingRun) -> String {
 
 fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<(String, Cell)> {
     let of = &run.candidate;
-    let days = run.hours / 24.0;
-    let fact = |name: &str, value: String| (name.to_owned(), Cell::from(value));
+    let train = blueprint.inputs.spec.trains.iter().find(|train| train.name == run.workload);
+    let place = train.map(|train| &train.place);
+    let word = run.origin.word();
+    let fact = |name: &str, value: String, hint: String| (name.to_owned(), Cell::from(value).hinted(hint));
+    let chosen = || "chosen by the planner among the ways to run it that hold its limits".to_owned();
+    let runs = format!(
+        "{} to {}: {} days{}, {} h held",
+        run.start,
+        run.end,
+        figure::short(run.hours / 24.0),
+        run.pauses(),
+        figure::short(run.hours * run.share_of_week())
+    );
+    let split = format!(
+        "tp {}, pp {}, dp {}, micro-batch {}, {}",
+        of.tensor,
+        of.pipeline,
+        of.data,
+        of.micro_batch,
+        of.precision.word()
+    );
+    let speed = format!(
+        "{}, {} token/s, MFU {} ({word})",
+        step(blueprint, run),
+        figure::large(run.tokens_per_s),
+        figure::percent(run.model_flops_utilization)
+    );
+    let goodput = format!(
+        "{} of the time held; {} failures expected",
+        figure::percent(run.goodput),
+        figure::short(run.failures)
+    );
+    let checkpoints =
+        format!("{} every {}", figure::data(run.checkpoint), figure::span(run.checkpoint_interval));
+    let memory = format!("{} of {} on each accelerator", figure::data(run.needed), figure::data(run.memory));
+    let name =
+        format!("{} on {} × {} at {}, {} spare", run.model, of.nodes, of.shape, run.site, run.spare_nodes);
+    let name = Cell::toned(name, Tone::Strong).hinted(chosen()).stated(place);
     vec![
-        (
-            run.workload.clone(),
-            Cell::toned(
-                format!(
-                    "{} on {} × {} at {}, {} spare",
-                    run.model, of.nodes, of.shape, run.site, run.spare_nodes
-                ),
-                Tone::Strong,
-            ),
-        ),
-        fact(
-            "runs",
-            format!(
-                "{} to {}: {} days{}, {} h held",
-                run.start,
-                run.end,
-                figure::short(days),
-                run.pauses(),
-                figure::short(run.hours * run.share_of_week())
-            ),
-        ),
-        fact("host memory", host_memory(run)),
-        fact(
-            "split",
-            format!(
-                "tp {}, pp {}, dp {}, micro-batch {}, {}",
-                of.tensor,
-                of.pipeline,
-                of.data,
-                of.micro_batch,
-                of.precision.word()
-            ),
-        ),
+        (run.workload.clone(), name),
+        fact("runs", runs, format!("{word}: the tokens to see, by tokens per second and goodput")),
+        fact("host memory", host_memory(run), origins::machine(blueprint, &of.shape)),
+        fact("split", split, chosen()),
         fact(
             "speed",
-            format!(
-                "{}, {} token/s, MFU {} ({})",
-                step(blueprint, run),
-                figure::large(run.tokens_per_s),
-                figure::percent(run.model_flops_utilization),
-                run.origin.word()
-            ),
+            speed,
+            format!("{word}: one step by its operators; MFU is model arithmetic over the peak"),
         ),
         fact(
             "goodput",
-            format!(
-                "{} of the time held; {} failures expected",
-                figure::percent(run.goodput),
-                figure::short(run.failures)
-            ),
+            goodput,
+            format!("{word}: the share that moves it forward, after checkpoints, failures and restarts"),
         ),
         fact(
             "checkpoints",
-            format!("{} every {}", figure::data(run.checkpoint), figure::span(run.checkpoint_interval)),
+            checkpoints,
+            format!("{word}: size by what is trained; interval by expected failures, at most as asked"),
         ),
-        fact(
-            "memory",
-            format!("{} of {} on each accelerator", figure::data(run.needed), figure::data(run.memory)),
-        ),
+        fact("memory", memory, format!("{word}: what one rank holds, of what programs can use")),
     ]
 }
 
@@ -129,37 +139,48 @@ pub(super) fn workloads(blueprint: &Blueprint) -> Vec<Block> {
     let code = currency.code();
     let titles = [format!(">Cost, {code}"), format!(">{code}/Mtok"), format!(">{code}/GPU-h")];
     let mut table = Table::new(&["Workload", &titles[0], ">GPU-hours", ">Tokens", &titles[1], &titles[2]]);
-    let unknown = || Cell::toned("unknown", Tone::Warn);
-    for one in &blueprint.cost.workloads {
-        let rate =
-            |rate: Option<Decimal>| rate.map_or_else(unknown, |rate| figure::amount(rate, currency).into());
-        table.rows.push(vec![
-            one.workload.as_str().into(),
-            figure::amount(one.cost, currency).into(),
-            figure::count(one.accelerator_hours.round().max(0.0) as u64).into(),
-            figure::large(one.prompt_tokens + one.output_tokens).into(),
-            rate(one.per_million_tokens),
-            rate(one.per_accelerator_hour),
-        ]);
-    }
+    table.rows.extend(blueprint.cost.workloads.iter().map(|one| workload(blueprint, one)));
     vec![Block::Table(table)]
+}
+
+fn workload(blueprint: &Blueprint, one: &WorkloadCost) -> Vec<Cell> {
+    let currency = blueprint.cost.currency;
+    let (tokens, hours) = (one.prompt_tokens + one.output_tokens, one.accelerator_hours);
+    let hours_shown = figure::count(hours.round().max(0.0) as u64);
+    let rate = |rate: Option<Decimal>, below: &str| {
+        let hint = format!("cost ÷ {below}, {} ÷ that", figure::money(one.cost, currency));
+        rate.map_or_else(
+            || Cell::toned("unknown", Tone::Warn),
+            |rate| Cell::from(figure::amount(rate, currency)).hinted(hint),
+        )
+    };
+    let tokens_hint = match one.output_tokens {
+        none if none <= 0.0 => "tokens to see, as the plan asks".to_owned(),
+        some => format!(
+            "prompts {} and outputs {} of all requests over the horizon",
+            figure::large(one.prompt_tokens),
+            figure::large(some)
+        ),
+    };
+    vec![
+        one.workload.as_str().into(),
+        Cell::from(figure::amount(one.cost, currency)).hinted(
+            "its share of each line by accelerator-hours on those machines, of what is no machine's by those at the site",
+        ),
+        Cell::from(hours_shown.clone()).hinted("accelerators that it holds × hours, over the horizon"),
+        Cell::from(figure::large(tokens)).hinted(tokens_hint),
+        rate(one.per_million_tokens, &format!("million tokens: {}", figure::short(tokens / 1e6))),
+        rate(one.per_accelerator_hour, &format!("GPU-hours: {hours_shown}")),
+    ]
 }
 
 /// What lines of the bill are added up by, in the order they are shown.
 type Item = (String, u8, String, String);
 
-/// Sums of the lines of one item.
-#[derive(Default)]
-struct Sum {
-    quantity: Decimal,
-    billed: Decimal,
-    lines: u32,
-}
-
 /// Returns the bill by item over all periods.
 pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
     let currency = blueprint.cost.currency;
-    let mut sums: BTreeMap<Item, Sum> = BTreeMap::new();
+    let mut items: BTreeMap<Item, Vec<&CostLine>> = BTreeMap::new();
     for line in &blueprint.cost.lines {
         let order = match line.kind {
             CostKind::Capex => 0,
@@ -167,28 +188,33 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
             CostKind::Residual => 2,
         };
         let key = (line.site.clone(), order, line.item.clone(), line.unit.clone());
-        let sum = sums.entry(key).or_default();
-        sum.quantity += line.quantity;
-        sum.billed += line.billed_cost;
-        sum.lines += 1;
+        items.entry(key).or_default().push(line);
     }
     let cost = format!(">Cost, {}", currency.code());
     let mut table = Table::new(&["Site", "Item", "Kind", ">Quantity", "Unit", &cost]);
-    for ((site, order, item, unit), sum) in sums {
-        let quantity: f64 = sum.quantity.try_into().unwrap_or(f64::NAN);
+    for ((site, order, item, unit), lines) in items {
+        let quantity: Decimal = lines.iter().map(|line| line.quantity).sum();
+        let quantity: f64 = quantity.try_into().unwrap_or(f64::NAN);
+        let shown =
+            if quantity >= 1000.0 { figure::count(quantity.round() as u64) } else { figure::short(quantity) };
+        let billed: Decimal = lines.iter().map(|line| line.billed_cost).sum();
+        let summed = match lines.len() {
+            1 => "of one line of the bill".to_owned(),
+            count => format!("sum over {} lines of the bill", figure::count(count as u64)),
+        };
         table.rows.push(vec![
             site.into(),
             item.into(),
             ["capex", "opex", "residual"][order as usize].into(),
-            if quantity >= 1000.0 { figure::count(quantity.round() as u64) } else { figure::short(quantity) }
-                .into(),
+            Cell::from(shown).hinted(summed),
             unit.into(),
-            figure::amount(sum.billed, currency).into(),
+            Cell::from(figure::amount(billed, currency)).hinted(origins::lines(blueprint, &lines)),
         ]);
     }
     let mut total: Vec<Cell> = vec![Cell::default(); 6];
     total[0] = Cell::toned("total", Tone::Strong);
-    total[5] = Cell::toned(figure::amount(blueprint.cost.total, currency), Tone::Strong);
+    total[5] = Cell::toned(figure::amount(blueprint.cost.total, currency), Tone::Strong)
+        .hinted(origins::total(blueprint));
     table.rows.push(total);
     table.total = true;
     vec![Block::Table(table)]
@@ -198,76 +224,96 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
 pub(super) fn sites(blueprint: &Blueprint) -> Vec<Block> {
     let mut table =
         Table::new(&["Site", ">Nodes", ">Accelerators", ">IT power", ">Facility", ">Limit", ">Racks"]);
-    for site in &blueprint.sites {
-        let own = blueprint.inputs.spec.sites.iter().any(|one| one.name == site.site && one.is_own());
-        // At a provider, power is the provider's; at an own site, not knowing it matters.
-        let absent =
-            || if own { Cell::toned("unknown", Tone::Warn) } else { Cell::toned("–", Tone::Faint) };
-        let power = |watts: Option<capstan_types::units::Watts>| {
-            watts.map_or_else(absent, |w| figure::power(w).into())
-        };
-        table.rows.push(vec![
-            site.site.as_str().into(),
-            figure::count(u64::from(site.nodes)).into(),
-            figure::count(u64::from(site.accelerators)).into(),
-            power(site.it_power),
-            power(site.facility_power),
-            site.power_limit
-                .map_or_else(|| Cell::toned("–", Tone::Faint), |limit| figure::power(limit).into()),
-            site.racks.map_or_else(|| Cell::toned("–", Tone::Faint), |racks| racks.to_string().into()),
-        ]);
-    }
+    table.rows.extend(blueprint.sites.iter().map(|one| site(blueprint, one)));
     vec![Block::Table(table)]
+}
+
+fn site(blueprint: &Blueprint, site: &SiteSummary) -> Vec<Cell> {
+    let stated = origins::site(blueprint, &site.site);
+    let own = stated.is_some_and(|one| one.is_own());
+    // At a provider, power is the provider's; at an own site, not knowing it matters.
+    let absent = || if own { Cell::toned("unknown", Tone::Warn) } else { Cell::toned("–", Tone::Faint) };
+    let none = || Cell::toned("–", Tone::Faint);
+    let power = |watts: Option<Watts>, hint: &str| {
+        watts.map_or_else(absent, |watts| Cell::from(figure::power(watts)).hinted(hint))
+    };
+    let facility = stated.map_or_else(
+        || "power of all machines with cooling and losses".to_owned(),
+        |site| format!("IT power × PUE {}", figure::short(site.pue)),
+    );
+    let fit = "machines ÷ how many a rack takes by height and power, storage included, rounded up";
+    let limit = stated.and_then(|site| site.power.as_ref()).map(|limit| &limit.place);
+    vec![
+        site.site.as_str().into(),
+        Cell::from(figure::count(u64::from(site.nodes))).hinted("most machines at once in any period"),
+        Cell::from(figure::count(u64::from(site.accelerators)))
+            .hinted("most accelerators at once: machines × accelerators of each"),
+        power(
+            site.it_power,
+            "highest power of each machine × most machines at once, and storage, by the catalog",
+        ),
+        power(site.facility_power, &facility),
+        site.power_limit.map_or_else(none, |watts| {
+            Cell::from(figure::power(watts)).hinted("limit of the site").stated(limit)
+        }),
+        site.racks.map_or_else(none, |racks| Cell::from(racks.to_string()).hinted(fit)),
+    ]
 }
 
 /// Returns switches and links of every network.
 pub(super) fn networks(blueprint: &Blueprint) -> Vec<Block> {
-    blueprint.networks.iter().map(|one| Block::Facts(network(one))).collect()
+    blueprint.networks.iter().map(|one| Block::Facts(network(blueprint, one))).collect()
 }
 
-fn network(network: &Network) -> Vec<(String, Cell)> {
-    let fact = |name: &str, value: String| (name.to_owned(), Cell::from(value));
+fn network(blueprint: &Blueprint, network: &Network) -> Vec<(String, Cell)> {
+    let row = blueprint.inputs.catalog.fabrics.iter().find(|row| row.id == network.switch);
+    let row = row.map_or_else(String::new, |row| format!("; {}", origins::catalog(&row.id, &row.provenance)));
+    let wish = blueprint.inputs.spec.fabrics.iter().find(|wish| wish.site == network.site);
+    let wish = wish.and_then(|wish| wish.place.as_ref());
+    let fact = |name: &str, value: String, hint: String| (name.to_owned(), Cell::from(value).hinted(hint));
     let several = |counts: &[(u32, &str)]| {
         let some = counts.iter().filter(|(count, _)| *count > 0);
         let words = some.map(|(count, of)| format!("{} {of}", figure::count(u64::from(*count))));
         words.collect::<Vec<_>>().join(", ")
     };
     let planes = if network.planes > 1 { format!(" in {} planes", network.planes) } else { String::new() };
+    let ports = format!(
+        "{} × {}, each {} ports of {:.0} Gbit/s{planes}",
+        figure::count(u64::from(network.nodes)),
+        network.shape,
+        network.ports_per_node * network.planes,
+        network.port.get() * 8.0 / 1e9
+    );
+    let switches = format!(
+        "{} × {}: {}; {}",
+        figure::count(u64::from(network.switches())),
+        network.switch,
+        several(&[(network.leaves, "leaf"), (network.spines, "spine"), (network.cores, "core")]),
+        network.kind.word().replace('_', "-")
+    );
+    let links = several(&[
+        (network.host_links, "to machines"),
+        (network.spine_links, "leaf to spine"),
+        (network.core_links, "spine to core"),
+    ]);
+    let oversubscribed =
+        format!("as many as all ports need, oversubscribed {} : 1", figure::short(network.oversubscription));
+    let switches = Cell::from(switches).hinted(format!("{oversubscribed}{row}")).stated(wish);
+    let bisection = format!("{}/s", figure::data(Bytes(network.bisection.get())));
+    let power = network.power.map_or_else(
+        || Cell::toned("unknown", Tone::Warn),
+        |power| Cell::from(figure::power(power)).hinted(format!("power of one switch × switches{row}")),
+    );
+    let most = "most machines at once; ports of the machine".to_owned();
     vec![
+        fact(&network.site, ports, format!("{most}{row}")),
+        ("switches".to_owned(), switches),
+        fact("links", links, "counted, over all planes".to_owned()),
         fact(
-            &network.site,
-            format!(
-                "{} × {}, each {} ports of {:.0} Gbit/s{planes}",
-                figure::count(u64::from(network.nodes)),
-                network.shape,
-                network.ports_per_node * network.planes,
-                network.port.get() * 8.0 / 1e9
-            ),
+            "bisection",
+            bisection,
+            "what one half of the leaves can send to the other: the maximum flow".to_owned(),
         ),
-        fact(
-            "switches",
-            format!(
-                "{} × {}: {}; {}",
-                figure::count(u64::from(network.switches())),
-                network.switch,
-                several(&[(network.leaves, "leaf"), (network.spines, "spine"), (network.cores, "core")]),
-                network.kind.word().replace('_', "-")
-            ),
-        ),
-        fact(
-            "links",
-            several(&[
-                (network.host_links, "to machines"),
-                (network.spine_links, "leaf to spine"),
-                (network.core_links, "spine to core"),
-            ]),
-        ),
-        fact("bisection", format!("{}/s", figure::data(Bytes(network.bisection.get())))),
-        (
-            "power".to_owned(),
-            network
-                .power
-                .map_or_else(|| Cell::toned("unknown", Tone::Warn), |power| figure::power(power).into()),
-        ),
+        ("power".to_owned(), power),
     ]
 }

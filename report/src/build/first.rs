@@ -1,7 +1,11 @@
 //! The first screen: what do I buy, what does it cost, does it hold.
 
+use super::origins;
 use crate::document::{Block, Cell, Table, Tone};
-use capstan_types::blueprint::{Blueprint, CostKind, Pool, Purchase, RuleOutcome, Verdict, VerdictStatus};
+use capstan_types::blueprint::{
+    Blueprint, CostKind, CostLine, Pool, Purchase, RuleOutcome, TrainingRun, Verdict, VerdictStatus,
+    WorkloadCost,
+};
 use capstan_types::figure::{self, counted};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
@@ -36,8 +40,8 @@ pub(super) fn range(counts: &[u32]) -> String {
 fn price(blueprint: &Blueprint, purchase: &Purchase) -> Cell {
     let Some(row) = &purchase.price else { return Cell::toned("unknown", Tone::Warn) };
     let unit = if purchase.option == PurchaseOption::Owned { "node" } else { "h" };
-    let hint = format!("{}, as of {}: {}", grade_word(row.grade), row.as_of, row.source);
-    Cell::from(format!("{}/{unit}", figure::price(row.price, blueprint.cost.currency))).hinted(&hint)
+    let text = format!("{}/{unit}", figure::price(row.price, blueprint.cost.currency));
+    Cell::from(text).hinted(origins::price_row(row))
 }
 
 /// Returns the word of how firm a price is.
@@ -49,15 +53,55 @@ pub(crate) fn grade_word(grade: PriceGrade) -> &'static str {
     }
 }
 
-/// Returns what all lines of a purchase sum to, without what is left of it at the end.
-fn billed(blueprint: &Blueprint, pool: &Pool, option: PurchaseOption) -> Decimal {
-    let lines = blueprint.cost.lines.iter().filter(|line| {
+/// Returns all lines of a purchase, without what is left of it at the end.
+fn lines_of<'a>(
+    blueprint: &'a Blueprint,
+    pool: &'a Pool,
+    option: PurchaseOption,
+) -> impl Iterator<Item = &'a CostLine> {
+    blueprint.cost.lines.iter().filter(move |line| {
         line.site == pool.site
             && line.shape.as_deref() == Some(&pool.shape)
             && line.option == Some(option)
             && line.kind != CostKind::Residual
-    });
-    lines.map(|line| line.billed_cost).sum()
+    })
+}
+
+/// Returns the row of machines that stand there already.
+fn standing(blueprint: &Blueprint, pool: &Pool) -> Vec<Cell> {
+    let fleet = origins::fleet(blueprint, &pool.site, &pool.shape);
+    let nodes = Cell::from(range(&pool.fleet))
+        .hinted(origins::by_period("nodes that stand there already", &pool.fleet))
+        .stated(fleet.map(|fleet| &fleet.place));
+    vec![
+        pool.site.as_str().into(),
+        pool.shape.as_str().into(),
+        nodes,
+        Cell::toned("already there", Tone::Faint),
+        Cell::toned("–", Tone::Faint),
+        Cell::toned("–", Tone::Faint),
+    ]
+}
+
+/// Returns the row of a purchase, which comes to `billed`.
+fn bought(blueprint: &Blueprint, pool: &Pool, purchase: &Purchase, billed: Decimal) -> Vec<Cell> {
+    let nodes = origins::by_period("nodes that the planner chose", &purchase.nodes_by_period);
+    let cost = if purchase.price.is_some() {
+        Cell::from(figure::amount(billed, blueprint.cost.currency)).hinted(origins::lines(
+            blueprint,
+            &lines_of(blueprint, pool, purchase.option).collect::<Vec<_>>(),
+        ))
+    } else {
+        Cell::toned("unknown", Tone::Warn)
+    };
+    vec![
+        pool.site.as_str().into(),
+        pool.shape.as_str().into(),
+        Cell::from(range(&purchase.nodes_by_period)).hinted(nodes),
+        purchase.option.words().into(),
+        price(blueprint, purchase),
+        cost,
+    ]
 }
 
 /// Returns what to buy where, under which option, at which price, and what that comes to.
@@ -69,30 +113,12 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
     let mut pays: Vec<String> = Vec::new();
     for pool in &blueprint.pools {
         if pool.fleet.iter().any(|&nodes| nodes > 0) {
-            table.rows.push(vec![
-                pool.site.as_str().into(),
-                pool.shape.as_str().into(),
-                range(&pool.fleet).into(),
-                Cell::toned("already there", Tone::Faint),
-                Cell::toned("–", Tone::Faint),
-                Cell::toned("–", Tone::Faint),
-            ]);
+            table.rows.push(standing(blueprint, pool));
         }
         for purchase in pool.purchases.iter().filter(|purchase| purchase.nodes > 0) {
-            let billed = billed(blueprint, pool, purchase.option);
+            let billed = lines_of(blueprint, pool, purchase.option).map(|line| line.billed_cost).sum();
             sum += billed;
-            table.rows.push(vec![
-                pool.site.as_str().into(),
-                pool.shape.as_str().into(),
-                range(&purchase.nodes_by_period).into(),
-                purchase.option.words().into(),
-                price(blueprint, purchase),
-                if purchase.price.is_some() {
-                    figure::amount(billed, currency).into()
-                } else {
-                    Cell::toned("unknown", Tone::Warn)
-                },
-            ]);
+            table.rows.push(bought(blueprint, pool, purchase, billed));
             pays.extend(purchase.busy_above.map(|share| {
                 let (shape, option) = (&pool.shape, purchase.option.words());
                 format!(
@@ -105,12 +131,14 @@ pub(super) fn purchases(blueprint: &Blueprint) -> Vec<Block> {
     if table.rows.len() > 1 {
         let mut total: Vec<Cell> = vec![Cell::default(); 6];
         total[1] = Cell::toned("all machines", Tone::Strong);
-        total[5] = Cell::toned(figure::amount(sum, currency), Tone::Strong);
+        total[5] = Cell::toned(figure::amount(sum, currency), Tone::Strong).hinted("sum of the rows above");
         table.rows.push(total);
         table.total = true;
     }
     // A column of its own would break the others on a screen of 80.
-    vec![Block::Table(table), Block::Paragraph(Cell::toned(pays.join("; "), Tone::Faint))]
+    let pays = Cell::toned(pays.join("; "), Tone::Faint)
+        .hinted("the share of its term at which it costs as much as on demand, at the prices above");
+    vec![Block::Table(table), Block::Paragraph(pays)]
 }
 
 /// Returns the totals.
@@ -122,37 +150,62 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
         cost.lines.iter().filter(|line| line.kind == CostKind::Residual).map(|line| line.billed_cost).sum();
     let rate = figure::percent(blueprint.inputs.spec.frame.discount_per_year);
     let dearest = format!(", {} in the dearest month", show(cost.highest_opex_per_month));
+    let of = |kind: CostKind| cost.lines.iter().filter(move |line| line.kind == kind);
+    let said = |kind: CostKind| origins::lines(blueprint, &of(kind).collect::<Vec<_>>());
     let mut sums = vec![
-        (format!("over {months} months"), cost.total, String::new(), Tone::Strong),
-        ("  capex".to_owned(), cost.capex, String::new(), Tone::Plain),
-        ("  opex".to_owned(), cost.opex, dearest, Tone::Plain),
+        (format!("over {months} months"), cost.total, String::new(), Tone::Strong, origins::total(blueprint)),
+        ("  capex".to_owned(), cost.capex, String::new(), Tone::Plain, said(CostKind::Capex)),
+        ("  opex".to_owned(), cost.opex, dearest, Tone::Plain, said(CostKind::Opex)),
     ];
     if !residual.is_zero() {
-        sums.push(("  value left".to_owned(), residual, " at the end".to_owned(), Tone::Plain));
+        let left = said(CostKind::Residual);
+        sums.push(("  value left".to_owned(), residual, " at the end".to_owned(), Tone::Plain, left));
     }
-    sums.push(("per month".to_owned(), cost.per_month, " on average".to_owned(), Tone::Plain));
-    sums.push(("net present".to_owned(), cost.net_present, format!(" at {rate} a year"), Tone::Plain));
+    let month = format!("the total ÷ {months} months");
+    sums.push(("per month".to_owned(), cost.per_month, " on average".to_owned(), Tone::Plain, month));
+    let at = format!(" at {rate} a year");
+    let present = format!("payments by month, each discounted at its month's end at {rate} a year");
+    sums.push(("net present".to_owned(), cost.net_present, at, Tone::Plain, present));
     let widest = sums.iter().map(|sum| show(sum.1).len()).max().unwrap_or(0);
     let mut facts: Vec<(String, Cell)> = Vec::new();
-    for (name, sum, said, tone) in sums {
-        facts.push((name, Cell::toned(format!("{:>widest$}{said}", show(sum)), tone)));
+    for (name, sum, said, tone, hint) in sums {
+        facts.push((name, Cell::toned(format!("{:>widest$}{said}", show(sum)), tone).hinted(hint)));
     }
-    for workload in &cost.workloads {
-        let unit = |rate: Option<Decimal>| {
-            rate.map_or_else(|| "unknown".to_owned(), |rate| figure::money(rate, cost.currency))
-        };
-        let text = format!(
-            "{} per million tokens, {} per GPU-hour",
-            unit(workload.per_million_tokens),
-            unit(workload.per_accelerator_hour)
-        );
-        facts.push((workload.workload.clone(), text.into()));
-    }
-    if let Some(saved) = cost.all_on_demand.map(|list| list - cost.total) {
+    facts.extend(cost.workloads.iter().map(|workload| unit_costs(blueprint, workload)));
+    if let Some(list) = cost.all_on_demand {
+        let saved = list - cost.total;
         let word = if saved.is_sign_negative() { "less" } else { "more" };
-        facts.push(("all on demand".to_owned(), format!("{} {word}", show(saved.abs())).into()));
+        let hint = format!(
+            "the same machines and hours at on-demand list prices, {}, less the total, {}",
+            show(list),
+            show(cost.total)
+        );
+        facts.push((
+            "all on demand".to_owned(),
+            Cell::from(format!("{} {word}", show(saved.abs()))).hinted(hint),
+        ));
     }
     vec![Block::Facts(facts), Block::Paragraph(uncounted(blueprint))]
+}
+
+/// Returns what a workload costs per unit of its work.
+fn unit_costs(blueprint: &Blueprint, workload: &WorkloadCost) -> (String, Cell) {
+    let unit = |rate: Option<Decimal>| {
+        rate.map_or_else(|| "unknown".to_owned(), |rate| figure::money(rate, blueprint.cost.currency))
+    };
+    let text = format!(
+        "{} per million tokens, {} per GPU-hour",
+        unit(workload.per_million_tokens),
+        unit(workload.per_accelerator_hour)
+    );
+    let hint = format!(
+        "its cost, {}, ÷ its {} tokens, and ÷ its {} GPU-hours",
+        figure::money(workload.cost, blueprint.cost.currency),
+        figure::large(workload.prompt_tokens + workload.output_tokens),
+        figure::count(workload.accelerator_hours.round().max(0.0) as u64)
+    );
+    let known = workload.per_million_tokens.is_some() || workload.per_accelerator_hour.is_some();
+    (workload.workload.clone(), Cell::from(text).hinted(if known { hint } else { String::new() }))
 }
 
 /// Returns what the totals leave out, in one line.
@@ -167,7 +220,8 @@ fn uncounted(blueprint: &Blueprint) -> Cell {
     if parts.is_empty() {
         return Cell::default();
     }
-    Cell::toned(format!("Not in these sums: {}; see below.", parts.join(", ")), Tone::Warn)
+    let text = format!("Not in these sums: {}; see below.", parts.join(", "));
+    Cell::toned(text, Tone::Warn).hinted("counted; each is listed under what is not included")
 }
 
 /// Returns the percentile as people write it: `p99`, `p99.9`.
@@ -188,49 +242,60 @@ pub(crate) fn outcome(status: VerdictStatus) -> Cell {
     }
 }
 
-fn level(verdict: &Verdict) -> Vec<Cell> {
+fn level(blueprint: &Blueprint, verdict: &Verdict) -> Vec<Cell> {
+    let limit = origins::limit_of(blueprint, &verdict.workload, (verdict.metric, verdict.per_mille));
+    let interval = format!("simulated: 95 % interval of the mean over {} replications", verdict.replications);
     vec![
         format!("{} at {}", verdict.workload, verdict.site).into(),
         format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
-        Cell::from(figure::span(verdict.seen)).hinted(&format!(
-            "simulated: {} requests in {} replications, {} of {} replicas, arrivals {}, stream {}",
-            figure::count(verdict.requests),
-            verdict.replications,
-            verdict.replicas,
-            verdict.replicas_planned,
-            verdict.arrivals,
-            verdict.stream
-        )),
-        format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)).into(),
-        format!("≤ {}", figure::span(verdict.target)).into(),
+        Cell::from(figure::span(verdict.seen)).hinted(origins::simulation(verdict)),
+        Cell::from(format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)))
+            .hinted(interval),
+        Cell::from(format!("≤ {}", figure::span(verdict.target)))
+            .hinted("service level of the plan")
+            .stated(limit),
         outcome(verdict.status),
+    ]
+}
+
+/// Returns the line on the last day of a training job.
+fn deadline(blueprint: &Blueprint, run: &TrainingRun) -> Vec<Cell> {
+    let train = blueprint.inputs.spec.trains.iter().find(|train| train.name == run.workload);
+    let limit = train.and_then(|train| train.finish.as_ref());
+    let (limit, held) = match limit {
+        Some(limit) => {
+            let text = Cell::from(format!("≤ {}", limit.value)).hinted("last day that the plan allows");
+            (text.stated(&limit.place), run.end <= limit.value)
+        }
+        None => ("–".into(), true),
+    };
+    let verdict = if held { Cell::toned("holds", Tone::Good) } else { Cell::toned("LATE", Tone::Bad) };
+    let hint = format!(
+        "estimated ({}): {} h from {}, by tokens per second and goodput",
+        run.origin.word(),
+        figure::short(run.hours),
+        run.start
+    );
+    vec![
+        run.workload.as_str().into(),
+        "finish".into(),
+        Cell::from(run.end.to_string()).hinted(hint),
+        "estimated".into(),
+        limit,
+        verdict,
     ]
 }
 
 /// Returns each service level with what was simulated, then the jobs and the rules in a line each.
 pub(super) fn levels(blueprint: &Blueprint) -> Vec<Block> {
     let mut table = Table::new(&["Service", "Level", ">Simulated", ">95 % interval", ">Limit", "Verdict"]);
-    table.rows.extend(blueprint.verdicts.iter().map(level));
-    let deadlines = blueprint.trainings.iter().map(|run| {
-        let train = blueprint.inputs.spec.trains.iter().find(|train| train.name == run.workload);
-        let limit = train.and_then(|train| train.finish.as_ref());
-        let (limit, held) = match limit {
-            Some(limit) => (format!("≤ {}", limit.value), run.end <= limit.value),
-            None => ("–".to_owned(), true),
-        };
-        let verdict = if held { Cell::toned("holds", Tone::Good) } else { Cell::toned("LATE", Tone::Bad) };
-        vec![
-            run.workload.as_str().into(),
-            "finish".into(),
-            run.end.to_string().into(),
-            "estimated".into(),
-            limit.into(),
-            verdict,
-        ]
-    });
-    table.rows.extend(deadlines);
+    table.rows.extend(blueprint.verdicts.iter().map(|verdict| level(blueprint, verdict)));
+    table.rows.extend(blueprint.trainings.iter().map(|run| deadline(blueprint, run)));
     table.rows.extend(blueprint.batches.iter().map(|run| super::batches::deadline(blueprint, run)));
-    vec![Block::Table(table), Block::Paragraph(rules(blueprint)), Block::Paragraph(audited(blueprint))]
+    let rules = rules(blueprint).hinted("counted over the rules of the budgets, each of which stands below");
+    let audited =
+        audited(blueprint).hinted("counted by the independent check, which computes everything again");
+    vec![Block::Table(table), Block::Paragraph(rules), Block::Paragraph(audited)]
 }
 
 /// Returns how many rules hold, in one line.

@@ -1,6 +1,7 @@
 //! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
 
 use super::first::{oldest_price, percentile};
+use super::origins;
 use super::what_if::burst_words;
 use crate::document::{Block, Cell, Table, Tone};
 use crate::json::assumed;
@@ -61,7 +62,9 @@ pub(super) fn rules(blueprint: &Blueprint) -> Vec<Block> {
         table.rows.push(vec![
             format!("{kind} {name}").trim_end().into(),
             rule.text.as_str().into(),
-            rule.numbers.as_str().into(),
+            Cell::from(rule.numbers.as_str())
+                .hinted("both sides, computed from the finished plan")
+                .stated(&rule.place),
             verdict,
         ]);
     }
@@ -73,14 +76,17 @@ pub(super) fn limit_prices(blueprint: &Blueprint) -> Vec<Block> {
     let currency = blueprint.cost.currency;
     let saves = format!(">Saves, {}", currency.code());
     let mut table = Table::new(&["Limit", ">Now", ">Instead", "Unit", &saves, ">Per unit"]);
+    let again =
+        format!("found by planning again with the other limit: less {}", origins::objective(blueprint));
     for price in &blueprint.limit_prices {
         table.rows.push(vec![
             price.what.as_str().into(),
-            figure::short(price.value).into(),
-            figure::short(price.relaxed_to).into(),
+            Cell::from(figure::short(price.value)).hinted("limit of the plan").stated(&price.place),
+            Cell::from(figure::short(price.relaxed_to)).hinted("what was tried in its place"),
             price.unit.as_str().into(),
-            figure::amount(price.saving, currency).into(),
-            figure::amount(price.saving_per_unit, currency).into(),
+            Cell::from(figure::amount(price.saving, currency)).hinted(again.as_str()),
+            Cell::from(figure::amount(price.saving_per_unit, currency))
+                .hinted("the saving ÷ by how much the limit was moved"),
         ]);
     }
     vec![Block::Table(table)]
@@ -91,12 +97,16 @@ pub(super) fn runners_up(blueprint: &Blueprint) -> Vec<Block> {
     let currency = blueprint.cost.currency;
     let more = format!(">Costs more, {}", currency.code());
     let mut table = Table::new(&["Workload", "Instead", &more, ">Share", "Known by"]);
+    let objective = origins::objective(blueprint);
     for runner in &blueprint.runners_up {
+        let by = if runner.simulated { "simulated" } else { "estimated, not simulated" };
         table.rows.push(vec![
             runner.workload.as_str().into(),
             runner.instead.as_str().into(),
-            figure::amount(runner.extra, currency).into(),
-            figure::percent(runner.extra_share).into(),
+            Cell::from(figure::amount(runner.extra, currency))
+                .hinted(format!("{by}: its {objective} less that of this plan")),
+            Cell::from(figure::percent(runner.extra_share))
+                .hinted(format!("{by}: what it costs more ÷ the {objective} of this plan")),
             if runner.simulated { "simulation" } else { "estimate" }.into(),
         ]);
     }
@@ -111,9 +121,11 @@ pub(super) fn rejections(blueprint: &Blueprint) -> Vec<Block> {
         table.rows.push(vec![
             workload.as_str().into(),
             reason.replace('_', " ").into(),
-            figure::count(u64::from(sum.machines)).into(),
-            figure::count(u64::from(sum.candidates)).into(),
-            format!("{shape}: {nearest}").into(),
+            Cell::from(figure::count(u64::from(sum.machines)))
+                .hinted("machines with a way that was turned down so"),
+            Cell::from(figure::count(u64::from(sum.candidates)))
+                .hinted("ways that were turned down so, counted"),
+            Cell::from(format!("{shape}: {nearest}")).hinted("estimated while ways to run it were listed"),
         ]);
     }
     let mut blocks = Vec::new();
@@ -129,28 +141,33 @@ pub(super) fn rejections(blueprint: &Blueprint) -> Vec<Block> {
 pub(super) fn certainty(blueprint: &Blueprint) -> Vec<Block> {
     let mut facts = solver(blueprint);
     facts.extend(blueprint.verdicts.iter().map(|verdict| simulated(blueprint, verdict)));
-    let bursts =
-        blueprint.bursts.iter().map(|one| (format!("{} bursts", one.workload), burst_words(one).into()));
+    let bursts = blueprint.bursts.iter().map(|one| {
+        let told = Cell::from(burst_words(one)).hinted("simulated with arrivals of the same mean at random");
+        (format!("{} bursts", one.workload), told)
+    });
     facts.extend(bursts);
     let counts = assumed(blueprint);
-    facts.push((
-        "assumed".to_owned(),
-        format!(
-            "{}, {}, {}, {}",
-            counted(counts.defaults, "default"),
-            counted(counts.cost_lines, "cost line"),
-            counted(counts.price_estimates, "price estimate"),
-            counted(counts.catalog_facts, "catalog fact")
-        )
-        .into(),
-    ));
+    let assumed = format!(
+        "{}, {}, {}, {}",
+        counted(counts.defaults, "default"),
+        counted(counts.cost_lines, "cost line"),
+        counted(counts.price_estimates, "price estimate"),
+        counted(counts.catalog_facts, "catalog fact")
+    );
+    let mut fact = |name: &str, text: String, hint: &str| {
+        facts.push((name.to_owned(), Cell::from(text).hinted(hint)));
+    };
+    fact(
+        "assumed",
+        assumed,
+        "counted over the plan, the bill, its prices and the catalog rows that were considered",
+    );
     let unpriced = counted(blueprint.unpriced.len(), "offering");
-    facts.push(("unpriced".to_owned(), format!("{unpriced} passed over, never taken as free").into()));
+    let text = format!("{unpriced} passed over, never taken as free");
+    fact("unpriced", text, "counted over the offerings of the catalog whose price nobody knows");
     if let (Some(date), Some(days)) = (oldest_price(blueprint), blueprint.inputs.oldest_price_days) {
-        facts.push((
-            "oldest price".to_owned(),
-            format!("{date}, {days} days before the planning date").into(),
-        ));
+        let text = format!("{date}, {days} days before the planning date");
+        fact("oldest price", text, "the earliest date of the price rows that purchases rest on");
     }
     vec![Block::Facts(facts)]
 }
@@ -185,7 +202,13 @@ fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
         blueprint.inputs.spec.frame.seed,
         verdict.stream
     );
-    (name, text.into())
+    let hint = format!(
+        "simulated; what was seen: {}, 95 % interval {} … {}",
+        figure::span(verdict.seen),
+        figure::span(verdict.low),
+        figure::span(verdict.high)
+    );
+    (name, Cell::from(text).hinted(hint))
 }
 
 /// Says what requests saw that yield to the others.
@@ -222,17 +245,18 @@ fn solver(blueprint: &Blueprint) -> Vec<(String, Cell)> {
     };
     let mut facts = vec![("program".to_owned(), status)];
     if let (Some(bound), Some(gap)) = (solver.bound, solver.gap) {
-        facts.push((
-            "gap".to_owned(),
-            format!(
-                "{}: {} found, at least {} over {} columns",
-                figure::percent(gap),
-                figure::large(solver.objective),
-                figure::large(bound),
-                solver.columns
-            )
-            .into(),
-        ));
+        let text = format!(
+            "{}: {} found, at least {} over {} columns",
+            figure::percent(gap),
+            figure::large(solver.objective),
+            figure::large(bound),
+            solver.columns
+        );
+        let hint = format!(
+            "(found − bound) ÷ found, by {}; the bound is proven by the solver",
+            origins::objective(blueprint)
+        );
+        facts.push(("gap".to_owned(), Cell::from(text).hinted(hint)));
     }
     let rounds = solver.rounds.len();
     if rounds > 0 {
@@ -242,12 +266,14 @@ fn solver(blueprint: &Blueprint) -> Vec<(String, Cell)> {
         );
         facts.push((
             "rounds".to_owned(),
-            Cell::toned(text, if solver.settled { Tone::Plain } else { Tone::Bad }),
+            Cell::toned(text, if solver.settled { Tone::Plain } else { Tone::Bad })
+                .hinted("settled is when the last simulation changed nothing"),
         ));
     }
     let missed = solver.rounds.iter().enumerate().flat_map(|(index, round)| {
         round.missed.iter().map(move |level| {
-            (String::new(), Cell::toned(format!("round {}: {level}", index + 1), Tone::Faint))
+            let text = format!("round {}: {level}", index + 1);
+            (String::new(), Cell::toned(text, Tone::Faint).hinted("simulated on the draft of that round"))
         })
     });
     facts.extend(missed);
@@ -265,7 +291,11 @@ pub(super) fn not_included(blueprint: &Blueprint) -> Vec<Block> {
 
 /// Returns every default that was used.
 pub(super) fn assumptions(blueprint: &Blueprint) -> Vec<Block> {
-    vec![Block::List(blueprint.assumptions.iter().map(|one| Cell::from(one.text.as_str())).collect())]
+    let told = blueprint.assumptions.iter().map(|one| {
+        let default = format!("a default, {}: the plan does not say it", one.origin.word());
+        Cell::from(one.text.as_str()).hinted(default)
+    });
+    vec![Block::List(told.collect())]
 }
 
 /// Returns digests, overrides, the seed and the tool.
@@ -274,18 +304,19 @@ pub(super) fn inputs(blueprint: &Blueprint) -> Vec<Block> {
     let mut facts: Vec<(String, Cell)> = Vec::new();
     for file in &inputs.files {
         let digest: String = file.sha256.chars().take(16).collect();
-        facts.push((file.role.clone(), format!("{}, sha256 {digest}…", file.path).into()));
+        let text = format!("{}, sha256 {digest}…", file.path);
+        facts.push((file.role.clone(), Cell::from(text).hinted("digest of the file as it was read")));
     }
     for one in &inputs.overrides {
         facts.push((
             "override".to_owned(),
-            Cell::toned(format!("{} {} ({})", one.path, one.change, one.from), Tone::Warn),
+            Cell::toned(format!("{} {} ({})", one.path, one.change, one.from), Tone::Warn)
+                .hinted(format!("changed on the way in by {}", one.from)),
         ));
     }
-    facts.push(("seed".to_owned(), inputs.spec.frame.seed.to_string().into()));
-    facts.push((
-        "tool".to_owned(),
-        format!("capstan {}, blueprint format {}", blueprint.tool, blueprint.format).into(),
-    ));
+    let seed = Cell::from(inputs.spec.frame.seed.to_string()).hinted("every random stream follows from it");
+    facts.push(("seed".to_owned(), seed));
+    let tool = Cell::from(format!("capstan {}, blueprint format {}", blueprint.tool, blueprint.format));
+    facts.push(("tool".to_owned(), tool.hinted("written into the blueprint when it was planned")));
     vec![Block::Facts(facts)]
 }

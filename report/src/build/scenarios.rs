@@ -1,8 +1,15 @@
 //! The plan beside what it would be in each of its scenarios.
 
+use super::origins;
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{Blueprint, ScenarioOutcome, Status};
 use capstan_types::figure;
+
+/// What a problem of a scenario rests on.
+const AUDITED: &str = "found in the plan of the scenario";
+
+/// What the count of levels rests on.
+const LEVELS: &str = "service levels that its simulation met";
 
 /// Changes of one scenario that are shown.
 const MOST_SHOWN: usize = 6;
@@ -22,24 +29,26 @@ pub(super) fn side_by_side(blueprint: &Blueprint) -> Vec<Block> {
         "as planned".into(),
         "".into(),
         verdict(blueprint.status),
-        figure::amount(blueprint.cost.total, blueprint.cost.currency).into(),
+        Cell::from(figure::amount(blueprint.cost.total, blueprint.cost.currency))
+            .hinted(origins::total(blueprint)),
         "".into(),
-        format!("{} of {}", met.count(), blueprint.verdicts.len()).into(),
+        Cell::from(format!("{} of {}", met.count(), blueprint.verdicts.len())).hinted(LEVELS),
     ]);
     table.rows.extend(blueprint.scenarios.iter().map(|scenario| row(blueprint, scenario)));
     let mut facts = Vec::new();
     for scenario in &blueprint.scenarios {
-        let named = |text: &String| (scenario.name.clone(), Cell::from(text.as_str()));
+        let differs = "this plan → the plan of the scenario";
+        let named = |text: &String| (scenario.name.clone(), Cell::from(text.as_str()).hinted(differs));
         facts.extend(
             scenario
                 .problems
                 .iter()
-                .map(|text| (scenario.name.clone(), Cell::toned(text.as_str(), Tone::Bad))),
+                .map(|text| (scenario.name.clone(), Cell::toned(text.as_str(), Tone::Bad).hinted(AUDITED))),
         );
         facts.extend(scenario.differs.iter().take(MOST_SHOWN).map(named));
         if scenario.differs.len() > MOST_SHOWN {
             let more = format!("and {} more changes", scenario.differs.len() - MOST_SHOWN);
-            facts.push((scenario.name.clone(), more.into()));
+            facts.push((scenario.name.clone(), Cell::from(more).hinted(differs)));
         }
     }
     vec![Block::Table(table), Block::Facts(facts)]
@@ -54,12 +63,21 @@ fn row(blueprint: &Blueprint, scenario: &ScenarioOutcome) -> Vec<Cell> {
         scenario.name.as_str().into(),
         changes.join(", ").into(),
         verdict(scenario.status),
-        scenario.total.map_or_else(|| "–".into(), |total| figure::amount(total, currency).into()),
+        scenario.total.map_or_else(
+            || "–".into(),
+            |total| {
+                let planned = "planned anew with its changes; sum of the lines of that plan";
+                Cell::from(figure::amount(total, currency)).hinted(planned)
+            },
+        ),
         more.map_or_else(
             || "–".into(),
-            |total| figure::signed_money(total - blueprint.cost.total, currency).into(),
+            |total| {
+                let more = figure::signed_money(total - blueprint.cost.total, currency);
+                Cell::from(more).hinted("its total less the total of this plan")
+            },
         ),
-        format!("{} of {}", scenario.levels_met, scenario.levels).into(),
+        Cell::from(format!("{} of {}", scenario.levels_met, scenario.levels)).hinted(LEVELS),
     ]
 }
 

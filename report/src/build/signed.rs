@@ -1,10 +1,11 @@
 //! What is signed: the decision that is asked, risks, payments, other ways to pay, write-off, when to order, every line.
 
+use super::origins;
 use crate::csv::{day, kind_word};
 use crate::document::{Cell, Table, Tone};
-use capstan_types::blueprint::{Blueprint, Status, VerdictStatus};
+use capstan_types::blueprint::{Blueprint, CostKind, CostLine, Status, VerdictStatus};
 use capstan_types::figure::{self, counted};
-use capstan_types::finance::Finance;
+use capstan_types::finance::{CashFlow, Category, Finance};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
 use rust_decimal::Decimal;
@@ -51,16 +52,17 @@ pub(crate) fn key_figures(blueprint: &Blueprint, finance: &Finance) -> Vec<(&'st
     let money = |amount: Decimal| Cell::from(figure::money(amount, cost.currency));
     // What does not exist costs nothing: a zero would be read as a price.
     if blueprint.status == Status::Infeasible {
-        return vec![("findings", counted(blueprint.findings.len(), "finding").into())];
+        let findings = Cell::from(counted(blueprint.findings.len(), "finding"));
+        return vec![("findings", findings.hinted("counted; each stands below"))];
     }
     let frame = &blueprint.inputs.spec.frame;
     let rate = figure::percent(frame.discount_per_year);
     let mut figures = vec![
-        ("total", money(cost.total).hinted(&rests_on(blueprint))),
-        ("per month", money(cost.per_month).hinted(&format!("the total over {} months", frame.months))),
+        ("total", money(cost.total).hinted(origins::total(blueprint))),
+        ("per month", money(cost.per_month).hinted(format!("the total over {} months", frame.months))),
         (
             "net present",
-            money(cost.net_present).hinted(&format!("payments at month ends, discounted at {rate} a year")),
+            money(cost.net_present).hinted(format!("payments at month ends, discounted at {rate} a year")),
         ),
     ];
     if let Some(earns) = &finance.earns {
@@ -72,33 +74,14 @@ pub(crate) fn key_figures(blueprint: &Blueprint, finance: &Finance) -> Vec<(&'st
             earns.payback_months.map_or_else(|| "none".to_owned(), |months| format!("{months} months"));
         figures.push(("payback", Cell::from(months).hinted(against)));
     }
-    figures.push(("not in these sums", counted(cost.not_included.len(), "item").into()));
-    figures.push(("passed over without a price", counted(blueprint.unpriced.len(), "offering").into()));
+    let open = Cell::from(counted(cost.not_included.len(), "item"));
+    figures.push(("not in these sums", open.hinted("counted; each stands under what is not included")));
+    let passed = Cell::from(counted(blueprint.unpriced.len(), "offering"));
+    figures.push((
+        "passed over without a price",
+        passed.hinted("offerings of the catalog whose price nobody knows"),
+    ));
     figures
-}
-
-/// Says what the total rests on: its lines, the weakest price in them, and what it is where things turn out otherwise.
-fn rests_on(blueprint: &Blueprint) -> String {
-    let lines = &blueprint.cost.lines;
-    let mut said = vec![format!("sum of {}, each rounded", counted(lines.len(), "line"))];
-    said.extend(
-        lines
-            .iter()
-            .map(|line| line.origin)
-            .max()
-            .map(|weakest| format!("the weakest price is {}", weakest.word())),
-    );
-    let worlds = blueprint.uncertainty.iter().flat_map(|one| &one.worlds);
-    let costs: Vec<Decimal> = worlds.filter_map(|world| world.planned).collect();
-    if let (Some(low), Some(high)) = (costs.iter().min(), costs.iter().max()) {
-        let show = |amount: &Decimal| figure::money(*amount, blueprint.cost.currency);
-        said.push(format!(
-            "by how demand and prices turn out, {} to {} by the objective",
-            show(low),
-            show(high)
-        ));
-    }
-    said.join("; ")
 }
 
 /// Returns what may go wrong with the numbers, as far as the blueprint knows.
@@ -106,7 +89,7 @@ pub(crate) fn risks(blueprint: &Blueprint) -> Vec<Cell> {
     let mut points: Vec<Cell> = Vec::new();
     let mut add = |count: usize, text: String, tone: Tone| {
         if count > 0 {
-            points.push(Cell::toned(text, tone));
+            points.push(Cell::toned(text, tone).hinted("counted over this blueprint, or by its dates"));
         }
     };
     let verdicts = |status| blueprint.verdicts.iter().filter(|one| one.status == status).count();
@@ -159,19 +142,22 @@ pub(crate) fn by_year(finance: &Finance) -> Table {
     titles.extend(names.iter().map(String::as_str));
     titles.push(&code);
     let mut rows = Table::new(&titles);
-    let show = |amount: Decimal| Cell::from(figure::amount(amount, finance.currency));
+    let show =
+        |amount: Decimal, hint: &str| Cell::from(figure::amount(amount, finance.currency)).hinted(hint);
+    let row = |kind: &'static str, by_year: &[Decimal], year: &str, all: &str| {
+        let sum: Decimal = by_year.iter().copied().sum();
+        let cells = by_year.iter().map(|amount| show(*amount, year)).chain([show(sum, all)]);
+        std::iter::once(Cell::from(kind)).chain(cells).collect::<Vec<Cell>>()
+    };
     let mut sums = vec![Decimal::ZERO; years];
     for flow in &finance.cash {
         let by_year: Vec<Decimal> =
             flow.by_month.chunks(12).map(|months| months.iter().copied().sum()).collect();
         sums.iter_mut().zip(&by_year).for_each(|(sum, year)| *sum += *year);
-        let all: Decimal = by_year.iter().copied().sum();
-        let cells = by_year.into_iter().chain([all]).map(show);
-        rows.rows.push(std::iter::once(Cell::from(flow.category.words())).chain(cells).collect());
+        let year = format!("what is billed for {} in these months, line by line", flow.category.words());
+        rows.rows.push(row(flow.category.words(), &by_year, &year, "sum of the years of this row"));
     }
-    let all: Decimal = sums.iter().copied().sum();
-    let cells = sums.into_iter().chain([all]).map(show);
-    rows.rows.push(std::iter::once(Cell::from("net")).chain(cells).collect());
+    rows.rows.push(row("net", &sums, "sum of the rows above", "sum of the years: the total"));
     rows.total = true;
     rows
 }
@@ -184,18 +170,23 @@ pub(crate) fn alternatives(finance: &Finance) -> Table {
     let this = finance.alternatives.first().and_then(|one| one.total);
     let unknown = || Cell::toned("unknown", Tone::Warn);
     for one in &finance.alternatives {
-        let show = |amount: Option<Decimal>| {
-            amount.map_or_else(unknown, |amount| figure::amount(amount, finance.currency).into())
+        let basis = one.basis.join("; ");
+        let on = if basis.is_empty() { String::new() } else { format!("; {basis}") };
+        let show = |amount: Option<Decimal>, hint: String| {
+            let known = |amount| Cell::from(figure::amount(amount, finance.currency)).hinted(hint);
+            amount.map_or_else(unknown, known)
         };
-        let difference = one.total.zip(this).map(|(total, this)| total - this);
-        let difference =
-            difference.map_or_else(String::new, |more| figure::signed_money(more, finance.currency));
+        let difference = one.total.zip(this).map(|(total, this)| {
+            let more = figure::signed_money(total - this, finance.currency);
+            Cell::from(more).hinted("its total less the total of this plan")
+        });
+        let rate = figure::percent(finance.discount_per_year);
         rows.rows.push(vec![
             one.name.as_str().into(),
-            show(one.total),
-            show(one.net_present),
-            difference.into(),
-            one.basis.join("; ").into(),
+            show(one.total, format!("sum of its payments by month{on}")),
+            show(one.net_present, format!("the same, discounted at month ends at {rate} a year{on}")),
+            difference.unwrap_or_default(),
+            basis.into(),
         ]);
     }
     rows
@@ -248,10 +239,14 @@ pub(crate) fn mix_table(blueprint: &Blueprint) -> Table {
         .iter()
         .map(|way| {
             let share = way.node_months as f64 / all.max(1) as f64;
-            let cost = figure::amount(way.billed, currency);
             let hint = "machines by period times its months";
-            let months = Cell::from(figure::count(way.node_months)).hinted(hint);
-            vec![way.way.as_str().into(), months, figure::percent(share).into(), cost.into()]
+            vec![
+                way.way.as_str().into(),
+                Cell::from(figure::count(way.node_months)).hinted(hint),
+                Cell::from(figure::percent(share)).hinted("its node-months ÷ those of all rows"),
+                Cell::from(figure::amount(way.billed, currency))
+                    .hinted("sum of the lines of the bill for machines had in this way, each rounded"),
+            ]
         })
         .collect();
     rows
@@ -287,7 +282,8 @@ pub(crate) fn break_even(finance: &Finance) -> Table {
             row.site.as_str().into(),
             row.shape.as_str().into(),
             row.option.words().into(),
-            figure::percent(row.utilisation).into(),
+            Cell::from(figure::percent(row.utilisation))
+                .hinted("share of all hours at which it costs as much as what it is compared with"),
             row.against.as_str().into(),
         ]);
     }
@@ -307,15 +303,18 @@ pub(crate) fn written_off(finance: &Finance) -> Table {
         ">Value at the end",
     ]);
     for one in &finance.written_off {
-        let show = |amount: Decimal| Cell::from(figure::amount(amount, finance.currency));
+        let show =
+            |amount: Decimal, hint: &str| Cell::from(figure::amount(amount, finance.currency)).hinted(hint);
+        let left = figure::percent(one.residual);
+        let charge = format!("straight line: the cost less the {left} that is left, ÷ life in months");
         rows.rows.push(vec![
             one.item.as_str().into(),
             one.site.as_str().into(),
-            show(one.cost),
+            show(one.cost, "what the purchase is billed at"),
             day(finance.start, one.from_month).to_string().into(),
-            one.life_months.to_string().into(),
-            show(one.per_month),
-            show(one.book_value),
+            Cell::from(one.life_months.to_string()).hinted("terms of owning, from the catalog"),
+            show(one.per_month, &charge),
+            show(one.book_value, "the cost less the charges until the horizon ends"),
         ]);
     }
     rows
@@ -338,13 +337,19 @@ pub(crate) fn timeline(blueprint: &Blueprint) -> Table {
                         0
                     };
                     let from = day(spec.frame.start, period.first_month);
+                    let more = format!("{nodes} in this period, {held} in the one before");
+                    let ahead = if lead > 0 {
+                        format!("{lead} months before its first use, the lead time of the site")
+                    } else {
+                        String::new()
+                    };
                     let order = from.checked_sub(jiff::Span::new().months(lead)).unwrap_or(from);
                     rows.rows.push(vec![
-                        order.to_string().into(),
+                        Cell::from(order.to_string()).hinted(ahead),
                         from.to_string().into(),
                         pool.site.as_str().into(),
                         pool.shape.as_str().into(),
-                        format!("+{}", figure::count(u64::from(nodes - held))).into(),
+                        Cell::from(format!("+{}", figure::count(u64::from(nodes - held)))).hinted(more),
                         purchase.option.words().into(),
                     ]);
                 }
@@ -356,6 +361,68 @@ pub(crate) fn timeline(blueprint: &Blueprint) -> Table {
     rows
 }
 
+/// How far a price moves in the tornado.
+///
+/// Origin: Assumed; list prices of GPU nodes moved by 20 to 45 % within a year (reference on prices, 4.1 and 4.2).
+const SWING: i64 = 20;
+
+/// What a price of one kind does to the total when it moves.
+pub(crate) struct Moved {
+    /// What is paid for.
+    pub(crate) kind: Category,
+    /// What is paid for it over the horizon.
+    pub(crate) paid: Decimal,
+    /// By how much the total moves, either way.
+    pub(crate) change: Decimal,
+}
+
+/// Returns by how much prices move, as it is shown.
+pub(crate) fn swing() -> String {
+    figure::percent(SWING as f64 / 100.0)
+}
+
+/// Returns what a change of each kind of price does to the total, the most first.
+pub(crate) fn moved(finance: &Finance) -> Vec<Moved> {
+    let row = |flow: &CashFlow| {
+        let paid: Decimal = flow.by_month.iter().copied().sum();
+        Moved { kind: flow.category, paid, change: paid * Decimal::new(SWING, 2) }
+    };
+    let mut kinds: Vec<Moved> = finance.cash.iter().map(row).collect();
+    kinds.retain(|one| one.kind != Category::Residual && !one.paid.is_zero());
+    kinds.sort_by_key(|one| (std::cmp::Reverse(one.paid.abs()), one.kind));
+    kinds
+}
+
+/// Returns the same as a table.
+pub(crate) fn moved_table(finance: &Finance) -> Table {
+    let code = finance.currency.code();
+    let (paid, change) = (format!(">Paid, {code}"), format!(">Total moves by, {code}"));
+    let mut rows = Table::new(&["Price of", &paid, &change]);
+    let hint = format!("what is paid × {}, which is assumed: how far prices moved within a year", swing());
+    rows.rows = moved(finance)
+        .iter()
+        .map(|one| {
+            vec![
+                one.kind.words().into(),
+                Cell::from(figure::amount(one.paid, finance.currency))
+                    .hinted("sum of what is billed for it over the horizon, line by line"),
+                Cell::from(format!("± {}", figure::amount(one.change, finance.currency)))
+                    .hinted(hint.as_str()),
+            ]
+        })
+        .collect();
+    rows
+}
+
+/// Says what the quantity of a line counts.
+fn quantity(line: &CostLine) -> String {
+    match line.kind {
+        CostKind::Capex => "bought in this period".to_owned(),
+        CostKind::Opex => format!("{} in this period", line.unit),
+        CostKind::Residual => "bought, and valued when the horizon ends".to_owned(),
+    }
+}
+
 /// Returns every line of the bill.
 pub(crate) fn bill(blueprint: &Blueprint) -> Table {
     let currency = blueprint.cost.currency;
@@ -364,22 +431,24 @@ pub(crate) fn bill(blueprint: &Blueprint) -> Table {
         Table::new(&["Site", "Item", "Kind", ">Month", ">Quantity", "Unit", ">Unit price", &cost, "Origin"]);
     for line in &blueprint.cost.lines {
         let period = &blueprint.periods[line.period as usize];
-        let hint = format!("{}, {}", line.origin.word(), line.source);
+        let price = origins::unit_price(blueprint, line);
+        let billed = format!("{} × unit price, rounded; {price}", line.unit);
         rows.rows.push(vec![
             line.site.as_str().into(),
             line.item.as_str().into(),
             kind_word(line.kind).into(),
-            (period.first_month + 1).to_string().into(),
-            line.quantity.normalize().to_string().into(),
+            Cell::from((period.first_month + 1).to_string()).hinted("first month of its period"),
+            Cell::from(line.quantity.normalize().to_string()).hinted(quantity(line)),
             line.unit.as_str().into(),
-            Cell::from(figure::price(line.unit_price, currency)).hinted(&hint),
-            Cell::from(figure::amount(line.billed_cost, currency)).hinted(&hint),
+            Cell::from(figure::price(line.unit_price, currency)).hinted(price),
+            Cell::from(figure::amount(line.billed_cost, currency)).hinted(billed),
             line.origin.word().into(),
         ]);
     }
     let mut total: Vec<Cell> = vec![Cell::default(); 9];
     total[0] = Cell::toned("total", Tone::Strong);
-    total[7] = Cell::toned(figure::amount(blueprint.cost.total, currency), Tone::Strong);
+    total[7] = Cell::toned(figure::amount(blueprint.cost.total, currency), Tone::Strong)
+        .hinted(origins::total(blueprint));
     rows.rows.push(total);
     rows.total = true;
     rows

@@ -1,5 +1,6 @@
 //! What keeps the data of each site.
 
+use super::origins;
 use crate::document::{Block, Cell, Tone};
 use capstan_types::blueprint::{Blueprint, Store};
 use capstan_types::figure;
@@ -7,15 +8,20 @@ use capstan_types::units::{Bytes, BytesPerSecond};
 
 /// Returns nodes, room and rates of every store.
 pub(super) fn stores(blueprint: &Blueprint) -> Vec<Block> {
-    blueprint.stores.iter().map(|one| Block::Facts(store(one))).collect()
+    blueprint.stores.iter().map(|one| Block::Facts(store(blueprint, one))).collect()
 }
 
 fn rate(rate: BytesPerSecond) -> String {
     format!("{}/s", figure::data(Bytes(rate.get())))
 }
 
-fn store(store: &Store) -> Vec<(String, Cell)> {
-    let fact = |name: &str, value: String| (name.to_owned(), Cell::from(value));
+fn store(blueprint: &Blueprint, store: &Store) -> Vec<(String, Cell)> {
+    let row = blueprint.inputs.catalog.storage.iter().find(|row| row.id == store.system);
+    let row = row.map_or_else(String::new, |row| format!("; {}", origins::catalog(&row.id, &row.provenance)));
+    let fact = |name: &str, value: String, hint: &str| (name.to_owned(), Cell::from(value).hinted(hint));
+    let decides = format!("as many nodes as what decides asks for{row}");
+    let room = format!("raw less copies or parity, free nodes and the limit on filling{row}");
+    let rates = format!("all nodes together, beside what the work at the site needs{row}");
     let mut facts = vec![
         fact(
             &format!("{}, {}", store.site, store.tier.word()),
@@ -27,6 +33,7 @@ fn store(store: &Store) -> Vec<(String, Cell)> {
                 store.protection.words(),
                 store.binds.word()
             ),
+            &decides,
         ),
         fact(
             "room",
@@ -37,14 +44,18 @@ fn store(store: &Store) -> Vec<(String, Cell)> {
                 figure::data(store.raw),
                 store.fill * 100.0
             ),
+            &room,
         ),
-        fact("reading", format!("{}, {} needed", rate(store.read), rate(store.needed_read))),
-        fact("writing", format!("{}, {} needed", rate(store.write), rate(store.needed_write))),
+        fact("reading", format!("{}, {} needed", rate(store.read), rate(store.needed_read)), &rates),
+        fact("writing", format!("{}, {} needed", rate(store.write), rate(store.needed_write)), &rates),
     ];
     for one in &store.stored {
-        facts.push(fact("holds", format!("{}: {}", one.what, figure::data(one.bytes))));
+        let text = format!("{}: {}", one.what, figure::data(one.bytes));
+        facts.push(fact("holds", text, "on the last day of the horizon, copies and parity not counted"));
     }
+    let power =
+        |power| Cell::from(figure::power(power)).hinted(format!("highest power of a node × nodes{row}"));
     let unknown = || Cell::toned("unknown", Tone::Warn);
-    facts.push(("power".to_owned(), store.power.map_or_else(unknown, |power| figure::power(power).into())));
+    facts.push(("power".to_owned(), store.power.map_or_else(unknown, power)));
     facts
 }

@@ -1,6 +1,7 @@
 //! What if it comes otherwise? Each scenario beside the plan as it was verified.
 
 use super::first::percentile;
+use super::origins;
 use super::verdict_cell;
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{Blueprint, Bursts, WhatIfHour, WhatIfOutcome};
@@ -34,7 +35,7 @@ pub(super) fn what_ifs(blueprint: &Blueprint) -> Vec<Block> {
 fn happens(told: &WhatIfOutcome) -> Cell {
     let words = format!("if there are {}", told.what_if.join(" and ")).replace("if there are a ", "if a ");
     match &told.refused {
-        None => words.into(),
+        None => Cell::from(words).hinted("what the scenario lets happen; simulated on this plan"),
         Some(why) => Cell::toned(format!("{words}: {why}"), Tone::Warn),
     }
 }
@@ -44,15 +45,27 @@ fn row(blueprint: &Blueprint, told: &WhatIfOutcome, hour: &WhatIfHour, level: &S
         (&verdict.workload, &verdict.site) == (&hour.workload, &hour.site)
             && (verdict.metric, verdict.per_mille) == (level.metric, level.per_mille)
     };
-    let planned = blueprint.verdicts.iter().find(same).map(|verdict| figure::span(verdict.seen));
-    let seen = level.seen_s.map(|seen| figure::span(Seconds(seen.mean)));
+    let planned = blueprint.verdicts.iter().find(same);
+    let limit = origins::limit_of(blueprint, &hour.workload, (level.metric, level.per_mille));
     vec![
         told.scenario.as_str().into(),
         format!("{} {} {}", hour.workload, level.metric.word(), percentile(level.per_mille)).into(),
-        figure::span(level.target).into(),
-        planned.map_or_else(|| "–".into(), Cell::from),
-        seen.map_or_else(|| Cell::toned("no answer", Tone::Bad), Cell::from),
-        level.attainment.map_or_else(|| "–".into(), |share| figure::percent(share.mean).into()),
+        Cell::from(figure::span(level.target)).hinted("service level of the plan").stated(limit),
+        planned.map_or_else(
+            || "–".into(),
+            |verdict| Cell::from(figure::span(verdict.seen)).hinted(origins::simulation(verdict)),
+        ),
+        level.seen_s.map_or_else(
+            || Cell::toned("no answer", Tone::Bad),
+            |seen| {
+                let hint = origins::interval(seen, |time| figure::span(Seconds(time)));
+                Cell::from(figure::span(Seconds(seen.mean))).hinted(hint)
+            },
+        ),
+        level.attainment.map_or_else(
+            || "–".into(),
+            |share| Cell::from(figure::percent(share.mean)).hinted(origins::interval(share, figure::percent)),
+        ),
         verdict_cell(level.status),
     ]
 }
@@ -65,8 +78,11 @@ fn beside(hour: &WhatIfHour) -> Vec<(String, Cell)> {
     for (what, n) in counts.into_iter().filter(|&(_, n)| n > 0) {
         words.push(format!("{} {what}", figure::percent(n as f64 / hour.requests.max(1) as f64)));
     }
-    let told =
-        |words: Vec<String>| (String::new(), format!("{}: {}", hour.workload, words.join("; ")).into());
+    let hint = format!("simulated: {} requests over all replications", figure::count(hour.requests));
+    let told = |words: Vec<String>| {
+        let text = format!("{}: {}", hour.workload, words.join("; "));
+        (String::new(), Cell::from(text).hinted(hint))
+    };
     if words.is_empty() { Vec::new() } else { vec![told(words)] }
 }
 

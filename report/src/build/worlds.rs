@@ -1,5 +1,6 @@
 //! How the plan does where uncertain quantities turn out otherwise.
 
+use super::origins;
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{Blueprint, Uncertainty};
 use capstan_types::figure;
@@ -22,33 +23,36 @@ fn facts(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Vec<(String, Cell)
     let money = |amount| figure::money(amount, currency);
     let mut facts = Vec::new();
     let mut fact = |name: &str, cell: Cell| facts.push((name.to_owned(), cell));
-    fact("worlds", format!("{} drawn, each as likely as any other", uncertainty.worlds.len()).into());
+    let objective = origins::objective(blueprint);
+    let drawn = format!("{} drawn, each as likely as any other", uncertainty.worlds.len());
+    fact("worlds", Cell::from(drawn).hinted("drawn from the bounds that the plan states, by its seed"));
     if let Some(mean) = uncertainty.mean_cost {
-        fact("mean cost", format!("{} by the objective", money(mean)).into());
+        let hint = format!("mean {objective} of this plan over the worlds in which it can do");
+        fact("mean cost", Cell::from(format!("{} by the objective", money(mean))).hinted(hint));
     }
     if let Some(chosen) = uncertainty.plans.first() {
         let mean = money(chosen.mean_regret);
         let worst = money(chosen.worst_regret);
-        fact(
-            "regret",
-            format!("{mean} more than the cheapest of each world on average, {worst} at most").into(),
-        );
+        let text = format!("{mean} more than the cheapest of each world on average, {worst} at most");
+        let hint = format!("{objective} of this plan less that of the cheapest plan, world by world");
+        fact("regret", Cell::from(text).hinted(hint));
         if chosen.falls_short_in > 0 {
             let short = format!("cannot do, or keep a limit, in {} worlds", chosen.falls_short_in);
-            fact("falls short", Cell::toned(short, Tone::Warn));
+            fact("falls short", Cell::toned(short, Tone::Warn).hinted("worlds in which another plan can"));
         }
     }
     let hopeless = uncertainty.worlds.iter().filter(|world| world.cheapest.is_none()).count();
     if hopeless > 0 {
-        fact("no plan", Cell::toned(format!("in {hopeless} worlds no plan keeps every limit"), Tone::Warn));
+        let text = format!("in {hopeless} worlds no plan keeps every limit");
+        fact("no plan", Cell::toned(text, Tone::Warn).hinted("counted over the worlds that were drawn"));
     }
     facts
 }
 
-fn known(blueprint: &Blueprint, amount: Option<Decimal>) -> Cell {
+fn known(blueprint: &Blueprint, amount: Option<Decimal>, hint: &str) -> Cell {
     amount.map_or_else(
         || Cell::toned("cannot do", Tone::Warn),
-        |amount| figure::amount(amount, blueprint.cost.currency).into(),
+        |amount| Cell::from(figure::amount(amount, blueprint.cost.currency)).hinted(hint),
     )
 }
 
@@ -62,17 +66,25 @@ fn swings(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Table {
         ">Cost at low",
         ">Cost at high",
     ]);
+    let cost = format!("{} of this plan, all others at their medians", origins::objective(blueprint));
     for swing in &uncertainty.swings {
         let stated = blueprint.inputs.spec.uncertain.iter().find(|one| one.name == swing.quantity);
-        let number = |of: Option<f64>| Cell::from(of.map_or_else(String::new, figure::short));
+        let within = stated.map_or_else(String::new, |one| {
+            format!("with a chance of {} it lies between low and high", figure::percent(one.confidence))
+        });
+        let place = stated.map(|one| &one.place);
+        let number = |of: Option<f64>| {
+            let text = Cell::from(of.map_or_else(String::new, figure::short));
+            text.hinted(within.as_str()).stated(place)
+        };
         table.rows.push(vec![
             swing.quantity.as_str().into(),
             number(stated.map(|one| one.low)),
             number(stated.map(|one| one.mid)),
             number(stated.map(|one| one.high)),
             stated.map_or("", |one| one.unit.as_str()).into(),
-            known(blueprint, swing.at_low),
-            known(blueprint, swing.at_high),
+            known(blueprint, swing.at_low, &cost),
+            known(blueprint, swing.at_high, &cost),
         ]);
     }
     table
@@ -82,14 +94,19 @@ fn plans(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Table {
     let currency = blueprint.cost.currency;
     let mut table =
         Table::new(&["Plan that is cheapest for", "Settles", ">Falls short in", ">Mean regret", ">Worst"]);
+    let regret = format!(
+        "its {} less that of the cheapest plan, over the worlds in which it can do",
+        origins::objective(blueprint)
+    );
     for (index, plan) in uncertainty.plans.iter().enumerate() {
         let chosen = if index == 0 { "this plan: " } else { "" };
         table.rows.push(vec![
             format!("{chosen}{}", plan.cheapest_for).into(),
             plan.words.as_str().into(),
-            plan.falls_short_in.to_string().into(),
-            figure::amount(plan.mean_regret, currency).into(),
-            figure::amount(plan.worst_regret, currency).into(),
+            Cell::from(plan.falls_short_in.to_string())
+                .hinted("worlds in which it cannot do or keep a limit, though another plan can"),
+            Cell::from(figure::amount(plan.mean_regret, currency)).hinted(regret.as_str()),
+            Cell::from(figure::amount(plan.worst_regret, currency)).hinted(regret.as_str()),
         ]);
     }
     table
@@ -101,7 +118,8 @@ fn parts(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Table {
     for part in &uncertainty.regret_parts {
         table.rows.push(vec![
             part.option.words().into(),
-            figure::amount(part.mean, blueprint.cost.currency).into(),
+            Cell::from(figure::amount(part.mean, blueprint.cost.currency))
+                .hinted("paid in this way more than in the cheapest plan of each world, on average"),
         ]);
     }
     table
@@ -109,6 +127,7 @@ fn parts(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Table {
 
 fn worlds(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Table {
     let spec = &blueprint.inputs.spec;
+    let objective = origins::objective(blueprint);
     let names = spec
         .uncertain
         .iter()
@@ -121,9 +140,20 @@ fn worlds(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Table {
     let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
     let mut table = Table::new(&titles);
     for (index, world) in uncertainty.worlds.iter().enumerate() {
-        let mut row = vec![Cell::from((index + 1).to_string())];
-        row.extend(world.values.iter().map(|value| Cell::from(figure::short(*value))));
-        row.extend([known(blueprint, world.cheapest), known(blueprint, world.planned)]);
+        let mut row =
+            vec![Cell::from((index + 1).to_string()).hinted("in the order in which they were drawn")];
+        row.extend(world.values.iter().zip(&spec.uncertain).map(|(value, of)| {
+            let drawn = Cell::from(figure::short(*value)).hinted("drawn from the bounds of the plan");
+            drawn.stated(&of.place)
+        }));
+        row.extend([
+            known(
+                blueprint,
+                world.cheapest,
+                &format!("{objective} of the cheapest plan known for this world"),
+            ),
+            known(blueprint, world.planned, &format!("{objective} of this plan in this world")),
+        ]);
         table.rows.push(row);
     }
     table

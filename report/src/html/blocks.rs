@@ -45,13 +45,17 @@ pub(super) fn block(block: &Block, about: &str) -> String {
     match block {
         Block::Heading(text) => format!("<h3>{}</h3>\n", escaped(text)),
         Block::Paragraph(cell) if cell.text.is_empty() => String::new(),
-        Block::Paragraph(cell) => format!("<p class=\"{}\">{}</p>\n", cell.tone.word(), escaped(&cell.text)),
+        Block::Paragraph(cell) => {
+            format!("<p class=\"{}\">{}</p>\n", cell.tone.word(), words(cell, escaped(&cell.text)))
+        }
         Block::Table(table) => self::table(table, about),
         Block::Facts(facts) => self::facts(facts, about),
         Block::List(points) => {
             let points: String = points
                 .iter()
-                .map(|point| format!("<li class=\"{}\">{}</li>", point.tone.word(), shown(&point.text)))
+                .map(|point| {
+                    format!("<li class=\"{}\">{}</li>", point.tone.word(), words(point, shown(&point.text)))
+                })
                 .collect();
             format!("<ul>{points}</ul>\n")
         }
@@ -121,9 +125,18 @@ pub(super) fn table(table: &Table, about: &str) -> String {
     wrapped(&whole, about)
 }
 
-/// Returns the attribute that shows a hint on hover; nothing where there is none.
+/// Returns the attributes by which the style sheet shows where a number comes from, to a pointer, a finger and a keyboard, and by
+/// which a screen reader says it; nothing where nothing is known.
 pub(super) fn hint(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(" title=\"{}\"", escaped(text)) }
+    if text.is_empty() {
+        return String::new();
+    }
+    format!(" tabindex=\"0\" aria-description=\"{}\"", escaped(text))
+}
+
+/// Returns the text of a sentence, with where its numbers come from.
+fn words(cell: &Cell, text: String) -> String {
+    if cell.hint.is_empty() { text } else { format!("<span{}>{text}</span>", hint(&cell.hint)) }
 }
 
 fn row(cells: &[Cell], table: &Table) -> String {

@@ -3,13 +3,13 @@
 //! Each picture has a caption in words; the table beside it says the same to those who do not see it.
 
 use super::Part;
-use super::blocks::escaped;
-use crate::build::signed::Mix;
+use super::blocks::{escaped, hint};
+use crate::build::signed::{self, Mix};
 use crate::picture::{Area, GRID, INK, NoPicture, PAPER, SERIES, svg};
 use crate::terminal::round_up;
 use capstan_types::blueprint::{Blueprint, Pool};
 use capstan_types::figure;
-use capstan_types::finance::{Category, Finance};
+use capstan_types::finance::Finance;
 use capstan_types::spec::percentile_word;
 use plotters::prelude::*;
 use plotters::style::Color;
@@ -19,11 +19,6 @@ use rust_decimal::prelude::ToPrimitive;
 /// Width of every picture, in points.
 const WIDTH: u32 = 860;
 
-/// How far a price moves in the tornado.
-///
-/// Origin: Assumed; list prices of GPU nodes moved by 20 to 45 % within a year (reference on prices, 4.1 and 4.2).
-const SWING: f64 = 0.2;
-
 pub(super) fn font(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK.0)
 }
@@ -32,10 +27,11 @@ fn float(amount: Decimal) -> f64 {
     amount.to_f64().unwrap_or(0.0)
 }
 
-/// Returns a picture with its caption; the drawing itself is silent for those who listen.
-pub(super) fn shown(svg: &str, caption: &str) -> String {
+/// Returns a picture with its caption, and what its numbers rest on; the drawing itself is silent for those who listen.
+pub(super) fn shown(svg: &str, caption: &str, rests_on: &str) -> String {
     let quiet = svg.replacen("<svg ", "<svg aria-hidden=\"true\" focusable=\"false\" ", 1);
-    format!("<figure>{quiet}<figcaption>{}</figcaption></figure>\n", escaped(caption))
+    let hint = hint(rests_on);
+    format!("<figure>{quiet}<figcaption><span{hint}>{}</span></figcaption></figure>\n", escaped(caption))
 }
 
 /// Returns an axis that holds zero and all values, a little wider.
@@ -95,7 +91,8 @@ pub(super) fn cash(finance: &Finance) -> Result<String, NoPicture> {
             .draw()?;
         Ok(())
     })?;
-    Ok(shown(&text, &format!("Payments by month and kind, in {}", finance.currency.code())))
+    let caption = format!("Payments by month and kind, in {}", finance.currency.code());
+    Ok(shown(&text, &caption, "what each line of the bill is invoiced at, month by month"))
 }
 
 /// Begins a chart with axes in our colours.
@@ -201,7 +198,8 @@ pub(super) fn alternatives(finance: &Finance) -> Result<String, NoPicture> {
         })
         .collect();
     let text = bars(&rows, None)?;
-    Ok(shown(&text, &format!("Total over the horizon of each way to pay, in {}", finance.currency.code())))
+    let caption = format!("Total over the horizon of each way to pay, in {}", finance.currency.code());
+    Ok(shown(&text, &caption, "the totals of the table below"))
 }
 
 /// Draws how machines come to be there, as shares of all node-months.
@@ -215,26 +213,25 @@ pub(super) fn mix(ways: &[Mix]) -> Result<String, NoPicture> {
             Bar { name: way.way.clone(), from: 0.0, to: share, said: figure::percent(share), colour }
         })
         .collect();
-    Ok(shown(&bars(&rows, None)?, "How machines come to be there, as shares of all machines times months"))
+    let caption = "How machines come to be there, as shares of all machines times months";
+    Ok(shown(
+        &bars(&rows, None)?,
+        caption,
+        "machines by period times its months, as the table below has them",
+    ))
 }
 
 /// Draws what a change of each kind of price does to the total; nothing where only one is paid.
 pub(super) fn tornado(finance: &Finance) -> Result<Option<String>, NoPicture> {
-    let sum = |row: &[Decimal]| row.iter().copied().sum::<Decimal>();
-    let mut kinds: Vec<(Category, Decimal)> =
-        finance.cash.iter().map(|flow| (flow.category, sum(&flow.by_month))).collect();
-    kinds.retain(|(kind, sum)| *kind != Category::Residual && !sum.is_zero());
-    kinds.sort_by_key(|(kind, sum)| (std::cmp::Reverse(sum.abs()), *kind));
-    let rows: Vec<Bar> = kinds
+    let rows: Vec<Bar> = signed::moved(finance)
         .iter()
-        .map(|(kind, sum)| {
-            let change = float(*sum) * SWING;
-            let change_shown = figure::large(change);
+        .map(|one| {
+            let change = float(one.change);
             Bar {
-                name: format!("price of {}", kind.words()),
+                name: format!("price of {}", one.kind.words()),
                 from: -change,
                 to: change,
-                said: format!("± {change_shown}"),
+                said: format!("± {}", figure::large(change)),
                 colour: SERIES[0].0,
             }
         })
@@ -244,10 +241,14 @@ pub(super) fn tornado(finance: &Finance) -> Result<Option<String>, NoPicture> {
     }
     let caption = format!(
         "What a price that is {} lower or higher does to the total, in {}",
-        figure::percent(SWING),
+        signed::swing(),
         finance.currency.code()
     );
-    Ok(Some(shown(&bars(&rows, None)?, &caption)))
+    Ok(Some(shown(
+        &bars(&rows, None)?,
+        &caption,
+        "what is paid × that change; how far a price moves is assumed",
+    )))
 }
 
 /// Draws each service level as a share of its limit, with the interval of the simulation.
@@ -268,7 +269,8 @@ pub(super) fn levels(blueprint: &Blueprint) -> Result<Option<String>, NoPicture>
         return Ok(None);
     }
     let text = bars(&rows, Some(1.0))?;
-    Ok(Some(shown(&text, "Service levels as simulated, as a share of their limit, which is the line")))
+    let caption = "Service levels as simulated, as a share of their limit, which is the line";
+    Ok(Some(shown(&text, caption, "simulated; replications and intervals are those of the table above")))
 }
 
 /// Draws the machines needed and there, by hour of the last period and by month, for each pool.
@@ -285,6 +287,9 @@ pub(super) fn capacity(blueprint: &Blueprint) -> Result<Option<Part>, NoPicture>
     Ok((!body.is_empty()).then(|| Part { heading: "Capacity against demand".to_owned(), body }))
 }
 
+/// What the counts of machines rest on.
+const NEEDED: &str = "needed: what all replicas, jobs and spares of an hour take; there: machines that stand there and that are bought";
+
 fn by_hour(blueprint: &Blueprint, pool: &Pool) -> Result<String, NoPicture> {
     let last = blueprint.periods.len().saturating_sub(1);
     let needed: Vec<f64> =
@@ -293,7 +298,7 @@ fn by_hour(blueprint: &Blueprint, pool: &Pool) -> Result<String, NoPicture> {
     let text = steps("hour of a weekday (0 to 23), then of a weekend day (24 to 47)", &needed, &there)?;
     let caption =
         format!("{} at {}: machines needed and there, by hour, in the last period", pool.shape, pool.site);
-    Ok(shown(&text, &caption))
+    Ok(shown(&text, &caption, NEEDED))
 }
 
 fn by_period(blueprint: &Blueprint, pool: &Pool) -> Result<String, NoPicture> {
@@ -306,7 +311,7 @@ fn by_period(blueprint: &Blueprint, pool: &Pool) -> Result<String, NoPicture> {
     }
     let text = steps("month", &needed, &there)?;
     let caption = format!("{} at {}: most machines needed, and there, by month", pool.shape, pool.site);
-    Ok(shown(&text, &caption))
+    Ok(shown(&text, &caption, NEEDED))
 }
 
 /// Draws two rows of counts as steps.

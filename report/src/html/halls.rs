@@ -105,7 +105,7 @@ fn elevation(site: &Site, rack: &Rack, kinds: &[Filled<'_>]) -> Result<String, N
     let words: Vec<String> = kinds.iter().map(of_kind).collect();
     let caption =
         format!("Racks of {} U at {}, machines only: {}", rack.height_u, site.name, words.join("; "));
-    Ok(shown(&text, &caption))
+    Ok(shown(&text, &caption, "height and power of a machine by the catalog, those of a rack by the plan"))
 }
 
 /// Draws every network: a row of boxes per tier of switches, machines below.
@@ -158,7 +158,7 @@ fn wiring(network: &Network) -> Result<String, NoPicture> {
         count(network.switches()),
         network.switch
     );
-    Ok(shown(&text, &caption))
+    Ok(shown(&text, &caption, "switches and links as the table above counts them"))
 }
 
 /// Most boxes of a tier.

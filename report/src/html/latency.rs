@@ -3,6 +3,7 @@
 //! Percentiles stand evenly spaced, as those who watch servers draw them: the long end is what a level is about.
 
 use super::charts::{font, frame, shown};
+use crate::build::origins::simulation;
 use crate::build::percentile;
 use crate::picture::{INK, NoPicture, PAPER, SERIES, svg};
 use crate::terminal::round_up;
@@ -47,7 +48,7 @@ fn distribution(verdict: &Verdict) -> Result<String, NoPicture> {
         chart.draw_series([Text::new(said, (0.02 * last, verdict.target.get() + most * 0.07), font(13))])?;
         Ok(())
     })?;
-    Ok(shown(&text, &caption(verdict)))
+    Ok(shown(&text, &caption(verdict), &simulation(verdict)))
 }
 
 /// Says in words what the picture shows.

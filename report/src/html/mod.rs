@@ -8,12 +8,13 @@ mod latency;
 mod money;
 
 use crate::build;
-use crate::document::{Block, Tone};
+use crate::document::{Block, Document, Tone};
 use crate::picture::{NoPicture, dark_rules};
 use blocks::{anchor, escaped};
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::figure;
 use capstan_types::finance::Finance;
+use capstan_types::place::Place;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -24,12 +25,18 @@ struct Part {
     body: String,
 }
 
-/// Returns the page of a blueprint.
+/// Returns the page of a blueprint. `line_of` says on which line of its file a place stands, where the text is at hand.
 ///
 /// # Errors
 /// Where a picture cannot be drawn, which no input is known to cause.
-pub fn html(blueprint: &Blueprint, finance: &Finance) -> Result<String, NoPicture> {
-    let parts = parts(blueprint, finance)?;
+pub fn html(
+    blueprint: &Blueprint,
+    finance: &Finance,
+    line_of: &dyn Fn(&Place) -> Option<usize>,
+) -> Result<String, NoPicture> {
+    let mut document = build::document(blueprint);
+    document.locate(line_of);
+    let parts = parts(&document, blueprint, finance)?;
     let title = escaped(&build::verdict(blueprint));
     let links: String = parts
         .iter()
@@ -64,8 +71,7 @@ fn section(part: &Part) -> String {
 }
 
 /// Returns the parts in reading order: the document that every form has, with pictures and finance where they belong.
-fn parts(blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part>, NoPicture> {
-    let document = build::document(blueprint);
+fn parts(document: &Document, blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part>, NoPicture> {
     let mut parts: Vec<Part> = vec![money::decision(blueprint, finance)];
     parts.extend(money::risks(blueprint));
     // What stands before the first heading is said at the top of the page.
@@ -128,7 +134,8 @@ fn head(blueprint: &Blueprint) -> String {
         Status::Violated | Status::Infeasible => Tone::Bad,
     };
     format!(
-        "<h1 class=\"{}\">{}</h1>\n<p class=\"faint\">{} to {} · as of {}{}</p>",
+        "<h1 class=\"{}\">{}</h1>\n<p class=\"faint\">{} to {} · as of {}{}</p>\n\
+         <p class=\"hint\">Numbers say where they come from: point at one, tap it, or reach it with the tab and arrow keys.</p>",
         tone.word(),
         escaped(&build::verdict(blueprint)),
         frame.start,
@@ -161,7 +168,7 @@ mod tests {
         blueprint.inputs.spec.name = evil.to_owned();
         blueprint.cost.lines[0].item = evil.to_owned();
         blueprint.services[0].workload = evil.to_owned();
-        let page = html(&blueprint, &finance_of(&blueprint)).unwrap();
+        let page = html(&blueprint, &finance_of(&blueprint), &|_| None).unwrap();
         assert_eq!(page.matches("<script>").count(), 1);
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         for outside in ["http://", "src=", "@import", "url("] {
@@ -173,14 +180,14 @@ mod tests {
     #[test]
     fn every_kind_of_plan_has_a_page_and_every_part_has_an_anchor_of_its_own() {
         for blueprint in [chat_blueprint(), infeasible_blueprint()] {
-            let page = html(&blueprint, &finance_of(&blueprint)).unwrap();
+            let page = html(&blueprint, &finance_of(&blueprint), &|_| None).unwrap();
             let mut ids: Vec<&str> =
                 page.split("<h2 id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
             let all = ids.len();
             ids.sort_unstable();
             ids.dedup();
             assert_eq!(ids.len(), all);
-            assert_eq!(page, html(&blueprint, &finance_of(&blueprint)).unwrap());
+            assert_eq!(page, html(&blueprint, &finance_of(&blueprint), &|_| None).unwrap());
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::blocks::{block, escaped, hint, table};
 use super::{Part, charts};
 use crate::build::signed;
-use crate::document::Block;
+use crate::document::{Block, Cell};
 use crate::picture::NoPicture;
 use capstan_types::blueprint::Blueprint;
 use capstan_types::figure::counted;
@@ -19,7 +19,10 @@ pub(super) fn decision(blueprint: &Blueprint, finance: &Finance) -> Part {
         })
         .collect();
     let asked = escaped(&signed::decision(blueprint));
-    let body = format!("<p class=\"decision\">{asked}</p>\n<dl class=\"cards\">{cards}</dl>\n");
+    let sums =
+        hint("sums of the lines of the bill, each rounded; a month is that with the highest running cost");
+    let body =
+        format!("<p class=\"decision\"><span{sums}>{asked}</span></p>\n<dl class=\"cards\">{cards}</dl>\n");
     Part { heading: "What is to be decided".to_owned(), body }
 }
 
@@ -49,10 +52,11 @@ pub(super) fn parts(blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part
         parts.push(Part { heading: "Payments".to_owned(), body });
         let body = charts::alternatives(finance)?
             + &table(&signed::alternatives(finance), "Other ways to pay")
-            + &format!("<p>{}</p>\n", escaped(&signed::doing_nothing(blueprint)))
+            + &nothing(blueprint)
             + &table(&signed::break_even(finance), "Break-even use");
         parts.push(Part { heading: "Other ways to pay".to_owned(), body });
-        if let Some(body) = charts::tornado(finance)? {
+        if let Some(picture) = charts::tornado(finance)? {
+            let body = picture + &table(&signed::moved_table(finance), "What prices do");
             parts.push(Part { heading: "What prices do".to_owned(), body });
         }
     }
@@ -61,6 +65,12 @@ pub(super) fn parts(blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part
         parts.push(Part { heading: "Write-off".to_owned(), body });
     }
     Ok(parts)
+}
+
+/// Returns what there is where nothing is bought.
+fn nothing(blueprint: &Blueprint) -> String {
+    let said = "what the busiest hour of each pool needs, and what stands there already by the plan";
+    block(&Block::Paragraph(Cell::from(signed::doing_nothing(blueprint)).hinted(said)), "")
 }
 
 /// Returns when each purchase must be ordered, and when it is in use.

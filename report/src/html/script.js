@@ -37,5 +37,33 @@
     for (const part of document.querySelectorAll("main details")) if (word !== "") part.open = true;
     found.textContent = word === "" ? "" : `${hits} rows`;
   });
+  // Numbers that say where they come from: each table is one stop of the tab key, arrows move within it, Escape hides what is said.
+  const told = "[aria-description]";
+  const stops = (table) => [...table.querySelectorAll(told)];
+  for (const table of document.querySelectorAll("table")) stops(table).slice(1).forEach((cell) => { cell.tabIndex = -1; });
+  const beside = (cell, key) => {
+    const all = stops(cell.closest("table"));
+    const step = key === "ArrowLeft" || key === "ArrowUp" ? -1 : 1;
+    const same = key === "ArrowUp" || key === "ArrowDown" ? all.filter((other) => other.cellIndex === cell.cellIndex) : all;
+    const open = same.filter((other) => other === cell || other.offsetParent);
+    return open[open.indexOf(cell) + step];
+  };
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.documentElement.classList.add("quiet");
+    const cell = document.activeElement;
+    if (!event.key.startsWith("Arrow") || !cell.matches("td" + told)) return;
+    const next = beside(cell, event.key);
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+  addEventListener("focusin", (event) => {
+    if (!event.target.matches("td" + told)) return;
+    for (const stop of event.target.closest("table").querySelectorAll(told + '[tabindex="0"]')) stop.tabIndex = -1;
+    event.target.tabIndex = 0;
+  });
+  for (const kind of ["focusin", "pointerover"]) {
+    addEventListener(kind, (event) => { if (event.target.closest(told)) document.documentElement.classList.remove("quiet"); });
+  }
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 })();

@@ -6,6 +6,9 @@
 
 use crate::random::{Streams, split_mix};
 
+/// 2⁶⁴.
+const WHOLE: f64 = 18_446_744_073_709_551_616.0;
+
 /// Requests that yield to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Background {
@@ -21,7 +24,7 @@ impl Background {
     /// Returns a share of all requests, from 0 to 1, drawn with a seed.
     pub fn drawn(share: f64, max_waiting: u32, seed: u64) -> Background {
         // A cast from a float saturates.
-        let share = (share.clamp(0.0, 1.0) * 2.0_f64.powi(64)) as u64;
+        let share = (share.clamp(0.0, 1.0) * WHOLE) as u64;
         Background { share, key: Streams::new(seed).stream("background").bits(), max_waiting }
     }
 

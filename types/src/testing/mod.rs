@@ -5,6 +5,7 @@ pub mod blueprint;
 mod catalog;
 mod data;
 pub mod finance;
+pub mod page;
 pub mod simulation;
 
 pub use catalog::{accelerators, catalog, engines, gemm_rows, models, provenance, shapes};
