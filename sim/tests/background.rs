@@ -61,7 +61,7 @@ fn waits_are_those_of_two_priorities() {
             .map(|part| part.iter().sum::<f64>() / part.len() as f64)
             .collect();
         let mean = parts.iter().sum::<f64>() / 10.0;
-        let variance = parts.iter().map(|part| (part - mean).powi(2)).sum::<f64>() / 9.0;
+        let variance = parts.iter().map(|part| (part - mean) * (part - mean)).sum::<f64>() / 9.0;
         (mean, (variance / 10.0).sqrt())
     };
     let first = load * (1.0 - share);

@@ -68,7 +68,7 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         );
         return Err(Failure::new(text).into());
     }
-    Ok(write(&path, known, found, session)?)
+    write(&path, known, found, session)
 }
 
 /// Returns what to do about it, as a line.
