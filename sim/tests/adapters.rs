@@ -1,15 +1,9 @@
 //! Adapters on one base model: how many run at once, and what reading one takes.
 
-use capstan_sim::engine::Time;
-use capstan_sim::serving::{
-    Adapters, KvCache, Outcome, Record, Request, RunTotals, ServingConfig, StepTable, Trial, Unwatched,
-    Watch, Window, Workload, simulate_watched,
-};
+mod common;
 
-/// A step of 1 ms, however much is in it.
-fn step() -> StepTable {
-    StepTable { by_tokens: vec![1e6, 1e6], ..StepTable::default() }
-}
+use capstan_sim::engine::Time;
+use capstan_sim::serving::{Adapters, KvCache, Outcome, Record, Request, RunTotals, ServingConfig, Workload};
 
 fn config(adapters: Option<Adapters>) -> ServingConfig {
     ServingConfig { adapters, ..ServingConfig::chunked(4_096, 64, KvCache::new(10_000)) }
@@ -18,19 +12,7 @@ fn config(adapters: Option<Adapters>) -> ServingConfig {
 fn run(config: &ServingConfig, n: u32, apart_ns: u64) -> (Vec<Record>, RunTotals) {
     let row =
         |index: u32| Request { arrival: Time::from_ns(u64::from(index) * apart_ns), prompt: 64, output: 50 };
-    let workload = Workload::Trace((0..n).map(row).collect());
-    let trial = Trial::of(config, &workload, 1, 0);
-    let mut records = Vec::new();
-    let mut log = |number: u64, record: &Record| records.push((number, *record));
-    let totals = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
-    let mut watched = Vec::new();
-    let mut log = |number: u64, record: &Record| watched.push((number, *record));
-    let mut watch = Watch::new(1, Window::ALL, Time::from_ns(1), 1);
-    simulate_watched(&trial, &step(), &mut log, &mut watch).unwrap();
-    records.sort_by_key(|row| row.0);
-    watched.sort_by_key(|row| row.0);
-    assert_eq!(records, watched, "leaping and stepping are the same");
-    (records.into_iter().map(|(_, record)| record).collect(), totals)
+    common::run(config, &Workload::Trace((0..n).map(row).collect()))
 }
 
 #[test]

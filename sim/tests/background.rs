@@ -1,32 +1,14 @@
 //! Requests that yield to the others: exact waiting times where theory knows them, and what must not change.
 
+mod common;
+
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
-    Background, KvCache, Length, Lengths, OpenLoop, Outcome, Rate, Record, Reject, Request, RunTotals,
-    ServingConfig, StepTable, Trial, Unwatched, Watch, Window, Workload, simulate_watched,
+    Background, KvCache, Length, Lengths, OpenLoop, Outcome, Rate, Record, Reject, Request, ServingConfig,
+    Workload,
 };
+use common::run;
 use proptest::prelude::*;
-
-/// A step of 1 ms, however much is in it.
-fn step() -> StepTable {
-    StepTable { by_tokens: vec![1e6, 1e6], ..StepTable::default() }
-}
-
-/// Runs it twice, with leaps and step by step, and returns what both saw.
-fn run(config: &ServingConfig, workload: &Workload) -> (Vec<Record>, RunTotals) {
-    let trial = Trial::of(config, workload, 1, 0);
-    let mut records = Vec::new();
-    let mut log = |number: u64, record: &Record| records.push((number, *record));
-    let totals = simulate_watched(&trial, &step(), &mut log, &mut Unwatched).unwrap();
-    let mut watched = Vec::new();
-    let mut log = |number: u64, record: &Record| watched.push((number, *record));
-    let mut watch = Watch::new(1, Window::ALL, Time::from_ns(1), 1);
-    simulate_watched(&trial, &step(), &mut log, &mut watch).unwrap();
-    records.sort_by_key(|row| row.0);
-    watched.sort_by_key(|row| row.0);
-    assert_eq!(records, watched, "leaping and stepping are the same");
-    (records.into_iter().map(|(_, record)| record).collect(), totals)
-}
 
 fn background(share: f64) -> Option<Background> {
     Some(Background::drawn(share, u32::MAX, 1))

@@ -274,10 +274,8 @@ fn disaggregated(checker: &Checker<'_>, fields: &Fields) -> Disaggregated {
         ("autoscale", "replicas in two parts do not follow the requests in flight yet"),
         ("background", "requests in the background are not simulated in two parts yet"),
     ];
-    for (field, message) in beside.into_iter().filter(|(field, _)| fields.has(field)) {
-        if stated == Disaggregated::Never {
-            break;
-        }
+    let contradicts = |field: &str| stated != Disaggregated::Never && fields.has(field);
+    for (field, message) in beside.into_iter().filter(|(field, _)| contradicts(field)) {
         let found = checker.values.error(codes::CONTRADICTION, fields.place_of(field).span(), message);
         let found = found.also(fields.place_of("disaggregated").clone(), "in two parts");
         checker.values.report(found.help("leave one of the two out"));

@@ -91,9 +91,7 @@ impl Tally {
         if record.background {
             return self.background.add(record);
         }
-        for metric in [Metric::Ttft, Metric::Tpot, Metric::E2e] {
-            self.values[metric as usize].extend(value(record, metric));
-        }
+        keep(&mut self.values, record);
         let mut good = true;
         for fate in &mut self.objectives {
             let within = meets(record, &fate.objective);
@@ -173,9 +171,7 @@ impl Background {
         let completed = record.outcome == Outcome::Completed;
         self.completed += u64::from(completed);
         self.rejected += u64::from(matches!(record.outcome, Outcome::Rejected(_)));
-        for metric in [Metric::Ttft, Metric::Tpot, Metric::E2e] {
-            self.values[metric as usize].extend(value(record, metric));
-        }
+        keep(&mut self.values, record);
         completed
     }
 
@@ -183,6 +179,13 @@ impl Background {
         let [ttft, tpot, e2e] = distributions(&mut self.values);
         let Background { arrived, completed, rejected, .. } = self;
         (arrived > 0).then_some(Yielded { arrived, completed, rejected, ttft, tpot, e2e })
+    }
+}
+
+/// Adds what a request took to the values of each metric.
+fn keep(values: &mut [Vec<f64>; 3], record: &Record) {
+    for metric in [Metric::Ttft, Metric::Tpot, Metric::E2e] {
+        values[metric as usize].extend(value(record, metric));
     }
 }
 
