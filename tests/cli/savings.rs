@@ -4,16 +4,20 @@ use crate::surroundings::Place;
 use capstan_types::blueprint::{Blueprint, VerdictStatus};
 use capstan_types::simulation::Simulation;
 
-/// Plans one service on eight H100 with what is said beside, and returns its blueprint.
-fn planned(place: &Place, beside: &str) -> Blueprint {
-    let text = format!(
+/// A plan of one service, each replica on one H100, with its requests, its levels and what is said beside.
+fn text(load: &str, beside: &str) -> String {
+    format!(
         "plan p {{ currency = USD }}\nsite cloud {{ provider = aws, region = \"us-east-1\" }}\n\
          serve chat {{\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
-         parallelism = {{ tensor = 1, pipeline = 1 }}\n  \
-         load = {{ rate = 60 req/s, prompt = 4 ktok, output = 200 tok }}\n  \
-         slo ttft {{ p99 <= 2 s }}\n  slo tpot {{ p99 <= 60 ms }}\n  {beside}\n}}\n"
-    );
-    place.planned(text, 0)
+         parallelism = {{ tensor = 1, pipeline = 1 }}\n  load = {{ {load} }}\n  {beside}\n}}\n"
+    )
+}
+
+/// Plans it at 60 requests per second and returns its blueprint.
+fn planned(place: &Place, beside: &str) -> Blueprint {
+    let levels = "slo ttft { p99 <= 2 s }\n  slo tpot { p99 <= 60 ms }\n  ";
+    let load = "rate = 60 req/s, prompt = 4 ktok, output = 200 tok";
+    place.planned(text(load, &format!("{levels}{beside}")), 0)
 }
 
 fn rate(blueprint: &Blueprint) -> f64 {
@@ -123,13 +127,9 @@ fn the_block_hashes_of_a_trace_say_what_is_read_once() {
 fn requests_in_the_background_yield_and_have_no_service_level() {
     let place = Place::new();
     let text = |beside: &str| {
-        format!(
-            "plan p {{ currency = USD }}\nsite cloud {{ provider = aws, region = \"us-east-1\" }}\n\
-             serve chat {{\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
-             parallelism = {{ tensor = 1, pipeline = 1 }}\n  \
-             load = {{ rate = 60 req/s, prompt = 6 ktok, output = 60 tok }}\n  \
-             slo ttft {{ p99 <= 600 ms }}\n  {beside}\n}}\ndeploy kubernetes {{ namespace = \"chat\", load_test = k6 }}\n"
-        )
+        let load = "rate = 60 req/s, prompt = 6 ktok, output = 60 tok";
+        text(load, &format!("slo ttft {{ p99 <= 600 ms }}\n  {beside}"))
+            + "deploy kubernetes { namespace = \"chat\", load_test = k6 }\n"
     };
     let plain = place.planned(text(""), 0);
     let equal = |blueprint: &Blueprint| blueprint.verdicts.iter().all(|verdict| verdict.background.is_none());
@@ -174,14 +174,9 @@ fn requests_in_the_background_yield_and_have_no_service_level() {
 fn static_batches_need_more_replicas_than_continuous_ones() {
     let place = Place::new();
     let text = |beside: &str| {
-        format!(
-            "plan p {{ currency = USD }}\nsite cloud {{ provider = aws, region = \"us-east-1\" }}\n\
-             serve chat {{\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
-             parallelism = {{ tensor = 1, pipeline = 1 }}\n  \
-             load = {{ traffic = azure_2023_conversation, peak = 20 req/s }}\n  \
-             slo e2e {{ p99 <= 40 s }}\n  batching = {{ sequences = 32{beside} }}\n}}\n\
-             deploy kubernetes {{ namespace = \"chat\" }}\n"
-        )
+        let beside = format!("slo e2e {{ p99 <= 40 s }}\n  batching = {{ sequences = 32{beside} }}");
+        text("traffic = azure_2023_conversation, peak = 20 req/s", &beside)
+            + "deploy kubernetes { namespace = \"chat\" }\n"
     };
     let continuous = place.planned(text(""), 0);
     let fixed = place.planned(text(", queue_delay = 50 ms"), 0);

@@ -25,15 +25,10 @@ pub struct Simulation {
     /// Missed where a level is missed anywhere; undecided where one is undecided and none is missed.
     pub status: VerdictStatus,
     /// Whether somebody interrupted it: it is what was known until then.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
     /// Each hour of each placement that was simulated.
     pub runs: Vec<SimulatedHour>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_false(is: &bool) -> bool {
-    !*is
 }
 
 /// A mean over replications with its 95 % interval.

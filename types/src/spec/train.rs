@@ -83,11 +83,6 @@ pub struct Train {
     /// Sites it may run at; `None` is any.
     pub sites: Option<Vec<String>>,
     /// May it run in a part of each day only?
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interruptible: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_false(is: &bool) -> bool {
-    !*is
 }
