@@ -219,3 +219,50 @@ fn a_trace_has_the_statistics_that_the_catalog_knows() {
     // Medians over windows that need not begin at the same second.
     near(facts.burstiness, known.burstiness, 0.05);
 }
+
+/// A peak at two in the afternoon, at places on either side of the world.
+fn peaks(plan: &str, sites: [&str; 2], of: &str) -> f64 {
+    let text = format!(
+        "plan p {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31{plan} }}
+site here {{ provider = aws, region = \"eu-central-1\"{} }}
+site there {{ provider = aws, region = \"ap-northeast-1\"{} }}
+serve chat {{
+  model = llama3_1_8b
+  load  = {{ rate = 5 req/s, prompt = 1 ktok, output = 250 tok, daily = diurnal(trough = 30%, peak_at = 14:00) }}
+  slo ttft {{ p99 <= 1 s }}
+  {of}
+}}
+workspace lab {{ users = 10, cpu = 2, memory = 8 GiB, hours = 08:00 .. 18:00, site in [there] }}
+",
+        sites[0], sites[1]
+    );
+    let (spec, found) = checked(&text, &CheckContext::default());
+    let spec = spec.unwrap_or_else(|| panic!("{found:?}"));
+    // Ten hours of ten people, whatever the clock says.
+    assert_eq!((0..48).map(|hour| spec.apps[0].instances_at(hour)).sum::<u32>(), 100, "{text}");
+    match spec.serves[0].load.daily {
+        capstan_types::spec::Daily::Diurnal { peak_at_hour, .. } => peak_at_hour,
+        capstan_types::spec::Daily::Flat => panic!("not flat"),
+    }
+}
+
+#[test]
+fn times_of_day_are_those_of_the_place() {
+    let (berlin, tokyo) = (", time_zone = \"Europe/Berlin\"", ", time_zone = \"Asia/Tokyo\"");
+    // One clock everywhere, whichever it is: nothing to turn.
+    assert_eq!(peaks("", ["", ""], "site in [there]"), 14.0);
+    assert_eq!(peaks("", [berlin, berlin], "site in [there]"), 14.0);
+    // Tokyo is eight hours ahead of Berlin in winter, nine ahead of UTC.
+    assert_eq!(peaks(berlin, ["", tokyo], "site in [there]"), 6.0);
+    assert_eq!(peaks(berlin, ["", tokyo], "site in [here]"), 14.0);
+    assert_eq!(peaks("", [berlin, tokyo], "site in [there]"), 5.0);
+    // Who may be served from both has the clock of the plan.
+    assert_eq!(peaks(berlin, ["", tokyo], ""), 14.0);
+    let (none, found) = checked(
+        "plan p { currency = USD, time_zone = \"Europe/Berlinn\" }",
+        &CheckContext::default(),
+    );
+    assert!(none.is_none());
+    let told = render_plain(&found, |_| None);
+    assert!(told.contains("did you mean `\"Europe/Berlin\"`?"), "{told}");
+}

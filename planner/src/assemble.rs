@@ -135,6 +135,7 @@ fn placement(
         start: start(way),
         start_origin: Origin::Assumed,
         in_flight_target: serve.autoscale.as_ref().map(target),
+        interval: None,
     }
 }
 

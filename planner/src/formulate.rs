@@ -96,6 +96,7 @@ pub(crate) fn formulate<'f>(
     limits.add_budgets(spec, periods, &parts, market, &outside);
     limits.add_rules(spec, periods, market, outside.total(periods));
     let mut shares = Limits::default();
+    shares.add_spot(spec, market);
     for (index, serve) in serves.iter().enumerate() {
         let stands: Vec<usize> = serve.columns.iter().map(|column| column.stand).collect();
         shares.add_shares((index, &serve.serve.name), &serve.serve.buy, market, &stands);

@@ -12,7 +12,9 @@ use capstan_sim::perf::Reason;
 use capstan_sim::perf::training::{
     Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep, goodput, search,
 };
-use capstan_types::blueprint::{Period, RejectionCount, TrainingCandidate, TrainingRun};
+use capstan_types::blueprint::{
+    Band, Period, RejectionCount, StepInterval, TrainingCandidate, TrainingRun,
+};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
@@ -373,6 +375,13 @@ impl Ask<'_> {
             checkpoint_host: Bytes(checkpoint.get() * HOST_COPIES / f64::from(trial.nodes.max(1))),
             host_memory: stand.shape.host_memory,
             failures: 0.0,
+            interval: Some(StepInterval {
+                step: Band {
+                    low: step.low.get() / step.step.get(),
+                    high: step.high.get() / step.step.get(),
+                },
+                because: step.wide_because.clone(),
+            }),
             origin: step.origin.weaker(good.origin).weaker(Origin::Analytic),
         };
         let failures = hours * run.share_of_week() * 3600.0 / good.mttf.get();
@@ -420,6 +429,6 @@ fn rounded_batch(train: &Train, accelerators: u64) -> Tokens {
     train.batch
 }
 
-fn day(start: Date, hours: f64) -> Date {
+pub(crate) fn day(start: Date, hours: f64) -> Date {
     start.saturating_add(((hours / 24.0).floor() as i64).days())
 }

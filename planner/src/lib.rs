@@ -21,6 +21,7 @@ pub mod fleet;
 mod formulate;
 mod frame;
 mod infeasible;
+mod intervals;
 pub mod jobs;
 pub mod limit_unit;
 mod limits;

@@ -11,6 +11,7 @@ use crate::pricing::Quote;
 use crate::program::{self, Bound, OfferRef, Rule};
 use crate::ways_out::Change;
 use capstan_types::blueprint::Period;
+use capstan_types::offering::PurchaseOption;
 use capstan_types::place::Place;
 use capstan_types::spec::{Buy, Spec};
 use rust_decimal::prelude::ToPrimitive;
@@ -149,6 +150,27 @@ impl Limits {
                 short: 0.0,
             };
             self.add(whole_cost(market), Bound::AtMost(most - total), name);
+        }
+    }
+
+    /// What budgets let be spot of all that is bought.
+    pub fn add_spot(&mut self, spec: &Spec, market: &Market<'_>) {
+        for (index, budget) in spec.budgets.iter().enumerate() {
+            let Some(limit) = &budget.spot else { continue };
+            let refs = |keep: &dyn Fn(&Quote) -> bool| -> Vec<OfferRef> {
+                offers_where(market, |_| true, keep, |_| 1.0).into_iter().map(|(offer, _)| offer).collect()
+            };
+            let part = refs(&|quote: &Quote| quote.option == PurchaseOption::Spot);
+            let name = NamedLimit {
+                what: format!("share of spot of budget {}", budget.words()),
+                unit: LimitUnit::NodeHours,
+                place: Some(limit.place.clone()),
+                change: Some(Change::Spot(index)),
+                outside: 0.0,
+                short: 0.0,
+            };
+            let rule = Rule::Share { part, whole: refs(&|_| true), workload: None };
+            self.add(rule, Bound::AtMost(limit.value), name);
         }
     }
 

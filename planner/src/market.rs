@@ -1,5 +1,6 @@
 //! What can be had where: every shape at every site, with the quotes of every option that a workload may use.
 
+use crate::periods::within;
 use crate::pricing::{Quote, Quoted, quote};
 use capstan_types::blueprint::{Period, Unpriced};
 use capstan_types::catalog::Catalog;
@@ -147,11 +148,8 @@ fn fleet_by_period(spec: &Spec, site: &Site, shape: &NodeShape, periods: &[Perio
     let here = spec.fleets.iter().filter(|fleet| fleet.site == site.name && fleet.shape == shape.id);
     let mut nodes = vec![0; periods.len()];
     for fleet in here {
-        let last = fleet.until.map_or(spec.frame.months, |until| spec.frame.month_after(until));
-        for (index, period) in periods.iter().enumerate() {
-            if period.first_month + period.months <= last {
-                nodes[index] += fleet.count;
-            }
+        for period in within(periods, &fleet.months(&spec.frame)) {
+            nodes[period] += fleet.count;
         }
     }
     nodes

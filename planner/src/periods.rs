@@ -26,7 +26,8 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
         cuts.extend(job_cuts(first.unwrap_or(0), last.unwrap_or(months)));
     }
     for fleet in &spec.fleets {
-        cuts.extend(fleet.until.iter().map(|&until| spec.frame.month_after(until)));
+        let used = fleet.months(&spec.frame);
+        cuts.extend([used.start, used.end]);
     }
     for budget in spec.budgets.iter().filter(|budget| budget.days.is_some()) {
         let months = budget.months(&spec.frame);

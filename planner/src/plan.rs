@@ -8,6 +8,7 @@ use crate::fabric;
 use crate::formulate::Formulation;
 use crate::frame::{Effort, Frame, Unsolved};
 use crate::infeasible;
+use crate::intervals;
 use crate::outside;
 use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
@@ -278,6 +279,10 @@ pub(crate) fn finish(
     findings.extend(outcome::findings(frame, &turn, (!settled).then_some(solver.rounds.len())));
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
+    findings.extend(intervals::late_if_slow(frame, &turn.draft.trainings));
+    let catalog = outcome::rows_used(frame, &networks);
+    let mut services = turn.draft.services;
+    intervals::fill_in(frame, &catalog, &mut services);
     let mut blueprint = Blueprint {
         format: FORMAT,
         tool: provenance.tool,
@@ -287,12 +292,12 @@ pub(crate) fn finish(
             files: provenance.files,
             overrides: provenance.overrides,
             spec: frame.spec.clone(),
-            catalog: outcome::rows_used(frame, &networks),
+            catalog,
             oldest_price_days: outcome::oldest_price_days(frame.spec, &pools),
         },
         periods: frame.periods.clone(),
         demand: frame.demand.clone(),
-        services: turn.draft.services,
+        services,
         trainings: turn.draft.trainings,
         batches: turn.draft.batches,
         apps: turn.draft.apps,

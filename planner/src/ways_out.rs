@@ -49,6 +49,8 @@ pub enum Change {
     Opex(usize),
     /// Total of a budget.
     Total(usize),
+    /// The share of spot of a budget.
+    Spot(usize),
     /// A service level of a workload.
     Slo(usize, usize),
     /// The deadline of a training.
@@ -99,7 +101,7 @@ impl Step {
         let value = self.value * (1.0 + OUTWARD[trial]);
         match (self.change, self.unit) {
             (Change::Finish(_), _) => f64::from(MONTHS[trial]),
-            (Change::Share { is_most: true, .. }, _) => ((value * 100.0 - 1e-6).ceil() / 100.0).min(1.0),
+            (Change::Share { is_most: true, .. } | Change::Spot(_), _) => ((value * 100.0 - 1e-6).ceil() / 100.0).min(1.0),
             (Change::Share { is_most: false, .. }, _) => {
                 let value = self.value * (1.0 - OUTWARD[trial]);
                 ((value * 100.0 + 1e-6).floor() / 100.0).max(0.0)
@@ -132,6 +134,11 @@ impl Step {
             Change::Capex(budget) => set(spec.budgets[budget].capex.as_mut()),
             Change::Opex(budget) => set(spec.budgets[budget].opex_per_month.as_mut()),
             Change::Total(budget) => set(spec.budgets[budget].total.as_mut()),
+            Change::Spot(budget) => {
+                if let Some(limit) = &mut spec.budgets[budget].spot {
+                    limit.value = value;
+                }
+            }
             Change::Slo(serve, slo) => spec.serves[serve].slos[slo].target = Seconds(value),
             Change::Share { workload, entry, is_most } => {
                 let entry = &mut bought_by(spec, workload)[entry];
@@ -189,6 +196,9 @@ impl Step {
                 let batches = spec.batches.iter().map(|batch| &batch.name);
                 let name = services.chain(trains).chain(apps).chain(batches).nth(workload);
                 format!("{option} {sign} {percent}% of `{}`", name.map_or("", String::as_str))
+            }
+            (Change::Spot(budget), _) => {
+                format!("spot <= {}% of budget `{}`", (value * 100.0).round(), spec.budgets[budget].name)
             }
             (Change::Rule(budget, rule), _) => {
                 let mut moved = spec.clone();

@@ -9,6 +9,7 @@ mod proof;
 mod scenarios;
 pub(crate) mod signed;
 mod storage;
+mod sure;
 mod what_if;
 mod worlds;
 
@@ -46,6 +47,7 @@ pub fn document(blueprint: &Blueprint) -> Document {
     document.section("What limits cost", proof::limit_prices(blueprint));
     document.section("Runners-up", proof::runners_up(blueprint));
     document.section("Rejected", proof::rejections(blueprint));
+    document.section("How far off may it be", sure::intervals(blueprint));
     document.section("How sure", proof::certainty(blueprint));
     document.section("Not included", proof::not_included(blueprint));
     document.section("Assumptions", proof::assumptions(blueprint));

@@ -48,6 +48,19 @@ fn without_a_wish_the_network_follows_from_the_machines() {
 }
 
 #[test]
+fn switches_that_lie_ready_are_counted_and_draw_nothing() {
+    let fabric = |more: &str| format!("fabric compute {{ switch = ndr_infiniband{more} }}");
+    let bare = only(&pod("own.dgx_h100_8", 127, "", &fabric("")));
+    let spared = |word: &str| {
+        let network = only(&pod("own.dgx_h100_8", 127, "", &fabric(&format!(", redundancy = {word}"))));
+        assert_eq!((network.switches(), network.power), (bare.switches(), bare.power));
+        network.spares
+    };
+    assert_eq!((bare.spares, spared("n_plus_1"), spared("n_plus_2")), (0, 1, 2));
+    assert_eq!(spared("two_n"), bare.switches());
+}
+
+#[test]
 fn oversubscription_costs_bisection_and_saves_switches() {
     let full = only(&pod("own.dgx_h100_8", 128, "", "fabric f { kind = fat_tree }"));
     let thin = only(&pod("own.dgx_h100_8", 128, "", "fabric f { kind = fat_tree, oversubscription = 3 }"));

@@ -175,3 +175,28 @@ fn people_licences_and_support_are_paid_and_are_unpriced_where_nobody_says() {
     place.write("p.plan", text.replace("USD,", "USD, staff = -1 USD/mo,"));
     assert!(place.run(&["check", "p.plan"]).exits(1).err.contains("staff"));
 }
+
+/// Spot costs a third, so without a limit everything is spot; the budget lets a quarter be, over all workloads.
+#[test]
+fn a_budget_limits_the_share_of_spot() {
+    let prices = "{ region = \"a\", on_demand = \"3 USD/h\", spot = \"1 USD/h\" }";
+    let plan = plan(&["a"], "30 req/s", "spot, on_demand");
+    let share = |blueprint: &Blueprint| {
+        let hours = |bought: &&Purchase| bought.node_hours_by_period.iter().sum::<f64>();
+        let all: f64 = purchases(blueprint).iter().map(hours).sum();
+        let spot = |bought: &&&Purchase| bought.option == PurchaseOption::Spot;
+        purchases(blueprint).iter().filter(spot).map(hours).sum::<f64>() / all
+    };
+    assert_eq!(share(&planned(prices, &plan)), 1.0);
+    let limited = planned(prices, &format!("{plan}budget fy27 {{ spot <= 25% }}\n"));
+    let seen = share(&limited);
+    assert!(seen > 0.1 && seen <= 0.25 + 1e-9, "{seen}");
+    // A limit of no spot at all conflicts with spot alone, and the way out is one that was solved.
+    let place = Place::new();
+    place.write("lab.toml", catalog(prices));
+    let only = plan.replace("spot, on_demand", "spot");
+    place.write("p.plan", format!("{only}budget fy27 {{ spot <= 25% }}\n"));
+    let told = place.run(&["plan", "p.plan"]).exits(3);
+    assert!(told.told().contains("share of spot of budget fy27"), "{}", told.told());
+    assert!(told.told().contains("spot <= 100% of budget `fy27`"), "{}", told.told());
+}

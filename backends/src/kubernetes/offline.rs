@@ -101,6 +101,7 @@ fn rows(frame: &Frame<'_>, run: &BatchRun) -> Result<Rows, EmitError> {
         start: run.loading,
         start_origin: Origin::Assumed,
         in_flight_target: None,
+        interval: None,
     };
     let service =
         Service { workload: run.workload.clone(), model: run.model.clone(), placements: vec![placement] };

@@ -34,7 +34,11 @@ static FIELDS: &[FieldRow] = &[
         .default("no limit")
         .means("Most cost over the horizon, undiscounted: purchases and running cost, less the value that is assumed to be left at its end, which the report shows apart.")
         .shown("<= 20 MUSD", "<= 10 MUSD"),
-    FieldRow::not_yet("spot", "Largest share of spot capacity; see `buy` of a workload."),
+    FieldRow::new("spot", FieldType::Share, AT_MOST)
+        .bounds(Bounds::Within(0.0, 1.0))
+        .default("no limit")
+        .means("Largest share of spot machines among the node-hours that are bought over the horizon, all workloads together; a share of one workload stands in its `buy`.")
+        .shown("<= 30%", "<= 20%"),
     FieldRow::new("period", FieldType::Horizon, FACT)
         .default("the horizon")
         .means("First and last day for which `capex` and `opex` hold, both included, rounded to months of 730 h.")
@@ -52,14 +56,15 @@ fn budget(checker: &Checker<'_>, block: &Block) -> Option<Budget> {
     let rules = checker.rules(&clauses);
     let limit = |name: &str, per: &str| fields.limit(name, fields.money(checker, name, per));
     let (capex, opex_per_month, total) = (limit("capex", ""), limit("opex", "/mo"), limit("total", ""));
+    let spot = fields.limit("spot", fields.number("spot"));
     let days = days(checker, &fields);
-    if days.is_some() && (total.is_some() || !rules.is_empty()) {
-        let what = if total.is_some() { "`total`" } else { "a rule" };
+    let whole = [(total.is_some(), "`total`"), (spot.is_some(), "`spot`"), (!rules.is_empty(), "a rule")];
+    if let Some((_, what)) = whole.iter().find(|(stated, _)| days.is_some() && *stated) {
         let message = format!("{what} speaks of the whole horizon, `period` of a part of it");
         let found = checker.values.error(codes::CONTRADICTION, fields.place_of("period").span(), message);
         checker.values.report(found.help("put what holds over the horizon into a budget of its own"));
     }
-    Some(Budget { name: name?, days, capex, opex_per_month, total, rules })
+    Some(Budget { name: name?, days, capex, opex_per_month, total, spot, rules })
 }
 
 /// Returns the days for which a budget holds, where it says so.

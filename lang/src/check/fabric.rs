@@ -5,6 +5,7 @@ use capstan_types::spec::{FabricKind, FabricWish};
 
 use super::checker::Checker;
 use super::fields::Fields;
+use super::site::{REDUNDANCY, redundancy};
 use super::table::{Bounds, FACT, FieldRow, FieldType, Referent, Table};
 use crate::ast::Block;
 use crate::codes;
@@ -49,7 +50,10 @@ static FIELDS: &[FieldRow] = &[
         .default("0")
         .means("Ports that management takes from the leaves of each plane.")
         .shown("= 4", "= 2"),
-    FieldRow::not_yet("redundancy", "Switches beyond those that carry the traffic."),
+    FieldRow::new("redundancy", FieldType::Word(&REDUNDANCY), FACT)
+        .default("`none`")
+        .means("Switches that lie ready beside those that carry the traffic: one, two, or as many again. They draw no power.")
+        .shown("= n_plus_1", "= n_plus_2"),
 ];
 
 /// Reads the wishes; at most one for each site.
@@ -90,5 +94,6 @@ fn wish(checker: &Checker<'_>, fields: &Fields) -> Option<FabricWish> {
         rails: fields.small("rails"),
         planes: fields.small("planes").unwrap_or(1),
         management_ports: fields.small("management_ports").unwrap_or(0),
+        redundancy: redundancy(fields.word("redundancy")),
     })
 }

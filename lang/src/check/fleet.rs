@@ -36,8 +36,15 @@ static FIELDS: &[FieldRow] = &[
         .default("nothing: they are paid for")
         .means("What a contract that is already signed costs per machine, or per accelerator, and time.")
         .shown("= 12 USD/h", "= 20 USD/h"),
-    FieldRow::not_yet("since", "First day of use."),
-    FieldRow::not_yet("book_value", "What is left of the purchase price."),
+    FieldRow::new("since", FieldType::Date, FACT)
+        .default("before the horizon")
+        .means("First day of use. Machines that are ordered already come later; those that stand there have used up that much of their life.")
+        .shown("= 2024-03-01", "= 2025-06-01"),
+    FieldRow::new("book_value", FieldType::Quantity(Dimension::MONEY), FACT)
+        .bounds(Bounds::NotNegative)
+        .default("unknown: nothing of them is written off")
+        .means("What is left of the price of one machine when the horizon begins, or when it comes into use. It is written off over the rest of its life and is no payment.")
+        .shown("= 90 kUSD", "= 120 kUSD"),
 ];
 
 /// Reads the fleets.
@@ -63,11 +70,18 @@ fn fleet(checker: &Checker<'_>, fields: &Fields) -> Option<Fleet> {
         let found = checker.values.error(codes::OUTSIDE_HORIZON, fields.place_of("until").span(), message);
         checker.values.report(found.help(format!("the horizon begins on {}", checker.frame.start)));
     }
+    let since = fields.date("since");
+    if let Some(date) = since.filter(|date| until.is_some_and(|until| until < *date) || *date > checker.frame.end) {
+        let message = format!("the machines come on {date}, when they are not used any more");
+        let found = checker.values.error(codes::OUTSIDE_HORIZON, fields.place_of("since").span(), message);
+        checker.values.report(found.help(format!("the horizon ends on {}", checker.frame.end)));
+    }
     let shape = fields.text("shape").map(str::to_owned);
     if let (Some(shape), Some(site)) = (&shape, &site) {
         belongs(checker, fields, shape, site);
     }
     let committed_price_per_hour = committed(checker, fields, shape.as_deref());
+    let book_value = fields.money(checker, "book_value", "");
     if !complete {
         return None;
     }
@@ -77,7 +91,9 @@ fn fleet(checker: &Checker<'_>, fields: &Fields) -> Option<Fleet> {
         shape: shape?,
         count: fields.small("count")?,
         site: site?,
+        since,
         until,
+        book_value,
         committed_price_per_hour,
     })
 }

@@ -61,7 +61,10 @@ static FIELDS: &[FieldRow] = &[
         .default("the newest date of a price, not after the first day of the horizon")
         .means("The planning date: what is *now*.")
         .shown("= 2026-09-01", "= 2026-10-01"),
-    FieldRow::not_yet("time_zone", "Time zone of times of day, where a site has none."),
+    FieldRow::new("time_zone", FieldType::Text, FACT)
+        .default("the one that the sites state, else UTC")
+        .means("Clock of every hour in the answer, and of times of day of workloads whose sites state no other.")
+        .shown("= \"Europe/Berlin\"", "= \"Asia/Tokyo\""),
     FieldRow::new("staff", FieldType::Quantity(Dimension::MONEY_RATE), FACT)
         .bounds(Bounds::NotNegative)
         .default("unknown, counted as unpriced")
@@ -99,6 +102,7 @@ pub(crate) fn fallback(catalog: &Catalog) -> Frame {
         minimize: Objective::NetPresentCost,
         seed: 1,
         as_of,
+        time_zone: Frame::UTC.to_owned(),
         beside: Beside::default(),
     }
 }
@@ -155,6 +159,9 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) -> String {
         Some(seed) => seed,
         None => assumed(checker, &fields, &place, "seed", 1, "the seed of random streams is 1"),
     };
+    if let Some(zone) = checker.time_zone(&fields) {
+        checker.frame.time_zone = zone;
+    }
     let monthly = |name: &str| fields.money(checker, name, "/mo");
     let beside = Beside {
         staff_per_month: monthly("staff"),

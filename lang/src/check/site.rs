@@ -22,6 +22,9 @@ const DEFAULT_PUE: f64 = 1.5;
 /// Months between order and use of machines where a site states none. Origin: Assumed.
 const DEFAULT_LEAD_MONTHS: f64 = 0.0;
 
+/// How much is kept beside what is needed, in words.
+pub(super) const REDUNDANCY: [&str; 4] = ["none", "n_plus_1", "n_plus_2", "two_n"];
+
 /// The kind of block.
 pub static SITE: Table =
     Table::named("site", "A place for machines: a region of a provider, or a room of one's own.", FIELDS);
@@ -70,7 +73,7 @@ static FIELDS: &[FieldRow] = &[
         .default("no limit")
         .means("Most racks.")
         .shown("<= 20", "<= 10"),
-    FieldRow::new("redundancy", FieldType::Word(&["none", "n_plus_1", "n_plus_2", "two_n"]), FACT)
+    FieldRow::new("redundancy", FieldType::Word(&REDUNDANCY), FACT)
         .default("`none`")
         .means("Spare machines of each shape.")
         .shown("= n_plus_1", "= n_plus_2"),
@@ -80,7 +83,10 @@ static FIELDS: &[FieldRow] = &[
         .means("Time between order and use of machines that are bought.")
         .shown("= 3 mo", "= 6 mo"),
     FieldRow::not_yet("cooling", "How heat is carried away."),
-    FieldRow::not_yet("time_zone", "Time zone of times of day; they are in UTC."),
+    FieldRow::new("time_zone", FieldType::Text, FACT)
+        .default("that of the plan")
+        .means("Clock of times of day of the workloads that run here and nowhere else.")
+        .shown("= \"Europe/Berlin\"", "= \"Asia/Tokyo\""),
     FieldRow::not_yet("egress_price", "Price of traffic that leaves the site."),
 ];
 
@@ -187,6 +193,7 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
             Some(Stated::Quotas(quotas)) => quotas.clone(),
             _ => Vec::new(),
         },
+        time_zone: checker.time_zone(fields),
         lead_time_months: match fields.number("lead_time") {
             Some(seconds) => seconds / (MONTH_H * HOUR_S) as f64,
             None => DEFAULT_LEAD_MONTHS,
@@ -209,7 +216,8 @@ fn usual_rack(checker: &Checker<'_>, fields: &Fields) -> Rack {
     Rack { power: None, height_u }
 }
 
-fn redundancy(word: Option<&str>) -> Redundancy {
+/// Returns what is meant by one of [`REDUNDANCY`].
+pub(super) fn redundancy(word: Option<&str>) -> Redundancy {
     match word {
         Some("n_plus_1") => Redundancy::NPlus1,
         Some("n_plus_2") => Redundancy::NPlus2,
@@ -285,6 +293,7 @@ fn anywhere(checker: &Checker<'_>) -> Vec<Site> {
         redundancy: Redundancy::None,
         zones: None,
         quotas: Vec::new(),
+        time_zone: None,
         lead_time_months: 0.0,
     };
     regions.keys().map(site).collect()

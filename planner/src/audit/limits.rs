@@ -4,6 +4,7 @@ use super::{Check, at, most_needed, pool_name, same};
 use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool, Store};
 use capstan_types::figure;
 use capstan_types::hardware::NodeShape;
+use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Buy, Site};
 use rust_decimal::Decimal;
 
@@ -309,7 +310,22 @@ pub(super) fn shares(blueprint: &Blueprint) -> AuditCheck {
             });
         }
     }
+    of_budgets(blueprint, &mut check);
     check.done()
+}
+
+/// The share of spot that a budget allows is that of everything that is bought.
+fn of_budgets(blueprint: &Blueprint, check: &mut Check) {
+    let all: f64 = blueprint.pools.iter().map(|pool| bought(pool, |_| true)).sum();
+    let spot = |pool| bought(pool, |purchase| purchase.option == PurchaseOption::Spot);
+    let share = blueprint.pools.iter().map(spot).sum::<f64>() / all.max(f64::MIN_POSITIVE);
+    for budget in &blueprint.inputs.spec.budgets {
+        let Some(limit) = &budget.spot else { continue };
+        check.that(share <= limit.value + super::TOLERANCE, || {
+            let (share, most) = (figure::percent(share), figure::percent(limit.value));
+            format!("budget `{}`: {share} spot, at most {most} is asked", budget.name)
+        });
+    }
 }
 
 #[cfg(test)]
@@ -371,6 +387,12 @@ mod tests {
         caught_by("limits: ways of buying", |b| {
             b.pools[1].purchases[1].option = PurchaseOption::Spot;
             share(b, 2, 0.0, 0.05);
+        });
+        caught_by("limits: ways of buying", |b| {
+            b.pools[1].purchases[1].option = PurchaseOption::Spot;
+            let place = b.inputs.spec.serves[0].place.clone();
+            b.inputs.spec.budgets[0].spot = Some(capstan_types::spec::Limit { value: 0.0, place });
+            b.inputs.spec.serves[0].buy[2].at_most = None;
         });
         caught_by("limits: ways of buying", |b| {
             b.inputs.spec.serves[0].buy.retain(|buy| buy.option != PurchaseOption::OnDemand);

@@ -1,6 +1,7 @@
 //! Are the machines wired with ports that exist, and do the links carry what was asked?
 
 use super::{Check, same};
+use crate::columns::spare_nodes;
 use capstan_types::blueprint::{AuditCheck, Blueprint, Network};
 
 /// Every network has a port for every link, a link for every port of a machine, and carries what was asked.
@@ -33,6 +34,11 @@ pub(super) fn wired(blueprint: &Blueprint) -> AuditCheck {
         let most = f64::from(network.host_links) / 2.0 * network.port.get();
         check.that(network.bisection.get() <= most * (1.0 + super::TOLERANCE), || {
             format!("{name}: half of the machines send more than their ports do")
+        });
+        let wish = blueprint.inputs.spec.fabrics.iter().find(|wish| wish.site == network.site);
+        let asked = wish.map_or(0, |wish| spare_nodes(wish.redundancy, network.switches()));
+        check.that(network.spares == asked, || {
+            format!("{name}: {} switches lie ready, {asked} are asked", network.spares)
         });
         let power = row.switch_power.map(|each| each.get() * f64::from(network.switches()));
         let told = network.power.map(|power| power.get());
@@ -71,6 +77,7 @@ mod tests {
 
     #[test]
     fn a_machine_too_few_is_seen() {
+        caught_by(NETWORKS, |blueprint| blueprint.networks[0].spares = 1);
         caught_by(NETWORKS, |blueprint| blueprint.networks[0].nodes -= 1);
     }
 

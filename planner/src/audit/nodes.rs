@@ -5,7 +5,7 @@ use capstan_types::blueprint::{
     AppRun, AuditCheck, BatchRun, Blueprint, Candidate, HOURS, Placement, Pool, Purchase, TrainingRun,
 };
 use capstan_types::offering::PurchaseOption;
-use capstan_types::spec::Redundancy;
+use capstan_types::spec::{Fleet, Redundancy};
 
 /// Returns the nodes that the replicas of one placement take: a share where several fit on one.
 fn nodes_of(placement: &Placement, period: usize, hour: usize) -> f64 {
@@ -129,6 +129,16 @@ fn is_committed(purchase: &Purchase) -> bool {
     matches!(purchase.option, PurchaseOption::Owned | PurchaseOption::Reserved { .. })
 }
 
+/// Returns the nodes of a pool that the plan says stand there in a period.
+fn declared(blueprint: &Blueprint, pool: &Pool, period: usize) -> u32 {
+    let spec = &blueprint.inputs.spec;
+    let month = blueprint.periods[period].first_month;
+    let here = |fleet: &&Fleet| {
+        fleet.site == pool.site && fleet.shape == pool.shape && fleet.months(&spec.frame).contains(&month)
+    };
+    spec.fleets.iter().filter(here).map(|fleet| fleet.count).sum()
+}
+
 /// Every node that is needed stands there or is bought; the fleet is what the plan says it is.
 pub(super) fn covered(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("counts: every node needed stands there or is bought");
@@ -143,9 +153,7 @@ pub(super) fn covered(blueprint: &Blueprint) -> AuditCheck {
                     pool_name(pool)
                 )
             });
-            let declared = blueprint.inputs.spec.fleets.iter();
-            let declared: u32 =
-                declared.filter(|f| f.site == pool.site && f.shape == pool.shape).map(|f| f.count).sum();
+            let declared = declared(blueprint, pool, period);
             check.that(fleet <= declared, || {
                 format!("{}: {fleet} are said to stand there, the plan declares {declared}", pool_name(pool))
             });

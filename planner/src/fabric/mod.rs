@@ -13,11 +13,12 @@ use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::hardware::{Fabric, NodeShape};
 use capstan_types::place::Place;
-use capstan_types::spec::{FabricKind, FabricWish, Site, Spec};
+use capstan_types::spec::{FabricKind, FabricWish, Redundancy, Site, Spec};
 use capstan_types::units::{BytesPerSecond, Watts};
 use clos::{Asked, Clos};
 
 use crate::assemble::Draft;
+use crate::columns::spare_nodes;
 
 /// No network of the switches allowed connects the machines.
 const IMPOSSIBLE: &str = "E0370";
@@ -76,6 +77,7 @@ fn spec_of(site: &Site, wish: Option<&FabricWish>) -> FabricWish {
         rails: None,
         planes: 1,
         management_ports: 0,
+        redundancy: Redundancy::None,
     })
 }
 
@@ -190,6 +192,7 @@ fn laid_out(wish: &FabricWish, shape: &NodeShape, nodes: u32, size: &Size<'_>) -
         spine_links: planes * links.spine,
         core_links: planes * links.core,
         bisection: switch.port * f64::from(planes * graph.bisection()),
+        spares: spare_nodes(wish.redundancy, size.switches()),
         power: switch.switch_power.map(|each| Watts(each.get() * f64::from(size.switches()))),
     }
 }

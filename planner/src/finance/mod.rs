@@ -12,6 +12,9 @@ use crate::pricing::{decimal, write_off_terms};
 use capstan_types::blueprint::{Blueprint, CostKind, CostLine};
 use capstan_types::finance::{CashFlow, Category, Finance, LineFlow, WrittenOff};
 use capstan_types::offering::PurchaseOption;
+use capstan_types::spec::Fleet;
+use capstan_types::units::HOURS_PER_MONTH;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
@@ -100,12 +103,43 @@ fn cash(lines: &[LineFlow], months: usize) -> Vec<CashFlow> {
     sums.into_iter().map(|(category, by_month)| CashFlow { category, by_month }).collect()
 }
 
-/// Returns how each line of purchases is written off; nothing where no terms are known.
+/// Returns how machines that stand there are written off, where the plan says what is left of their price: over what is
+/// left of their life.
+fn standing(blueprint: &Blueprint) -> Vec<WrittenOff> {
+    let spec = &blueprint.inputs.spec;
+    let one = |fleet: &Fleet| {
+        let cost = fleet.book_value?.checked_mul(Decimal::from(fleet.count))?;
+        let terms = write_off_terms(&blueprint.inputs.catalog, &fleet.shape)?;
+        let used = fleet.months(&spec.frame);
+        let age = fleet.since.map_or(0, |since| months_between(since, spec.frame.start));
+        let life_months = terms.life_months.saturating_sub(age).max(1);
+        let held = spec.frame.months.saturating_sub(used.start).min(life_months);
+        let life = Decimal::from(life_months);
+        Some(WrittenOff {
+            item: format!("{} × {}, there already (`{}`)", fleet.count, fleet.shape, fleet.name),
+            site: fleet.site.clone(),
+            cost,
+            from_month: used.start,
+            life_months,
+            residual: 0.0,
+            per_month: spec.frame.currency.round(cost / life),
+            book_value: spec.frame.currency.round(cost - cost * Decimal::from(held) / life),
+        })
+    };
+    spec.fleets.iter().filter_map(one).collect()
+}
+
+/// Returns the whole planning months from a day to a later one; none where it is not later.
+fn months_between(from: Date, to: Date) -> u32 {
+    let days = to.since(from).map_or(0, |span| span.get_days());
+    (f64::from(days) * 24.0 / HOURS_PER_MONTH).round().max(0.0) as u32
+}
+
+/// Returns how each line of purchases is written off, after what stands there; nothing where no terms are known.
 fn written_off(blueprint: &Blueprint) -> Vec<WrittenOff> {
     let frame = &blueprint.inputs.spec.frame;
     let bought = blueprint.cost.lines.iter().filter(|line| line.kind == CostKind::Capex);
-    bought
-        .filter_map(|line| {
+    let bought = bought.filter_map(|line| {
             let terms =
                 write_off_terms(&blueprint.inputs.catalog, line.shape.as_deref().unwrap_or("default"))?;
             let from_month = blueprint.periods[line.period as usize].first_month;
@@ -122,8 +156,8 @@ fn written_off(blueprint: &Blueprint) -> Vec<WrittenOff> {
                 per_month: frame.currency.round(lost / life),
                 book_value: frame.currency.round(line.billed_cost - lost * age / life),
             })
-        })
-        .collect()
+        });
+    standing(blueprint).into_iter().chain(bought).collect()
 }
 
 /// Returns a decimal as a float, for rates only; money stays decimal.

@@ -16,7 +16,8 @@ use capstan_types::hardware::{Accelerator, NodeShape, Precision};
 use capstan_types::model::Model;
 use capstan_types::money::Currency;
 use capstan_types::outlook::{
-    Answer, Arrivals, FitWord, HourPrice, OUTLOOK_FORMAT, OtherSplit, Outlook, Point, Question, Refused,
+    Answer, Arrivals, FitWord, HourPrice, OUTLOOK_FORMAT, OtherSplit, Outlook, Point, Question, Ranged,
+    Refused,
 };
 use capstan_types::spec::Serve;
 use rayon::prelude::*;
@@ -155,6 +156,20 @@ impl Ask<'_> {
         let tensors = if tensors.is_empty() { vec![1] } else { tensors };
         tensors.into_iter().map(|tensor| Ranks { tensor, pipeline: self.pipeline }).collect()
     }
+}
+
+/// Returns the times to first token and per output token that `clients` clients of one configuration see, and why their
+/// intervals are as wide as they are.
+pub(crate) fn times(
+    ask: &Ask<'_>,
+    accelerator: &Accelerator,
+    ranks: Ranks,
+    clients: u32,
+    names: &Names<'_>,
+) -> Result<(Ranged, Ranged, Vec<String>), RowError> {
+    let run = Run::new(ask, accelerator, ranks)?;
+    let (times, causes) = run.times(clients, names)?;
+    Ok((times.ttft, times.tpot, run.why(causes)))
 }
 
 /// Answers.

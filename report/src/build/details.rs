@@ -288,7 +288,12 @@ fn network(blueprint: &Blueprint, network: &Network) -> Vec<(String, Cell)> {
         "{} × {}: {}; {}",
         figure::count(u64::from(network.switches())),
         network.switch,
-        several(&[(network.leaves, "leaf"), (network.spines, "spine"), (network.cores, "core")]),
+        several(&[
+            (network.leaves, "leaf"),
+            (network.spines, "spine"),
+            (network.cores, "core"),
+            (network.spares, "beside them, spare"),
+        ]),
         network.kind.word().replace('_', "-")
     );
     let links = several(&[

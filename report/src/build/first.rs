@@ -1,6 +1,6 @@
 //! The first screen: what do I buy, what does it cost, does it hold.
 
-use super::origins;
+use super::{origins, sure};
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{
     Blueprint, CostKind, CostLine, Pool, Purchase, RuleOutcome, TrainingRun, Verdict, VerdictStatus,
@@ -248,7 +248,7 @@ fn level(blueprint: &Blueprint, verdict: &Verdict) -> Vec<Cell> {
     vec![
         format!("{} at {}", verdict.workload, verdict.site).into(),
         format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
-        Cell::from(figure::span(verdict.seen)).hinted(origins::simulation(verdict)),
+        Cell::from(figure::span(verdict.seen)).hinted(origins::simulation(verdict) + &sure::hint(blueprint, verdict)),
         Cell::from(format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)))
             .hinted(interval),
         Cell::from(format!("≤ {}", figure::span(verdict.target)))

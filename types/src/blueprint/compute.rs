@@ -1,5 +1,6 @@
 //! What runs where, on which machines.
 
+use super::{ServiceInterval, StepInterval};
 use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
 use crate::origin::{Origin, PriceGrade};
@@ -114,6 +115,9 @@ pub struct Placement {
     /// Requests in flight that a replica should have, where replicas follow them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight_target: Option<f64>,
+    /// How far measurements lie around its times; absent where nothing is predicted of such a load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<ServiceInterval>,
 }
 
 impl Placement {
@@ -223,6 +227,9 @@ pub struct TrainingRun {
     pub host_memory: Option<Bytes>,
     /// Failures expected over the run.
     pub failures: f64,
+    /// How far measurements lie around the time of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<StepInterval>,
     /// How the numbers came to be.
     pub origin: Origin,
 }

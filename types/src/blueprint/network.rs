@@ -37,6 +37,9 @@ pub struct Network {
     pub spines: u32,
     /// Switches above those.
     pub cores: u32,
+    /// Switches of the same kind that lie ready, and draw nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spares: u32,
     /// Links between machines, or management, and leaves, at the rate of a port.
     pub host_links: u32,
     /// Links between leaves and spines.
@@ -52,8 +55,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// Returns the number of switches.
+    /// Returns the number of switches that carry the traffic.
     pub fn switches(&self) -> u32 {
         self.leaves + self.spines + self.cores
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

@@ -60,7 +60,7 @@ impl Slice {
 pub struct DayHours {
     /// First hour.
     pub from: u32,
-    /// First hour in which it is not used any more.
+    /// First hour in which it is not used any more; beyond 24 where they reach past midnight.
     pub until: u32,
 }
 
@@ -102,7 +102,10 @@ pub struct App {
 impl App {
     /// Returns the instances at an hour: 0 to 23 on a weekday, 24 to 47 at a weekend.
     pub fn instances_at(&self, hour: usize) -> u32 {
-        let is_used = |hours: DayHours| (hours.from as usize..hours.until as usize).contains(&hour);
+        let is_used = |hours: DayHours| {
+            let since = (hour + 24 - hours.from as usize) % 24;
+            hour < 24 && since < (hours.until - hours.from) as usize
+        };
         if self.hours.is_none_or(is_used) { self.instances } else { 0 }
     }
 }

@@ -128,6 +128,9 @@ pub struct Budget {
     /// Most cost over the horizon, undiscounted.
     #[schemars(with = "Option<Limit<f64>>")]
     pub total: Option<Limit<Decimal>>,
+    /// Largest share of spot machines among the node-hours that are bought over the horizon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot: Option<Limit<f64>>,
     /// Rules.
     pub rules: Vec<Rule>,
 }

@@ -1,5 +1,6 @@
 //! What the plan says about the network of a site.
 
+use super::Redundancy;
 use crate::place::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,4 +50,16 @@ pub struct FabricWish {
     pub planes: u32,
     /// Ports that management takes from the leaves of each plane.
     pub management_ports: u32,
+    /// Switches that lie ready beside those that carry the traffic.
+    #[serde(default = "none", skip_serializing_if = "is_none")]
+    pub redundancy: Redundancy,
+}
+
+fn none() -> Redundancy {
+    Redundancy::None
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_none(redundancy: &Redundancy) -> bool {
+    *redundancy == Redundancy::None
 }

@@ -39,12 +39,26 @@ pub struct Frame {
     /// The planning date.
     #[schemars(with = "String")]
     pub as_of: Date,
+    /// Clock of every hour of the plan: a name of the IANA time zone database.
+    #[serde(default = "utc", skip_serializing_if = "is_utc")]
+    pub time_zone: String,
     /// What is paid beside what is planned.
     #[serde(default, skip_serializing_if = "Beside::is_unknown")]
     pub beside: Beside,
 }
 
+fn utc() -> String {
+    Frame::UTC.to_owned()
+}
+
+fn is_utc(zone: &str) -> bool {
+    zone == Frame::UTC
+}
+
 impl Frame {
+    /// The clock of a plan that states none.
+    pub const UTC: &str = "UTC";
+
     /// Returns the month of the horizon in which `date` begins, rounded to the nearest month boundary.
     ///
     /// Months are 730 h each, everywhere, so a date is at most half a month from its boundary.

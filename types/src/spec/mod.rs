@@ -180,6 +180,9 @@ pub struct Site {
     pub quotas: Vec<Quota>,
     /// Months between order and use of owned machines.
     pub lead_time_months: f64,
+    /// Clock of times of day of the workloads that run here and nowhere else; `None` is that of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
 }
 
 impl Site {
@@ -211,12 +214,28 @@ pub struct Fleet {
     pub count: u32,
     /// Where.
     pub site: String,
+    /// First day of use, before the horizon if absent.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Date>,
     /// Last day of use, the horizon's end if absent.
     #[schemars(with = "Option<String>")]
     pub until: Option<Date>,
+    /// What is left of the price of one when the horizon begins, or when it comes into use; unknown if absent.
+    #[schemars(with = "Option<f64>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub book_value: Option<Decimal>,
     /// Price per node-hour of a contract already signed; nothing is added where it is absent.
     #[schemars(with = "Option<f64>")]
     pub committed_price_per_hour: Option<Decimal>,
+}
+
+impl Fleet {
+    /// Returns the months of the horizon in which it is used.
+    pub fn months(&self, frame: &Frame) -> std::ops::Range<u32> {
+        let first = self.since.map_or(0, |since| frame.month_of(since));
+        first..self.until.map_or(frame.months, |until| frame.month_after(until))
+    }
 }
 
 /// The shape of a day.

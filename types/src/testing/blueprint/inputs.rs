@@ -64,6 +64,7 @@ fn spec() -> Spec {
             minimize: Objective::NetPresentCost,
             seed: 1,
             as_of: RENTED_AS_OF,
+            time_zone: Frame::UTC.to_owned(),
             beside: Beside::default(),
         },
         sites: vec![own_site(), cloud_site()],
@@ -73,7 +74,9 @@ fn spec() -> Spec {
             shape: OWN.1.to_owned(),
             count: 16,
             site: OWN.0.to_owned(),
+            since: None,
             until: None,
+            book_value: None,
             committed_price_per_hour: None,
         }],
         models: vec![model()],
@@ -128,6 +131,7 @@ fn own_site() -> Site {
         zones: None,
         quotas: Vec::new(),
         lead_time_months: 2.0,
+        time_zone: None,
     }
 }
 
@@ -147,6 +151,7 @@ fn cloud_site() -> Site {
         zones: Some(limit(2, 300, 310)),
         quotas: vec![Quota { accelerator: "h100_sxm".to_owned(), most: limit(128, 311, 319) }],
         lead_time_months: 0.0,
+        time_zone: None,
     }
 }
 
@@ -261,6 +266,7 @@ fn budget() -> Budget {
         capex: Some(limit(decimal("12000000"), 1236, 1252)),
         opex_per_month: Some(limit(decimal("250000"), 1254, 1270)),
         total: None,
+        spot: None,
         rules: vec![
             Rule {
                 kind: RuleKind::Require,

@@ -3,8 +3,9 @@
 use super::inputs::{OWNED_AS_OF, RENTED_AS_OF};
 use super::{CLOUD, MODEL, OWN, decimal};
 use crate::blueprint::{
-    Candidate, DemandCurve, HOURS, Network, Period, Placement, Pool, PriceRow, Purchase, Service,
-    ServiceEstimate, SiteSummary, Store, StoreLimit, Stored, TrainingCandidate, TrainingRun,
+    Band, Candidate, DemandCurve, HOURS, Network, Period, Placement, Pool, PriceRow, Purchase, Service,
+    ServiceEstimate, ServiceInterval, SiteSummary, StepInterval, Store, StoreLimit, Stored,
+    TrainingCandidate, TrainingRun,
 };
 use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
@@ -119,6 +120,11 @@ pub(super) fn service(demand: &[DemandCurve]) -> Service {
             start: Seconds(185.0),
             start_origin: Origin::Analytic,
             in_flight_target: None,
+            interval: Some(ServiceInterval {
+                ttft: Band { low: 0.5, high: 2.4 },
+                tpot: Band { low: 0.8, high: 1.3 },
+                because: vec!["launch options are defaults".to_owned()],
+            }),
         }],
     }
 }
@@ -161,6 +167,10 @@ pub(super) fn training(periods: usize) -> TrainingRun {
         checkpoint_host: Bytes(2.0 * 0.988e12 / 24.0),
         host_memory: Some(Bytes(2.2e12)),
         failures: 12.4,
+        interval: Some(StepInterval {
+            step: Band { low: 0.9, high: 1.15 },
+            because: vec!["no measurement of model llama went into the fit".to_owned()],
+        }),
         origin: Origin::Analytic,
     }
 }
@@ -270,6 +280,7 @@ pub(super) fn networks(pools: &[Pool]) -> Vec<Network> {
         leaves,
         spines,
         cores: 0,
+        spares: 0,
         host_links: links,
         spine_links: leaves * 28,
         core_links: 0,
