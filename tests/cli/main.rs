@@ -27,5 +27,6 @@ mod savings;
 mod simulate;
 mod stores;
 mod surroundings;
+mod trainings;
 mod what_ifs;
 mod worlds;

@@ -1,7 +1,7 @@
 //! Definitions of the kinds that operators bring, as real servers hold them.
 
 use crate::bench::{Door, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,20 +35,68 @@ fn files(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Those of operators beside Kubeflow Trainer that run trainings; JobSet's is made of what Trainer embeds.
+const TRAININGS: [&str; 4] = [
+    "kubeflow-training-operator/kubeflow.org_mpijobs.yaml",
+    "kubeflow-training-operator/kubeflow.org_pytorchjobs.yaml",
+    "kubeflow-training-operator/kubeflow.org_tfjobs.yaml",
+    "kuberay/ray.io_rayjobs.yaml",
+];
+
+/// Returns the definitions in a family.
+fn read(data: &Path, family: &str) -> Vec<Value> {
+    let texts = files(&data.join("crds").join(family)).into_iter().map(fs::read_to_string);
+    let documents = texts.flat_map(|text| -> Vec<Value> {
+        serde_saphyr::from_multiple(&text.expect("a readable file")).expect("YAML")
+    });
+    documents.filter(|document| document["kind"] == "CustomResourceDefinition").collect()
+}
+
 /// Installs the definitions that emitted objects need; false where the data is absent.
 pub fn install(door: &Door<'_>) -> bool {
     let Some(data) = capstan_types::testing::data() else { return false };
+    make(door, FAMILIES.iter().flat_map(|family| read(&data, family)));
+    true
+}
+
+/// Installs those of all operators that run trainings; false where the data is absent.
+pub fn install_trainings(door: &Door<'_>) -> bool {
+    let Some(data) = capstan_types::testing::data() else { return false };
+    let runtimes = read(&data, "kubeflow-trainer/trainer.kubeflow.org_trainingruntimes.yaml");
+    let set = job_set(runtimes.first().expect("a definition"));
+    make(door, TRAININGS.iter().flat_map(|family| read(&data, family)).chain([set]));
+    true
+}
+
+/// Returns the definition of a JobSet, of which a TrainingRuntime embeds the specification.
+fn job_set(runtimes: &Value) -> Value {
+    let embedding = &runtimes["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let spec = &embedding["properties"]["template"]["properties"]["spec"];
+    assert!(spec["properties"]["replicatedJobs"].is_object(), "a runtime embeds a JobSet");
+    let status = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "jobsets.jobset.x-k8s.io" },
+        "spec": {
+            "group": "jobset.x-k8s.io", "scope": "Namespaced",
+            "names": { "kind": "JobSet", "listKind": "JobSetList", "plural": "jobsets", "singular": "jobset" },
+            "versions": [{
+                "name": "v1alpha2", "served": true, "storage": true, "subresources": { "status": {} },
+                "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": spec, "status": status } } },
+            }],
+        },
+    })
+}
+
+/// Has the server know definitions, and waits until it does.
+fn make(door: &Door<'_>, definitions: impl Iterator<Item = Value>) {
     let mut names = Vec::new();
-    for file in FAMILIES.iter().flat_map(|family| files(&data.join("crds").join(family))) {
-        let text = fs::read_to_string(&file).expect("a readable file");
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-        for document in documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition") {
-            let name = document["metadata"]["name"].as_str().expect("a name").to_owned();
-            let at = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-            let made = door.change(&at, "tests", document);
-            assert!(made.status < 300, "{name}: {}", made.body);
-            names.push(at);
-        }
+    for definition in definitions {
+        let name = definition["metadata"]["name"].as_str().expect("a name");
+        let at = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+        let made = door.change(&at, "tests", &definition);
+        assert!(made.status < 300, "{name}: {}", made.body);
+        names.push(at);
     }
     for at in names {
         until(&at, 60, || {
@@ -57,5 +105,4 @@ pub fn install(door: &Door<'_>) -> bool {
             rows.iter().any(|row| row["type"] == "Established" && row["status"] == "True")
         });
     }
-    true
 }

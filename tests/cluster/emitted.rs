@@ -22,16 +22,24 @@ fn path(object: &Value, served: &Value) -> String {
     format!("{root}/{version}{place}/{}/{name}", row["name"].as_str().expect("a plural"))
 }
 
+/// Returns every pod template, wherever in an object it stands.
+fn templates(value: &Value) -> Vec<&Value> {
+    let below: Vec<&Value> = match value {
+        Value::Object(map) => map.values().flat_map(templates).collect(),
+        Value::Array(list) => list.iter().flat_map(templates).collect(),
+        _ => Vec::new(),
+    };
+    if value["spec"]["containers"].is_array() { [vec![value], below].concat() } else { below }
+}
+
 /// Returns labels and specification of the pods that the templates of an object describe.
 fn pods(object: &Value) -> Vec<(&Value, &Value)> {
     let spec = &object["spec"];
-    let group = &spec["leaderWorkerTemplate"];
-    let node = &spec["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"];
-    let templates = [&spec["template"], &group["leaderTemplate"], &group["workerTemplate"], node];
+    let templates = templates(object).into_iter();
     let templates = templates.map(|template| (&template["metadata"]["labels"], &template["spec"]));
+    // Those of KServe have their labels beside them.
     let parts = [spec, &spec["prefill"]].map(|part| (&part["labels"], &part["template"]));
-    let all = templates.into_iter().chain(parts);
-    all.filter(|(_, pod)| pod["containers"].is_array()).collect()
+    templates.chain(parts.into_iter().filter(|(_, pod)| pod["containers"].is_array())).collect()
 }
 
 /// Applies everything in a folder in the order of its list; returns all objects.

@@ -7,6 +7,7 @@ mod definitions;
 mod emitted;
 mod faults;
 mod groups;
+mod jobs;
 mod kills;
 mod large;
 mod mistakes;

@@ -3,7 +3,7 @@
 
 use crate::bench::{Bench, Door, until};
 use crate::definitions::install;
-use crate::emitted::{apply, examples};
+use crate::emitted::{Example, apply, examples};
 use crate::places::placed;
 use crate::surroundings::Place;
 use capstan_types::blueprint::Blueprint;
@@ -16,7 +16,35 @@ struct Running<'a> {
     site: &'a str,
     shape: &'a str,
     pods: u32,
-    pods_per_node: u32,
+    /// How many of its pods a machine holds; none where it takes no accelerator, and so has no machine of its own.
+    pods_per_node: Option<u32>,
+}
+
+/// Where in an object the pods of a training stand, and how many there are, those with accelerators first.
+fn parts(kind: &str, nodes: u32) -> Vec<(&'static str, u32)> {
+    match kind {
+        "TrainingRuntime" => vec![("/spec/template/spec/replicatedJobs/0/template/spec/template", nodes)],
+        "JobSet" => vec![("/spec/replicatedJobs/0/template/spec/template", nodes)],
+        "PyTorchJob" => vec![
+            ("/spec/pytorchReplicaSpecs/Master/template", 1),
+            ("/spec/pytorchReplicaSpecs/Worker/template", nodes - 1),
+        ],
+        "TFJob" => {
+            vec![
+                ("/spec/tfReplicaSpecs/Chief/template", 1),
+                ("/spec/tfReplicaSpecs/Worker/template", nodes - 1),
+            ]
+        }
+        "MPIJob" => vec![
+            ("/spec/mpiReplicaSpecs/Worker/template", nodes),
+            ("/spec/mpiReplicaSpecs/Launcher/template", 1),
+        ],
+        "RayJob" => vec![
+            ("/spec/rayClusterSpec/workerGroupSpecs/0/template", nodes),
+            ("/spec/rayClusterSpec/headGroupSpec/template", 1),
+        ],
+        _ => Vec::new(),
+    }
 }
 
 /// Returns every workload of a blueprint with its machines.
@@ -42,21 +70,23 @@ fn running<'a>(blueprint: &'a Blueprint, objects: &'a [Value]) -> Vec<Running<'a
                 site: &placement.site,
                 shape: &placement.candidate.shape,
                 pods: placement.peak_replicas(),
-                pods_per_node: placement.candidate.replicas_per_node,
+                pods_per_node: Some(placement.candidate.replicas_per_node),
             });
-        } else if object["kind"] == "TrainingRuntime" {
+            continue;
+        }
+        let kind = object["kind"].as_str().expect("a kind");
+        if !parts(kind, 1).is_empty() {
             let is_it = |run: &&capstan_types::blueprint::TrainingRun| {
                 run.workload.replace('_', "-") == label("app.kubernetes.io/name")
             };
             let run = blueprint.trainings.iter().find(is_it).expect("it is of a training");
-            found.push(Running {
-                object,
-                template: &spec["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"],
-                site: &run.site,
-                shape: &run.candidate.shape,
-                pods: run.candidate.nodes,
-                pods_per_node: 1,
-            });
+            found.extend(parts(kind, run.candidate.nodes).into_iter().map(|(path, pods)| {
+                let template = object.pointer(path).unwrap_or_else(|| panic!("{kind} has no {path}"));
+                let limits = &template["spec"]["containers"][0]["resources"]["limits"];
+                let pods_per_node = limits["nvidia.com/gpu"].is_string().then_some(1);
+                let (site, shape) = (run.site.as_str(), run.candidate.shape.as_str());
+                Running { object, template, site, shape, pods, pods_per_node }
+            }));
         }
     }
     found
@@ -69,13 +99,17 @@ fn spread(pods: u32, pods_per_node: u32, zones: u32) -> u32 {
     (1..=pods.max(zones)).find(|nodes| holds(*nodes)).expect("a machine for each pod is enough")
 }
 
+/// Of a machine's processors and memory, what is left for pods: the rest is for the system.
+const FOR_PODS: f64 = 0.9;
+
 /// Returns the machines that the workloads need, as the blueprint counts them, labelled as the manifests ask; the first
 /// workload has `fewer` of them.
 fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec<Value> {
     let mut all = Vec::new();
     for (index, workload) in workloads.iter().enumerate() {
         let shape = blueprint.inputs.catalog.shape(workload.shape).expect("the shape is embedded");
-        let needed = workload.pods.div_ceil(workload.pods_per_node);
+        let Some(pods_per_node) = workload.pods_per_node else { continue };
+        let needed = workload.pods.div_ceil(pods_per_node);
         let pool = blueprint.pools.iter().find(|pool| pool.site == workload.site && pool.shape == shape.id);
         let pool = pool.expect("the machines are bought");
         let bought = (0..blueprint.periods.len()).map(|period| pool.nodes(period)).max().unwrap_or(0);
@@ -83,14 +117,15 @@ fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec
         let site =
             blueprint.inputs.spec.sites.iter().find(|site| site.name == workload.site).expect("a site");
         let zones = site.zones.as_ref().map_or(1, |limit| limit.value);
-        let needed = spread(workload.pods, workload.pods_per_node, zones);
+        let needed = spread(workload.pods, pods_per_node, zones);
         for number in 0..needed - if index == 0 { fewer } else { 0 } {
             let mut labels = workload.template["spec"]["nodeSelector"].clone();
             labels["topology.kubernetes.io/zone"] = json!(format!("zone-{}", number % zones));
-            let memory = shape.host_memory.map_or(1e12, |memory| memory.get());
+            let memory = FOR_PODS * shape.host_memory.map_or(1e12, |memory| memory.get());
+            let cpu = FOR_PODS * shape.vcpus.map_or(64.0, f64::from);
             let capacity = json!({
                 "nvidia.com/gpu": shape.accelerators.to_string(), "memory": format!("{memory:.0}"),
-                "cpu": shape.vcpus.unwrap_or(64).to_string(),
+                "cpu": format!("{:.0}m", cpu * 1000.0),
             });
             all.push(json!({ "name": format!("m{index}-{number}"), "labels": labels, "capacity": capacity }));
         }
@@ -101,7 +136,7 @@ fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec
 /// Has every workload run its most replicas, as its autoscaler would at the busiest hour, and makes the pods of trainings,
 /// as their controller would; returns how many pods that are.
 fn scale(door: &Door<'_>, workloads: &[Running<'_>]) -> usize {
-    for workload in workloads {
+    for (part, workload) in workloads.iter().enumerate() {
         let metadata = &workload.object["metadata"];
         let (name, namespace) = (metadata["name"].as_str(), metadata["namespace"].as_str());
         let (name, namespace) = (name.expect("a name"), namespace.expect("a namespace"));
@@ -117,7 +152,7 @@ fn scale(door: &Door<'_>, workloads: &[Running<'_>]) -> usize {
         for number in 0..workload.pods {
             let pod = json!({
                 "apiVersion": "v1", "kind": "Pod", "spec": workload.template["spec"],
-                "metadata": { "name": format!("{name}-node-0-{number}"), "labels": workload.template["metadata"]["labels"] },
+                "metadata": { "name": format!("{name}-{part}-{number}"), "labels": workload.template["metadata"]["labels"] },
             });
             let made = door.ask("POST", &format!("/api/v1/namespaces/{namespace}/pods"), Some(&pod));
             assert_eq!(made.status, 201, "{}", made.body);
@@ -131,15 +166,16 @@ fn provision(door: &Door<'_>, objects: &[Value]) {
     for claim in objects.iter().filter(|object| object["kind"] == "PersistentVolumeClaim") {
         let (metadata, spec) = (&claim["metadata"], &claim["spec"]);
         let name = metadata["name"].as_str().expect("a name");
+        let own = format!("{}-{name}", metadata["namespace"].as_str().expect("a namespace"));
         let volume = json!({
-            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": name },
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": own },
             "spec": {
                 "capacity": spec["resources"]["requests"], "accessModes": spec["accessModes"],
                 "storageClassName": spec["storageClassName"], "hostPath": { "path": "/x" },
                 "claimRef": { "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": name, "namespace": metadata["namespace"] },
             },
         });
-        let made = door.change(&format!("/api/v1/persistentvolumes/{name}"), "provisioner", &volume);
+        let made = door.change(&format!("/api/v1/persistentvolumes/{own}"), "provisioner", &volume);
         assert!(made.status < 300, "{}", made.body);
     }
 }
@@ -157,6 +193,33 @@ pub fn said(place: &Place) -> (usize, usize) {
     (fit, all)
 }
 
+/// Has the real scheduler place what was planned, `b.json`, and emitted, `out`; returns how many pods that were.
+pub fn are_placed(bench: &Bench, door: &Door<'_>, name: &str, place: &Place) -> usize {
+    let blueprint: Blueprint = serde_json::from_str(&place.read("b.json")).expect("a blueprint");
+    // Nothing is placed before all of it is there.
+    bench.machines(&json!([]));
+    let objects = apply(door, &place.path("out"), name);
+    provision(door, &objects);
+    let workloads = running(&blueprint, &objects);
+    let pods = scale(door, &workloads);
+    place.write("kubeconfig", door.kubeconfig(&bench.admin));
+    let namespace = workloads[0].object["metadata"]["namespace"].as_str().expect("a namespace");
+    bench.machines(&machines(&blueprint, &workloads, 1).into());
+    let (fit, all) = said(place);
+    // What takes no accelerator finds a machine in any case, and waits for none here.
+    let fit = fit + pods - all;
+    assert!(fit < pods && all >= pods, "{name}: {fit} of {all} pods, {pods} planned");
+    until(&format!("{name}: {fit} of {pods} pods on one machine fewer"), 40, || {
+        placed(door, namespace) == (fit, pods - fit)
+    });
+    bench.machines(&machines(&blueprint, &workloads, 0).into());
+    assert_eq!(said(place), (all, all), "{name}");
+    until(&format!("{name}: all {pods} pods are placed"), 40, || placed(door, namespace) == (pods, 0));
+    assert_eq!(door.ask("DELETE", &format!("/api/v1/namespaces/{namespace}"), None).status, 200);
+    until("its pods are gone", 60, || placed(door, namespace) == (0, 0));
+    pods
+}
+
 #[test]
 fn machines_of_every_example_hold_its_pods_and_one_fewer_does_not() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
@@ -165,32 +228,9 @@ fn machines_of_every_example_hold_its_pods_and_one_fewer_does_not() {
         return;
     }
     let mut tried = Vec::new();
-    for example in examples() {
-        let blueprint: Blueprint = serde_json::from_str(&example.place.read("b.json")).expect("a blueprint");
-        // Nothing is placed before all of it is there.
-        bench.machines(&json!([]));
-        let objects = apply(&door, &example.place.path("out"), &example.name);
-        provision(&door, &objects);
-        let workloads = running(&blueprint, &objects);
-        let pods = scale(&door, &workloads);
-        example.place.write("kubeconfig", door.kubeconfig(&bench.admin));
-        let namespace = workloads[0].object["metadata"]["namespace"].as_str().expect("a namespace");
-        bench.machines(&machines(&blueprint, &workloads, 1).into());
-        let (fit, all) = said(&example.place);
-        // What takes no accelerator finds a machine in any case, and waits for none here.
-        let fit = fit + pods - all;
-        assert!(fit < pods && all >= pods, "{}: {fit} of {all} pods, {pods} planned", example.name);
-        until(&format!("{}: {fit} of {pods} pods on one machine fewer", example.name), 40, || {
-            placed(&door, namespace) == (fit, pods - fit)
-        });
-        bench.machines(&machines(&blueprint, &workloads, 0).into());
-        assert_eq!(said(&example.place), (all, all), "{}", example.name);
-        until(&format!("{}: all {pods} pods are placed", example.name), 40, || {
-            placed(&door, namespace) == (pods, 0)
-        });
-        assert_eq!(door.ask("DELETE", &format!("/api/v1/namespaces/{namespace}"), None).status, 200);
-        until("its pods are gone", 60, || placed(&door, namespace) == (0, 0));
-        tried.push(example.name);
+    for Example { name, place } in examples() {
+        are_placed(&bench, &door, &name, &place);
+        tried.push(name);
     }
     assert!(
         tried.len() >= 5 && tried.iter().any(|name| name == "platform.plan"),

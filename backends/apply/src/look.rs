@@ -169,17 +169,28 @@ struct Seen {
 }
 
 /// Fields that say how an object begins: whoever changes one later (a queue that lets a job go, or a person) keeps it.
-const BEGINNINGS: [(&str, &str); 2] = [("Job", "suspend"), ("TrainJob", "suspend")];
+const BEGINNINGS: [(&str, &[&str]); 7] = [
+    ("Job", &["suspend"]),
+    ("TrainJob", &["suspend"]),
+    ("RayJob", &["suspend"]),
+    ("JobSet", &["suspend"]),
+    ("PyTorchJob", &["runPolicy", "suspend"]),
+    ("MPIJob", &["runPolicy", "suspend"]),
+    ("TFJob", &["runPolicy", "suspend"]),
+];
 
 /// Returns an object without the fields of its `spec` that only say how it begins and that live on at another value.
 fn yielded(object: &Object, living: &Value) -> Option<Object> {
-    let (_, field) = BEGINNINGS.iter().find(|(kind, _)| *kind == object.id.kind)?;
-    let (ours, live) = (object.value["spec"].get(field)?, living["spec"].get(field)?);
+    let (_, path) = BEGINNINGS.iter().find(|(kind, _)| *kind == object.id.kind)?;
+    let (field, above) = path.split_last()?;
+    let holder = |spec| above.iter().try_fold(spec, |below: &Value, name| below.get(name));
+    let (ours, live) = (holder(&object.value["spec"])?.get(field)?, holder(&living["spec"])?.get(field)?);
     if ours == live {
         return None;
     }
     let mut without = object.clone();
-    without.value["spec"].as_object_mut()?.remove(*field);
+    let held = above.iter().try_fold(&mut without.value["spec"], |below, name| below.get_mut(name))?;
+    held.as_object_mut()?.remove(*field);
     Some(without)
 }
 
@@ -326,6 +337,11 @@ mod tests {
         let without = yielded(&job, &json!({"spec": {"suspend": false}})).expect("it differs");
         assert_eq!(without.value["spec"], json!({"backoffLimit": 0}));
         assert_eq!(yielded(&job, &json!({"spec": {"suspend": true}})), None);
+        assert_eq!(yielded(&job, &json!({"spec": {}})), None);
+        let value = json!({"apiVersion": "kubeflow.org/v1", "kind": "MPIJob", "metadata": {"name": "a"}, "spec": {"runPolicy": {"suspend": true, "backoffLimit": 3}}});
+        let job = Object::of(value, "test").expect("an object");
+        let without = yielded(&job, &json!({"spec": {"runPolicy": {"suspend": false}}})).expect("it differs");
+        assert_eq!(without.value["spec"], json!({"runPolicy": {"backoffLimit": 3}}));
         assert_eq!(yielded(&job, &json!({"spec": {}})), None);
     }
 

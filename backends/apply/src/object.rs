@@ -113,6 +113,10 @@ impl Object {
             });
             return pods.collect();
         }
+        let trained = trained(spec);
+        if !trained.is_empty() {
+            return trained;
+        }
         let group = &spec["leaderWorkerTemplate"];
         let jobs = spec["template"]["spec"]["replicatedJobs"].as_array();
         [&spec["template"], &group["leaderTemplate"], &group["workerTemplate"]]
@@ -126,6 +130,28 @@ impl Object {
             })
             .collect()
     }
+}
+
+/// Returns the pods of a training whose object says how many of each there are: parts of a job of the training operator, head
+/// and groups of a RayJob, Jobs of a JobSet.
+fn trained(spec: &Value) -> Vec<Pods<'_>> {
+    let parts = ["pytorchReplicaSpecs", "mpiReplicaSpecs", "tfReplicaSpecs"];
+    let parts = parts.iter().filter_map(|name| spec[*name].as_object()).flatten().map(|(_, part)| part);
+    let cluster = &spec["rayClusterSpec"];
+    let groups = cluster["workerGroupSpecs"].as_array().into_iter().flatten();
+    let counted = parts.chain([&cluster["headGroupSpec"]]).chain(groups);
+    let counted = counted.map(|part| (&part["template"], part["replicas"].as_u64().unwrap_or(1)));
+    let jobs = spec["replicatedJobs"].as_array().into_iter().flatten().map(|job| {
+        let (each, of) = (job["replicas"].as_u64().unwrap_or(1), &job["template"]["spec"]);
+        (&of["template"], each * of["parallelism"].as_u64().unwrap_or(1))
+    });
+    let all = counted.chain(jobs).filter(|(template, _)| template["spec"]["containers"].is_array());
+    let pods = all.map(|(template, replicas)| Pods {
+        labels: &template["metadata"]["labels"],
+        spec: &template["spec"],
+        replicas: Some(replicas),
+    });
+    pods.collect()
 }
 
 /// Returns the objects of manifests; neither the list of files nor the role is one.

@@ -238,7 +238,9 @@ fn place(need: &Need<'_>, free: &mut [Machine<'_>]) -> u64 {
         }
     }
     if wanted.is_empty() {
-        return need.pods;
+        // What takes no accelerator fits wherever it may run; where it may run nowhere, it finds nothing.
+        let anywhere = spec["nodeSelector"].is_null() || free.iter().any(|(node, _)| usable(spec, node));
+        return if anywhere { need.pods } else { 0 };
     }
     let spread = Spread::of(spec);
     // Machines that the selector allows, by the domain that pods are spread over; one domain where they are not.
@@ -364,6 +366,51 @@ mod tests {
         let node = json!({"status": {"allocatable": {"nvidia.com/gpu": "10"}}});
         let mut free: Vec<Machine<'_>> = vec![(&node, accelerators(&node["status"]["allocatable"]))];
         assert_eq!(needs.iter().map(|need| place(need, &mut free)).collect::<Vec<_>>(), [2, 2]);
+    }
+
+    #[test]
+    fn the_pods_of_a_training_are_counted_part_by_part() {
+        let template = |accelerators: Option<&str>| {
+            let limits = accelerators.map_or(json!({}), |number| json!({"nvidia.com/gpu": number}));
+            json!({"spec": {"nodeSelector": {"kind": "h100"}, "containers": [{"resources": {"limits": limits}}]}})
+        };
+        let node = template(Some("8"));
+        let group = |replicas: u64| json!({"replicas": replicas, "template": node});
+        let master = json!({"Master": group(1), "Worker": group(3)});
+        let head = json!({"template": template(None)});
+        let machine = json!({"metadata": {"labels": {"kind": "h100"}}, "status": {"allocatable": {"nvidia.com/gpu": "8"}}});
+        for (kind, spec, counted, placed) in [
+            ("PyTorchJob", json!({"pytorchReplicaSpecs": master}), vec![1, 3], vec![1, 1]),
+            ("TFJob", json!({"tfReplicaSpecs": {"Chief": group(1)}}), vec![1], vec![1]),
+            (
+                "MPIJob",
+                json!({"mpiReplicaSpecs": {"Launcher": head, "Worker": group(4)}}),
+                vec![1, 4],
+                vec![1, 2],
+            ),
+            (
+                "RayJob",
+                json!({"rayClusterSpec": {"headGroupSpec": head, "workerGroupSpecs": [group(4)]}}),
+                vec![1, 4],
+                vec![1, 2],
+            ),
+            (
+                "JobSet",
+                json!({"replicatedJobs": [{"replicas": 2, "template": {"spec": {"parallelism": 3, "template": node}}}]}),
+                vec![6],
+                vec![2],
+            ),
+        ] {
+            let value = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, "spec": spec});
+            let object = Object::of(value, "test").expect("an object");
+            let needs = needs(&object, &[]);
+            assert_eq!(needs.iter().map(|need| need.pods).collect::<Vec<_>>(), counted, "{kind}");
+            let mut free: Vec<Machine<'_>> =
+                [&machine; 2].map(|node| (node, accelerators(&node["status"]["allocatable"]))).into();
+            assert_eq!(needs.iter().map(|need| place(need, &mut free)).collect::<Vec<_>>(), placed, "{kind}");
+            // Without a machine that its selector allows, not even what takes no accelerator finds one.
+            assert!(needs.iter().all(|need| place(need, &mut []) == 0), "{kind}");
+        }
     }
 
     #[test]

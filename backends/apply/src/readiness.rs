@@ -42,9 +42,12 @@ pub(crate) fn state(object: &Value) -> State {
         "DaemonSet" => counted(status, "numberReady", status["desiredNumberScheduled"].as_i64()),
         "LeaderWorkerSet" => counted(status, "readyReplicas", wanted(object)),
         // One that waits until somebody starts it, or in a queue, is where it should be.
-        "Job" | "TrainJob" if object["spec"]["suspend"] == true => State::Ready,
+        "Job" | "TrainJob" | "JobSet" | "RayJob" if object["spec"]["suspend"] == true => State::Ready,
+        "PyTorchJob" | "TFJob" | "MPIJob" if object["spec"]["runPolicy"]["suspend"] == true => State::Ready,
         "Job" | "TrainJob" => finished(status, "Complete", "Failed"),
+        "JobSet" => finished(status, "Completed", "Failed"),
         "PyTorchJob" | "TFJob" | "MPIJob" => finished(status, "Succeeded", "Failed"),
+        "RayJob" => ray_job(status),
         "Pod" => condition(status, "Ready"),
         "Namespace" => phase(status, "Active"),
         // One that waits for its first consumer is no failure while nothing consumes it.
@@ -156,9 +159,24 @@ fn finished(status: &Value, done: &str, failed: &str) -> State {
     }
     let is_done = find(status, done).is_some_and(|row| row["status"] == "True");
     let suspended = find(status, "Suspended").is_some_and(|row| row["status"] == "True");
+    let active = |counted: &Value| counted["active"].as_i64().unwrap_or(0) > 0;
     let running = find(status, "Running").is_some_and(|row| row["status"] == "True")
-        || status["active"].as_i64().unwrap_or(0) > 0;
+        || active(status)
+        || items(status, "replicatedJobsStatus").iter().any(active);
     if is_done || suspended || running { State::Ready } else { State::Waiting("it has not begun".to_owned()) }
+}
+
+/// A RayJob is at work while its program runs: before that its cluster is made.
+fn ray_job(status: &Value) -> State {
+    match status["jobDeploymentStatus"].as_str() {
+        Some("Running" | "Complete" | "Suspended") => State::Ready,
+        Some("Failed" | "ValidationFailed") => {
+            let why = ["message", "reason"].iter().find_map(|name| status[*name].as_str());
+            State::Failed(why.filter(|why| !why.is_empty()).unwrap_or("its program has failed").to_owned())
+        }
+        Some(other) if !other.is_empty() => State::Waiting(format!("it is {other}")),
+        _ => State::Waiting("its operator has not seen it".to_owned()),
+    }
 }
 
 fn phase(status: &Value, wanted: &str) -> State {
@@ -267,7 +285,38 @@ mod tests {
         fails("Job", with("Failed", "True"));
         ready("TrainJob", with("Suspended", "True"));
         waits("TrainJob", Value::Null);
-        fails("PyTorchJob", with("Failed", "True"));
+        for kind in ["PyTorchJob", "MPIJob", "TFJob"] {
+            waits(kind, with("Created", "True"));
+            ready(kind, with("Running", "True"));
+            ready(kind, with("Succeeded", "True"));
+            fails(kind, with("Failed", "True"));
+        }
+        waits("JobSet", json!({"replicatedJobsStatus": [{"name": "node", "active": 0}]}));
+        ready("JobSet", json!({"replicatedJobsStatus": [{"name": "node", "active": 1}]}));
+        ready("JobSet", with("Completed", "True"));
+        fails("JobSet", with("Failed", "True"));
+        waits("RayJob", Value::Null);
+        waits("RayJob", json!({"jobDeploymentStatus": "Initializing"}));
+        ready("RayJob", json!({"jobDeploymentStatus": "Running"}));
+        let failed = json!({"jobDeploymentStatus": "Failed", "message": "exit 1", "reason": "AppFailed"});
+        assert_eq!(of("RayJob", failed), State::Failed("exit 1".to_owned()));
+    }
+
+    #[test]
+    fn work_that_waits_in_a_queue_is_where_it_should_be() {
+        let waiting = |kind: &str, spec: Value| json!({"kind": kind, "spec": spec});
+        for kind in ["TrainJob", "JobSet", "RayJob"] {
+            assert_eq!(state(&waiting(kind, json!({"suspend": true}))), State::Ready, "{kind}");
+            assert!(matches!(state(&waiting(kind, json!({}))), State::Waiting(_)), "{kind}");
+        }
+        for kind in ["PyTorchJob", "MPIJob", "TFJob"] {
+            assert_eq!(
+                state(&waiting(kind, json!({"runPolicy": {"suspend": true}}))),
+                State::Ready,
+                "{kind}"
+            );
+            assert!(matches!(state(&waiting(kind, json!({"runPolicy": {}}))), State::Waiting(_)), "{kind}");
+        }
     }
 
     #[test]

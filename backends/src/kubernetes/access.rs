@@ -30,7 +30,7 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 32] = [
+const RESOURCES: [(&str, &str, &str); 37] = [
     ("CephCluster", "ceph.rook.io", "cephclusters"),
     ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
@@ -43,9 +43,11 @@ const RESOURCES: [(&str, &str, &str); 32] = [
     ("HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers"),
     ("InferencePool", "inference.networking.k8s.io", "inferencepools"),
     ("Job", "batch", "jobs"),
+    ("JobSet", "jobset.x-k8s.io", "jobsets"),
     ("LLMInferenceService", "serving.kserve.io", "llminferenceservices"),
     ("LeaderWorkerSet", "leaderworkerset.x-k8s.io", "leaderworkersets"),
     ("LocalQueue", "kueue.x-k8s.io", "localqueues"),
+    ("MPIJob", "kubeflow.org", "mpijobs"),
     ("Namespace", "", "namespaces"),
     ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
     ("NodeFeatureRule", "nfd.k8s-sigs.io", "nodefeaturerules"),
@@ -55,12 +57,15 @@ const RESOURCES: [(&str, &str, &str); 32] = [
     ("PodMonitor", "monitoring.coreos.com", "podmonitors"),
     ("PriorityClass", "scheduling.k8s.io", "priorityclasses"),
     ("PrometheusRule", "monitoring.coreos.com", "prometheusrules"),
+    ("PyTorchJob", "kubeflow.org", "pytorchjobs"),
+    ("RayJob", "ray.io", "rayjobs"),
     ("ResourceFlavor", "kueue.x-k8s.io", "resourceflavors"),
     ("ResourceQuota", "", "resourcequotas"),
     ("ScaledObject", "keda.sh", "scaledobjects"),
     ("Service", "", "services"),
     ("ServiceMonitor", "monitoring.coreos.com", "servicemonitors"),
     ("StorageClass", "storage.k8s.io", "storageclasses"),
+    ("TFJob", "kubeflow.org", "tfjobs"),
     ("TrainJob", "trainer.kubeflow.org", "trainjobs"),
     ("TrainingRuntime", "trainer.kubeflow.org", "trainingruntimes"),
 ];

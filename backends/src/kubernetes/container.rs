@@ -99,13 +99,15 @@ impl Share {
         Self { cpu, memory_gib, shared_gib }
     }
 
-    /// Returns what a pod with so many ranks asks for.
+    /// Returns what a pod with so many ranks asks for; one with none asks for no accelerator.
     pub(super) fn resources(&self, machine: Machine<'_>, ranks: u32) -> Resources {
         let mut limits = Labels::new();
         if let Some(memory) = self.memory_gib {
             limits.insert("memory".to_owned(), format!("{memory}Gi"));
         }
-        limits.insert(resource(&machine.accelerator.vendor).to_owned(), ranks.to_string());
+        if ranks > 0 {
+            limits.insert(resource(&machine.accelerator.vendor).to_owned(), ranks.to_string());
+        }
         let mut requests = limits.clone();
         if let Some(cpu) = self.cpu {
             requests.insert("cpu".to_owned(), cpu.to_string());

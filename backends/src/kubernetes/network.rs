@@ -8,7 +8,8 @@ use super::engine::HTTP_PORT;
 use super::object::{Labels, Object, Port, Selector, labels};
 use super::server::Group;
 use super::training::Job;
-use super::{EmitError, Files, Frame, Wave};
+use super::{EmitError, Files, Frame, Wave, training};
+use capstan_types::spec::TrainingWish;
 use serde::Serialize;
 
 /// Namespace of the scraper; kube-prometheus uses this name.
@@ -236,24 +237,46 @@ pub(super) fn add_besides(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files
         let note = "everybody reaches the gateway, and it the services and its controller.";
         files.add(Wave::Config, "20-gateway", ("NetworkPolicy", "gateway"), note, &object)?;
     }
-    for job in jobs.iter().filter(|_| frame.deploy.training.is_some()) {
-        let every = || vec![PolicyPort { protocol: "TCP", port: None }];
-        let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
-        let own = || vec![Peer::pods(&job.labels())];
-        let spec = PolicySpec {
-            pod_selector: Selector::of(&job.labels()),
-            policy_types: vec!["Ingress", "Egress"],
-            ingress: vec![Rule { from: own(), to: Vec::new(), ports: every() }],
-            egress: vec![
-                Rule { from: Vec::new(), to: own(), ports: every() },
-                Rule { from: Vec::new(), to: store, ports: vec![port("TCP", 443)] },
-            ],
-        };
-        let object = policy(frame.meta(&job.name, Wave::Config, &job.labels()), spec);
-        let note = "nodes of the training talk to each other; out goes only HTTPS to data and models.";
-        files.add(Wave::Config, &format!("30-{}", job.name), ("NetworkPolicy", &job.name), note, &object)?;
+    let Some(wish) = &frame.deploy.training else { return Ok(()) };
+    jobs.iter().try_for_each(|job| add_training(frame, wish, job, files))
+}
+
+/// Adds what the pods of a training may do: all TCP between them, since ranks meet at ports that are chosen anew with each
+/// start.
+fn add_training(
+    frame: &Frame<'_>,
+    wish: &TrainingWish,
+    job: &Job<'_>,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let every = || vec![PolicyPort { protocol: "TCP", port: None }];
+    let own = || vec![Peer::pods(&job.labels())];
+    let out = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+    let mut note =
+        "nodes of the training talk to each other; out goes only HTTPS to data and models".to_owned();
+    let mut ingress = vec![Rule { from: own(), to: Vec::new(), ports: every() }];
+    if let Some((label, number)) = training::asked_by(wish) {
+        let operator = Peer { namespace_selector: Some(Selector::default()), ..Peer::pods(&labels([label])) };
+        ingress.push(Rule { from: vec![operator], to: Vec::new(), ports: vec![port("TCP", number)] });
+        note += "; its operator hands it the program";
     }
-    Ok(())
+    let mut ports = vec![port("TCP", 443)];
+    if training::asks_the_server(wish) {
+        ports.push(port("TCP", API_PORT));
+        note += ", and to the API server, by which nodes are started";
+    }
+    let spec = PolicySpec {
+        pod_selector: Selector::of(&job.labels()),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress,
+        egress: vec![
+            Rule { from: Vec::new(), to: own(), ports: every() },
+            Rule { from: Vec::new(), to: out, ports },
+        ],
+    };
+    let object = policy(frame.meta(&job.name, Wave::Config, &job.labels()), spec);
+    note += ".";
+    files.add(Wave::Config, &format!("30-{}", job.name), ("NetworkPolicy", &job.name), &note, &object)
 }
 
 /// Adds what the pods of offline inference may do: nobody asks them.

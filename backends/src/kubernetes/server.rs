@@ -14,7 +14,7 @@ use capstan_types::model::Model;
 use capstan_types::spec::{Part, Serve, Site};
 
 /// The longest name of a workload object; its controllers add up to eleven characters to those of pods.
-const LONGEST_NAME: usize = 52;
+pub(super) const LONGEST_NAME: usize = 52;
 
 /// One service: all placements of one workload, reached under one name.
 pub(super) struct Group<'a> {
@@ -345,12 +345,17 @@ fn names(group: &str, placements: &[&Placement]) -> Option<Vec<String>> {
 ///
 /// 32 bits of a digest are enough to tell a few names apart.
 pub(super) fn shortened(name: &str) -> String {
+    shortened_to(name, LONGEST_NAME)
+}
+
+/// The same for objects whose controllers leave another length.
+pub(super) fn shortened_to(name: &str, longest: usize) -> String {
     let name = name.trim_end_matches('-');
-    if name.len() <= LONGEST_NAME {
+    if name.len() <= longest {
         return name.to_owned();
     }
     let digest = fnv(name);
-    let kept = name.get(..LONGEST_NAME - 9).unwrap_or(name).trim_end_matches('-');
+    let kept = name.get(..longest - 9).unwrap_or(name).trim_end_matches('-');
     format!("{kept}-{digest:08x}")
 }
 

@@ -1,26 +1,26 @@
-//! What runs a training? A TrainJob of Kubeflow Trainer, with a runtime of its own and a volume for its checkpoints.
+//! What runs a training? The object that its operator reads, and a volume for its checkpoints.
 //!
-//! The program is the plan's: its image is named, and what was planned is handed to it in its environment. It does not know
-//! what the program does with it.
+//! Which operator that is, the plan says: each family of them has a file below. All share the pods (`pods`), the name, the
+//! labels, the queue and the volume. The program is the plan's: its image is named, and what was planned is handed to it in
+//! its environment. It does not know what the program does with it.
 
-use super::affinity::{Machine, node_selector, tolerations};
-use super::container::Share;
-use super::object::{Labels, Object, count, labels, slug};
-use super::server::{found, shortened};
+mod job_set;
+mod kubeflow;
+mod pods;
+mod ray;
+mod train_job;
+
+use super::affinity::Machine;
+use super::object::{LONGEST_LABEL, Labels, Object, count, labels, slug};
+use super::server::{LONGEST_NAME, found, shortened_to};
 use super::volumes::Claim;
-use super::{EmitError, Files, Frame, Wave, limits, queues, volumes};
+use super::{EmitError, Files, Frame, Wave, queues, volumes};
 use capstan_types::blueprint::{Blueprint, TrainingRun};
-use capstan_types::spec::{Train, TrainingWish};
+use capstan_types::spec::{JobKind, Train, TrainingWish};
 use serde_json::{Value, json};
-
-/// Where checkpoints lie in a pod.
-const CHECKPOINTS: &str = "/checkpoints";
 
 /// Room for checkpoints over those that are kept, as one is written before another goes. Origin: Assumed.
 const CHECKPOINT_ROOM: f64 = 1.1;
-
-/// Seconds for which a training that is to stop may write a last checkpoint. Origin: Assumed.
-const LAST_CHECKPOINT: u32 = 300;
 
 /// A training with the rows that it stands on.
 pub(super) struct Job<'a> {
@@ -44,6 +44,47 @@ impl Job<'_> {
     pub(super) fn per_node(&self) -> u32 {
         self.machine.shape.accelerators
     }
+
+    /// Returns how often it may start again: as many failures as are expected, and as many again.
+    fn restarts(&self) -> u32 {
+        count(2.0 * self.run.failures).max(3)
+    }
+}
+
+/// How an operator is spoken to.
+#[derive(Clone, Copy)]
+struct Form {
+    api_version: &'static str,
+    kind: &'static str,
+    /// Where below `spec` it is said whether the job waits.
+    suspend: &'static [&'static str],
+    /// The longest name that leaves room for what its controller adds.
+    longest: usize,
+}
+
+impl Form {
+    /// Returns the form of a kind.
+    const fn of(job: JobKind) -> Self {
+        /// A RayJob has at most 47 letters (KubeRay, `MaxRayJobNameLength`); pods of a JobSet have `-node-0-NNN-XXXXX` after
+        /// its name, and at most 63.
+        const SHORT: usize = 46;
+        let (suspend, longest): (&[&str], usize) = match job {
+            JobKind::TrainJob => (&["suspend"], LONGEST_NAME),
+            JobKind::RayJob | JobKind::JobSet => (&["suspend"], SHORT),
+            JobKind::PyTorchJob | JobKind::MpiJob | JobKind::TfJob => {
+                (&["runPolicy", "suspend"], LONGEST_NAME)
+            }
+        };
+        let (api_version, kind) = match job {
+            JobKind::TrainJob => ("trainer.kubeflow.org/v1alpha1", "TrainJob"),
+            JobKind::PyTorchJob => (kubeflow::VERSION, "PyTorchJob"),
+            JobKind::MpiJob => (kubeflow::VERSION, "MPIJob"),
+            JobKind::TfJob => (kubeflow::VERSION, "TFJob"),
+            JobKind::RayJob => ("ray.io/v1", "RayJob"),
+            JobKind::JobSet => ("jobset.x-k8s.io/v1alpha2", "JobSet"),
+        };
+        Self { api_version, kind, suspend, longest }
+    }
 }
 
 /// Returns every training with its rows, in the order of the blueprint.
@@ -53,7 +94,9 @@ pub(super) fn resolve(blueprint: &Blueprint) -> Result<Vec<Job<'_>>, EmitError> 
 
 fn job<'a>(blueprint: &'a Blueprint, run: &'a TrainingRun) -> Result<Job<'a>, EmitError> {
     let (spec, catalog) = (&blueprint.inputs.spec, &blueprint.inputs.catalog);
-    let name = shortened(&run.workload.to_ascii_lowercase().replace('_', "-"));
+    let wish = spec.deploy.as_ref().and_then(|deploy| deploy.training.as_ref());
+    let longest = Form::of(wish.map(|wish| wish.job).unwrap_or_default()).longest;
+    let name = shortened_to(&run.workload.to_ascii_lowercase().replace('_', "-"), longest);
     if !super::object::is_dns_label(&name) {
         return Err(EmitError::NotALabel { what: "workload", name: run.workload.clone() });
     }
@@ -67,6 +110,25 @@ fn job<'a>(blueprint: &'a Blueprint, run: &'a TrainingRun) -> Result<Job<'a>, Em
     Ok(Job { name, run, train: found("workload", &run.workload, train)?, machine })
 }
 
+/// Returns whose pods ask those of a training, by their label, and at which port.
+pub(super) fn asked_by(wish: &TrainingWish) -> Option<((&'static str, &'static str), u16)> {
+    (wish.job == JobKind::RayJob).then_some((ray::OPERATOR, ray::DASHBOARD))
+}
+
+/// Returns whether pods of a training ask the API server.
+pub(super) fn asks_the_server(wish: &TrainingWish) -> bool {
+    wish.job == JobKind::MpiJob
+}
+
+/// One training as it is written.
+struct Scene<'a> {
+    frame: &'a Frame<'a>,
+    wish: &'a TrainingWish,
+    job: &'a Job<'a>,
+    form: Form,
+    folder: String,
+}
+
 /// Adds what runs the trainings, where the plan says with which program.
 pub(super) fn add(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files) -> Result<(), EmitError> {
     let Some(wish) = &frame.deploy.training else {
@@ -77,164 +139,82 @@ pub(super) fn add(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files) -> Res
         return Ok(());
     };
     for job in jobs {
-        if !job.run.at_hours.is_empty() {
-            let message = format!(
-                "planned{}: suspend and resume its TrainJob at these hours (`spec.suspend`); nothing here does",
-                job.run.pauses()
-            );
-            files.warn(&job.run.workload, message);
-        }
         let folder = format!("30-{}", job.name);
-        add_checkpoints(frame, job, &folder, files)?;
-        add_runtime(frame, wish, job, &folder, files)?;
-        add_job(frame, wish, job, &folder, files)?;
+        let scene = Scene { frame, wish, job, form: Form::of(wish.job), folder };
+        scene.warn(files);
+        scene.add_checkpoints(files)?;
+        match wish.job {
+            JobKind::TrainJob => train_job::add(&scene, files)?,
+            JobKind::PyTorchJob => kubeflow::add_py_torch(&scene, files)?,
+            JobKind::MpiJob => kubeflow::add_mpi(&scene, files)?,
+            JobKind::TfJob => kubeflow::add_tensor_flow(&scene, files)?,
+            JobKind::RayJob => ray::add(&scene, files)?,
+            JobKind::JobSet => job_set::add(&scene, files)?,
+        }
     }
     Ok(())
 }
 
-fn claim(job: &Job<'_>) -> String {
-    format!("{}-checkpoints", job.name)
-}
-
-fn add_checkpoints(
-    frame: &Frame<'_>,
-    job: &Job<'_>,
-    folder: &str,
-    files: &mut Files,
-) -> Result<(), EmitError> {
-    let keep = f64::from(job.train.checkpoint.keep.max(1) + 1);
-    let claim = Claim {
-        name: &claim(job),
-        labels: job.labels(),
-        site: &job.run.site,
-        bytes: job.run.checkpoint.get() * keep * CHECKPOINT_ROOM,
-        note: "checkpoints of the training; never deleted unless that is asked for.",
-    };
-    volumes::add(frame, &claim, folder, files)
-}
-
-/// Adds what every node of the training runs.
-fn add_runtime(
-    frame: &Frame<'_>,
-    wish: &TrainingWish,
-    job: &Job<'_>,
-    folder: &str,
-    files: &mut Files,
-) -> Result<(), EmitError> {
-    let ranks = job.per_node();
-    let share = Share::of(job.machine, ranks, &job.run.workload, &mut files.warnings);
-    let selector = node_selector(frame.blueprint, job.machine, &mut files.warnings);
-    let mut pod = json!({
-        "automountServiceAccountToken": false,
-        "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": LAST_CHECKPOINT,
-        "nodeSelector": selector,
-        "tolerations": tolerations(job.machine),
-        "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
-        "containers": [{
-            "name": "node",
-            "image": wish.image,
-            "imagePullPolicy": "IfNotPresent",
-            "env": environment(job),
-            "resources": share.resources(job.machine, ranks),
-            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
-            "volumeMounts": [
-                { "name": "checkpoints", "mountPath": CHECKPOINTS },
-                { "name": "shm", "mountPath": "/dev/shm" },
-            ],
-        }],
-        "volumes": [
-            { "name": "checkpoints", "persistentVolumeClaim": { "claimName": claim(job) } },
-            { "name": "shm", "emptyDir": { "medium": "Memory", "sizeLimit": format!("{}Gi", share.shared_gib.unwrap_or(1)) } },
-        ],
-    });
-    if let Some(class) = limits::class(frame, limits::Rank::Training) {
-        pod["priorityClassName"] = json!(class);
+impl Scene<'_> {
+    /// Says what the objects of a training leave to people.
+    fn warn(&self, files: &mut Files) {
+        let (run, kind, suspend) = (self.job.run, self.form.kind, self.form.suspend.join("."));
+        if !run.at_hours.is_empty() {
+            let message = format!(
+                "planned{}: suspend and resume its {kind} at these hours (`spec.{suspend}`); nothing here does",
+                run.pauses()
+            );
+            files.warn(&run.workload, message);
+        }
+        if self.wish.job == JobKind::MpiJob && self.wish.queued {
+            let message = format!(
+                "Kueue lets go MPIJobs of the MPI operator (kubeflow.org/v2beta1), and this one is of the training operator: take another `job`, leave `queue` out, or resume it by hand (`spec.{suspend}`)"
+            );
+            files.warn(&run.workload, message);
+        }
     }
-    let ancestor = labels([("trainer.kubeflow.org/trainjob-ancestor-step", "trainer")]);
-    let spec = json!({
-        "mlPolicy": { "numNodes": job.run.candidate.nodes, "torch": {} },
-        "template": { "spec": { "replicatedJobs": [{
-            "name": "node",
-            "template": { "metadata": { "labels": ancestor }, "spec": {
-                // A failure is a restart from the last checkpoint; as many as are expected, and as many again.
-                "backoffLimit": count(2.0 * job.run.failures).max(3),
-                "template": { "metadata": { "labels": job.labels() }, "spec": pod },
-            } },
-        }] } },
-    });
-    let object = Object::<Value> {
-        api_version: "trainer.kubeflow.org/v1alpha1",
-        kind: "TrainingRuntime",
-        metadata: frame.meta(&job.name, Wave::Queues, &job.labels()),
-        spec,
-    };
-    let note = "what every node of the training runs.";
-    files.add(Wave::Queues, folder, ("TrainingRuntime", &job.name), note, &object)
-}
 
-/// Returns what was planned, for the program of the training.
-fn environment(job: &Job<'_>) -> Vec<Value> {
-    let (run, candidate) = (job.run, &job.run.candidate);
-    let pairs = [
-        ("TENSOR_PARALLEL", candidate.tensor.to_string()),
-        ("PIPELINE_PARALLEL", candidate.pipeline.to_string()),
-        ("DATA_PARALLEL", candidate.data.to_string()),
-        ("MICRO_BATCH", candidate.micro_batch.to_string()),
-        ("BATCH_TOKENS", format!("{:.0}", run.batch.get())),
-        ("SEQUENCE_TOKENS", job.train.sequence.to_string()),
-        ("TRAIN_TOKENS", format!("{:.0}", job.train.tokens.get())),
-        ("PRECISION", candidate.precision.word().to_owned()),
-        ("RECOMPUTE", candidate.recompute.to_string()),
-        ("CHECKPOINT_DIR", CHECKPOINTS.to_owned()),
-        ("CHECKPOINT_SECONDS", format!("{:.0}", run.checkpoint_interval.get())),
-        ("CHECKPOINT_KEEP", job.train.checkpoint.keep.to_string()),
-    ];
-    pairs.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
-}
-
-fn add_job(
-    frame: &Frame<'_>,
-    wish: &TrainingWish,
-    job: &Job<'_>,
-    folder: &str,
-    files: &mut Files,
-) -> Result<(), EmitError> {
-    let candidate = &job.run.candidate;
-    let share = Share::of(job.machine, job.per_node(), &job.run.workload, &mut files.warnings);
-    let mut spec = json!({
-        "runtimeRef": { "apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": job.name },
-        "trainer": {
-            "image": wish.image,
-            "numNodes": candidate.nodes,
-            "numProcPerNode": job.per_node(),
-            // They stand in place of those of the runtime, so all of them are named.
-            "resourcesPerNode": share.resources(job.machine, job.per_node()),
-        },
-    });
-    let mut own = job.labels();
-    if wish.queued {
-        own.insert("kueue.x-k8s.io/queue-name".to_owned(), queues::local(frame));
-        spec["suspend"] = json!(true);
+    /// Returns the name of the claim for checkpoints.
+    fn claim(&self) -> String {
+        shortened_to(&format!("{}-checkpoints", self.job.name), LONGEST_LABEL)
     }
-    let object = Object {
-        api_version: "trainer.kubeflow.org/v1alpha1",
-        kind: "TrainJob",
-        metadata: frame.meta(&job.name, Wave::Workload, &own),
-        spec,
-    };
-    let note = format!(
-        "{} on {} × {} ({}) at {}, {} to {};\nstep {:.2} s, goodput {:.0} %; {} spare nodes are kept beside it.",
-        job.run.model,
-        candidate.nodes,
-        candidate.accelerator,
-        candidate.shape,
-        job.run.site,
-        job.run.start,
-        job.run.end,
-        job.run.step.get(),
-        job.run.goodput * 100.0,
-        job.run.spare_nodes,
-    );
-    files.add(Wave::Workload, folder, ("TrainJob", &job.name), &note, &object)
+
+    fn add_checkpoints(&self, files: &mut Files) -> Result<(), EmitError> {
+        let (job, keep) = (self.job, f64::from(self.job.train.checkpoint.keep.max(1) + 1));
+        let claim = Claim {
+            name: &self.claim(),
+            labels: job.labels(),
+            site: &job.run.site,
+            bytes: job.run.checkpoint.get() * keep * CHECKPOINT_ROOM,
+            note: "checkpoints of the training; never deleted unless that is asked for.",
+        };
+        volumes::add(self.frame, &claim, &self.folder, files)
+    }
+
+    /// Adds the object that the operator reads; with a queue it waits until that lets it go.
+    fn add_job(&self, mut spec: Value, files: &mut Files) -> Result<(), EmitError> {
+        let (job, candidate, Form { api_version, kind, .. }) = (self.job, &self.job.run.candidate, self.form);
+        let mut own = job.labels();
+        if self.wish.queued {
+            own.insert("kueue.x-k8s.io/queue-name".to_owned(), queues::local(self.frame));
+            let place = self.form.suspend.iter().fold(&mut spec, |below, field| &mut below[*field]);
+            *place = json!(true);
+        }
+        let metadata = self.frame.meta(&job.name, Wave::Workload, &own);
+        let object = Object { api_version, kind, metadata, spec };
+        let note = format!(
+            "{} on {} × {} ({}) at {}, {} to {};\nstep {:.2} s, goodput {:.0} %; {} spare nodes are kept beside it.",
+            job.run.model,
+            candidate.nodes,
+            candidate.accelerator,
+            candidate.shape,
+            job.run.site,
+            job.run.start,
+            job.run.end,
+            job.run.step.get(),
+            job.run.goodput * 100.0,
+            job.run.spare_nodes,
+        );
+        files.add(Wave::Workload, &self.folder, (kind, &job.name), &note, &object)
+    }
 }

@@ -4,7 +4,7 @@ use capstan_backends::kubernetes::{Emitted, Manifest, emit};
 use capstan_types::blueprint::{Blueprint, Placement};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::spec::{
-    Autoscale, GatewayWish, Kubernetes, NEWEST_KUBERNETES, Part, SloMetric, Stage, TrainingWish,
+    Autoscale, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, Part, SloMetric, Stage, TrainingWish,
 };
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::units::Seconds;
@@ -113,7 +113,7 @@ pub fn everything() -> Blueprint {
                 picker: true,
             }),
             gpu_operator: true,
-            training: Some(TrainingWish { image: "registry/train:1".to_owned(), queued: true }),
+            training: Some(TrainingWish { queued: true, ..TrainingWish::plain("registry/train:1") }),
             karpenter: Some("gpu".to_owned()),
             quota: true,
             priorities: true,
@@ -123,6 +123,15 @@ pub fn everything() -> Blueprint {
             ..Kubernetes::plain("llm", true)
         });
     })
+}
+
+/// The same with the training of another operator, which starts a program.
+pub fn trained(job: JobKind) -> Blueprint {
+    let mut blueprint = everything();
+    let wish = blueprint.inputs.spec.deploy.as_mut().and_then(|deploy| deploy.training.as_mut());
+    let wish = wish.expect("it trains");
+    (wish.job, wish.program) = (job, Some("python train.py".to_owned()));
+    blueprint
 }
 
 /// Replicas that follow the requests in flight, down to `least`.

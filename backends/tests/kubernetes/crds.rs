@@ -1,6 +1,7 @@
 //! Custom resources against the schemas that real servers hold, strictly: types, required and unknown fields.
 
-use crate::common::{autoscaled, emitted, everything, object, tree, two_nodes, two_parts};
+use crate::common::{autoscaled, emitted, everything, object, trained, tree, two_nodes, two_parts};
+use capstan_types::spec::JobKind;
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::testing::data;
 use serde_json::Value;
@@ -101,8 +102,8 @@ fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
 }
 
 /// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret none is
-/// at hand.
-const DEFINITIONS: [(&str, &str, &str); 18] = [
+/// at hand; of JobSet it is what a TrainingRuntime embeds.
+const DEFINITIONS: [(&str, &str, &str); 22] = [
     ("CephCluster", "rook/ceph.rook.io_cephclusters.yaml", "v1"),
     ("CephFilesystem", "rook/ceph.rook.io_cephfilesystems.yaml", "v1"),
     ("ClusterPolicy", "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml", "v1"),
@@ -116,13 +117,17 @@ const DEFINITIONS: [(&str, &str, &str); 18] = [
     ),
     ("LLMInferenceService", "kserve/serving.kserve.io_llminferenceservices.yaml", "v1alpha2"),
     ("LocalQueue", "kueue/kueue.x-k8s.io_localqueues.yaml", "v1beta2"),
+    ("MPIJob", "kubeflow-training-operator/kubeflow.org_mpijobs.yaml", "v1"),
     ("NodeFeatureRule", "node-feature-discovery/nfd.k8s-sigs.io_nodefeaturerules.yaml", "v1alpha1"),
     ("NodePool", "karpenter/karpenter.sh_nodepools.yaml", "v1"),
     ("PodMonitor", "prometheus-operator/monitoring.coreos.com_podmonitors.yaml", "v1"),
     ("PrometheusRule", "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml", "v1"),
+    ("PyTorchJob", "kubeflow-training-operator/kubeflow.org_pytorchjobs.yaml", "v1"),
+    ("RayJob", "kuberay/ray.io_rayjobs.yaml", "v1"),
     ("ResourceFlavor", "kueue/kueue.x-k8s.io_resourceflavors.yaml", "v1beta2"),
     ("ScaledObject", "keda/keda.sh_scaledobjects.yaml", "v1alpha1"),
     ("ServiceMonitor", "prometheus-operator/monitoring.coreos.com_servicemonitors.yaml", "v1"),
+    ("TFJob", "kubeflow-training-operator/kubeflow.org_tfjobs.yaml", "v1"),
     ("TrainJob", "kubeflow-trainer/trainer.kubeflow.org_trainjobs.yaml", "v1alpha1"),
     ("TrainingRuntime", "kubeflow-trainer/trainer.kubeflow.org_trainingruntimes.yaml", "v1alpha1"),
 ];
@@ -135,6 +140,7 @@ fn every_family_is_what_its_operator_knows() {
     let mut manifests = emitted(&everything()).manifests;
     manifests.extend(emitted(&autoscaled(0, 0.1, 28)).manifests);
     manifests.extend(emitted(&two_parts()).manifests);
+    manifests.extend(JobKind::ALL.into_iter().flat_map(|job| emitted(&trained(job)).manifests));
     for (kind, file, version) in DEFINITIONS {
         let schema = schema(file, version).expect("the data are there");
         let own: Vec<_> = manifests.iter().filter(|manifest| manifest.kind == kind).collect();
@@ -144,6 +150,16 @@ fn every_family_is_what_its_operator_knows() {
             assert_eq!(found, Vec::<String>::new(), "{}", manifest.path);
         }
     }
+}
+
+/// A TrainingRuntime of Trainer embeds the specification of a JobSet.
+#[test]
+fn a_job_set_is_what_its_server_knows() {
+    let runtimes = schema("kubeflow-trainer/trainer.kubeflow.org_trainingruntimes.yaml", "v1alpha1");
+    let Some(runtimes) = runtimes else { return };
+    let schema = &runtimes["properties"]["spec"]["properties"]["template"]["properties"]["spec"];
+    let set = object(&emitted(&trained(JobKind::JobSet)).manifests, "JobSet", "pretrain");
+    assert_eq!(faults(&set["spec"], schema, "spec"), Vec::<String>::new());
 }
 
 /// The templates of a Deployment are those of a LeaderWorkerSet, whose definition embeds the schema of pods.

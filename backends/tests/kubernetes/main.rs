@@ -9,3 +9,4 @@ mod lints;
 mod offline;
 mod operators;
 mod parts;
+mod trainings;

@@ -117,6 +117,9 @@ fn queued_work_waits() {
         "  labels:\n    kueue.x-k8s.io/queue-name: a\nspec:\n  runPolicy:\n    suspend: false\n",
     );
     check("L9", &legacy, "suspend: false", "suspend: true");
+    let ray =
+        object("RayJob", "ray.io/v1", "t", "spec:\n  suspend: true\n  shutdownAfterJobFinishes: false\n");
+    check("L9", &ray, "Finishes: false", "Finishes: true");
 }
 
 #[test]

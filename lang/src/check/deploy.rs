@@ -1,6 +1,8 @@
 //! `deploy`: where do the manifests go?
 
-use capstan_types::spec::{GatewayWish, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, TrainingWish};
+use capstan_types::spec::{
+    GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, TrainingWish,
+};
 
 use super::checker::Checker;
 use super::fields::Fields;
@@ -11,6 +13,16 @@ use crate::codes;
 
 /// Targets of the language.
 const TARGETS: &[&str] = &["kubernetes", "bare_metal", "terraform", "slurm"];
+
+/// What can run trainings.
+const JOBS: &[&str] = &[
+    JobKind::TrainJob.word(),
+    JobKind::PyTorchJob.word(),
+    JobKind::MpiJob.word(),
+    JobKind::TfJob.word(),
+    JobKind::RayJob.word(),
+    JobKind::JobSet.word(),
+];
 
 /// Longest label of the domain name system (RFC 1123, section 2.1), which a namespace is.
 const MOST_LETTERS: usize = 63;
@@ -55,7 +67,7 @@ static FIELDS: &[FieldRow] = &[
         .shown("= true", "= false"),
     FieldRow::new("training", FieldType::Record(&TRAINING), FACT)
         .default("none: training is started by hand")
-        .means("How training gets its machines (Kubeflow Trainer).")
+        .means("What runs trainings, and how they get their machines.")
         .shown("= { image = \"registry/train:1\" }", "= { image = \"registry/train:2\" }"),
     FieldRow::new("requests", FieldType::Text, FACT)
         .default("none: offline inference is started by hand")
@@ -112,7 +124,7 @@ static GATEWAY_FIELDS: &[FieldRow] = &[
 
 /// How training gets its machines.
 static TRAINING: Table =
-    Table::record("training", "How training gets its machines (Kubeflow Trainer).", TRAINING_FIELDS);
+    Table::record("training", "What runs trainings, and how they get their machines.", TRAINING_FIELDS);
 
 static TRAINING_FIELDS: &[FieldRow] = &[
     FieldRow::new("image", FieldType::Text, FACT)
@@ -123,6 +135,14 @@ static TRAINING_FIELDS: &[FieldRow] = &[
         .default("`none`")
         .means("Whether jobs wait in a queue with the quotas that are planned.")
         .shown("= kueue", "= none"),
+    FieldRow::new("job", FieldType::Word(JOBS), FACT)
+        .default("`train_job`")
+        .means("What runs them: Kubeflow Trainer, its training operator, KubeRay or JobSet, one of which the cluster has.")
+        .shown("= job_set", "= py_torch_job"),
+    FieldRow::new("program", FieldType::Text, FACT)
+        .default("what the image starts by itself")
+        .means("Command line that starts the program, read by the image's `sh`; `ray_job` needs it.")
+        .shown("= \"python train.py\"", "= \"torchrun train.py\""),
 ];
 
 /// Reads the targets; only one is planned.
@@ -221,7 +241,22 @@ fn read_training(checker: &Checker<'_>, fields: &Fields) -> TrainingWish {
             .values
             .report(found.help("add a tag other than `latest`, or a digest: `\"registry/train:1.0\"`"));
     }
-    TrainingWish { image: image.to_owned(), queued: fields.word("queue") == Some("kueue") }
+    let word = fields.word("job");
+    let job = JobKind::ALL.into_iter().find(|job| Some(job.word()) == word).unwrap_or_default();
+    let program = fields.text("program").map(str::to_owned);
+    if program.as_ref().is_some_and(|program| program.trim().is_empty()) {
+        let span = fields.place_of("program").span();
+        let found = checker.values.error(codes::OUT_OF_RANGE, span, "`program` starts nothing");
+        checker
+            .values
+            .report(found.help("write a command line, or leave it out for what the image starts by itself"));
+    }
+    if job == JobKind::RayJob && program.is_none() {
+        let message = "`ray_job` needs `program`: Ray starts it, and the image starts Ray";
+        let found = checker.values.error(codes::MISSING_FIELD, fields.place_of("job").span(), message);
+        checker.values.report(found.help("for example `program = \"python train.py\"`"));
+    }
+    TrainingWish { image: image.to_owned(), queued: fields.word("queue") == Some("kueue"), job, program }
 }
 
 /// Returns the minor version of a version such as `1.34`, of those that manifests are written for.

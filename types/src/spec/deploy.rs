@@ -74,6 +74,60 @@ pub struct TrainingWish {
     pub image: String,
     /// Whether jobs wait in a queue with the quotas that are planned.
     pub queued: bool,
+    /// What runs them.
+    #[serde(default, skip_serializing_if = "JobKind::is_train_job")]
+    pub job: JobKind,
+    /// Command line that starts the program; `None` is what the image starts by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+}
+
+impl TrainingWish {
+    /// Returns the least: a job of Kubeflow Trainer that runs what its image starts, and waits in no queue.
+    pub fn plain(image: &str) -> Self {
+        Self { image: image.to_owned(), queued: false, job: JobKind::TrainJob, program: None }
+    }
+}
+
+/// What runs a training: the kind of object, and with it the operator that reads it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Kubeflow Trainer.
+    #[default]
+    TrainJob,
+    /// The training operator of Kubeflow, for PyTorch.
+    PyTorchJob,
+    /// The training operator of Kubeflow, for MPI and Horovod.
+    MpiJob,
+    /// The training operator of Kubeflow, for TensorFlow.
+    TfJob,
+    /// KubeRay.
+    RayJob,
+    /// JobSet of Kubernetes.
+    JobSet,
+}
+
+impl JobKind {
+    /// All of them, the default first.
+    pub const ALL: [Self; 6] =
+        [Self::TrainJob, Self::PyTorchJob, Self::MpiJob, Self::TfJob, Self::RayJob, Self::JobSet];
+
+    /// Returns the word of the language.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::TrainJob => "train_job",
+            Self::PyTorchJob => "py_torch_job",
+            Self::MpiJob => "mpi_job",
+            Self::TfJob => "tf_job",
+            Self::RayJob => "ray_job",
+            Self::JobSet => "job_set",
+        }
+    }
+
+    fn is_train_job(&self) -> bool {
+        *self == Self::TrainJob
+    }
 }
 
 fn oldest() -> u32 {

@@ -123,7 +123,8 @@ pub(super) fn quotas_cover_what_they_say(view: &View<'_>, all: &[View<'_>]) -> V
     messages
 }
 
-/// L9: what a queue admits is created suspended, or it starts before it is admitted.
+/// L9: what a queue admits is created suspended, or it starts before it is admitted; a RayJob that is suspended does not
+/// keep its cluster, or its operator refuses it.
 pub(super) fn queued_work_waits(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
     let queued = view.tree["metadata"]["labels"]["kueue.x-k8s.io/queue-name"].is_string();
     let suspended = match view.kind() {
@@ -131,8 +132,37 @@ pub(super) fn queued_work_waits(view: &View<'_>, _: &[View<'_>]) -> Vec<String> 
         "PyTorchJob" | "TFJob" | "MPIJob" => &view.spec()["runPolicy"]["suspend"],
         _ => return Vec::new(),
     };
-    let early = queued && *suspended != true;
-    early.then(|| "work of a queue must be created with `suspend: true`".to_owned()).into_iter().collect()
+    let mut messages = Vec::new();
+    if queued && *suspended != true {
+        messages.push("work of a queue must be created with `suspend: true`".to_owned());
+    }
+    if view.kind() == "RayJob" && *suspended == true && view.spec()["shutdownAfterJobFinishes"] != true {
+        messages.push("a RayJob that is suspended needs `shutdownAfterJobFinishes: true`".to_owned());
+    }
+    messages
+}
+
+/// A training has as many processes on a node as it has accelerators there, and indexed pods all run at once.
+pub(super) fn trainings_have_a_rank_per_accelerator(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
+    let spec = view.spec();
+    let (field, stated) = match view.kind() {
+        "PyTorchJob" => ("nprocPerNode", &spec["nprocPerNode"]),
+        "MPIJob" => ("slotsPerWorker", &spec["slotsPerWorker"]),
+        "JobSet" => {
+            let jobs = list(spec, "replicatedJobs").iter().map(|job| &job["template"]["spec"]);
+            let apart = jobs.filter(|job| job["completions"] != job["parallelism"]);
+            return apart
+                .map(|_| "completions must equal parallelism: ranks wait for each other".to_owned())
+                .collect();
+        }
+        _ => return Vec::new(),
+    };
+    let limits =
+        view.containers().into_iter().filter_map(|one| one["resources"]["limits"].as_object()).flatten();
+    let held = limits.filter(|(name, _)| name.contains('/')).find_map(|(_, limit)| number(limit));
+    let same = held.is_none() || number(stated) == held;
+    let message = || format!("{field} must be {}, the accelerators of a pod", held.unwrap_or(0));
+    (!same).then(message).into_iter().collect()
 }
 
 /// L13: an InferencePool lists its ports, and says at which port its picker answers.

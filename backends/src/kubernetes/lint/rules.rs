@@ -10,7 +10,7 @@ use serde_json::Value;
 type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
 
 /// Every rule with its name.
-pub(super) const ALL: [(&str, Check); 27] = [
+pub(super) const ALL: [(&str, Check); 28] = [
     ("L1", operators::operators_have_one_policy),
     ("L2", operators::accelerators_have_one_ledger),
     ("L3", accelerators_are_whole_and_equal),
@@ -31,6 +31,7 @@ pub(super) const ALL: [(&str, Check); 27] = [
     ("L22", quotas_hold_what_is_planned),
     ("E2", budgets_allow_a_drain),
     ("E3", shared_memory_is_there_and_counted),
+    ("training-ranks", operators::trainings_have_a_rank_per_accelerator),
     ("image-tag", images_name_a_version),
     ("no-secret", no_secret_is_written),
     ("dns-label", names_are_labels),

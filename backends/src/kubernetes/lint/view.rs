@@ -77,6 +77,25 @@ impl<'a> View<'a> {
                 let templates = jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]);
                 templates.map(|template| Pods::of(template, &spec["mlPolicy"]["numNodes"], 1)).collect()
             }
+            "JobSet" => {
+                let jobs = spec["replicatedJobs"].as_array();
+                let of = |job: &'_ Value| number(&job["replicas"]).unwrap_or(1);
+                let pods = jobs.into_iter().flatten().map(|job| (&job["template"]["spec"], of(job)));
+                pods.map(|(job, each)| Pods::of(&job["template"], &job["parallelism"], each)).collect()
+            }
+            "PyTorchJob" | "MPIJob" | "TFJob" => {
+                let parts = ["pytorchReplicaSpecs", "mpiReplicaSpecs", "tfReplicaSpecs"];
+                let parts = parts.iter().filter_map(|name| spec[*name].as_object()).flatten();
+                parts.map(|(_, part)| Pods::of(&part["template"], &part["replicas"], 1)).collect()
+            }
+            "RayJob" => {
+                let cluster = &spec["rayClusterSpec"];
+                let head = &cluster["headGroupSpec"];
+                let groups = cluster["workerGroupSpecs"].as_array().into_iter().flatten();
+                let groups =
+                    std::iter::once(head).chain(groups).filter(|group| group["template"].is_object());
+                groups.map(|group| Pods::of(&group["template"], &group["replicas"], 1)).collect()
+            }
             "LeaderWorkerSet" => {
                 let group = &spec["leaderWorkerTemplate"];
                 let workers = number(&group["size"]).unwrap_or(1).saturating_sub(1);
