@@ -121,6 +121,57 @@ fn notebooks_take_slices_while_people_work() {
     assert_eq!((app(&shared, "lab").per_accelerator, nodes(&shared, "lab.a100")), (4, 1));
 }
 
+/// Everything in containers becomes files: objects in one folder, values for charts in another.
+#[test]
+fn services_and_notebooks_are_emitted() {
+    let (place, seen) = run(
+        "service gateway { image = \"kong/kong-gateway:3.9\", port = 8000, replicas = 2, cpu = 4, memory = 8 GB }
+service queue { image = \"nats:2.11\", port = 4222, replicas = 3, cpu = 2, memory = 4 GB, storage = 20 GB, mount = \"/data/jetstream\" }
+service vectors { image = \"milvusdb/milvus:v2.5.4\", port = 19530, replicas = 2, cpu = 8, memory = 32 GB, storage = 1 TB }
+service rerank { image = \"registry.example.com/rerank:1\", cpu = 1, memory = 4 GB, slice = 25% }
+workspace lab { users = 20, active = 50%, hours = 08:00 .. 18:00, cpu = 1, memory = 4 GB, slice = \"1g.10gb\", accelerator = a100_sxm_80gb }
+deploy kubernetes { namespace = \"tools\", monitoring = prometheus, gpu_operator = true, quota = true }",
+    );
+    seen.exits(0);
+    let emitted = place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"]).exits(0);
+    for said in
+        ["vectors: `milvusdb/milvus:v2.5.4` does not run by itself", "lab: it runs by the chart `jupyterhub`"]
+    {
+        assert!(emitted.err.contains(said), "{}", emitted.told());
+    }
+    assert!(!emitted.err.contains("no manifest is written"), "{}", emitted.told());
+    let list = place.read("out/kubernetes/kustomization.yaml");
+    for file in
+        ["15-gateway/deployment", "15-queue/statefulset", "15-rerank/deployment", "15-vectors/networkpolicy"]
+    {
+        assert!(list.contains(&format!("{file}.yaml")), "{list}");
+        assert!(place.path(&format!("out/kubernetes/{file}.yaml")).exists(), "{file}");
+    }
+    assert!(!list.contains("charts") && !list.contains("15-lab"), "{list}");
+    let lab = place.read("out/charts/lab.values.yaml");
+    assert!(lab.contains("activeServerLimit: 10") && lab.contains("maxAge: 36000"), "{lab}");
+    let vectors = place.read("out/charts/vectors.values.yaml");
+    assert!(vectors.contains("queryNode:") && vectors.contains("size: 932Gi"), "{vectors}");
+    let quota = place.read("out/kubernetes/00-namespace/resourcequota-p-planned.yaml");
+    assert!(quota.contains("requests.nvidia.com/mig-1g.10gb: \"10\""), "{quota}");
+}
+
+/// A service may be planned without an image, or with one of no version; manifests say what they need of it.
+#[test]
+fn an_image_is_asked_for_where_it_is_needed() {
+    let emit = |image: &str| {
+        let (place, seen) = run(&format!(
+            "service s {{ {image}cpu = 4, memory = 8 GB }}\ndeploy kubernetes {{ namespace = \"tools\" }}"
+        ));
+        seen.exits(0);
+        place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"])
+    };
+    let without = emit("").exits(0);
+    assert!(without.err.contains("no manifest is written for it: name its `image`"), "{}", without.told());
+    let floating = emit("image = \"kong/kong-gateway\", ").exits(1);
+    assert!(floating.err.contains("add a tag other than `latest`, or a digest"), "{}", floating.told());
+}
+
 /// A partition of another product is a mistake that names the right ones.
 #[test]
 fn a_partition_that_the_product_does_not_have_is_a_mistake() {

@@ -68,6 +68,12 @@ pub fn apply(door: &Door<'_>, folder: &Path, example: &str) -> Vec<Value> {
         let done = door.change(&path(&object, &served), "capstan", &object);
         assert!(done.status < 300, "{example}: {file}: {}", done.body);
         for (labels, spec) in pods(&object) {
+            // The controller of a set adds a volume for each claim.
+            let mut spec = spec.clone();
+            for claim in object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
+                let name = &claim["metadata"]["name"];
+                spec["volumes"] = json!([{ "name": name, "persistentVolumeClaim": { "claimName": name } }]);
+            }
             let namespace = object["metadata"]["namespace"].as_str().expect("a namespace");
             let pod = json!({
                 "apiVersion": "v1", "kind": "Pod", "spec": spec,

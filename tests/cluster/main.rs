@@ -2,6 +2,7 @@
 //! says "skipped: needs Go" and passes, unless CAPSTAN_REQUIRE contains `cluster`.
 
 mod apply;
+mod apps;
 mod bench;
 mod definitions;
 mod emitted;

@@ -55,7 +55,19 @@ fn running<'a>(blueprint: &'a Blueprint, objects: &'a [Value]) -> Vec<Running<'a
     for object in objects {
         let spec = &object["spec"];
         let label = |name: &str| object["metadata"]["labels"][name].as_str().unwrap_or_default();
-        if object["kind"] == "Deployment" {
+        if label("app.kubernetes.io/component") == "app" && spec["template"].is_object() {
+            let name = label("app.kubernetes.io/name");
+            let run = blueprint.apps.iter().find(|run| run.workload.replace('_', "-") == name);
+            let run = run.expect("it is of a service");
+            found.push(Running {
+                object,
+                template: &spec["template"],
+                site: &run.site,
+                shape: &run.shape,
+                pods: run.instances.iter().copied().max().expect("hours"),
+                pods_per_node: Some(run.per_node),
+            });
+        } else if object["kind"] == "Deployment" {
             let limits = &spec["template"]["spec"]["containers"][0]["resources"]["limits"];
             let needed = limits["nvidia.com/gpu"].as_str().and_then(|text| text.parse().ok());
             let is_it = |placement: &&&capstan_types::blueprint::Placement| {
@@ -140,6 +152,10 @@ fn scale(door: &Door<'_>, workloads: &[Running<'_>]) -> usize {
         let metadata = &workload.object["metadata"];
         let (name, namespace) = (metadata["name"].as_str(), metadata["namespace"].as_str());
         let (name, namespace) = (name.expect("a name"), namespace.expect("a namespace"));
+        // Services have as many as they state.
+        if workload.object["metadata"]["labels"]["app.kubernetes.io/component"] == "app" {
+            continue;
+        }
         if workload.object["kind"] == "Deployment" {
             let scaled = json!({
                 "apiVersion": "apps/v1", "kind": "Deployment",
@@ -161,10 +177,21 @@ fn scale(door: &Door<'_>, workloads: &[Running<'_>]) -> usize {
     workloads.iter().map(|workload| usize::try_from(workload.pods).expect("few pods")).sum()
 }
 
-/// Gives every claim a volume, as the storage's provisioner would.
-fn provision(door: &Door<'_>, objects: &[Value]) {
-    for claim in objects.iter().filter(|object| object["kind"] == "PersistentVolumeClaim") {
-        let (metadata, spec) = (&claim["metadata"], &claim["spec"]);
+/// Gives every claim a volume, as the storage's provisioner would, those that instances of a set will make among them.
+pub fn provision(door: &Door<'_>, objects: &[Value]) {
+    let own = objects.iter().filter(|object| object["kind"] == "PersistentVolumeClaim");
+    let mut claims: Vec<(Value, &Value)> =
+        own.map(|claim| (claim["metadata"].clone(), &claim["spec"])).collect();
+    for set in objects.iter().filter(|object| object["kind"] == "StatefulSet") {
+        let (metadata, claim) = (&set["metadata"], &set["spec"]["volumeClaimTemplates"][0]);
+        let word = |value: &Value| value.as_str().expect("a name").to_owned();
+        let stem = format!("{}-{}", word(&claim["metadata"]["name"]), word(&metadata["name"]));
+        for number in 0..set["spec"]["replicas"].as_u64().expect("replicas") {
+            let named = json!({ "name": format!("{stem}-{number}"), "namespace": metadata["namespace"] });
+            claims.push((named, &claim["spec"]));
+        }
+    }
+    for (metadata, spec) in claims {
         let name = metadata["name"].as_str().expect("a name");
         let own = format!("{}-{name}", metadata["namespace"].as_str().expect("a namespace"));
         let volume = json!({

@@ -279,7 +279,7 @@ impl Eye<'_> {
         let namespace = object.id.namespace.as_deref().unwrap_or("default");
         for pods in object.pods() {
             let pod = json!({
-                "apiVersion": "v1", "kind": "Pod", "spec": pods.spec,
+                "apiVersion": "v1", "kind": "Pod", "spec": object.with_claims(pods.spec),
                 "metadata": { "generateName": "capstan-check-", "namespace": namespace, "labels": pods.labels },
             });
             let tried = self.api.try_out(&Shelf::of::<Pod>(&(), Some(namespace)), &pod).await?;

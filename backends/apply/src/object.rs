@@ -1,9 +1,10 @@
 //! What is applied: one object of a manifest, and what it is known by.
 
+use crate::served::items;
 use crate::trouble::Trouble;
 use capstan_backends::kubernetes::{Manifest, Wave};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -99,6 +100,22 @@ impl Object {
         word.and_then(|word| word.parse().ok()).unwrap_or(0)
     }
 
+    /// Returns the specification of one of its pods as its controller makes it: with a volume for each claim that a
+    /// StatefulSet makes for every pod.
+    pub(crate) fn with_claims(&self, spec: &Value) -> Value {
+        let mut spec = spec.clone();
+        let claims = items(&self.value["spec"], "volumeClaimTemplates");
+        let names = claims.iter().map(|claim| &claim["metadata"]["name"]);
+        let volumes =
+            names.map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }));
+        let mut all = items(&spec, "volumes").to_vec();
+        all.extend(volumes);
+        if !claims.is_empty() {
+            spec["volumes"] = Value::Array(all);
+        }
+        spec
+    }
+
     /// Returns the pods that its templates describe.
     pub(crate) fn pods(&self) -> Vec<Pods<'_>> {
         let spec = &self.value["spec"];
@@ -182,7 +199,21 @@ pub(crate) fn digest(objects: &[Object]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    #[test]
+    fn a_pod_of_a_set_has_a_volume_for_each_claim() {
+        let spec = json!({"containers": [], "volumes": [{"name": "a"}]});
+        let of = |claims: Value| {
+            let value = json!({
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"},
+                "spec": {"volumeClaimTemplates": claims},
+            });
+            Object::of(value, "test").expect("an object").with_claims(&spec)["volumes"].clone()
+        };
+        let claimed = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}});
+        assert_eq!(of(json!([{"metadata": {"name": "data"}}])), json!([{"name": "a"}, claimed]));
+        assert_eq!(of(Value::Null), json!([{"name": "a"}]));
+    }
 
     #[test]
     fn an_object_is_known_by_group_kind_and_name() {

@@ -54,7 +54,11 @@ fn stands_on(object: &Object, base: &Object) -> bool {
         }
         "PriorityClass" => object.pods().iter().any(|pods| pods.spec["priorityClassName"] == name),
         "RuntimeClass" => object.pods().iter().any(|pods| pods.spec["runtimeClassName"] == name),
-        "StorageClass" => object.value["spec"]["storageClassName"] == name,
+        "StorageClass" => {
+            let spec = &object.value["spec"];
+            let asks = |claim: &Value| claim["spec"]["storageClassName"] == name;
+            spec["storageClassName"] == name || items(spec, "volumeClaimTemplates").iter().any(asks)
+        }
         "CephFilesystem" => object.id.kind == "StorageClass" && object.value["parameters"]["fsName"] == name,
         "CephCluster" => {
             object.id.group() == id.group()
@@ -102,7 +106,11 @@ fn names(value: &Value, id: &Id) -> bool {
     let refers = |reference: &Value, kind: &str| {
         reference["name"] == id.name.as_str() && reference["kind"].as_str().unwrap_or(kind) == id.kind
     };
-    refers(&spec["scaleTargetRef"], "Deployment")
+    // Instances that know each other by name are ready only when the name is there.
+    let is_known_by =
+        id.kind == "Service" && value["kind"] == "StatefulSet" && spec["serviceName"] == id.name.as_str();
+    is_known_by
+        || refers(&spec["scaleTargetRef"], "Deployment")
         || refers(&spec["runtimeRef"], "ClusterTrainingRuntime")
         || refers(&spec["endpointPickerRef"], "Service")
         || items(spec, "parentRefs").iter().any(|reference| refers(reference, "Gateway"))
@@ -142,6 +150,24 @@ mod tests {
             names_of(&waves(&objects).expect("no cycle")),
             [vec!["llm"], vec!["chat"], vec!["chat", "other"]]
         );
+    }
+
+    #[test]
+    fn a_set_stands_on_the_name_and_the_class_of_its_instances() {
+        let spec = json!({
+            "serviceName": "queue-headless",
+            "volumeClaimTemplates": [{"spec": {"storageClassName": "fast"}}],
+        });
+        let set = object("StatefulSet", "queue", 0, spec);
+        for base in
+            [object("Service", "queue-headless", 1, json!({})), object("StorageClass", "fast", 1, json!({}))]
+        {
+            let id = base.id.clone();
+            let all = waves(&[set.clone(), base]).expect("no cycle");
+            assert!(all.len() == 2 && all[1][0].id == set.id, "{id}");
+        }
+        let other = object("Service", "queue", 1, json!({}));
+        assert_eq!(names_of(&waves(&[set, other]).expect("no cycle")), [["queue"], ["queue"]]);
     }
 
     #[test]

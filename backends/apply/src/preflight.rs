@@ -162,7 +162,7 @@ async fn machines(api: &Api, desired: &Desired) -> Result<Vec<Check>, Trouble> {
     }
     let mut free: Vec<Machine<'_>> = items(&listed.body, "items")
         .iter()
-        .map(|node| (node, accelerators(&node["status"]["allocatable"])))
+        .map(|node| (node, offered(&node["status"]["allocatable"])))
         .collect();
     let needs: Vec<Need<'_>> =
         desired.objects.iter().flat_map(|object| needs(object, &desired.objects)).collect();
@@ -175,8 +175,10 @@ async fn machines(api: &Api, desired: &Desired) -> Result<Vec<Check>, Trouble> {
             format!("{}: {} pods find machines", need.id, need.pods)
         } else {
             format!(
-                "{}: {placed} of {} pods find machines with {labels} and free accelerators",
-                need.id, need.pods
+                "{}: {placed} of {} pods find machines with {labels} and free {}",
+                need.id,
+                need.pods,
+                if wanted(need.spec).contains_key(CPU) { "processors and memory" } else { "accelerators" }
             )
         };
         checks.push(check("machines", fits, found));
@@ -189,9 +191,75 @@ fn accelerators(resources: &Value) -> BTreeMap<String, u64> {
     let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).or_else(|| value.as_u64());
     let Some(map) = resources.as_object() else { return BTreeMap::new() };
     map.iter()
-        .filter(|(name, _)| name.ends_with(".com/gpu") || name.contains("/mig-"))
+        .filter(|(name, _)| {
+            name.ends_with(".com/gpu") || name.ends_with(".com/gpu.shared") || name.contains("/mig-")
+        })
         .filter_map(|(name, value)| Some((name.clone(), number(value)?)))
         .collect()
+}
+
+/// Names under which processors, in thousandths, and memory, in bytes, are counted.
+const CPU: &str = "cpu";
+const MEMORY: &str = "memory";
+
+/// Returns processors and memory in a list of resources.
+fn hosts(resources: &Value) -> BTreeMap<String, u64> {
+    let found = [CPU, MEMORY].map(|name| {
+        let text = match &resources[name] {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        let amount = quantity(&text)?;
+        Some((name.to_owned(), if name == CPU { amount * 1000.0 } else { amount }.round() as u64))
+    });
+    found.into_iter().flatten().collect()
+}
+
+/// Returns a quantity of Kubernetes (`resource.Quantity`) in whole units; none where it is no such text.
+fn quantity(text: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 12] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("", 1.0),
+    ];
+    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number * factor)
+}
+
+/// Returns everything that a machine has and that is counted here.
+fn offered(resources: &Value) -> BTreeMap<String, u64> {
+    let mut all = accelerators(resources);
+    all.extend(hosts(resources));
+    all
+}
+
+/// Returns what one pod needs and what is counted: its accelerators, of which its share of the host follows; where it has
+/// none, its processors and its memory.
+fn wanted(spec: &Value) -> BTreeMap<String, u64> {
+    let sum = |of: &dyn Fn(&Value) -> BTreeMap<String, u64>| {
+        let mut all: BTreeMap<String, u64> = BTreeMap::new();
+        for (name, number) in items(spec, "containers").iter().flat_map(of) {
+            *all.entry(name).or_default() += number;
+        }
+        all
+    };
+    let accelerators = sum(&|container| accelerators(&container["resources"]["limits"]));
+    if accelerators.is_empty() {
+        sum(&|container| hosts(&container["resources"]["requests"]))
+    } else {
+        accelerators
+    }
 }
 
 /// Returns the pods of a workload at their most.
@@ -225,18 +293,13 @@ fn needs<'a>(object: &'a Object, all: &[Object]) -> Vec<Need<'a>> {
     object.pods().into_iter().map(need).collect()
 }
 
-/// A machine and the accelerators of it that are free.
+/// A machine and what of it is free.
 type Machine<'a> = (&'a Value, BTreeMap<String, u64>);
 
-/// Places as many pods as fit, and takes their accelerators; returns how many.
+/// Places as many pods as fit, and takes what they need; returns how many.
 fn place(need: &Need<'_>, free: &mut [Machine<'_>]) -> u64 {
     let spec = need.spec;
-    let mut wanted: BTreeMap<String, u64> = BTreeMap::new();
-    for container in items(spec, "containers") {
-        for (name, number) in accelerators(&container["resources"]["limits"]) {
-            *wanted.entry(name).or_default() += number;
-        }
-    }
+    let wanted = wanted(spec);
     if wanted.is_empty() {
         // What takes no accelerator fits wherever it may run; where it may run nowhere, it finds nothing.
         let anywhere = spec["nodeSelector"].is_null() || free.iter().any(|(node, _)| usable(spec, node));
@@ -279,7 +342,7 @@ fn usable(spec: &Value, node: &Value) -> bool {
         && selector.is_none_or(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
 }
 
-/// Takes accelerators from a machine if it has them all.
+/// Takes what a pod needs from a machine if it has it all.
 fn take(wanted: &BTreeMap<String, u64>, left: &mut BTreeMap<String, u64>) -> bool {
     if !wanted.iter().all(|(name, number)| left.get(name).copied().unwrap_or(0) >= *number) {
         return false;
@@ -351,6 +414,32 @@ mod tests {
         };
         assert_eq!(place(&Need { id: &id, spec: &template["spec"], pods: 3 }, &mut free), 2);
         assert_eq!(place(&Need { id: &id, spec: &template["spec"], pods: 1 }, &mut free), 0);
+    }
+
+    #[test]
+    fn pods_without_accelerators_take_processors_and_memory() {
+        let spec = json!({"containers": [{"resources": {"requests": {"cpu": "1500m", "memory": "4Gi"}}}]});
+        let node =
+            json!({"status": {"allocatable": {"cpu": "16", "memory": "16777216Ki", "nvidia.com/gpu": "8"}}});
+        let id = Id {
+            api_version: "apps/v1".into(),
+            kind: "StatefulSet".into(),
+            namespace: None,
+            name: "a".into(),
+        };
+        let mut free: Vec<Machine<'_>> = vec![(&node, offered(&node["status"]["allocatable"]))];
+        // Sixteen gibibytes hold four of four; sixteen processors would hold ten.
+        assert_eq!(place(&Need { id: &id, spec: &spec, pods: 9 }, &mut free), 4);
+        let shared = json!({"containers": [{"resources": {"limits": {"nvidia.com/gpu.shared": "1", "memory": "1Gi"}}}]});
+        assert_eq!(wanted(&shared), BTreeMap::from([("nvidia.com/gpu.shared".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn quantities_are_read_as_servers_write_them() {
+        for (text, value) in [("2", 2.0), ("1500m", 1.5), ("16Ki", 16_384.0), ("1e3", 1e3), ("5G", 5e9)] {
+            assert_eq!(quantity(text), Some(value), "{text}");
+        }
+        assert_eq!((quantity("many"), quantity("-1")), (None, None));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How are the accelerators watched? By what DCGM measures of them.
 
+use super::affinity::Machine;
+use super::apps::Runner;
 use super::object::{Labels, Object, labels};
 use super::server::{Group, shortened};
 use super::training::Job;
@@ -19,13 +21,16 @@ pub(super) fn add(
     frame: &Frame<'_>,
     groups: &[Group<'_>],
     jobs: &[Job<'_>],
+    runners: &[Runner<'_>],
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let mut vendors = groups
         .iter()
         .flat_map(|group| &group.servers)
-        .map(|server| &server.accelerator.vendor)
-        .chain(jobs.iter().map(|job| &job.machine.accelerator.vendor));
+        .map(|server| server.machine())
+        .chain(jobs.iter().map(|job| job.machine))
+        .chain(runners.iter().map(|runner| runner.machine))
+        .filter_map(Machine::vendor);
     if !frame.deploy.monitoring || !vendors.any(|vendor| vendor == "NVIDIA") {
         return Ok(());
     }

@@ -30,7 +30,7 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 37] = [
+const RESOURCES: [(&str, &str, &str); 38] = [
     ("CephCluster", "ceph.rook.io", "cephclusters"),
     ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
@@ -64,6 +64,7 @@ const RESOURCES: [(&str, &str, &str); 37] = [
     ("ScaledObject", "keda.sh", "scaledobjects"),
     ("Service", "", "services"),
     ("ServiceMonitor", "monitoring.coreos.com", "servicemonitors"),
+    ("StatefulSet", "apps", "statefulsets"),
     ("StorageClass", "storage.k8s.io", "storageclasses"),
     ("TFJob", "kubeflow.org", "tfjobs"),
     ("TrainJob", "trainer.kubeflow.org", "trainjobs"),

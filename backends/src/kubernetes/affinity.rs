@@ -23,8 +23,16 @@ const LABELLED: [&str; 3] = ["aws", "gcp", "azure"];
 #[derive(Clone, Copy)]
 pub(super) struct Machine<'a> {
     pub(super) shape: &'a NodeShape,
-    pub(super) accelerator: &'a Accelerator,
+    /// Its accelerators, where it has any.
+    pub(super) accelerator: Option<&'a Accelerator>,
     pub(super) site: &'a Site,
+}
+
+impl<'a> Machine<'a> {
+    /// Returns who makes its accelerators, where it has any.
+    pub(super) fn vendor(self) -> Option<&'a str> {
+        self.accelerator.map(|accelerator| accelerator.vendor.as_str())
+    }
 }
 
 /// Returns the labels that a node must carry.
@@ -37,12 +45,15 @@ pub(super) fn node_selector(
     if LABELLED.contains(&machine.shape.provider.as_str()) {
         let instance = machine.shape.names.first().unwrap_or(&machine.shape.id);
         required.insert("node.kubernetes.io/instance-type".to_owned(), instance.clone());
-    } else if let Some(product) = nvidia_label(&machine.accelerator.id) {
+    } else if let Some(product) = machine.accelerator.and_then(|chip| nvidia_label(&chip.id)) {
         required.insert("nvidia.com/gpu.product".to_owned(), product.to_owned());
     } else {
-        let value = slug(&machine.accelerator.id);
-        ask(machine, "capstan.dev/accelerator", &value, warnings);
-        required.insert("capstan.dev/accelerator".to_owned(), value);
+        let (key, value) = match machine.accelerator {
+            Some(chip) => ("capstan.dev/accelerator", slug(&chip.id)),
+            None => ("capstan.dev/shape", slug(&machine.shape.id)),
+        };
+        ask(machine, key, &value, warnings);
+        required.insert(key.to_owned(), value);
     }
     match &machine.site.region {
         Some(region) if LABELLED.contains(&machine.site.provider.as_str()) => {
@@ -70,7 +81,8 @@ fn several_sites(blueprint: &Blueprint) -> bool {
 
 /// Returns the taints of accelerator nodes that what runs there tolerates.
 pub(super) fn tolerations(machine: Machine<'_>) -> Vec<Toleration> {
-    vec![Toleration { key: resource(&machine.accelerator.vendor), operator: "Exists", effect: "NoSchedule" }]
+    let taint = |vendor| Toleration { key: resource(vendor), operator: "Exists", effect: "NoSchedule" };
+    machine.vendor().map(taint).into_iter().collect()
 }
 
 /// Returns how replicas relate to each other on nodes.
@@ -82,18 +94,23 @@ pub(super) fn affinity(blueprint: &Blueprint, server: &Server<'_>) -> Option<Aff
     if server.placement.candidate.replicas_per_node < 2 {
         return None;
     }
-    let term = Term { topology_key: HOSTNAME, label_selector: Selector::of(&server.instance()) };
+    Some(preferred(shares_machines(blueprint, server), &server.instance()))
+}
+
+/// Returns the preference that pods with the same labels run on one node, or else on as many as there are.
+pub(super) fn preferred(packed: bool, own: &Labels) -> Affinity {
+    let term = Term { topology_key: HOSTNAME, label_selector: Selector::of(own) };
     let preference = Preference {
         preferred_during_scheduling_ignored_during_execution: vec![WeightedTerm {
             weight: 100,
             pod_affinity_term: term,
         }],
     };
-    Some(if shares_machines(blueprint, server) {
+    if packed {
         Affinity { pod_affinity: Some(preference), pod_anti_affinity: None }
     } else {
         Affinity { pod_affinity: None, pod_anti_affinity: Some(preference) }
-    })
+    }
 }
 
 /// Returns whether replicas of another size run on the same machines.
@@ -106,31 +123,43 @@ fn shares_machines(blueprint: &Blueprint, server: &Server<'_>) -> bool {
     })
 }
 
-/// Returns the spread over zones that the site asks for.
-///
-/// `minDomains` makes the limit hold even where fewer zones have nodes; the scheduler then refuses instead of
-/// packing one zone. Uneven zones leave pods pending, which is said.
+/// Returns the spread of a placement over the zones that its site asks for.
 pub(super) fn zones(server: &Server<'_>, warnings: &mut Vec<Warning>) -> Vec<Spread> {
-    let Some(zones) = server.site.zones.as_ref().map(|limit| limit.value).filter(|&zones| zones > 1) else {
-        return Vec::new();
-    };
-    if server.pods_per_replica() > 1 {
+    let zones = server.site.zones.as_ref().map_or(1, |limit| limit.value);
+    if zones > 1 && server.pods_per_replica() > 1 {
         let message =
             format!("{zones} zones are asked for, but replicas over several nodes are not spread over zones");
         warnings.push(Warning { subject: server.serve.name.clone(), message });
         return Vec::new();
     }
+    over_zones(server.machine(), &server.answering(), "pod-template-hash", warnings)
+}
+
+/// Returns the spread of pods over the zones that their site asks for; `generation` is the label by which their controller
+/// tells new ones from old ones.
+///
+/// `minDomains` makes the limit hold even where fewer zones have nodes; the scheduler then refuses instead of
+/// packing one zone. Uneven zones leave pods pending, which is said.
+pub(super) fn over_zones(
+    machine: Machine<'_>,
+    pods: &Labels,
+    generation: &'static str,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Spread> {
+    let Some(zones) = machine.site.zones.as_ref().map(|limit| limit.value).filter(|&zones| zones > 1) else {
+        return Vec::new();
+    };
     let message = format!(
         "its {} nodes must be spread evenly over {zones} zones, or replicas stay pending",
-        server.shape.id
+        machine.shape.id
     );
-    warnings.push(Warning { subject: server.site.name.clone(), message });
+    warnings.push(Warning { subject: machine.site.name.clone(), message });
     vec![Spread {
         max_skew: 1,
         min_domains: zones,
         topology_key: "topology.kubernetes.io/zone",
         when_unsatisfiable: "DoNotSchedule",
-        label_selector: Selector::of(&server.answering()),
-        match_label_keys: vec!["pod-template-hash"],
+        label_selector: Selector::of(pods),
+        match_label_keys: vec![generation],
     }]
 }

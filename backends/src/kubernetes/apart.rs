@@ -26,7 +26,7 @@ const SIDE_CHANNEL: u16 = 5600;
 
 /// Ports at which a workload is asked from outside: its pods, the engine behind the sidecar, and of its scheduler the
 /// picker and the metrics (templates of KServe, recalled).
-const ASKED: [u16; 4] = [8000, 8001, 9002, 9090];
+pub(super) const ASKED: [u16; 4] = [8000, 8001, 9002, 9090];
 
 /// Both parts of a workload.
 pub(super) struct Pair<'a> {

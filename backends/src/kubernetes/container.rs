@@ -105,8 +105,8 @@ impl Share {
         if let Some(memory) = self.memory_gib {
             limits.insert("memory".to_owned(), format!("{memory}Gi"));
         }
-        if ranks > 0 {
-            limits.insert(resource(&machine.accelerator.vendor).to_owned(), ranks.to_string());
+        if let Some(vendor) = machine.vendor().filter(|_| ranks > 0) {
+            limits.insert(resource(vendor).to_owned(), ranks.to_string());
         }
         let mut requests = limits.clone();
         if let Some(cpu) = self.cpu {
@@ -138,15 +138,15 @@ pub(super) fn container(
         _ => (launch.command.clone(), launch.args.clone()),
     };
     let answers = role == Role::Server;
-    let mut volume_mounts = vec![Mount { name: "cache", mount_path: "/cache", read_only: false }];
+    let mut volume_mounts = vec![Mount { name: "cache", mount_path: "/cache".into(), read_only: false }];
     if share.shared_gib.is_some() {
-        volume_mounts.push(Mount { name: "shm", mount_path: "/dev/shm", read_only: false });
+        volume_mounts.push(Mount { name: "shm", mount_path: "/dev/shm".into(), read_only: false });
     }
     if launch.options.is_some() {
-        volume_mounts.push(Mount { name: "options", mount_path: OPTIONS_DIR, read_only: true });
+        volume_mounts.push(Mount { name: "options", mount_path: OPTIONS_DIR.into(), read_only: true });
     }
     Container {
-        name: server.family.container(),
+        name: server.family.container().into(),
         image: format!("{}:{}", server.engine.image, server.engine.tag),
         image_pull_policy: "IfNotPresent",
         command,
@@ -177,7 +177,8 @@ fn environment() -> Vec<EnvVar> {
 
 fn probes(times: &Times) -> Probes {
     let probe = |period_seconds, failure_threshold| Probe {
-        http_get: HttpGet { path: "/health", port: Port::Name("http") },
+        http_get: Some(HttpGet { path: "/health", port: Port::Name("http") }),
+        tcp_socket: None,
         period_seconds,
         timeout_seconds: 5,
         failure_threshold,
@@ -187,7 +188,7 @@ fn probes(times: &Times) -> Probes {
         startup_probe: probe(PROBE_PERIOD, times.startup_failures),
         readiness_probe: probe(5, 3),
         liveness_probe: probe(10, 6),
-        lifecycle: Lifecycle { pre_stop: Hook { exec: drain } },
+        lifecycle: Some(Lifecycle { pre_stop: Hook { exec: drain } }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How many replicas may be taken away at once, such as when a node is drained?
 
-use super::object::{Object, Selector};
+use super::object::{Labels, Object, Selector};
 use super::server::Server;
 use super::{EmitError, Files, Frame, Wave};
 use serde::Serialize;
@@ -37,12 +37,22 @@ pub(super) fn add(
         );
         files.warn(&server.serve.name, message);
     }
+    add_budget(frame, (&server.name, &server.labels(), &server.instance()), folder, files)
+}
+
+/// Adds the budget of the pods that carry `own`.
+pub(super) fn add_budget(
+    frame: &Frame<'_>,
+    (name, all, own): (&str, &Labels, &Labels),
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
     let object = Object {
         api_version: "policy/v1",
         kind: "PodDisruptionBudget",
-        metadata: frame.meta(&server.name, Wave::Policy, &server.labels()),
-        spec: BudgetSpec { max_unavailable: 1, selector: Selector::of(&server.instance()) },
+        metadata: frame.meta(name, Wave::Policy, all),
+        spec: BudgetSpec { max_unavailable: 1, selector: Selector::of(own) },
     };
     let note = "a drain takes one pod at a time.";
-    files.add(Wave::Policy, folder, ("PodDisruptionBudget", &server.name), note, &object)
+    files.add(Wave::Policy, folder, ("PodDisruptionBudget", name), note, &object)
 }

@@ -96,6 +96,16 @@ pub enum EmitError {
         /// The tag.
         tag: String,
     },
+    /// A service whose image has no fixed version.
+    #[error(
+        "the image `{image}` of `{workload}` names no version: add a tag other than `latest`, or a digest"
+    )]
+    FloatingImage {
+        /// The workload.
+        workload: String,
+        /// The image.
+        image: String,
+    },
     /// A cache format that the engine does not have.
     #[error("`{workload}` keeps its cache in {precision}, which engine `{engine}` cannot")]
     UnsupportedCache {

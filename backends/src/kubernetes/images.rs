@@ -2,7 +2,7 @@
 //!
 //! Images of operators are named in fields of their own, by parts, and are theirs.
 
-use super::{Emitted, Manifest, Warning};
+use super::{Emitted, Manifest, Warning, Wave};
 use capstan_types::images::ImageLock;
 use std::collections::BTreeSet;
 
@@ -19,9 +19,19 @@ fn image_of(line: &str) -> Option<(&str, &str)> {
     is_name.then(|| (&line[..line.len() - name.len()], name.trim_matches(['"', '\''])))
 }
 
-/// Texts in a ConfigMap are no fields.
+/// Texts in a ConfigMap are no fields, and what a chart makes of its values is not known.
 fn has_pods(manifest: &Manifest) -> bool {
-    manifest.kind != "ConfigMap"
+    manifest.kind != "ConfigMap" && manifest.wave != Wave::Values
+}
+
+/// Returns whether an image has a digest, or a tag other than `latest`.
+pub(super) fn has_version(image: &str) -> bool {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let tag = last.split('@').next().unwrap_or_default().split_once(':').map(|(_, tag)| tag);
+    match tag {
+        Some(tag) => !tag.is_empty() && tag != "latest",
+        None => last.contains("@sha256:"),
+    }
 }
 
 impl Emitted {

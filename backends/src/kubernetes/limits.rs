@@ -1,5 +1,6 @@
 //! What may the namespace take, and who goes first where machines are short?
 
+use super::apps::Runner;
 use super::object::{Labels, Meta, Object, labels};
 use super::products::resource;
 use super::server::{Group, shortened};
@@ -44,6 +45,7 @@ pub(super) fn add(
     frame: &Frame<'_>,
     groups: &[Group<'_>],
     jobs: &[Job<'_>],
+    runners: &[Runner<'_>],
     files: &mut Files,
 ) -> Result<(), EmitError> {
     for (rank, value, preemption_policy, description) in [
@@ -62,20 +64,26 @@ pub(super) fn add(
         };
         files.add(Wave::Namespace, FOLDER, ("PriorityClass", &name), description, &object)?;
     }
-    if frame.deploy.quota { add_quota(frame, groups, jobs, files) } else { Ok(()) }
+    if frame.deploy.quota { add_quota(frame, groups, jobs, runners, files) } else { Ok(()) }
 }
 
-/// Adds the quota: the accelerators of all replicas at their most, and of all trainings.
+/// Adds the quota: the accelerators of all replicas at their most, of all trainings, and of all services and notebooks.
 fn add_quota(
     frame: &Frame<'_>,
     groups: &[Group<'_>],
     jobs: &[Job<'_>],
+    runners: &[Runner<'_>],
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let mut hard: BTreeMap<String, u64> = BTreeMap::new();
-    let mut add = |vendor: &str, number: u64| {
-        *hard.entry(format!("requests.{}", resource(vendor))).or_default() += number
-    };
+    let mut count =
+        |resource: &str, number: u64| *hard.entry(format!("requests.{resource}")).or_default() += number;
+    for runner in runners.iter().filter(|runner| runner.is_written()) {
+        if let Some(takes) = &runner.takes {
+            count(&takes.resource, u64::from(runner.instances()));
+        }
+    }
+    let mut add = |vendor: &str, number: u64| count(resource(vendor), number);
     for server in groups.iter().flat_map(|group| &group.servers) {
         let all = u64::from(server.most()) * u64::from(server.placement.candidate.accelerators);
         add(&server.accelerator.vendor, all);
@@ -83,7 +91,7 @@ fn add_quota(
     if frame.deploy.training.is_some() {
         for job in jobs {
             let all = u64::from(job.run.candidate.nodes) * u64::from(job.per_node());
-            add(&job.machine.accelerator.vendor, all);
+            add(job.machine.vendor().unwrap_or_default(), all);
         }
     }
     for (run, vendor) in offline::written(frame) {

@@ -8,7 +8,7 @@ mod partition;
 mod rules;
 mod view;
 
-use super::Manifest;
+use super::{Manifest, Wave};
 use view::View;
 
 /// A rule that a manifest breaks.
@@ -32,7 +32,8 @@ impl std::fmt::Display for Lint {
 pub fn lint(manifests: &[Manifest]) -> Vec<Lint> {
     let mut found = Vec::new();
     let mut views = Vec::new();
-    for manifest in manifests {
+    // Values for a chart are no object.
+    for manifest in manifests.iter().filter(|manifest| manifest.wave != Wave::Values) {
         match View::of(manifest) {
             Ok(view) => views.push(view),
             Err(message) => found.push(Lint { rule: "yaml", path: manifest.path.clone(), message }),

@@ -10,6 +10,7 @@ mod accelerators;
 mod access;
 mod affinity;
 mod apart;
+mod apps;
 mod container;
 mod dashboard;
 mod disruption;
@@ -28,6 +29,7 @@ mod nodes;
 mod object;
 mod offline;
 mod operators;
+mod partitions;
 mod pod;
 mod products;
 mod queues;
@@ -44,6 +46,7 @@ pub use error::EmitError;
 pub use lint::{Lint, lint};
 
 use apart::Pair;
+use apps::Runner;
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::spec::Kubernetes;
 use object::{Labels, Meta, labels};
@@ -78,6 +81,8 @@ pub enum Wave {
     Index,
     /// What whoever applies must be allowed to do; given by an administrator, never applied with the plan.
     Access,
+    /// Values for a chart; not an object of the cluster.
+    Values,
 }
 
 /// One file to write.
@@ -205,13 +210,17 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     let groups = server::resolve(blueprint)?;
     let pairs = apart::pairs(&groups)?;
     let jobs = training::resolve(blueprint)?;
+    let runners = apps::resolve(blueprint, &groups)?;
     let mut files =
         Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
-    add_all(&frame, (&groups, &pairs), &jobs, &mut files)?;
+    add_all(&frame, (&groups, &pairs), &jobs, &runners, &mut files)?;
     files.manifests.sort_by_key(|manifest| manifest.wave);
+    let objects = files.manifests.partition_point(|manifest| manifest.wave < Wave::Index);
+    let values = files.manifests.split_off(objects);
     let role = access::role(&frame, &files.manifests)?;
     files.manifests.push(namespace::index(&files.manifests)?);
     files.manifests.push(role);
+    files.manifests.extend(values);
     files.warnings.sort();
     files.warnings.dedup();
     gates::check(&files.manifests, deploy.minor)?;
@@ -238,12 +247,14 @@ fn add_all(
     frame: &Frame<'_>,
     (groups, pairs): (&[Group<'_>], &[Pair<'_>]),
     jobs: &[Job<'_>],
+    runners: &[Runner<'_>],
     files: &mut Files,
 ) -> Result<(), EmitError> {
     namespace::add(frame, files)?;
     secrets::add(frame, files)?;
-    limits::add(frame, groups, jobs, files)?;
-    operators::add(frame, groups, jobs, files)?;
+    limits::add(frame, groups, jobs, runners, files)?;
+    operators::add(frame, groups, jobs, runners, files)?;
+    partitions::add(frame, runners, files)?;
     nodes::add(frame, files)?;
     storage::add(frame, files)?;
     for group in groups {
@@ -252,12 +263,14 @@ fn add_all(
     for pair in pairs {
         apart::add(frame, pair, files)?;
     }
+    network::add_between(frame, groups, runners, files)?;
+    apps::add(frame, runners, files)?;
     network::add_besides(frame, jobs, files)?;
     queues::add(frame, jobs, files)?;
     training::add(frame, jobs, files)?;
     offline::add(frame, files)?;
     gateway::add(frame, groups, files)?;
-    accelerators::add(frame, groups, jobs, files)
+    accelerators::add(frame, groups, jobs, runners, files)
 }
 
 /// Adds everything that one service needs.
@@ -296,11 +309,6 @@ fn plan_warnings(blueprint: &Blueprint) -> Vec<Warning> {
         warn(plan, "the blueprint does not hold every requirement; its manifests do not either".to_owned());
     }
     let sites = sites(blueprint);
-    for app in &blueprint.apps {
-        let message =
-            "machines are planned and priced, but no manifest is written for it yet; deploy it by hand";
-        warn(&app.workload, message.to_owned());
-    }
     if sites.len() > 1 {
         let message = format!(
             "the manifests assume one cluster over {}; with one cluster each, apply there only what has the label `capstan.dev/site` of that site or none",
@@ -321,6 +329,7 @@ fn sites(blueprint: &Blueprint) -> Vec<&str> {
     if blueprint.inputs.spec.deploy.as_ref().is_some_and(|deploy| deploy.requests.is_some()) {
         sites.extend(blueprint.batches.iter().map(|run| run.site.as_str()));
     }
+    sites.extend(blueprint.apps.iter().map(|run| run.site.as_str()));
     sites.sort_unstable();
     sites.dedup();
     sites

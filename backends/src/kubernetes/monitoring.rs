@@ -2,6 +2,7 @@
 //!
 //! Objects of the Prometheus operator. It does not know which labels an installation selects rules by.
 
+use super::apps::Runner;
 use super::engine::Family;
 use super::object::{Labels, Object, Selector, decimal, labels};
 use super::server::Group;
@@ -168,6 +169,37 @@ pub(super) fn add(
     };
     let note = "alerts on the service levels that were planned, and on what the plan rests on.";
     files.add(Wave::Monitoring, folder, ("PrometheusRule", &group.name), note, &object)
+}
+
+/// Adds the alert of a service: its own metrics are not known, so it is watched by what the cluster says of its instances.
+pub(super) fn add_app(frame: &Frame<'_>, runner: &Runner<'_>, files: &mut Files) -> Result<(), EmitError> {
+    let name = &runner.name;
+    let (kind, count) = match runner.controller().1 {
+        "StatefulSet" => ("statefulset", "kube_statefulset_status_replicas_ready"),
+        _ => ("deployment", "kube_deployment_status_replicas_available"),
+    };
+    // The spares are there so that as many as are asked for stay up.
+    let fewest = runner.instances() - runner.run.spares;
+    let namespace = &frame.deploy.namespace;
+    let expr =
+        format!("(sum({count}{{namespace=\"{namespace}\",{kind}=\"{name}\"}}) or vector(0)) < {fewest}");
+    let summary = format!("fewer than {fewest} instances of {} are up", runner.run.workload);
+    let alert = Alert {
+        alert: format!("{}InstancesBelowPlan", camel(name)),
+        expr,
+        hold: "5m",
+        labels: labels([("severity", "page"), ("workload", &runner.run.workload)]),
+        annotations: labels([("summary", &summary)]),
+    };
+    let group = RuleGroup { name: format!("{name}-instances"), rules: vec![Line::Alert(alert)] };
+    let object = Object {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "PrometheusRule",
+        metadata: frame.meta(name, Wave::Monitoring, &runner.labels()),
+        spec: RuleSpec { groups: vec![group] },
+    };
+    let note = "an alert on fewer instances than are asked for, as kube-state-metrics counts them.";
+    files.add(Wave::Monitoring, &runner.folder(), ("PrometheusRule", name), note, &object)
 }
 
 impl<'a> Watch<'a> {

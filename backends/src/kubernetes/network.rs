@@ -3,7 +3,10 @@
 //! Everything is denied, then exactly this is allowed: names (53, UDP and TCP) for all; to the pods that answer, their
 //! clients and the scraper; from pods to the model store; and where a replica spans nodes, all TCP between the pods of
 //! its service, since collectives use random ports and one closed port hangs the job; so too between the parts of a workload.
+//! Where a plan has services or notebooks, pods of its namespace may ask each other at the ports that are declared: those of
+//! models, and the `port` of each service.
 
+use super::apps::{self, Runner};
 use super::engine::HTTP_PORT;
 use super::object::{Labels, Object, Port, Selector, labels};
 use super::server::Group;
@@ -128,7 +131,83 @@ fn askers(frame: &Frame<'_>, scraped: bool) -> Vec<Peer> {
     if frame.deploy.gateway.is_some() {
         peers.push(Peer::pods(&super::gateway::pods(frame)));
     }
+    if !frame.blueprint.apps.is_empty() {
+        // A gateway or a notebook of the plan asks its models.
+        peers.push(Peer::pods(&Labels::new()));
+    }
     peers
+}
+
+/// Adds, where a plan has services or notebooks, that its pods may ask each other at declared ports; whether the other side
+/// answers is said by the policy of each.
+pub(super) fn add_between(
+    frame: &Frame<'_>,
+    groups: &[Group<'_>],
+    runners: &[Runner<'_>],
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let mut numbers = apps::ports(runners);
+    if groups.iter().any(|group| group.part.is_none()) {
+        numbers.push(HTTP_PORT);
+    }
+    if groups.iter().any(|group| group.part.is_some()) {
+        numbers.extend(super::apart::ASKED);
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    if numbers.is_empty() || runners.is_empty() {
+        return Ok(());
+    }
+    let to = vec![Peer::pods(&Labels::new())];
+    let ports = numbers.into_iter().map(|number| port("TCP", number)).collect();
+    let spec = PolicySpec {
+        pod_selector: Selector::default(),
+        policy_types: vec!["Egress"],
+        ingress: Vec::new(),
+        egress: vec![Rule { from: Vec::new(), to, ports }],
+    };
+    let object = policy(frame.meta("allow-plan", Wave::Config, &Labels::new()), spec);
+    let note = "pods of the plan ask each other at the ports of its models and services.";
+    files.add(Wave::Config, "00-namespace", ("NetworkPolicy", "allow-plan"), note, &object)
+}
+
+/// Adds what the pods of a service may do: `pods` are their labels, which a chart may have chosen.
+pub(super) fn add_app(
+    frame: &Frame<'_>,
+    runner: &Runner<'_>,
+    pods: &Labels,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let by_chart = *pods != runner.instance();
+    let mut ingress = Vec::new();
+    if let Some(number) = runner.app.port {
+        ingress.push(Rule { from: askers(frame, false), to: Vec::new(), ports: vec![port("TCP", number)] });
+    }
+    let out = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+    let mut egress = vec![Rule { from: Vec::new(), to: out, ports: vec![port("TCP", 443)] }];
+    // Instances that keep data agree with each other over ports of their own; a chart has several programs.
+    if by_chart || (runner.keeps_data() && runner.instances() > 1) {
+        let every = || vec![PolicyPort { protocol: "TCP", port: None }];
+        ingress.push(Rule { from: vec![Peer::pods(pods)], to: Vec::new(), ports: every() });
+        egress.push(Rule { from: Vec::new(), to: vec![Peer::pods(pods)], ports: every() });
+    }
+    let mut own = runner.labels();
+    if by_chart {
+        own.insert("capstan.dev/chart".to_owned(), runner.name.clone());
+    }
+    let spec = PolicySpec {
+        pod_selector: Selector::of(pods),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress,
+        egress,
+    };
+    let object = policy(frame.meta(&runner.name, Wave::Config, &own), spec);
+    let note = format!(
+        "clients are pods of this namespace and of those labelled capstan.dev/clients-of={}; out goes HTTPS, and what the plan declares.",
+        frame.deploy.namespace
+    );
+    let file = ("NetworkPolicy", runner.name.as_str());
+    files.add(Wave::Config, &runner.folder(), file, &note, &object)
 }
 
 /// Adds what the pods of a workload in two parts may do, its scheduler among them: all TCP between them, since caches

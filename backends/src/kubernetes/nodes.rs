@@ -49,8 +49,9 @@ pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError>
         let class_ref = json!({ "group": group, "kind": kind, "name": class });
         let catalog = &frame.blueprint.inputs.catalog;
         let shape = found("shape", &pool.shape, catalog.shape(&pool.shape))?;
-        let Some(accelerator) = shape.accelerator.as_ref().and_then(|id| catalog.accelerator(id)) else {
-            continue;
+        let accelerator = match &shape.accelerator {
+            Some(id) => Some(found("accelerator", id, catalog.accelerator(id))?),
+            None => None,
         };
         let machine = Machine { shape, accelerator, site };
         for lot in lots(pool).into_iter().filter(|lot| lot.way != "owned") {
@@ -77,10 +78,18 @@ fn add_pool(
     if least > 1 {
         zone["minValues"] = json!(least);
     }
-    let accelerators = u64::from(lot.nodes) * u64::from(lot.pool.accelerators);
+    let nodes = u64::from(lot.nodes);
+    let limits = match machine.vendor() {
+        Some(vendor) => labels([(resource(vendor), &(nodes * u64::from(lot.pool.accelerators)).to_string())]),
+        None => machine
+            .shape
+            .vcpus
+            .map(|vcpus| labels([("cpu", &(nodes * u64::from(vcpus)).to_string())]))
+            .unwrap_or_default(),
+    };
     let spec = json!({
         "weight": weight(lot.way),
-        "limits": labels([(resource(&machine.accelerator.vendor), &accelerators.to_string())]),
+        "limits": limits,
         // A machine with accelerators takes minutes to come, so only an empty one goes.
         "disruption": { "consolidationPolicy": "WhenEmpty", "consolidateAfter": "10m", "budgets": [{ "nodes": "10%" }] },
         "template": {

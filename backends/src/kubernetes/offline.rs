@@ -9,7 +9,7 @@ use super::affinity::{node_selector, tolerations};
 use super::container::{Share, Times, container, volumes};
 use super::engine::{Family, Launch};
 use super::object::{Labels, Object, labels};
-use super::pod::{ClaimRef, Mount, PodSecurity, PodSpec, Seccomp, Volume};
+use super::pod::{ClaimRef, Mount, PodSecurity, PodSpec, Volume};
 use super::server::{Role, Server, label_of, server};
 use super::{EmitError, Files, Frame, Wave, limits, network};
 use capstan_types::blueprint::{BatchRun, Placement, Service, ServiceEstimate};
@@ -174,7 +174,7 @@ fn template(
     let share = Share::of(server.machine(), ranks, &server.serve.name, &mut files.warnings);
     let times = Times { startup_failures: 0, grace: GRACE, deadline: 0 };
     let mut container = container(server, launch, Role::Worker, &share, &times);
-    container.volume_mounts.push(Mount { name: "requests", mount_path: REQUESTS, read_only: false });
+    container.volume_mounts.push(Mount { name: "requests", mount_path: REQUESTS.into(), read_only: false });
     let mut volumes = volumes(server, &share, None, None);
     volumes.push(Volume {
         name: "requests",
@@ -191,7 +191,7 @@ fn template(
         tolerations: tolerations(server.machine()),
         affinity: None,
         topology_spread_constraints: Vec::new(),
-        security_context: PodSecurity { seccomp_profile: Seccomp { kind: "RuntimeDefault" } },
+        security_context: PodSecurity::plain(),
         containers: vec![container],
         volumes,
     };

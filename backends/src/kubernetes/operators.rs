@@ -3,10 +3,11 @@
 //! One policy per cluster: it is written for machines of every site of the plan.
 
 use super::affinity::Machine;
+use super::apps::Runner;
 use super::object::{Labels, Object};
 use super::server::Group;
 use super::training::Job;
-use super::{EmitError, Files, Frame, Wave};
+use super::{EmitError, Files, Frame, Wave, partitions};
 use serde_json::json;
 
 const FOLDER: &str = "05-nodes";
@@ -22,24 +23,31 @@ pub(super) fn add(
     frame: &Frame<'_>,
     groups: &[Group<'_>],
     jobs: &[Job<'_>],
+    runners: &[Runner<'_>],
     files: &mut Files,
 ) -> Result<(), EmitError> {
     if !frame.deploy.gpu_operator {
         return Ok(());
     }
     let serving = groups.iter().flat_map(|group| &group.servers).map(|server| server.machine());
-    let machines: Vec<Machine<'_>> = serving.chain(jobs.iter().map(|job| job.machine)).collect();
-    if !machines.iter().any(|machine| machine.accelerator.vendor == "NVIDIA") {
+    let others = runners.iter().map(|runner| runner.machine);
+    let mut machines = serving.chain(jobs.iter().map(|job| job.machine)).chain(others);
+    if !machines.any(|machine: Machine<'_>| machine.vendor() == Some("NVIDIA")) {
         let message = "the GPU operator is about accelerators of NVIDIA, and the plan has none".to_owned();
         files.warn(&frame.plan, message);
         return Ok(());
     }
     let spans = groups.iter().any(Group::spans_nodes) || jobs.iter().any(|job| job.run.candidate.nodes > 1);
-    add_policy(frame, spans, files)?;
+    add_policy(frame, spans, partitions::asked(runners), files)?;
     if spans { add_rule(frame, files) } else { Ok(()) }
 }
 
-fn add_policy(frame: &Frame<'_>, spans: bool, files: &mut Files) -> Result<(), EmitError> {
+fn add_policy(
+    frame: &Frame<'_>,
+    spans: bool,
+    (partitioned, shared): (bool, bool),
+    files: &mut Files,
+) -> Result<(), EmitError> {
     let tolerations = json!([{ "key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule" }]);
     let mut spec = json!({
         "operator": { "defaultRuntime": "containerd", "runtimeClass": "nvidia" },
@@ -58,6 +66,16 @@ fn add_policy(frame: &Frame<'_>, spans: bool, files: &mut Files) -> Result<(), E
         "nodeStatusExporter": { "enabled": false },
         "cdi": { "enabled": true, "default": true },
     });
+    let (partitions, shares) = partitions::names(frame);
+    if partitioned {
+        // Partitions under their own names, beside accelerators that are whole.
+        spec["mig"]["strategy"] = json!("mixed");
+        let config = json!({ "name": partitions, "default": partitions::UNCUT });
+        spec["migManager"] = json!({ "enabled": true, "config": config });
+    }
+    if shared {
+        spec["devicePlugin"]["config"] = json!({ "name": shares, "default": partitions::UNSHARED });
+    }
     if spans {
         spec["driver"]["rdma"] = json!({ "enabled": true, "useHostMofed": false });
     }

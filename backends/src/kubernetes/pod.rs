@@ -2,6 +2,7 @@
 
 use super::object::{Labels, Port, Selector, TemplateMeta};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// `v1.PodTemplateSpec`.
@@ -29,6 +30,7 @@ pub(super) struct PodSpec {
     pub(super) topology_spread_constraints: Vec<Spread>,
     pub(super) security_context: PodSecurity,
     pub(super) containers: Vec<Container>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) volumes: Vec<Volume>,
 }
 
@@ -89,7 +91,23 @@ pub(super) struct Spread {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PodSecurity {
+    /// Group that owns volumes, and that every process is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fs_group: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fs_group_change_policy: Option<&'static str>,
     pub(super) seccomp_profile: Seccomp,
+}
+
+impl PodSecurity {
+    /// Returns what every pod has.
+    pub(super) fn plain() -> Self {
+        Self {
+            fs_group: None,
+            fs_group_change_policy: None,
+            seccomp_profile: Seccomp { kind: "RuntimeDefault" },
+        }
+    }
 }
 
 /// `v1.SeccompProfile`.
@@ -103,12 +121,14 @@ pub(super) struct Seccomp {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Container {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) image: String,
     pub(super) image_pull_policy: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) command: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) args: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) env: Vec<EnvVar>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ports: Vec<ContainerPort>,
@@ -116,6 +136,7 @@ pub(super) struct Container {
     #[serde(flatten)]
     pub(super) probes: Option<Probes>,
     pub(super) security_context: ContainerSecurity,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) volume_mounts: Vec<Mount>,
 }
 
@@ -167,14 +188,18 @@ pub(super) struct Probes {
     pub(super) startup_probe: Probe,
     pub(super) readiness_probe: Probe,
     pub(super) liveness_probe: Probe,
-    pub(super) lifecycle: Lifecycle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lifecycle: Option<Lifecycle>,
 }
 
-/// `v1.Probe` over HTTP.
+/// `v1.Probe`, over HTTP or TCP.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Probe {
-    pub(super) http_get: HttpGet,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) http_get: Option<HttpGet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tcp_socket: Option<TcpSocket>,
     pub(super) period_seconds: u32,
     pub(super) timeout_seconds: u32,
     pub(super) failure_threshold: u32,
@@ -184,6 +209,12 @@ pub(super) struct Probe {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct HttpGet {
     pub(super) path: &'static str,
+    pub(super) port: Port,
+}
+
+/// `v1.TCPSocketAction`.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct TcpSocket {
     pub(super) port: Port,
 }
 
@@ -225,7 +256,7 @@ pub(super) struct Capabilities {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Mount {
     pub(super) name: &'static str,
-    pub(super) mount_path: &'static str,
+    pub(super) mount_path: Cow<'static, str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) read_only: bool,
 }

@@ -137,8 +137,7 @@ fn add_queue(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let mut groups: Vec<Value> = Vec::new();
-    let mut vendors: Vec<&str> =
-        flavors.iter().map(|one| one.job.machine.accelerator.vendor.as_str()).collect();
+    let mut vendors: Vec<&str> = flavors.iter().filter_map(|one| one.job.machine.vendor()).collect();
     vendors.dedup();
     if vendors.len() > 1 {
         return Err(EmitError::SeveralVendors { queue: name.to_owned() });
@@ -175,6 +174,6 @@ fn row(flavor: &Flavor<'_>, files: &mut Files) -> Value {
     json!({ "name": flavor.name, "resources": [
         { "name": "cpu", "nominalQuota": cpu.to_string() },
         { "name": "memory", "nominalQuota": format!("{memory}Gi") },
-        { "name": resource(&job.machine.accelerator.vendor), "nominalQuota": (nodes * u64::from(job.per_node())).to_string() },
+        { "name": job.machine.vendor().map(resource), "nominalQuota": (nodes * u64::from(job.per_node())).to_string() },
     ] })
 }

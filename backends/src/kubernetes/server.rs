@@ -112,7 +112,7 @@ impl Group<'_> {
 impl Server<'_> {
     /// Returns the machines that it runs on.
     pub(super) fn machine(&self) -> Machine<'_> {
-        Machine { shape: self.shape, accelerator: self.accelerator, site: self.site }
+        Machine { shape: self.shape, accelerator: Some(self.accelerator), site: self.site }
     }
 
     /// Returns the pods of one replica: one per node.

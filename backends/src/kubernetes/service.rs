@@ -1,5 +1,6 @@
 //! How are the replicas of a workload reached? Under one name, over all placements.
 
+use super::apps::{APP_PORT, Runner};
 use super::object::{Labels, Object, Port};
 use super::server::Group;
 use super::{EmitError, Files, Frame, Wave};
@@ -7,9 +8,15 @@ use serde::Serialize;
 
 /// `v1.ServiceSpec`.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ServiceSpec {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// `None` where the name stands for each pod, and not for one address of all.
+    #[serde(rename = "clusterIP", skip_serializing_if = "Option::is_none")]
+    address: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    publish_not_ready_addresses: bool,
     selector: Labels,
     ports: Vec<ServicePort>,
 }
@@ -24,6 +31,47 @@ struct ServicePort {
     target_port: Port,
 }
 
+impl ServiceSpec {
+    /// Returns one address for all pods that a selector selects.
+    fn of(selector: Labels, port: ServicePort) -> Self {
+        Self {
+            kind: "ClusterIP",
+            address: None,
+            publish_not_ready_addresses: false,
+            selector,
+            ports: vec![port],
+        }
+    }
+}
+
+/// Adds the service of a container at its port; with volumes also the one by which its pods know each other, which stands
+/// before they start: some are ready only when they have found the others.
+pub(super) fn add_app(
+    frame: &Frame<'_>,
+    runner: &Runner<'_>,
+    number: u16,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let (folder, own) = (runner.folder(), runner.labels());
+    let port =
+        || ServicePort { name: APP_PORT, protocol: "TCP", port: number, target_port: Port::Name(APP_PORT) };
+    let plain = ServiceSpec::of(runner.instance(), port());
+    let mut add = |wave, name: &str, spec, note: &str| {
+        let metadata = frame.meta(name, wave, &own);
+        let object = Object { api_version: "v1", kind: "Service", metadata, spec };
+        files.add(wave, &folder, ("Service", name), note, &object)
+    };
+    let namespace = &frame.deploy.namespace;
+    if let Some(each) = runner.each_by_name() {
+        let spec = ServiceSpec { address: Some("None"), publish_not_ready_addresses: true, ..plain.clone() };
+        let note =
+            format!("each instance answers at {}-0.{each}.{namespace}:{number} and so on.", runner.name);
+        add(Wave::Config, &each, spec, &note)?;
+    }
+    let note = format!("answers at {}.{namespace}:{number}.", runner.name);
+    add(Wave::Service, &runner.name, plain, &note)
+}
+
 /// Adds the service of a workload.
 pub(super) fn add(
     frame: &Frame<'_>,
@@ -36,7 +84,7 @@ pub(super) fn add(
         api_version: "v1",
         kind: "Service",
         metadata: frame.meta(&group.name, Wave::Service, &group.labels()),
-        spec: ServiceSpec { kind: "ClusterIP", selector: group.answering(), ports: vec![port] },
+        spec: ServiceSpec::of(group.answering(), port),
     };
     let note = format!("answers at http://{}.{}/v1.", group.name, frame.deploy.namespace);
     files.add(Wave::Service, folder, ("Service", &group.name), &note, &object)

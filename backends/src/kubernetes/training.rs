@@ -104,7 +104,7 @@ fn job<'a>(blueprint: &'a Blueprint, run: &'a TrainingRun) -> Result<Job<'a>, Em
     let (shape, accelerator) = (&run.candidate.shape, &run.candidate.accelerator);
     let machine = Machine {
         shape: found("shape", shape, catalog.shape(shape))?,
-        accelerator: found("accelerator", accelerator, catalog.accelerator(accelerator))?,
+        accelerator: Some(found("accelerator", accelerator, catalog.accelerator(accelerator))?),
         site: found("site", &run.site, spec.sites.iter().find(|site| site.name == run.site))?,
     };
     Ok(Job { name, run, train: found("workload", &run.workload, train)?, machine })

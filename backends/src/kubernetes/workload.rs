@@ -3,8 +3,8 @@
 use super::affinity::{affinity, node_selector, tolerations, zones};
 use super::container::{Share, Times, cache_bytes, container, volumes as pod_volumes};
 use super::engine::{Launch, OPTIONS_FILE};
-use super::object::{ConfigMap, Object, Selector, TemplateMeta, labels};
-use super::pod::{PodSecurity, PodSpec, Seccomp, Template};
+use super::object::{ConfigMap, Labels, Object, Selector, TemplateMeta, labels};
+use super::pod::{PodSecurity, PodSpec, Template};
 use super::server::{Role, Server};
 use super::volumes::Claim;
 use super::{EmitError, Files, Frame, Warning, Wave, limits, volumes};
@@ -14,7 +14,7 @@ use serde::Serialize;
 /// `apps/v1.DeploymentSpec`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DeploymentSpec {
+pub(super) struct DeploymentSpec {
     /// Absent where an autoscaler owns it.
     #[serde(skip_serializing_if = "Option::is_none")]
     replicas: Option<u32>,
@@ -22,6 +22,19 @@ struct DeploymentSpec {
     selector: Selector,
     strategy: Rollout<&'static str>,
     template: Template,
+}
+
+impl DeploymentSpec {
+    /// Returns the specification of pods that are replaced one by one; `deadline` is the longest in seconds without one more.
+    pub(super) fn of(replicas: Option<u32>, deadline: u32, own: &Labels, template: Template) -> Self {
+        Self {
+            replicas,
+            progress_deadline_seconds: deadline,
+            selector: Selector::of(own),
+            strategy: Rollout { kind: "RollingUpdate", rolling_update: NO_SURGE },
+            template,
+        }
+    }
 }
 
 /// `apps/v1.DeploymentStrategy`.
@@ -156,13 +169,8 @@ impl Plan<'_> {
     fn add_deployment(&self, frame: &Frame<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
         let server = self.server;
         let (api_version, kind) = server.controller();
-        let spec = DeploymentSpec {
-            replicas: replicas(server),
-            progress_deadline_seconds: self.times.deadline,
-            selector: Selector::of(&server.instance()),
-            strategy: Rollout { kind: "RollingUpdate", rolling_update: NO_SURGE },
-            template: self.template(frame, Role::Server, &mut files.warnings),
-        };
+        let template = self.template(frame, Role::Server, &mut files.warnings);
+        let spec = DeploymentSpec::of(replicas(server), self.times.deadline, &server.instance(), template);
         let metadata = frame.meta(&server.name, Wave::Workload, &server.labels());
         let object = Object { api_version, kind, metadata, spec };
         files.add(Wave::Workload, folder, (kind, &server.name), &note(server), &object)
@@ -200,7 +208,7 @@ impl Plan<'_> {
                 tolerations: tolerations(server.machine()),
                 affinity: affinity(self.blueprint, server),
                 topology_spread_constraints: zones(server, warnings),
-                security_context: PodSecurity { seccomp_profile: Seccomp { kind: "RuntimeDefault" } },
+                security_context: PodSecurity::plain(),
                 containers: vec![container(server, &self.launch, role, &self.share, &self.times)],
                 volumes: pod_volumes(server, &self.share, self.options.clone(), self.weights.clone()),
             },

@@ -1,5 +1,6 @@
 //! Custom resources against the schemas that real servers hold, strictly: types, required and unknown fields.
 
+use crate::apps::all;
 use crate::common::{autoscaled, emitted, everything, object, trained, tree, two_nodes, two_parts};
 use capstan_types::spec::JobKind;
 use capstan_types::testing::blueprint::chat_blueprint;
@@ -141,6 +142,7 @@ fn every_family_is_what_its_operator_knows() {
     manifests.extend(emitted(&autoscaled(0, 0.1, 28)).manifests);
     manifests.extend(emitted(&two_parts()).manifests);
     manifests.extend(JobKind::ALL.into_iter().flat_map(|job| emitted(&trained(job)).manifests));
+    manifests.extend(emitted(&all()).manifests);
     for (kind, file, version) in DEFINITIONS {
         let schema = schema(file, version).expect("the data are there");
         let own: Vec<_> = manifests.iter().filter(|manifest| manifest.kind == kind).collect();

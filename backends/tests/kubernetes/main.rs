@@ -1,5 +1,6 @@
 //! Manifests of the shared blueprint: what exactly is written, what it must say, and which rules it keeps.
 
+mod apps;
 mod common;
 mod crds;
 mod emitted;

@@ -22,8 +22,17 @@ pub static SERVICE: Table =
 
 static SERVICE_FIELDS: &[FieldRow] = &[
     FieldRow::new("image", FieldType::Text, FACT)
-        .means("The container's image.")
+        .means("The container's image; manifests need it, with a version.")
         .shown("= \"milvusdb/milvus:v2.4\"", "= \"qdrant/qdrant:v1.9\""),
+    FieldRow::new("port", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, LAST_PORT))
+        .default("none: nothing asks it, so it has neither name nor probe in the cluster")
+        .means("Port at which it answers, over TCP.")
+        .shown("= 8080", "= 6333"),
+    FieldRow::new("mount", FieldType::Text, FACT)
+        .default("where its image is known to keep data, else `/data`")
+        .means("Folder of the container that its `storage` is mounted at.")
+        .shown("= \"/var/lib/data\", storage = 1 TB", "= \"/srv\", storage = 1 TB"),
     FieldRow::new("replicas", FieldType::Count(Dimension::NONE), FACT)
         .bounds(Bounds::Within(1.0, 1e6))
         .default("1")
@@ -93,6 +102,9 @@ const SLICE: FieldRow = FieldRow::new("slice", FieldType::Slice, FACT)
     .means("How much of an accelerator one instance has: a partition by its name, or a share of its time.")
     .shown("= \"1g.10gb\"", "= 25%");
 
+/// The last port of TCP (RFC 9293, 16 bits).
+const LAST_PORT: f64 = 65_535.0;
+
 /// Reads services, then workspaces.
 pub(crate) fn check(checker: &Checker<'_>, services: &[&Block], workspaces: &[&Block]) -> Vec<App> {
     let services = services.iter().filter_map(|block| app(checker, block, &SERVICE, AppKind::Service));
@@ -117,6 +129,8 @@ fn app(checker: &Checker<'_>, block: &Block, table: &'static Table, kind: AppKin
         place: fields.place.clone(),
         kind,
         image: if kind == AppKind::Service { fields.text("image").map(str::to_owned) } else { None },
+        port: if kind == AppKind::Service { port(&fields) } else { None },
+        mount: if kind == AppKind::Service { mount(checker, &fields, shown) } else { None },
         instances,
         hours,
         threads: fields.number("cpu").unwrap_or_default(),
@@ -139,6 +153,31 @@ fn replicas(checker: &Checker<'_>, fields: &Fields, name: &str) -> u32 {
     fields
         .small("replicas")
         .unwrap_or_else(|| super::plan::assumed(checker, fields, &fields.place, "replicas", 1, &text))
+}
+
+fn port(fields: &Fields) -> Option<u16> {
+    fields.small("port").and_then(|port| u16::try_from(port).ok())
+}
+
+/// Returns the folder of its data; reports one that nothing is mounted at, and one that is no folder of a container.
+fn mount(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<String> {
+    let mount = fields.text("mount")?;
+    let span = fields.place_of("mount").span();
+    if fields.number("storage").unwrap_or_default() <= 0.0 {
+        let found = checker.values.error(
+            codes::CONTRADICTION,
+            span,
+            format!("`{name}` keeps no data, so that nothing is mounted at `{mount}`"),
+        );
+        checker.values.report(found.help("say how much it keeps, such as `storage = 100 GB`"));
+    }
+    let is_folder = mount.len() > 1 && mount.starts_with('/') && !mount.contains([':', ' ']);
+    if !is_folder {
+        let found =
+            checker.values.error(codes::OUT_OF_RANGE, span, format!("`{mount}` is no folder of a container"));
+        checker.values.report(found.help("write its whole path, such as `\"/var/lib/data\"`"));
+    }
+    Some(mount.to_owned())
 }
 
 fn people(checker: &Checker<'_>, fields: &Fields, name: &str) -> u32 {

@@ -116,6 +116,8 @@ mod tests {
             place: Span::default().in_file(&FileId::new("a.plan")),
             kind: AppKind::Workspace,
             image: None,
+            port: None,
+            mount: None,
             instances: 40,
             hours: None,
             threads: 2.0,

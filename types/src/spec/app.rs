@@ -75,6 +75,12 @@ pub struct App {
     pub kind: AppKind,
     /// The container's image, where it is said.
     pub image: Option<String>,
+    /// Where it answers, over TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Folder of the container in which it keeps its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount: Option<String>,
     /// Instances at once.
     pub instances: u32,
     /// Hours of weekdays in which they run; all hours of all days where absent.

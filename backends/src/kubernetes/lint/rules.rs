@@ -2,7 +2,8 @@
 
 use super::operators;
 use super::partition::partitions_exist;
-use super::view::{View, bytes, number, selects};
+use super::view::{Pods, View, bytes, number, selects};
+use crate::kubernetes::images::has_version;
 use crate::kubernetes::object::is_dns_label;
 use serde_json::Value;
 
@@ -85,6 +86,7 @@ fn rollouts_fit_and_wait_for_loading(view: &View<'_>, _: &[View<'_>]) -> Vec<Str
         Some(number(&probe["periodSeconds"])? * number(&probe["failureThreshold"])?)
     });
     match budgets.max() {
+        None if is_silent_app(view) => {}
         None => messages.push("a startupProbe must give weights the time to load".to_owned()),
         Some(budget) if view.kind() == "Deployment" => {
             if number(&spec["progressDeadlineSeconds"]).is_none_or(|deadline| deadline <= budget) {
@@ -96,6 +98,13 @@ fn rollouts_fit_and_wait_for_loading(view: &View<'_>, _: &[View<'_>]) -> Vec<Str
         Some(_) => {}
     }
     messages
+}
+
+/// Returns whether its pods are those of a service that answers at no port, of which nobody can ask whether it has started.
+fn is_silent_app(view: &View<'_>) -> bool {
+    let is_app = |pods: &Pods<'_>| pods.labels["app.kubernetes.io/component"] == "app";
+    let answers = |container: &&Value| container["ports"].as_array().is_some_and(|ports| !ports.is_empty());
+    view.pods().iter().all(is_app) && !view.containers().iter().any(answers)
 }
 
 /// L6: what an autoscaler scales states no replicas, and what it does not states them.
@@ -230,12 +239,7 @@ fn images_name_a_version(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
     let images =
         view.containers().into_iter().map(|container| container["image"].as_str().unwrap_or_default());
     images
-        .filter(|image| {
-            let last = image.rsplit('/').next().unwrap_or_default();
-            let tag = last.split('@').next().unwrap_or_default().split_once(':').map(|(_, tag)| tag);
-            let digest = last.contains("@sha256:");
-            tag.is_some_and(|tag| tag == "latest" || tag.is_empty()) || (tag.is_none() && !digest)
-        })
+        .filter(|image| !has_version(image))
         .map(|image| format!("image `{image}` names no version"))
         .collect()
 }
@@ -300,12 +304,13 @@ fn at_most(view: &View<'_>, all: &[View<'_>], resource: &str) -> u64 {
     pods.iter().map(|pods| of(pods.spec) * pods.each * most.or(number(pods.replicas)).unwrap_or(1)).sum()
 }
 
-/// Selectors of workloads match their own template; those of services, budgets and monitors match some pod.
+/// Selectors of workloads match their own template; those of services, budgets and monitors match some pod, but for pods that
+/// a chart makes.
 fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
     let spec = view.spec();
     let message = |found: bool, what: &str| if found { Vec::new() } else { vec![what.to_owned()] };
     match view.kind() {
-        "Deployment" => {
+        "Deployment" | "StatefulSet" => {
             let own = &spec["template"]["metadata"]["labels"];
             let stated = spec["selector"]["matchLabels"].as_object().is_some_and(|map| !map.is_empty());
             message(
@@ -325,7 +330,8 @@ fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> 
             let everything = selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty);
             let found = everything
                 || !selected_workloads(view, selector, all).is_empty()
-                || is_of_a_gateway(selector, all);
+                || is_of_a_gateway(selector, all)
+                || view.tree["metadata"]["labels"]["capstan.dev/chart"].is_string();
             message(found, "the selector selects no pod of any workload")
         }
         _ => Vec::new(),

@@ -70,7 +70,7 @@ impl<'a> View<'a> {
     pub(super) fn pods(&self) -> Vec<Pods<'_>> {
         let spec = self.spec();
         match self.kind() {
-            "Deployment" => vec![Pods::of(&spec["template"], &spec["replicas"], 1)],
+            "Deployment" | "StatefulSet" => vec![Pods::of(&spec["template"], &spec["replicas"], 1)],
             "Job" => vec![Pods::of(&spec["template"], &spec["parallelism"], 1)],
             "TrainingRuntime" => {
                 let jobs = spec["template"]["spec"]["replicatedJobs"].as_array();
@@ -135,7 +135,7 @@ impl<'a> View<'a> {
 
     /// Returns whether it makes pods that answer.
     pub(super) fn is_workload(&self) -> bool {
-        matches!(self.kind(), "Deployment" | "LeaderWorkerSet" | "LLMInferenceService")
+        matches!(self.kind(), "Deployment" | "StatefulSet" | "LeaderWorkerSet" | "LLMInferenceService")
     }
 
     /// Returns the autoscaler of a workload.
