@@ -267,7 +267,9 @@ fn busy_above(periods: &[Period], stand: &Stand<'_>, quote: &Quote) -> Option<f6
     let on_demand = stand.on_demand?.to_f64().filter(|price| *price > 0.0)?;
     let months: f64 = periods.iter().map(|period| f64::from(period.months)).sum();
     let firm = match quote.option {
-        PurchaseOption::Reserved { .. } => quote.sum(Basis::NodeHour),
+        PurchaseOption::Reserved { .. }
+        | PurchaseOption::SavingsPlan { .. }
+        | PurchaseOption::Block { .. } => quote.sum(Basis::NodeHour),
         PurchaseOption::Owned => {
             let left =
                 quote.write_off.as_ref().map_or(Decimal::ZERO, |terms| terms.value_after(months as u32));

@@ -221,11 +221,11 @@ fn offer(frame: &SpecFrame, periods: &[Period], site: &Site, quote: &Quote) -> p
             opex_per_node_month: quote.sum(Basis::NodeMonth),
             residual_per_node: residuals(frame, periods, quote),
         },
-        PurchaseOption::Reserved { term_months } => {
-            Terms::Reserved { term_months: f64::from(term_months), price_per_node_hour: hourly }
-        }
-        PurchaseOption::OnDemand => Terms::OnDemand { price_per_node_hour: hourly },
         PurchaseOption::Spot => Terms::Spot { price_per_node_hour: hourly },
+        _ => match quote.option.contract_months() {
+            Some(term_months) => Terms::Reserved { term_months, price_per_node_hour: hourly },
+            None => Terms::OnDemand { price_per_node_hour: hourly },
+        },
     };
     let first_period = if quote.option == PurchaseOption::Owned {
         let lead = lead_months(site);

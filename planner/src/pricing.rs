@@ -131,8 +131,8 @@ pub fn quote(
         source: offering.source.clone(),
     };
     let mut quote = Quote { option, row, components: vec![node], write_off: None, unknown: Vec::new() };
-    if let PurchaseOption::Reserved { term_months } = option {
-        quote.components.extend(spread_upfront(catalog, frame, offering, term_months));
+    if let Some(months) = option.contract_months() {
+        quote.components.extend(spread_upfront(catalog, frame, offering, months));
     }
     if option == PurchaseOption::Owned {
         add_ownership(&mut quote, catalog, shape, price);
@@ -148,10 +148,10 @@ fn spread_upfront(
     catalog: &Catalog,
     frame: &Frame,
     offering: &Offering,
-    term_months: u32,
+    term_months: f64,
 ) -> Option<Component> {
     let upfront = converted(catalog, frame, offering.currency, offering.upfront?)?;
-    let hours = decimal(f64::from(term_months) * HOURS_PER_MONTH);
+    let hours = decimal(term_months * HOURS_PER_MONTH);
     Some(Component {
         item: format!("{}, {}, up-front payment over its term", offering.shape, offering.option.words()),
         basis: Basis::NodeHour,

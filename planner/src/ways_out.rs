@@ -101,7 +101,9 @@ impl Step {
         let value = self.value * (1.0 + OUTWARD[trial]);
         match (self.change, self.unit) {
             (Change::Finish(_), _) => f64::from(MONTHS[trial]),
-            (Change::Share { is_most: true, .. } | Change::Spot(_), _) => ((value * 100.0 - 1e-6).ceil() / 100.0).min(1.0),
+            (Change::Share { is_most: true, .. } | Change::Spot(_), _) => {
+                ((value * 100.0 - 1e-6).ceil() / 100.0).min(1.0)
+            }
             (Change::Share { is_most: false, .. }, _) => {
                 let value = self.value * (1.0 - OUTWARD[trial]);
                 ((value * 100.0 + 1e-6).floor() / 100.0).max(0.0)
@@ -188,7 +190,7 @@ impl Step {
             }
             (Change::Share { workload, entry, is_most }, _) => {
                 let mut moved = spec.clone();
-                let option = literal(bought_by(&mut moved, workload)[entry].option);
+                let option = bought_by(&mut moved, workload)[entry].option.literal();
                 let (sign, percent) = (if is_most { "<=" } else { ">=" }, (value * 100.0).round());
                 let services = spec.serves.iter().map(|serve| &serve.name);
                 let trains = spec.trains.iter().map(|train| &train.name);
@@ -242,19 +244,6 @@ fn runs_on(spec: &mut Spec, workload: usize) -> (&mut Option<Vec<String>>, &mut 
             let train = &mut spec.trains[index];
             (&mut train.accelerators, &mut train.precisions)
         }
-    }
-}
-
-/// Returns an option as a plan file writes it.
-fn literal(option: PurchaseOption) -> String {
-    match option {
-        PurchaseOption::Owned => "owned".to_owned(),
-        PurchaseOption::Reserved { term_months } if term_months % 12 == 0 => {
-            format!("reserved({} y)", term_months / 12)
-        }
-        PurchaseOption::Reserved { term_months } => format!("reserved({term_months} mo)"),
-        PurchaseOption::OnDemand => "on_demand".to_owned(),
-        PurchaseOption::Spot => "spot".to_owned(),
     }
 }
 

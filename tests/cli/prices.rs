@@ -200,3 +200,75 @@ fn a_budget_limits_the_share_of_spot() {
     assert!(told.told().contains("share of spot of budget fy27"), "{}", told.told());
     assert!(told.told().contains("spot <= 100% of budget `fy27`"), "{}", told.told());
 }
+
+/// Money that is committed, and windows of some days, are priced, limited and named apart from what is reserved.
+#[test]
+fn savings_plans_and_blocks_are_bought_where_they_are_cheaper() {
+    let prices = "{ region = \"a\", on_demand = \"5 USD/h\", reserved_1y = \"3.2 USD/h\", \
+                  savings_plan_1y = \"3 USD/h\", block_14d = \"2 USD/h\" }";
+    let bought = |buy: &str| {
+        let blueprint = planned(prices, &plan(&["a"], "1 req/s", buy));
+        let [only] = purchases(&blueprint)[..] else { panic!("{:?}", purchases(&blueprint)) };
+        (only.option, only.busy_above, blueprint.cost.total.to_f64())
+    };
+    let (savings, block) =
+        (PurchaseOption::SavingsPlan { term_months: 12 }, PurchaseOption::Block { days: 14 });
+    let all_year = "reserved(1 y), savings_plan(1 y), on_demand";
+    assert_eq!(bought(all_year), (savings, Some(0.6), Some(3.0 * 8760.0)));
+    assert_eq!(bought("savings_plan, block, on_demand"), (block, Some(0.4), Some(2.0 * 8760.0)));
+    // Neither is bought where nobody names it.
+    let default = plan(&["a"], "1 req/s", "on_demand").replace("buy   = [on_demand]", "");
+    let free = planned(prices, &default);
+    assert_eq!(purchases(&free)[0].option, PurchaseOption::Reserved { term_months: 12 });
+    let limited = planned(prices, &plan(&["a"], "12 req/s", "savings_plan(1 y) <= 50%, on_demand"));
+    assert!(purchases(&limited).iter().any(|one| one.option == PurchaseOption::OnDemand));
+    let place = Place::new();
+    place.write("lab.toml", catalog(prices));
+    place.planned(plan(&["a"], "1 req/s", all_year), 0);
+    place.run(&["report", "b.json", "--output", "csv:out"]).exits(0);
+    let focus = place.names().into_iter().find(|name| name.contains("focus")).expect("FOCUS rows");
+    assert!(place.read(&focus).contains("Spend,savings plan 1 y"), "{}", place.read(&focus));
+    for (buy, told) in [
+        ("savings_plan(2 y)", "longer than the horizon"),
+        ("savings_plan(6 mo)", "terms with prices that fit: `savings_plan(1 y)`"),
+        ("block(36 h)", "a term is whole days"),
+        ("block(7 d)", "terms with prices that fit: `block(14 d)`"),
+        ("leased(1 y)", "no function of `buy`"),
+    ] {
+        place.write("q.plan", plan(&["a"], "1 req/s", buy));
+        let seen = place.run(&["check", "q.plan"]).exits(1);
+        assert!(seen.told().contains(told), "{buy}: {}", seen.told());
+    }
+    place.write("lab.toml", catalog("{ region = \"a\", block_900d = \"2 USD/h\" }"));
+    place.run(&["catalog", "check", "lab.toml"]).exits(1);
+}
+
+/// What runs for some weeks has its machines for that window, not for the rest of the year.
+#[test]
+fn a_block_lasts_as_long_as_its_job() {
+    let prices = "{ region = \"a\", on_demand = \"5 USD/h\", block_14d = \"2 USD/h\" }";
+    let text = plan(&["a"], "1 req/s", "on_demand");
+    let text = text.split_once("serve chat").expect("a service").0.to_owned()
+        + "batch digest {
+  model    = \"meta-llama/Llama-3.1-8B-Instruct\"
+  requests = 2 Mreq
+  prompt   = 1 ktok
+  output   = 250 tok
+  start   >= 2027-03-02
+  finish  <= 2027-05-01
+  buy      = [block(14 d), on_demand]
+}
+";
+    let blueprint = planned(prices, &text);
+    let all = purchases(&blueprint);
+    let blocks: f64 = all
+        .iter()
+        .filter(|one| one.option == PurchaseOption::Block { days: 14 })
+        .flat_map(|one| &one.node_hours_by_period)
+        .sum();
+    let nodes: u32 = all.iter().map(|one| one.nodes).sum();
+    assert!(blocks > 0.0 && blocks <= f64::from(nodes) * 2.0 * 730.0, "{all:?}");
+    for (one, period) in all.iter().flat_map(|one| one.node_hours_by_period.iter().zip(&blueprint.periods)) {
+        assert!(*one == 0.0 || (2..4).contains(&period.first_month), "{all:?} {:?}", blueprint.periods);
+    }
+}

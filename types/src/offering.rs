@@ -2,6 +2,7 @@
 
 use crate::money::Currency;
 use crate::origin::{Origin, PriceGrade};
+use crate::units::HOURS_PER_MONTH;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -18,6 +19,16 @@ pub enum PurchaseOption {
         /// Length of the term in months.
         term_months: u32,
     },
+    /// Money committed for a whole term at a lower price, used or not; taken as bound to one kind of machine at one place.
+    SavingsPlan {
+        /// Length of the term in months.
+        term_months: u32,
+    },
+    /// A window of some days, paid for at its start, used or not.
+    Block {
+        /// Its length.
+        days: u32,
+    },
     /// Paid by the hour, at any time.
     OnDemand,
     /// Paid by the hour, may be reclaimed.
@@ -29,24 +40,51 @@ impl PurchaseOption {
     pub fn words(self) -> String {
         match self {
             Self::Owned => "owned".to_owned(),
-            Self::Reserved { term_months } if term_months % 12 == 0 => {
-                format!("reserved {} y", term_months / 12)
-            }
-            Self::Reserved { term_months } => format!("reserved {term_months} mo"),
+            Self::Reserved { term_months } => format!("reserved {}", term(term_months)),
+            Self::SavingsPlan { term_months } => format!("savings plan {}", term(term_months)),
+            Self::Block { days } => format!("block of {days} d"),
             Self::OnDemand => "on demand".to_owned(),
             Self::Spot => "spot".to_owned(),
         }
     }
 
+    /// Returns the option as a plan names it.
+    pub fn literal(self) -> String {
+        match self {
+            Self::Owned => "owned".to_owned(),
+            Self::Reserved { term_months } => format!("reserved({})", term(term_months)),
+            Self::SavingsPlan { term_months } => format!("savings_plan({})", term(term_months)),
+            Self::Block { days } => format!("block({days} d)"),
+            Self::OnDemand => "on_demand".to_owned(),
+            Self::Spot => "spot".to_owned(),
+        }
+    }
+
+    /// Returns the months of 730 h of a contract that is paid for used or not; none of what is bought or paid by the hour.
+    pub fn contract_months(self) -> Option<f64> {
+        match self {
+            Self::Reserved { term_months } | Self::SavingsPlan { term_months } => {
+                Some(f64::from(term_months))
+            }
+            Self::Block { days } => Some(f64::from(days) * 24.0 / HOURS_PER_MONTH),
+            Self::Owned | Self::OnDemand | Self::Spot => None,
+        }
+    }
+
     /// Says whether it is paid for a whole term, used or not.
     pub fn is_for_a_term(self) -> bool {
-        matches!(self, Self::Owned | Self::Reserved { .. })
+        self == Self::Owned || self.contract_months().is_some()
     }
 
     /// Returns whether both are of one kind, whatever the term.
     pub fn same_kind(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
+}
+
+/// Returns a term in years, or in months where it is no whole number of them.
+fn term(months: u32) -> String {
+    if months.is_multiple_of(12) { format!("{} y", months / 12) } else { format!("{months} mo") }
 }
 
 /// What one node of a shape costs in one place under one option.

@@ -28,7 +28,9 @@ pub(super) struct Lot<'a> {
 pub(super) fn way(option: PurchaseOption) -> &'static str {
     match option {
         PurchaseOption::Owned => "owned",
-        PurchaseOption::Reserved { .. } => "reserved",
+        PurchaseOption::Reserved { .. }
+        | PurchaseOption::SavingsPlan { .. }
+        | PurchaseOption::Block { .. } => "reserved",
         PurchaseOption::OnDemand => "on-demand",
         PurchaseOption::Spot => "spot",
     }

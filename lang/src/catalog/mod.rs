@@ -24,7 +24,7 @@
 //!     { region = "us-east-1", on_demand = "55.04 USD/h", spot = "unknown", reserved_3y = "20.69505 USD/h" },
 //! ]
 //! ```
-//! The price of what is owned is `owned = "310000 USD"`. Unknown is written `"unknown"`, or nothing at all.
+//! The price of what is owned is `owned = "310000 USD"`; `savings_plan_3y` and `block_14d` are prices of further contracts. Unknown is written `"unknown"`, or nothing at all.
 
 mod cell;
 pub mod coverage;
@@ -34,6 +34,8 @@ mod offerings;
 pub(crate) mod price;
 mod reader;
 mod row;
+
+pub(crate) use offerings::MOST_BLOCK_DAYS;
 
 use capstan_types::catalog::{
     AttentionEfficiency, Calibration, Catalog, Coefficient, CollectiveEfficiency, Engine, ExpertEfficiency,

@@ -21,8 +21,9 @@ use crate::codes;
 const PRICE_GRADES: [(&str, PriceGrade); 3] =
     [("quoted", PriceGrade::Quoted), ("list", PriceGrade::List), ("estimate", PriceGrade::Estimate)];
 
-/// What `prices` may hold, for suggestions; `reserved_` takes any whole number of years or months.
-const ENTRY_FIELDS: [&str; 9] = [
+/// What `prices` may hold, for suggestions; `reserved_` and `savings_plan_` take any whole number of years or months,
+/// `block_` of days.
+const ENTRY_FIELDS: [&str; 11] = [
     "region",
     "on_demand",
     "spot",
@@ -30,6 +31,8 @@ const ENTRY_FIELDS: [&str; 9] = [
     "reserved_3y",
     "upfront_1y",
     "upfront_3y",
+    "savings_plan_3y",
+    "block_14d",
     "owned",
     "reclaimed_per_month",
 ];
@@ -39,6 +42,9 @@ const ADD_PRICE: &str = "add for example `{ region = \"all\", on_demand = \"55.0
 
 /// Months of the longest term that is believed.
 const MAX_TERM_MONTHS: u32 = 240;
+
+/// Days of the longest block that is believed; the longest on sale have 182.
+pub(crate) const MOST_BLOCK_DAYS: u32 = 366;
 
 type Key = (String, String, PurchaseOption);
 
@@ -229,6 +235,16 @@ fn strange(name: &str, at: Span) -> Option<Complaint> {
     (!known).then(|| unknown(name, at, fields))
 }
 
+/// Returns the months of a term such as `3y` or `18mo`.
+fn term_months(term: &str) -> Option<u32> {
+    let (digits, months) = match term.strip_suffix("mo") {
+        Some(digits) => (digits, 1),
+        None => (term.strip_suffix('y')?, 12),
+    };
+    let count: u32 = digits.parse().ok()?;
+    count.checked_mul(months).filter(|months| (1..=MAX_TERM_MONTHS).contains(months))
+}
+
 /// Returns the purchase option that a field prices.
 fn option(name: &str) -> Option<PurchaseOption> {
     match name {
@@ -236,15 +252,18 @@ fn option(name: &str) -> Option<PurchaseOption> {
         "spot" => Some(PurchaseOption::Spot),
         "owned" => Some(PurchaseOption::Owned),
         _ => {
-            let term = name.strip_prefix("reserved_")?;
-            let (digits, months) = match term.strip_suffix("mo") {
-                Some(digits) => (digits, 1),
-                None => (term.strip_suffix('y')?, 12),
-            };
-            let count: u32 = digits.parse().ok()?;
-            let term_months =
-                count.checked_mul(months).filter(|months| (1..=MAX_TERM_MONTHS).contains(months))?;
-            Some(PurchaseOption::Reserved { term_months })
+            if let Some(term) = name.strip_prefix("block_") {
+                let days = term
+                    .strip_suffix('d')?
+                    .parse()
+                    .ok()
+                    .filter(|days| (1..=MOST_BLOCK_DAYS).contains(days))?;
+                return Some(PurchaseOption::Block { days });
+            }
+            if let Some(term) = name.strip_prefix("savings_plan_") {
+                return Some(PurchaseOption::SavingsPlan { term_months: term_months(term)? });
+            }
+            Some(PurchaseOption::Reserved { term_months: term_months(name.strip_prefix("reserved_")?)? })
         }
     }
 }

@@ -5,31 +5,68 @@
 
 use capstan_types::offering::PurchaseOption;
 use capstan_types::place::{Place, Span};
-use capstan_types::quantity::Dimension;
+use capstan_types::quantity::{Dimension, HOUR_S, Quantity};
 use capstan_types::spec::{Buy, Limit};
 
 use super::checker::Checker;
 use super::table::{Bounds, FieldRow, FieldType};
 use crate::ast::{Call, CompareOp, Expr, ExprKind};
+use crate::catalog::MOST_BLOCK_DAYS;
 use crate::codes;
 
-const WORDS: [&str; 4] = ["owned", "reserved", "on_demand", "spot"];
+const WORDS: [&str; 6] = ["owned", "reserved", "savings_plan", "block", "on_demand", "spot"];
+
+/// Returns the contract that a word with a length means; none where the length is no whole number of its units.
+fn contract(word: &str, length: &Quantity) -> Option<PurchaseOption> {
+    let months = || length.calendar_months().and_then(|months| u32::try_from(months).ok()).filter(|n| *n > 0);
+    match word {
+        "reserved" => Some(PurchaseOption::Reserved { term_months: months()? }),
+        "savings_plan" => Some(PurchaseOption::SavingsPlan { term_months: months()? }),
+        _ => {
+            let days = length.value / (24 * HOUR_S) as f64;
+            let is_whole = days.fract() == 0.0 && (1.0..=f64::from(MOST_BLOCK_DAYS)).contains(&days);
+            is_whole.then_some(PurchaseOption::Block { days: days as u32 })
+        }
+    }
+}
+
+/// Says how long a contract is, in the units that it is sold in.
+fn length(option: PurchaseOption) -> String {
+    match option {
+        PurchaseOption::Reserved { term_months } | PurchaseOption::SavingsPlan { term_months } => {
+            format!("{term_months} months")
+        }
+        PurchaseOption::Block { days } => format!("{days} days"),
+        PurchaseOption::Owned | PurchaseOption::OnDemand | PurchaseOption::Spot => String::new(),
+    }
+}
+
+/// Says how a contract is written.
+fn example(word: &str) -> &'static str {
+    match word {
+        "reserved" => "write `reserved(1 y)` or `reserved(18 mo)`",
+        "savings_plan" => "write `savings_plan(1 y)` or `savings_plan(3 y)`",
+        _ => "write `block(14 d)`, with 1 to 366 days",
+    }
+}
 
 /// The share that a limit gives.
 static SHARE: FieldRow = FieldRow::new("share", FieldType::Share, &[]).bounds(Bounds::Within(0.0, 1.0));
 
 impl Checker<'_> {
-    /// Returns the terms in months for which the catalog has prices and that fit into the horizon.
-    fn fitting_terms(&self) -> Vec<u32> {
-        self.terms.iter().copied().filter(|months| *months <= self.frame.months).collect()
+    /// Returns the contracts of a word for which the catalog has prices and that fit into the horizon.
+    fn fitting(&self, word: &str) -> Vec<PurchaseOption> {
+        let fits = |option: &&PurchaseOption| {
+            let months = option.contract_months().unwrap_or(f64::INFINITY);
+            option.literal().starts_with(word) && months <= f64::from(self.frame.months)
+        };
+        self.contracts.iter().filter(fits).copied().collect()
     }
 
     /// Returns what may be bought where the plan does not say.
     pub(crate) fn default_buy(&self, place: &Place, name: &str) -> Vec<Buy> {
         let mut options = vec![PurchaseOption::OnDemand];
-        options.extend(
-            self.fitting_terms().into_iter().map(|term_months| PurchaseOption::Reserved { term_months }),
-        );
+        options.extend(self.fitting("reserved"));
         if self.sites.iter().any(|site| site.is_own()) {
             options.push(PurchaseOption::Owned);
         }
@@ -134,21 +171,20 @@ impl Checker<'_> {
         match &expr.kind {
             ExprKind::Error => None,
             ExprKind::Group(inner) => self.options(inner),
-            ExprKind::Call(call) => self.reserved(call).map(|option| vec![option]),
+            ExprKind::Call(call) => self.contract(call).map(|option| vec![option]),
             ExprKind::Path(path) => match self.word(&path.dotted(), expr.span, &WORDS)? {
                 "owned" => Some(vec![PurchaseOption::Owned]),
                 "spot" => Some(vec![PurchaseOption::Spot]),
                 "on_demand" => Some(vec![PurchaseOption::OnDemand]),
-                _ => {
-                    let reserved = |term_months| PurchaseOption::Reserved { term_months };
-                    let terms: Vec<PurchaseOption> = self.fitting_terms().into_iter().map(reserved).collect();
-                    if terms.is_empty() {
-                        let message = "no reserved term fits into the horizon";
+                word => {
+                    let all = self.fitting(word);
+                    if all.is_empty() {
+                        let message = format!("nothing that is sold as `{word}` fits into the horizon");
                         let found = self.values.error(codes::OUT_OF_RANGE, expr.span, message);
-                        self.values.report(found.help("lengthen `horizon`, or leave `reserved` out"));
+                        self.values.report(found.help(format!("lengthen `horizon`, or leave `{word}` out")));
                         return None;
                     }
-                    Some(terms)
+                    Some(all)
                 }
             },
             _ => self.wrong_kind(
@@ -160,54 +196,57 @@ impl Checker<'_> {
         }
     }
 
-    fn reserved(&self, call: &Call) -> Option<PurchaseOption> {
+    fn contract(&self, call: &Call) -> Option<PurchaseOption> {
         let name = call.path.dotted();
-        if name != "reserved" {
+        let Some(word) = ["reserved", "savings_plan", "block"].into_iter().find(|word| *word == name) else {
             let message = format!("`{name}` is no function of `buy`");
             let found = self.values.error(codes::UNKNOWN_FUNCTION, call.path.span, message);
-            self.values.report(found.help("only `reserved(…)` has an argument, the term: `reserved(3 y)`"));
+            let help =
+                "`reserved(…)`, `savings_plan(…)` and `block(…)` have an argument, the term: `reserved(3 y)`";
+            self.values.report(found.help(help));
             return None;
-        }
+        };
         let [term] = call.arguments.as_slice() else {
-            let found = self.values.error(codes::BAD_ARGUMENT, call.path.span, "`reserved` takes one term");
-            self.values.report(found.help("write `reserved(1 y)` or `reserved(3 y)`"));
+            let message = format!("`{word}` takes one term");
+            let found = self.values.error(codes::BAD_ARGUMENT, call.path.span, message);
+            self.values.report(found.help(example(word)));
             return None;
         };
         if let Some(label) = &term.name {
-            let message = format!("`reserved` has no argument `{}`", label.text);
+            let message = format!("`{word}` has no argument `{}`", label.text);
             let found = self.values.error(codes::BAD_ARGUMENT, label.span, message);
             self.values.report(found.help("write the term alone: `reserved(3 y)`"));
             return None;
         }
         let length = self.quantity("term", "1 y", &term.value, &[Dimension::TIME])?;
-        let months = length.calendar_months().and_then(|months| u32::try_from(months).ok());
-        let Some(term_months) = months.filter(|months| *months > 0) else {
-            let message = format!("a term is whole months or years, not {length}");
+        let Some(option) = contract(word, &length) else {
+            let units = if word == "block" { "days" } else { "months or years" };
+            let message = format!("a term is whole {units}, not {length}");
             let found = self.values.error(codes::OUT_OF_RANGE, term.value.span, message);
-            self.values.report(found.help("write `reserved(1 y)` or `reserved(18 mo)`"));
+            self.values.report(found.help(example(word)));
             return None;
         };
-        self.term_is_sold(term_months, term.value.span).then_some(PurchaseOption::Reserved { term_months })
+        self.is_sold(word, option, term.value.span).then_some(option)
     }
 
-    fn term_is_sold(&self, term_months: u32, span: Span) -> bool {
-        let sold = self.terms.contains(&term_months);
-        let fits = term_months <= self.frame.months;
-        let (message, help) = match (fits, sold) {
-            (true, true) => return true,
-            (false, _) => (
-                format!(
-                    "the term of {term_months} months is longer than the horizon of {}",
-                    self.frame.months
-                ),
-                "lengthen `horizon`, or take a shorter term".to_owned(),
-            ),
-            (true, false) => {
-                let terms: Vec<String> =
-                    self.fitting_terms().iter().map(|months| format!("`reserved({months} mo)`")).collect();
-                let message = format!("nothing is sold for a term of {term_months} months");
-                (message, format!("terms with prices that fit: {}", terms.join(", ")))
-            }
+    fn is_sold(&self, word: &str, option: PurchaseOption, span: Span) -> bool {
+        let months = option.contract_months().unwrap_or_default();
+        let (message, help) = if months > f64::from(self.frame.months) {
+            let message =
+                format!("the term of {} is longer than the horizon of {}", length(option), self.frame.months);
+            (message, "lengthen `horizon`, or take a shorter term".to_owned())
+        } else if self.contracts.contains(&option) {
+            return true;
+        } else {
+            let sold: Vec<String> =
+                self.fitting(word).iter().map(|option| format!("`{}`", option.literal())).collect();
+            let help = match sold.as_slice() {
+                [] => {
+                    format!("no price of a catalog is one of a `{word}`; `prices` of your own may have some")
+                }
+                some => format!("terms with prices that fit: {}", some.join(", ")),
+            };
+            (format!("nothing is sold for a term of {}", length(option)), help)
         };
         self.values.report(self.values.error(codes::OUT_OF_RANGE, span, message).help(help));
         false

@@ -17,12 +17,10 @@ use crate::ast::{Block, Entry, File, Item, Label};
 use crate::codes;
 use crate::evaluate::{Evaluator, bind, names};
 
-fn terms(catalog: &Catalog) -> BTreeSet<u32> {
-    let term = |option| match option {
-        PurchaseOption::Reserved { term_months } => Some(term_months),
-        PurchaseOption::Owned | PurchaseOption::OnDemand | PurchaseOption::Spot => None,
-    };
-    catalog.offerings.iter().filter_map(|offering| term(offering.option)).collect()
+/// Returns the contracts that the catalog has prices for.
+fn contracts(catalog: &Catalog) -> BTreeSet<PurchaseOption> {
+    let options = catalog.offerings.iter().map(|offering| offering.option);
+    options.filter(|option| option.contract_months().is_some()).collect()
 }
 
 /// Everything that is known of the file so far.
@@ -48,8 +46,8 @@ pub(crate) struct Checker<'a> {
     /// What a rule may ask a metric of, beside sites.
     pub(crate) workloads: BTreeSet<String>,
     pub(crate) assumptions: RefCell<Vec<Assumption>>,
-    /// Terms in months for which the catalog has prices; every workload asks for them.
-    pub(crate) terms: BTreeSet<u32>,
+    /// Contracts for which the catalog has prices; every workload asks for them.
+    pub(crate) contracts: BTreeSet<PurchaseOption>,
 }
 
 impl<'a> Checker<'a> {
@@ -68,7 +66,7 @@ impl<'a> Checker<'a> {
             written: RefCell::default(),
             workloads: BTreeSet::new(),
             assumptions: RefCell::new(Vec::new()),
-            terms: terms(catalog),
+            contracts: contracts(catalog),
         }
     }
 

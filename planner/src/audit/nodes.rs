@@ -126,7 +126,7 @@ fn held(purchase: &Purchase, period: usize) -> u32 {
 }
 
 fn is_committed(purchase: &Purchase) -> bool {
-    matches!(purchase.option, PurchaseOption::Owned | PurchaseOption::Reserved { .. })
+    purchase.option.is_for_a_term()
 }
 
 /// Returns the nodes of a pool that the plan says stand there in a period.

@@ -29,10 +29,10 @@ fn is_row_of(offering: &Offering, pool: &Pool, purchase: &Purchase, price: &Pric
 
 /// Returns whether the lines of a purchase carry the payment at the start of its term, spread over it.
 fn upfront_is_billed(blueprint: &Blueprint, pool: &Pool, row: &Offering) -> bool {
-    let PurchaseOption::Reserved { term_months } = row.option else { return false };
+    let Some(term_months) = row.option.contract_months() else { return false };
     let whole = Offering { price: row.upfront, ..row.clone() };
     let Some(upfront) = converted(blueprint, &whole) else { return false };
-    let hourly = upfront / (f64::from(term_months) * HOURS_PER_MONTH);
+    let hourly = upfront / (term_months * HOURS_PER_MONTH);
     let of_it = |line: &&CostLine| {
         line.site == pool.site && line.shape.as_ref() == Some(&pool.shape) && line.option == Some(row.option)
     };
@@ -54,16 +54,14 @@ pub(super) fn levels(blueprint: &Blueprint) -> AuditCheck {
             check.that(!(by_hour && purchase.busy_above.is_some()), || {
                 format!("{}: what is paid by the hour has no term", pool_name(pool))
             });
-            let (Some(level), PurchaseOption::Reserved { term_months }) =
-                (purchase.busy_above, purchase.option)
-            else {
+            let Some((level, months)) = purchase.busy_above.zip(purchase.option.contract_months()) else {
                 continue;
             };
             let rows = |option| {
                 let all = blueprint.inputs.catalog.offerings.iter();
                 all.filter(move |row| row.shape == pool.shape && row.option == option)
             };
-            let hours = f64::from(term_months) * HOURS_PER_MONTH;
+            let hours = months * HOURS_PER_MONTH;
             let firm = |row: &Offering| {
                 let upfront = Offering { price: row.upfront, ..row.clone() };
                 Some(converted(blueprint, row)? + converted(blueprint, &upfront).unwrap_or(0.0) / hours)

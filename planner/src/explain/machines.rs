@@ -26,7 +26,7 @@ pub(super) fn bought(blueprint: &Blueprint, pool: &Pool) -> Section {
     }
     sentences.extend(pool.purchases.iter().filter(|purchase| purchase.nodes > 0).map(|p| how(blueprint, p)));
     for purchase in &pool.purchases {
-        if let PurchaseOption::Reserved { .. } = purchase.option {
+        if purchase.option.contract_months().is_some() {
             sentences.extend(committed(blueprint, pool, purchase));
         }
     }
@@ -117,12 +117,7 @@ fn committed(blueprint: &Blueprint, pool: &Pool, purchase: &Purchase) -> Vec<Str
     };
     let Some(hourly) = hourly.to_f64().filter(|price| *price > 0.0) else { return Vec::new() };
     let edge = firm / hourly;
-    let held: u32 = pool
-        .purchases
-        .iter()
-        .filter(|one| matches!(one.option, PurchaseOption::Reserved { .. } | PurchaseOption::Owned))
-        .map(|one| one.nodes)
-        .sum();
+    let held: u32 = pool.purchases.iter().filter(|one| one.option.is_for_a_term()).map(|one| one.nodes).sum();
     let most = pool.needed.iter().flatten().copied().max().unwrap_or(0);
     let worth = (1..=most).take_while(|&rank| busy(blueprint, pool, rank) > edge).count();
     let mut sentences = vec![format!(

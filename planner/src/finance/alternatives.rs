@@ -166,10 +166,12 @@ impl Price {
     ) {
         match option {
             PurchaseOption::Owned => self.pay_owned(blueprint, needed, months),
-            PurchaseOption::Reserved { term_months } => {
+            PurchaseOption::Reserved { term_months } | PurchaseOption::SavingsPlan { term_months } => {
                 self.pay_terms(blueprint, needed, term_months, months)
             }
-            PurchaseOption::OnDemand | PurchaseOption::Spot => self.pay_hours(blueprint, pool, months),
+            PurchaseOption::Block { .. } | PurchaseOption::OnDemand | PurchaseOption::Spot => {
+                self.pay_hours(blueprint, pool, months)
+            }
         }
     }
 
@@ -241,8 +243,7 @@ pub(super) fn break_even(blueprint: &Blueprint) -> Vec<BreakEven> {
     let mut rows = Vec::new();
     for pool in &blueprint.pools {
         for purchase in pool.purchases.iter().filter(|purchase| purchase.nodes > 0) {
-            let committed =
-                matches!(purchase.option, PurchaseOption::Owned | PurchaseOption::Reserved { .. });
+            let committed = purchase.option.is_for_a_term();
             let Ok((price, _)) = priced(blueprint, pool, purchase.option) else { continue };
             let Ok((hourly, against)) = priced(blueprint, pool, PurchaseOption::OnDemand) else { continue };
             let by_hour = float(hourly.hourly()) * HOURS_PER_MONTH;

@@ -28,7 +28,10 @@ pub(super) fn cheapest<'a>(
 pub(super) fn rank(option: Option<PurchaseOption>) -> u32 {
     match option {
         Some(PurchaseOption::OnDemand) | None => 0,
-        Some(PurchaseOption::Reserved { term_months }) => 1 + term_months,
+        Some(PurchaseOption::Block { days }) => 1 + days,
+        Some(PurchaseOption::Reserved { term_months } | PurchaseOption::SavingsPlan { term_months }) => {
+            1000 + term_months
+        }
         Some(PurchaseOption::Spot) => 10_000,
         Some(PurchaseOption::Owned) => 20_000,
     }

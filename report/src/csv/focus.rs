@@ -143,9 +143,9 @@ impl Line<'_> {
             (CostKind::Opex, _) => ("Usage", "Usage-Based"),
         };
         let pricing = match line.option {
-            Some(PurchaseOption::Reserved { .. }) => "Committed",
             Some(PurchaseOption::Spot) => "Dynamic",
-            Some(PurchaseOption::OnDemand | PurchaseOption::Owned) => "Standard",
+            Some(option) if option.contract_months().is_some() => "Committed",
+            Some(_) => "Standard",
             None => "Other",
         };
         let price = line.unit_price.normalize().to_string();
@@ -164,7 +164,11 @@ impl Line<'_> {
 
     fn commitment(&self) -> [String; 2] {
         match self.line.option {
-            Some(PurchaseOption::Reserved { .. }) => ["Usage".to_owned(), option_words(self.line)],
+            // FOCUS: a savings plan commits money, a reservation or a block commits machines.
+            Some(PurchaseOption::SavingsPlan { .. }) => ["Spend".to_owned(), option_words(self.line)],
+            Some(option) if option.contract_months().is_some() => {
+                ["Usage".to_owned(), option_words(self.line)]
+            }
             _ => [String::new(), String::new()],
         }
     }
