@@ -264,3 +264,18 @@ fn times_of_day_are_those_of_the_place() {
     let told = render_plain(&found, |_| None);
     assert!(told.contains("did you mean `\"Europe/Berlin\"`?"), "{told}");
 }
+
+#[test]
+fn a_model_of_the_plan_is_known_by_its_row_unless_a_fact_is_another_one() {
+    let named = |model: &str| {
+        let text = format!(
+            "plan p {{ currency = USD }}\nsite c {{ provider = aws, region = \"us-east-1\" }}\nmodel mine {{ {model} }}\n\
+             serve s {{ model = mine, load = {{ rate = 1 req/s, prompt = 1 ktok, output = 250 tok }} }}\n"
+        );
+        let (spec, found) = checked(&text, &CheckContext::default());
+        spec.unwrap_or_else(|| panic!("{found:?}")).models[0].known_as().to_owned()
+    };
+    assert_eq!(named("catalog = llama3_1_8b"), "llama3_1_8b");
+    assert_eq!(named("huggingface = \"meta-llama/Llama-3.1-8B-Instruct\""), "llama3_1_8b");
+    assert_eq!(named("catalog = llama3_1_8b, layers = 16"), "mine");
+}

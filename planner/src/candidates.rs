@@ -229,7 +229,7 @@ fn calibrated(
 }
 
 fn key<'a>(setup: &Setup<'a>) -> (&'a str, &'a str, &'a str, &'a str) {
-    (&setup.model.id, &setup.accelerator.id, &setup.engine.id, &setup.engine.version)
+    (setup.model.known_as(), &setup.accelerator.id, &setup.engine.id, &setup.engine.version)
 }
 
 fn ranks(setup: &Setup<'_>) -> (u32, u32) {

@@ -164,10 +164,16 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
             let found = checker.values.error(codes::UNKNOWN_NAME, fields.place_of("catalog").span(), message);
             checker.values.report(found.help("`capstan catalog list model` shows what is known"));
         }
-        return changed(checker, fields, Model { id: name.to_owned(), ..row?.clone() });
+        let row = row?;
+        let model = changed(checker, fields, Model { id: name.to_owned(), ..row.clone() })?;
+        return Some(same_as(row, model));
     }
     if fields.has("huggingface") {
-        return changed(checker, fields, Model { id: name.to_owned(), ..configured(checker, fields)? });
+        let row = configured(checker, fields)?;
+        let model = changed(checker, fields, Model { id: name.to_owned(), ..row.clone() })?;
+        // What a file describes has no row.
+        let is_file = fields.text("huggingface").is_some_and(is_config);
+        return Some(if is_file { model } else { same_as(&row, model) });
     }
     NEEDED.iter().for_each(|needed| fields.need(checker, needed));
     let heads = fields.small("heads")?;
@@ -192,6 +198,12 @@ fn model(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Model> {
         checker.assume(&fields.place, format!("the weights of `{name}` are published in bf16"));
     }
     changed(checker, fields, stated)
+}
+
+/// Remembers the row that a model is, where none of its facts is another one: what was measured of that row is known of it.
+fn same_as(row: &Model, model: Model) -> Model {
+    let is_same = model == Model { id: model.id.clone(), ..row.clone() };
+    Model { row: is_same.then(|| row.id.clone()), ..model }
 }
 
 /// Returns the model of a `config.json`, or the row of a name on the hub.

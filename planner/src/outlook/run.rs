@@ -56,7 +56,7 @@ impl<'a> Run<'a> {
         let memory = ServingMemory::divided(&setup, &split, weights, longest)?;
         let device = Device::resolve(ask.catalog, accelerator)?;
         let step = PreparedStep::divided(&device, &setup, &split, weights)?;
-        let key = (&*ask.model.id, &*accelerator.id, &*ask.engine.id, ask.engine_version);
+        let key = (ask.model.known_as(), &*accelerator.id, &*ask.engine.id, ask.engine_version);
         let own = ask.catalog.calibration(key, ask.precision, (ranks.tensor, ranks.pipeline));
         Ok(Self { ask, accelerator, ranks, memory, step, own })
     }

@@ -205,7 +205,7 @@ impl Identity {
         }
         Self {
             cell: kind.cell().iter().map(|column| text(column)).collect::<Vec<_>>().join(" "),
-            model: model.map_or(named, |model| model.id.clone()),
+            model: model.map_or(named, |model| model.known_as().to_owned()),
             blackwell: is_blackwell(&accelerator),
             accelerator,
             engine: names.engine(engine).map_or(engine.to_owned(), |row| row.id.clone()),

@@ -83,12 +83,20 @@ pub struct Model {
     /// billions (10⁹).
     #[serde(default, skip_serializing_if = "none_b")]
     pub speculation_b: f64,
+    /// The row of the catalog that it is, under a name of the plan and with no fact changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
     /// Source and date.
     #[serde(flatten)]
     pub provenance: Provenance,
 }
 
 impl Model {
+    /// Returns the name under which it was measured: that of its row, whatever a plan calls it.
+    pub fn known_as(&self) -> &str {
+        self.row.as_deref().unwrap_or(&self.id)
+    }
+
     /// Returns a model of which nothing is known yet but that its feed-forward layers have gates and its weights
     /// 16 bits, as most have.
     pub fn blank(provenance: Provenance) -> Self {
@@ -120,6 +128,7 @@ impl Model {
             stored: None,
             tower_b: 0.0,
             speculation_b: 0.0,
+            row: None,
             provenance,
         }
     }

@@ -84,7 +84,8 @@ impl Known {
     /// Returns the ends of 90 % of a job that was measured, as multiples of a prediction without its measurements.
     fn own(&self, cluster: &Cluster<'_>, job: &Job<'_>, method: &Method) -> Option<(f64, f64)> {
         let family = Family::of(job, method).word();
-        let name = format!("{family} {} {} {}", job.model.id, cluster.accelerator.id, job.precision.word());
+        let name =
+            format!("{family} {} {} {}", job.model.known_as(), cluster.accelerator.id, job.precision.word());
         self.own.iter().find(|row| row.stratum == name).map(|row| (row.low, row.high))
     }
 
@@ -119,7 +120,7 @@ impl Known {
         let parts = [
             ("accelerator", cluster.accelerator.id.as_str()),
             ("precision", job.precision.word()),
-            ("model", job.model.id.as_str()),
+            ("model", job.model.known_as()),
         ];
         for (part, name) in parts {
             if self.logs(&format!("{} {part}={name}", family.word())).is_some() {
