@@ -40,10 +40,7 @@ fn of(serve: &Serve, engine: &Engine) -> fn(u32, u32, KvCache) -> ServingConfig 
 
 /// Returns the family whose scheduler is simulated: vLLM's where the engine's own does not know what the plan asks for.
 fn family(serve: &Serve, engine: &Engine) -> EngineFamily {
-    let simulated_with_vllm = serve.prefix_caching.is_some()
-        || serve.adapters.is_some()
-        || serve.background.is_some()
-        || serve.stage.is_some();
+    let simulated_with_vllm = serve.background.is_some() || serve.stage.is_some();
     if simulated_with_vllm { EngineFamily::Vllm } else { engine.family }
 }
 
@@ -60,8 +57,8 @@ pub(crate) fn assumption(serve: &Serve, engine: &Engine) -> Option<String> {
     let stands_in = family(serve, engine) != engine.family;
     stands_in.then(|| {
         format!(
-            "`{}` is simulated with the scheduler of vLLM, since that of {} is not known with prompts or adapters that \
-             requests share, or in two parts",
+            "`{}` is simulated with the scheduler of vLLM, since that of {} is not known with requests that yield, or in \
+             two parts",
             serve.name, engine.id
         )
     })
@@ -71,7 +68,7 @@ pub(crate) fn assumption(serve: &Serve, engine: &Engine) -> Option<String> {
 mod tests {
     use super::*;
     use capstan_sim::serving::Scheduler;
-    use capstan_types::spec::Adapters;
+    use capstan_types::spec::{Adapters, Background};
     use capstan_types::testing;
     use capstan_types::units::{BytesPerSecond, Seconds};
 
@@ -92,6 +89,9 @@ mod tests {
         serve.queue_delay = None;
         // What only one scheduler knows is simulated with that one, and said.
         serve.adapters = Some(Adapters { count: 2, rank: 8, slots: 1, bandwidth: BytesPerSecond(1e9) });
+        assert!(matches!(config(&serve, &sglang).scheduler, Scheduler::PrefillFirst { .. }));
+        assert!(assumption(&serve, &sglang).is_none());
+        serve.background = Some(Background { share: 0.2, queue: None });
         assert!(matches!(config(&serve, &sglang).scheduler, Scheduler::Chunked { .. }));
         assert!(assumption(&serve, &sglang).expect("said").contains("scheduler of vLLM"));
         assert!(assumption(&serve, &vllm).is_none());

@@ -48,6 +48,22 @@ fn adapters_need_a_place_and_a_scheduler_that_knows_them() {
     let none = config(Some(Adapters::drawn(4, 0, 0, 1)));
     assert!(none.validate().is_err());
     let adapters = Some(Adapters::drawn(4, 1, 0, 1));
-    let sglang = ServingConfig { adapters, ..ServingConfig::sglang(4_096, 64, KvCache::new(10_000)) };
-    assert!(sglang.validate().is_err());
+    let statically =
+        ServingConfig { adapters, ..ServingConfig::static_batching(64, 0, KvCache::new(10_000)) };
+    assert!(statically.validate().is_err());
+}
+
+#[test]
+fn the_other_engines_wait_for_adapters_too() {
+    let at_once = |engine: fn(u32, u32, KvCache) -> ServingConfig, places: u32| {
+        let adapters = Some(Adapters::drawn(64, places, 0, 1));
+        let config = ServingConfig { adapters, ..engine(4_096, 64, KvCache::new(10_000)) };
+        let (records, totals) = run(&config, 640, 0);
+        assert!(records.iter().all(|record| record.outcome == Outcome::Completed));
+        totals.replicas[0].sequence_ns as f64 / totals.replicas[0].busy_ns as f64
+    };
+    for engine in [ServingConfig::sglang, ServingConfig::tensorrt_llm] {
+        let (one, four, all) = (at_once(engine, 1), at_once(engine, 4), at_once(engine, 64));
+        assert!(one < 12.0 && four > 1.8 * one && all > 1.3 * four, "{one} {four} {all}");
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Needs the data folder (`CAPSTAN_DATA`): request-traces/mooncake-fast25, whose README prints the shares.
 
+mod common;
+
 use std::io::Read;
 
 use capstan_sim::engine::Time;
@@ -83,12 +85,39 @@ fn a_prompt_that_was_read_before_is_read_from_its_last_token_on() {
     };
     let rows =
         vec![row(0, &[1, 2]), row(1_000_000, &[1, 2]), row(2_000_000, &[1, 9]), row(3_000_000, &[7, 2])];
-    let config = ServingConfig::chunked(4_096, 8, KvCache::new(1_000));
-    let result = simulate(&config, &step(), &prefixed(rows, 512), 1, 0).unwrap();
-    let waits: Vec<u64> = result.records.iter().map(|record| record.ttft_ns().unwrap()).collect();
-    // All of it; the second block, for its last token; the second, which is new; all, since the beginning is new.
-    assert_eq!(waits, [103_400, 52_200, 52_200, 103_400]);
-    assert_eq!(reused(&result), 1_024);
+    for engine in ENGINES {
+        let config = engine(4_096, 8, KvCache::new(1_000));
+        let result = simulate(&config, &step(), &prefixed(rows.clone(), 512), 1, 0).unwrap();
+        let waits: Vec<u64> = result.records.iter().map(|record| record.ttft_ns().unwrap()).collect();
+        // All of it; the second block, for its last token; the second, which is new; all, since the beginning is new.
+        assert_eq!(waits, [103_400, 52_200, 52_200, 103_400]);
+        assert_eq!(reused(&result), 1_024);
+    }
+}
+
+/// Every scheduler of an engine: tokens of a step, sequences, and a cache.
+const ENGINES: [fn(u32, u32, KvCache) -> ServingConfig; 3] =
+    [ServingConfig::chunked, ServingConfig::sglang, ServingConfig::tensorrt_llm];
+
+/// Forty requests with one beginning of 480 tokens, of 512, and room for ten that share nothing.
+#[test]
+fn what_prompts_share_is_held_once_whatever_the_engine() {
+    for (index, engine) in ENGINES.into_iter().enumerate() {
+        let row = |number: u64, root: u64| {
+            let hashes = (0..15).map(|depth| root * 100 + depth).chain([1_000_000 + number]).collect();
+            (Request { arrival: Time::from_ns(number), prompt: 512, output: 64 }, hashes)
+        };
+        let at_once = |alike: bool| {
+            let rows = (0..40).map(|number| row(number, if alike { 7 } else { 10 + number })).collect();
+            // A request of 576 tokens holds 36 blocks.
+            let config = engine(8_192, 64, KvCache::new(360));
+            let (records, totals) = common::run(&config, &prefixed(rows, 32));
+            assert!(records.iter().all(|record| record.outcome == Outcome::Completed));
+            totals.replicas[0].sequence_ns as f64 / totals.replicas[0].busy_ns as f64
+        };
+        let (alike, apart) = (at_once(true), at_once(false));
+        assert!(alike > 1.5 * apart && apart <= 11.0, "engine {index}: {alike} against {apart}");
+    }
 }
 
 #[test]
@@ -99,7 +128,9 @@ fn hashes_that_no_cache_can_hold_are_refused() {
     assert!(refused(&ServingConfig::chunked(64, 8, KvCache::new(100))), "blocks of 16 do not divide 40");
     let kv = KvCache { block_tokens: 8, ..KvCache::new(100) };
     assert!(!refused(&ServingConfig::chunked(64, 8, kv)));
-    assert!(refused(&ServingConfig::sglang(64, 8, kv)));
+    assert!(!refused(&ServingConfig::sglang(64, 8, kv)));
+    assert!(!refused(&ServingConfig::tensorrt_llm(64, 8, kv)));
+    assert!(refused(&ServingConfig::static_batching(8, 0, kv)), "a batch at a time keeps nothing");
 }
 
 /// Engines keep full blocks only, compute the last token of a prompt again, and share their cache with outputs: a little
@@ -147,11 +178,11 @@ proptest! {
     fn leaping_and_stepping_keep_the_same_blocks(
         rows in prop::collection::vec((0u64..60, 1u32..70, 1u32..50, 0u64..3, 0u64..3), 1..60),
         (budget, max_sequences, blocks, n_replicas) in (16u32..90, 1u32..12, 32u32..80, 1u32..3),
-        (unit, prefix_router) in (1u32..4, any::<bool>()),
+        (unit, prefix_router, engine) in (1u32..4, any::<bool>(), 0usize..3),
     ) {
         let kv = KvCache { block_tokens: 4, ..KvCache::new(blocks) };
         let router = if prefix_router { Router::Prefix { slack: 3 } } else { Router::LeastOutstanding };
-        let config = ServingConfig { n_replicas, router, ..ServingConfig::chunked(budget, max_sequences, kv) };
+        let config = ServingConfig { n_replicas, router, ..ENGINES[engine](budget, max_sequences, kv) };
         let tokens = 4 * unit;
         let row = |(at, prompt, output, root, branch): (u64, u32, u32, u64, u64)| {
             let name = |depth: u64| if depth < 3 { 100 * root + depth } else { 1_000 * (branch + 1) + 100 * root + depth };
@@ -173,6 +204,9 @@ proptest! {
             totals.replicas.iter().map(|work| work.reused_tokens).collect::<Vec<u64>>()
         };
         prop_assert_eq!(reused(&fast), reused(&slow));
+        // Who reserves all of every output evicts nothing, whatever prompts share.
+        let evicted: u64 = fast.replicas.iter().map(|work| work.preemptions).sum();
+        prop_assert!(engine != 2 || evicted == 0, "{} evicted", evicted);
     }
 }
 

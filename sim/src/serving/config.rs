@@ -115,7 +115,7 @@ pub enum ConfigError {
     },
     /// Hashes stand for whole blocks, and a scheduler must know what to do with them.
     #[error(
-        "prompts with hashes of {tokens} tokens need vLLM's scheduler, one stage, and blocks that divide them"
+        "prompts with hashes of {tokens} tokens need an engine's scheduler, one stage, and blocks that divide them"
     )]
     Prefixes {
         /// Tokens of one hash.
@@ -125,7 +125,7 @@ pub enum ConfigError {
     #[error("requests with hashes must be given by arrival, those of one instant by prompt, then output")]
     PrefixesUnsorted,
     /// A scheduler must know what to do with them.
-    #[error("adapters need vLLM's scheduler, one stage, and a place at least")]
+    #[error("adapters need an engine's scheduler, one stage, and a place at least")]
     Adapters,
     /// A scheduler must know what to do with them.
     #[error("requests that yield to others need vLLM's scheduler and one stage")]
@@ -247,8 +247,7 @@ impl ServingConfig {
             return Err(ConfigError::BudgetBelowSequences { token_budget, max_sequences });
         }
         let chunked = matches!(self.scheduler, Scheduler::Chunked { .. }) && n_stages == 1;
-        if self.adapters.is_some_and(|adapters| adapters.places == 0) || (self.adapters.is_some() && !chunked)
-        {
+        if self.adapters.is_some_and(|adapters| adapters.places == 0 || !self.is_of_an_engine()) {
             return Err(ConfigError::Adapters);
         }
         if self.background.is_some() && !chunked {
@@ -258,6 +257,15 @@ impl ServingConfig {
             return Err(ConfigError::PromptsArrive);
         }
         if n_stages > 1 { self.validate_stages() } else { Ok(()) }
+    }
+
+    /// Says whether steps are formed as engines of today do, in one stage: they keep what prompts begin with.
+    fn is_of_an_engine(&self) -> bool {
+        let known = matches!(
+            self.scheduler,
+            Scheduler::Chunked { .. } | Scheduler::PrefillFirst { .. } | Scheduler::InFlight { .. }
+        );
+        known && self.n_stages == 1
     }
 
     /// Says why prompts with hashes cannot be served so, if they cannot.
@@ -271,8 +279,7 @@ impl ServingConfig {
             (_, Some(beginnings)) => (&[][..], beginnings.tokens),
             _ => return Ok(()),
         };
-        let chunked = matches!(self.scheduler, Scheduler::Chunked { .. }) && self.n_stages == 1;
-        if !chunked || tokens == 0 || !tokens.is_multiple_of(self.kv.block_tokens) {
+        if !self.is_of_an_engine() || tokens == 0 || !tokens.is_multiple_of(self.kv.block_tokens) {
             return Err(ConfigError::Prefixes { tokens });
         }
         if rows.is_sorted() { Ok(()) } else { Err(ConfigError::PrefixesUnsorted) }

@@ -164,7 +164,14 @@ impl<'a> Replica<'a> {
     /// Takes `taken` blocks for a waiting request if `counted` are free and it can be promised what is reserved.
     pub fn admit(&mut self, job: &Job, counted: u32, taken: u32) -> bool {
         let promise = self.promise(job);
-        let fits = self.blocks.admits(counted) && self.promised + promise <= self.blocks.for_admission();
+        let has_room = if self.kept.is_some() && !self.running.is_empty() {
+            // Prompts share blocks, so what is free beside the outputs counts, and no sum over prompts. What has been
+            // written of an output counts twice, so nobody is let in too early.
+            self.promised + promise + u64::from(counted) <= u64::from(self.blocks.free())
+        } else {
+            self.promised + promise <= self.blocks.for_admission()
+        };
+        let fits = self.blocks.admits(counted) && (promise == 0 || has_room);
         if fits {
             self.blocks.take(taken);
             self.promised += promise;
@@ -172,14 +179,16 @@ impl<'a> Replica<'a> {
         fits
     }
 
-    /// Returns the blocks that a request is promised at admission: those of its prompt and of the reserved output.
+    /// Returns the blocks that a request is promised at admission: those of its prompt and of the reserved output; of the
+    /// output alone where prompts share theirs.
     fn promise(&self, job: &Job) -> u64 {
         if self.config.reserved_output_per_mille == 0 {
             return 0;
         }
         let reserved = u64::from(job.output) * u64::from(self.config.reserved_output_per_mille);
         let output = reserved.div_ceil(u64::from(WHOLE_OUTPUT_PER_MILLE)) as u32;
-        u64::from(self.blocks.blocks_for(job.to_prefill.max(job.prompt + output)))
+        let all = u64::from(self.blocks.blocks_for(job.to_prefill.max(job.prompt + output)));
+        if self.kept.is_some() { all - u64::from(self.blocks.blocks_for(job.prompt)) } else { all }
     }
 
     fn n_unseen(&self) -> usize {

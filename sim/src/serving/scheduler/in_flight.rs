@@ -11,17 +11,26 @@ pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], n
         return;
     }
     let mut left = token_budget.saturating_sub(replica.decode_budget());
+    // Those that are passed over because their adapter finds no place stay where they are.
+    let mut passed = 0;
     while replica.has_place() {
-        let Some(&id) = replica.waiting.front() else { break };
-        let job = &jobs[id as usize];
-        let prompt = job.to_prefill;
+        let Some(&id) = replica.waiting.get(passed) else { break };
+        if !replica.has_adapter(&jobs[id as usize]) {
+            passed += 1;
+            continue;
+        }
+        let job = &mut jobs[id as usize];
+        let (reused, shared) = replica.reusable(job);
+        let prompt = job.to_prefill - reused;
         // What was written before a preemption can make a prompt longer than any step; it is then the only one.
         let alone = replica.batch.prefills == 0 && job.restarts > 0;
-        let blocks = replica.blocks.blocks_for(prompt);
+        let blocks = replica.blocks.blocks_for(job.to_prefill) - shared;
         if (prompt > left && !alone) || !replica.admit(job, blocks, blocks) {
             break;
         }
-        replica.waiting.pop_front();
+        replica.reuse(id, job, reused);
+        replica.waiting.remove(passed);
+        replica.enter_adapter(&jobs[id as usize]);
         replica.running.push(id);
         replica.read_prompt(id, prompt, jobs, now);
         left = left.saturating_sub(prompt);
