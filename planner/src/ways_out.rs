@@ -20,7 +20,6 @@ use capstan_types::figure;
 use capstan_types::finding::Finding;
 use capstan_types::hardware::Precision;
 use capstan_types::money::Currency;
-use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Buy, Objective, Spec, percentile_word};
 use capstan_types::units::{Seconds, Watts};
 use jiff::ToSpan;

@@ -4,7 +4,6 @@ use super::{Check, at, hour_weight, most_needed, pool_name, same};
 use capstan_types::blueprint::{
     AppRun, AuditCheck, BatchRun, Blueprint, Candidate, HOURS, Placement, Pool, Purchase, TrainingRun,
 };
-use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Fleet, Redundancy};
 
 /// Returns the nodes that the replicas of one placement take: a share where several fit on one.

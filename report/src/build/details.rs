@@ -1,7 +1,7 @@
 //! What stands behind the first screen: placements, training jobs, the bill by item, sites.
 
 use super::first::range;
-use super::origins;
+use super::{origins, sure};
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{
     Blueprint, CostKind, CostLine, Network, Placement, SiteSummary, TrainingRun, WorkloadCost,
@@ -22,11 +22,13 @@ fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
         Some(fewest) => format!("; simulation asked for at least {fewest}"),
         None => String::new(),
     };
+    let sure = placement.interval.as_ref();
     let carries = format!(
-        "closed form ({}): {} req/s is the highest rate at which every level holds; simulation left {} of it",
+        "closed form ({}): {} req/s is the highest rate at which every level holds; simulation left {} of it{}",
         estimate.origin.word(),
         figure::short(estimate.rate.get()),
-        figure::percent(placement.derating)
+        figure::percent(placement.derating),
+        sure.map_or_else(String::new, |sure| sure::multiples("its time per token", sure.tpot))
     );
     vec![
         workload.into(),
@@ -93,6 +95,8 @@ fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<(String, Cell)> {
         figure::large(run.tokens_per_s),
         figure::percent(run.model_flops_utilization)
     );
+    let sure = run.interval.as_ref();
+    let sure = sure.map_or_else(String::new, |sure| sure::multiples("such a step", sure.step));
     let goodput = format!(
         "{} of the time held; {} failures expected",
         figure::percent(run.goodput),
@@ -112,7 +116,7 @@ fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<(String, Cell)> {
         fact(
             "speed",
             speed,
-            format!("{word}: one step by its operators; MFU is model arithmetic over the peak"),
+            format!("{word}: one step by its operators; MFU is model arithmetic over the peak{sure}"),
         ),
         fact(
             "goodput",

@@ -54,6 +54,14 @@ fn level(blueprint: &Blueprint, verdict: &Verdict) -> Option<Vec<Cell>> {
     ])
 }
 
+/// Says how far measurements lie around a prediction.
+pub(super) fn multiples(what: &str, band: Band) -> String {
+    format!(
+        "; 90 % of measurements of {what} lie between {:.2} and {:.2} times the prediction",
+        band.low, band.high
+    )
+}
+
 const MULTIPLE: &str =
     "the prediction × an end of the 90 % interval of such predictions, left out of the fit";
 
