@@ -279,3 +279,43 @@ fn a_model_of_the_plan_is_known_by_its_row_unless_a_fact_is_another_one() {
     assert_eq!(named("huggingface = \"meta-llama/Llama-3.1-8B-Instruct\""), "llama3_1_8b");
     assert_eq!(named("catalog = llama3_1_8b, layers = 16"), "mine");
 }
+
+/// A plan with three places, data and one training.
+fn trained(dataset: &str, train: &str) -> (Option<capstan_types::spec::Spec>, String) {
+    let text = format!(
+        "plan p {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}
+site hall {{ energy_price = 0.1 USD/kWh }}
+site annex {{ energy_price = 0.1 USD/kWh }}
+site cloud {{ provider = aws, region = \"us-east-1\" }}
+dataset corpus {{ size = 5 TB, site = hall{dataset} }}
+train pretrain {{ model = llama3_1_8b, batch = 1 Mtok, sequence = 8192 tok, {train} }}
+"
+    );
+    let (spec, found) = checked(&text, &CheckContext::default());
+    (spec, render_plain(&found, |_| None))
+}
+
+#[test]
+fn a_training_sees_the_tokens_of_its_dataset_where_that_lies() {
+    let job = |dataset: &str, train: &str| {
+        let (spec, told) = trained(dataset, train);
+        let train = spec.unwrap_or_else(|| panic!("{told}")).trains[0].clone();
+        (train.tokens.get(), train.sites.unwrap_or_default())
+    };
+    let (two, named) = (", tokens = 2 Ttok", "dataset = corpus, epochs = 3");
+    assert_eq!(job(two, named), (6e12, vec!["hall".to_owned()]));
+    let copied = format!("{two}, replicas = 2");
+    assert_eq!(job(&copied, named).1, ["hall", "annex"]);
+    assert_eq!(job(&copied, "dataset = corpus, site in [annex]").1, ["annex"]);
+    for (dataset, train, told) in [
+        (two, "dataset = corpus, site in [cloud]", "does not lie at `cloud`"),
+        (two, "dataset = corpus, tokens = 1 Ttok", "say the same thing"),
+        (two, "dataset = corpse", "did you mean `corpus`?"),
+        ("", "dataset = corpus", "does not say how many tokens"),
+        ("", "", "`tokens`"),
+        (", replicas = 3", "tokens = 1 Ttok", "3 copies need as many own sites"),
+    ] {
+        let (spec, shown) = trained(dataset, train);
+        assert!(spec.is_none() && shown.contains(told), "{told}: {shown}");
+    }
+}

@@ -29,6 +29,8 @@ struct Frame {
 const CHAT: &str =
     "serve chat { model = llama3_1_8b, load = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok } }\n";
 const SITES: &str = "site hall { }\nsite hall2 { }\nsite cloud { provider = aws, region = \"us-east-1\" }\n";
+const DATA: &str = "dataset corpus { size = 5 TB, site = hall, tokens = 1 Ttok }\n\
+                    dataset corpus2 { size = 9 TB, site = hall, tokens = 2 Ttok }\n";
 const PLAN: &str = "plan p { horizon = 2027-01-01 .. 2029-12-31 }\n";
 const LLAMA: &[(&str, &str)] = &[("catalog", "= llama3_1_8b")];
 
@@ -55,7 +57,7 @@ const TRAIN_BASE: &[(&str, &str)] = &[
 fn around(path: &str) -> String {
     let kind = path.split('/').next().unwrap_or_default();
     let plan = if kind == "plan" { "" } else { PLAN };
-    format!("{plan}{SITES}{CHAT}")
+    format!("{plan}{SITES}{DATA}{CHAT}")
 }
 
 fn frames() -> Vec<Frame> {
@@ -145,8 +147,8 @@ fn jobs(with: impl Fn(&'static str, &str) -> &'static str) -> Vec<Frame> {
             ..frame("batch", "batch job {", BATCH_BASE)
         },
         Frame { after: "} }\n", ..frame("batch/parallelism", with(batch, "parallelism"), &[]) },
-        frame("train", "train job {", TRAIN_BASE),
-        frame("tune", "tune job {", TRAIN_BASE),
+        Frame { instead: &[("dataset", &["tokens"])], ..frame("train", "train job {", TRAIN_BASE) },
+        Frame { instead: &[("dataset", &["tokens"])], ..frame("tune", "tune job {", TRAIN_BASE) },
         Frame { after: "} }\n", ..frame("tune/parallelism", with(tune, "parallelism"), &[]) },
         Frame { after: "} }\n", ..frame("tune/checkpoint", with(tune, "checkpoint"), &[]) },
         Frame { after: "} }\n", ..frame("train/parallelism", with(train, "parallelism"), &[]) },

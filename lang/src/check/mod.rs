@@ -79,7 +79,7 @@ pub fn check(
     let storages = storage::storages(&checker, &of("storage"));
     let datasets = storage::datasets(&checker, &of("dataset"));
     let mut serves = serve::check(&checker, &of("serve"));
-    let trains = train::check(&checker, &of("train"), &of("tune"));
+    let trains = train::check(&checker, &datasets, &of("train"), &of("tune"));
     let batches = batch::check(&checker, &of("batch"));
     let mut apps = app::check(&checker, &of("service"), &of("workspace"));
     checker.turn_clocks(&mut serves, &mut apps);

@@ -43,6 +43,9 @@ impl Checker<'_> {
                 let known: Vec<String> = known.iter().map(|name| as_written(name)).collect();
                 found.help(format!("known: {}", known.join(", ")))
             }
+            (None, Referent::Dataset) => {
+                found.help("datasets have blocks of their own: `dataset NAME { … }`")
+            }
             (None, Referent::Site) => found.help("sites have blocks of their own: `site NAME { … }`"),
             (None, _) => found.help(format!("`capstan catalog list {noun}` shows what is known")),
         });
@@ -100,6 +103,7 @@ impl Checker<'_> {
             Referent::Engine => id_of(&catalog.engines, name),
             Referent::Switch => id_of(&catalog.fabrics, name),
             Referent::Storage => id_of(&catalog.storage, name),
+            Referent::Dataset => declared("dataset"),
             Referent::Provider => {
                 let known = name == "own" || catalog.offerings.iter().any(|row| row.provider == name);
                 known.then(|| name.to_owned())
@@ -118,6 +122,10 @@ impl Checker<'_> {
             Referent::Model => {
                 let own = self.declared.iter().filter(|(_, (kind, _))| *kind == "model");
                 own.map(|(name, _)| (*name).to_owned()).chain(words(&catalog.models)).collect()
+            }
+            Referent::Dataset => {
+                let own = self.declared.iter().filter(|(_, (kind, _))| *kind == "dataset");
+                own.map(|(name, _)| (*name).to_owned()).collect()
             }
             Referent::Accelerator => words(&catalog.accelerators).collect(),
             Referent::Shape => words(&catalog.shapes).collect(),

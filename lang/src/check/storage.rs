@@ -3,7 +3,7 @@
 use capstan_types::quantity::Dimension;
 use capstan_types::spec::{Dataset, Site, StorageWish};
 use capstan_types::storage::{Protection, StorageKind, Tier};
-use capstan_types::units::{Bytes, BytesPerSecond, Seconds};
+use capstan_types::units::{Bytes, BytesPerSecond, Seconds, Tokens};
 
 use super::checker::Checker;
 use super::fields::Fields;
@@ -109,7 +109,16 @@ static DATASET_FIELDS: &[FieldRow] = &[
         .default("`fast`")
         .means("Which tier of the site's storage it lies on.")
         .shown("= fast", "= bulk"),
-    FieldRow::not_yet("replicas", "Copies at other sites; copies at one site are the storage's own."),
+    FieldRow::new("replicas", FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 64.0))
+        .default("1")
+        .means("Copies, each at an own site: the first at `site`, the others at the further own sites in the order of the file. Copies inside a site are its storage's own.")
+        .shown("= 2", "= 1"),
+    FieldRow::new("tokens", FieldType::Quantity(Dimension::TOKENS), FACT)
+        .bounds(Bounds::Within(1.0, 1e18))
+        .default("unknown")
+        .means("Tokens that it holds; a training that names it sees each once in an epoch.")
+        .shown("= 2 Ttok", "= 500 Gtok"),
 ];
 
 /// Reads what storage is to be like; at most one for each site and tier.
@@ -188,10 +197,24 @@ pub(crate) fn datasets(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<Dataset>
         let fields = checker.contents(&DATASET, block).fields;
         let dataset = dataset(checker, &fields);
         if let (Some(name), Some(dataset)) = (name, dataset) {
-            datasets.push(Dataset { name, ..dataset });
+            datasets.extend(copies(checker, &fields, Dataset { name, ..dataset }));
         }
     }
     datasets
+}
+
+/// Returns a dataset at each own site that has a copy of it.
+fn copies(checker: &Checker<'_>, fields: &Fields, dataset: Dataset) -> Vec<Dataset> {
+    let wanted = fields.small("replicas").unwrap_or(1) as usize;
+    let others = checker.sites.iter().filter(|site| site.is_own() && site.name != dataset.site);
+    let sites: Vec<String> =
+        [dataset.site.clone()].into_iter().chain(others.map(|site| site.name.clone())).collect();
+    if wanted > sites.len() {
+        let message = format!("{wanted} copies need as many own sites, and there are {}", sites.len());
+        let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("replicas").span(), message);
+        checker.values.report(found.help("fewer copies, or a further `site` of your own"));
+    }
+    sites.into_iter().take(wanted).map(|site| Dataset { site, ..dataset.clone() }).collect()
 }
 
 fn dataset(checker: &Checker<'_>, fields: &Fields) -> Option<Dataset> {
@@ -214,6 +237,7 @@ fn dataset(checker: &Checker<'_>, fields: &Fields) -> Option<Dataset> {
         site: site?,
         tier: tier(fields),
         size: Bytes(size),
+        tokens: fields.number("tokens").map(Tokens),
         growth_per_month: growth,
         read: rate("read"),
         write: rate("write"),

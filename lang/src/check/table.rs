@@ -36,6 +36,8 @@ pub enum Referent {
     Switch,
     /// A storage system of the catalog.
     Storage,
+    /// A `dataset` block.
+    Dataset,
     /// A `site` block, or `provider/region` where the plan has no sites.
     Site,
 }
@@ -52,6 +54,7 @@ impl Referent {
             Referent::Provider => "provider",
             Referent::Switch => "switch",
             Referent::Storage => "storage",
+            Referent::Dataset => "dataset",
             Referent::Site => "site",
         }
     }

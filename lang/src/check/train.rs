@@ -3,12 +3,13 @@
 use capstan_types::hardware::Precision;
 use capstan_types::place::Place;
 use capstan_types::quantity::Dimension;
-use capstan_types::spec::{Checkpoint, Limit, Train, TrainMethod};
+use capstan_types::spec::{Checkpoint, Dataset, Limit, Train, TrainMethod};
 use capstan_types::units::{Seconds, Tokens};
 use jiff::civil::Date;
 
 use super::checker::Checker;
 use super::fields::Fields;
+use super::load::excludes;
 use super::model::tokens;
 use super::serve::{buy, parallelism};
 use super::table::{AT_MOST, Bounds, FACT, FieldRow, FieldType, Referent, Table};
@@ -43,7 +44,7 @@ static FIELDS: &[FieldRow] = &[
         .shown("= llama3_1_8b", "= llama3_1_70b"),
     FieldRow::new("tokens", FieldType::Quantity(Dimension::TOKENS), FACT)
         .bounds(Bounds::Within(1.0, 1e18))
-        .needed()
+        .default("needed, except with `dataset`")
         .means("Tokens to see, once in each epoch.")
         .shown("= 100 Gtok", "= 200 Gtok"),
     FieldRow::new("epochs", FieldType::Quantity(Dimension::NONE), FACT)
@@ -84,7 +85,9 @@ static FIELDS: &[FieldRow] = &[
         .shown("= { every <= 30 min, keep = 3 }", "= { every <= 1 h, keep = 3 }"),
     workload::BUY,
     workload::SITE,
-    FieldRow::not_yet("dataset", "The data that it sees."),
+    FieldRow::new("dataset", FieldType::One(Referent::Dataset), FACT)
+        .means("The dataset whose tokens it sees, in place of `tokens`. It runs where a copy lies.")
+        .shown("= corpus", "= corpus2"),
     FieldRow::new("interruptible", FieldType::Bool, FACT)
         .default("`false`")
         .means("May it run in the quiet hours of each day only, and go on the next day? Each stop saves a checkpoint, each start reads it.")
@@ -109,23 +112,31 @@ static CHECKPOINT_FIELDS: &[FieldRow] = &[
 ];
 
 /// Reads trainings, then fine-tunings.
-pub(crate) fn check(checker: &Checker<'_>, trains: &[&Block], tunes: &[&Block]) -> Vec<Train> {
-    let trains = trains.iter().filter_map(|block| train(checker, block, &TRAIN));
-    trains.chain(tunes.iter().filter_map(|block| train(checker, block, &TUNE))).collect()
+pub(crate) fn check(
+    checker: &Checker<'_>,
+    datasets: &[Dataset],
+    trains: &[&Block],
+    tunes: &[&Block],
+) -> Vec<Train> {
+    let trains = trains.iter().filter_map(|block| train(checker, datasets, block, &TRAIN));
+    trains.chain(tunes.iter().filter_map(|block| train(checker, datasets, block, &TUNE))).collect()
 }
 
-fn train(checker: &Checker<'_>, block: &Block, table: &'static Table) -> Option<Train> {
+fn train(checker: &Checker<'_>, datasets: &[Dataset], block: &Block, table: &'static Table) -> Option<Train> {
     let name = checker.name_of(block, table);
     let fields = checker.contents(table, block).fields;
     let shown = name.as_deref().unwrap_or(table.kind);
-    let complete = fields.complete(checker);
+    let seen = seen(checker, datasets, &fields, shown);
+    let complete = fields.complete(checker) && seen.is_some();
     sizes(checker, &fields);
+    let (tokens_seen, sites) = seen.unwrap_or_default();
     let (start, finish) = dates(checker, &fields);
     let trained = Train {
         name: shown.to_owned(),
         place: fields.place.clone(),
         model: fields.text("model").unwrap_or_default().to_owned(),
-        tokens: Tokens(fields.number("tokens").unwrap_or_default() * fields.number("epochs").unwrap_or(1.0)),
+        tokens: Tokens(tokens_seen * fields.number("epochs").unwrap_or(1.0)),
+        dataset: fields.text("dataset").map(str::to_owned),
         method: method(checker, &fields, table, shown),
         batch: Tokens(fields.number("batch").unwrap_or_default()),
         sequence: tokens(&fields, "sequence").unwrap_or_default(),
@@ -136,13 +147,52 @@ fn train(checker: &Checker<'_>, block: &Block, table: &'static Table) -> Option<
         parallelism: parallelism(&fields),
         checkpoint: checkpoint(checker, &fields, shown),
         buy: buy(checker, &fields, shown),
-        sites: fields.names("site"),
+        sites,
         interruptible: fields.bool("interruptible").unwrap_or_else(|| {
             let text = format!("`{shown}` runs around the clock once it has begun");
             super::plan::assumed(checker, &fields, &fields.place, "interruptible", false, &text)
         }),
     };
     (complete && name.is_some()).then_some(trained)
+}
+
+/// Returns the tokens of an epoch and where it may run: what the plan says, or as many as its dataset holds, where that lies.
+fn seen(
+    checker: &Checker<'_>,
+    datasets: &[Dataset],
+    fields: &Fields,
+    name: &str,
+) -> Option<(f64, Option<Vec<String>>)> {
+    let sites = fields.names("site");
+    if !fields.has("dataset") {
+        fields.need(checker, "tokens");
+        return Some((fields.number("tokens")?, sites));
+    }
+    excludes(checker, fields, "tokens", "dataset");
+    let corpus = fields.text("dataset")?;
+    let copies: Vec<&Dataset> = datasets.iter().filter(|dataset| dataset.name == corpus).collect();
+    let Some(tokens) = copies.first()?.tokens else {
+        let message = format!("`{corpus}` does not say how many tokens it holds");
+        let found = checker.values.error(codes::MISSING_FIELD, fields.place_of("dataset").span(), message);
+        checker.values.report(found.help("add for example `tokens = 2 Ttok` to its block"));
+        return None;
+    };
+    let lies: Vec<String> = copies.iter().map(|copy| copy.site.clone()).collect();
+    let Some(stated) = sites else {
+        let text = format!("`{name}` runs where `{corpus}` lies: {}", lies.join(", "));
+        checker.assume(&fields.place, text);
+        return Some((tokens.get(), Some(lies)));
+    };
+    if let Some(without) = stated.iter().find(|site| !lies.contains(site)) {
+        let message = format!("`{corpus}` does not lie at `{without}`");
+        let found = checker.values.error(codes::CONTRADICTION, fields.place_of("site").span(), message);
+        checker.values.report(found.help(format!(
+            "name only sites that have a copy: {}; or more `replicas` of it",
+            lies.join(", ")
+        )));
+        return None;
+    }
+    Some((tokens.get(), Some(stated)))
 }
 
 fn method(checker: &Checker<'_>, fields: &Fields, table: &Table, name: &str) -> TrainMethod {

@@ -3,7 +3,7 @@
 use crate::place::Place;
 use crate::spec::Limit;
 use crate::storage::{Protection, StorageKind, Tier};
-use crate::units::{Bytes, BytesPerSecond, Seconds};
+use crate::units::{Bytes, BytesPerSecond, Seconds, Tokens};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,9 @@ pub struct Dataset {
     /// Its size on the first day.
     #[serde(rename = "size_bytes")]
     pub size: Bytes,
+    /// Tokens that it holds, where the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
     /// Growth of the size in a month.
     pub growth_per_month: f64,
     /// Rate at which it must be read.

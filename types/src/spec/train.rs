@@ -57,6 +57,9 @@ pub struct Train {
     pub model: String,
     /// Tokens to see, in all epochs.
     pub tokens: Tokens,
+    /// The dataset that they are of, where the plan names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
     /// Which parameters it changes.
     #[serde(default)]
     pub method: TrainMethod,

@@ -229,6 +229,7 @@ fn serve() -> Serve {
 
 fn train() -> Train {
     Train {
+        dataset: None,
         method: TrainMethod::Full,
         name: "pretrain".to_owned(),
         place: place(910, 1180),
