@@ -319,3 +319,27 @@ fn a_training_sees_the_tokens_of_its_dataset_where_that_lies() {
         assert!(spec.is_none() && shown.contains(told), "{told}: {shown}");
     }
 }
+
+#[test]
+fn a_workload_over_zones_runs_where_there_are_as_many() {
+    let served = |zones: &str, more: &str| {
+        let text = format!(
+            "plan p {{ currency = USD }}\nsite hall {{ }}\nsite split {{ zones >= 3 }}\n\
+             site east {{ provider = aws, region = \"us-east-1\" }}\n\
+             serve s {{ model = llama3_1_8b, load = {{ rate = 1 req/s, prompt = 1 ktok, output = 250 tok }}, \
+             zones >= {zones}{more} }}\n"
+        );
+        let (spec, found) = checked(&text, &CheckContext::default());
+        (spec.map(|spec| spec.serves[0].clone()), render_plain(&found, |_| None))
+    };
+    let (three, told) = served("3", "");
+    let three = three.unwrap_or_else(|| panic!("{told}"));
+    assert_eq!(three.sites.as_deref(), Some(&["split".to_owned(), "east".to_owned()][..]));
+    assert_eq!(three.min_replicas, 3);
+    let (one, told) = served("1", "");
+    assert_eq!(one.unwrap_or_else(|| panic!("{told}")).sites, None);
+    let (none, told) = served("2", ", site in [hall]");
+    assert!(none.is_none() && told.contains("`hall` has an unknown number of"), "{told}");
+    let (none, told) = served("90", "");
+    assert!(none.is_none() && told.contains("no site is known to have as many"), "{told}");
+}

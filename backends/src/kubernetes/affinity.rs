@@ -125,30 +125,30 @@ fn shares_machines(blueprint: &Blueprint, server: &Server<'_>) -> bool {
 
 /// Returns the spread of a placement over the zones that its site asks for.
 pub(super) fn zones(server: &Server<'_>, warnings: &mut Vec<Warning>) -> Vec<Spread> {
-    let zones = server.site.zones.as_ref().map_or(1, |limit| limit.value);
+    let zones = server.serve.zones_at(server.site);
     if zones > 1 && server.pods_per_replica() > 1 {
         let message =
             format!("{zones} zones are asked for, but replicas over several nodes are not spread over zones");
         warnings.push(Warning { subject: server.serve.name.clone(), message });
         return Vec::new();
     }
-    over_zones(server.machine(), &server.answering(), "pod-template-hash", warnings)
+    over_zones((server.machine(), zones), &server.answering(), "pod-template-hash", warnings)
 }
 
-/// Returns the spread of pods over the zones that their site asks for; `generation` is the label by which their controller
+/// Returns the spread of pods over so many zones; `generation` is the label by which their controller
 /// tells new ones from old ones.
 ///
 /// `minDomains` makes the limit hold even where fewer zones have nodes; the scheduler then refuses instead of
 /// packing one zone. Uneven zones leave pods pending, which is said.
 pub(super) fn over_zones(
-    machine: Machine<'_>,
+    (machine, zones): (Machine<'_>, u32),
     pods: &Labels,
     generation: &'static str,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Spread> {
-    let Some(zones) = machine.site.zones.as_ref().map(|limit| limit.value).filter(|&zones| zones > 1) else {
+    if zones < 2 {
         return Vec::new();
-    };
+    }
     let message = format!(
         "its {} nodes must be spread evenly over {zones} zones, or replicas stay pending",
         machine.shape.id

@@ -343,6 +343,13 @@ fn zones_are_only_spread_over_where_asked() {
     });
     assert!(spread(&nowhere).is_null());
     assert!(warns(&emitted(&two_nodes()), "are not spread over zones"));
+    // A workload may ask for more than its site does.
+    let mut wider = chat_blueprint();
+    let place = wider.inputs.spec.serves[0].place.clone();
+    wider.inputs.spec.serves[0].zones = Some(capstan_types::spec::Limit { value: 3, place });
+    let manifests = emitted(&wider).manifests;
+    let deployment = manifests.iter().find(|manifest| manifest.kind == "Deployment").expect("one");
+    assert!(deployment.yaml.contains("minDomains: 3"), "{}", deployment.yaml);
 }
 
 #[test]

@@ -38,6 +38,7 @@ mod storage;
 pub mod table;
 mod train;
 mod workload;
+mod zones;
 
 use capstan_types::catalog::Catalog;
 use capstan_types::place::Span;

@@ -12,7 +12,7 @@ use super::fields::{Contents, Fields};
 use super::plan::assumed;
 use super::read::Stated;
 use super::table::{AT_LEAST, AT_MOST, Bounds, FACT, FieldRow, FieldType, Referent, Table};
-use super::{adapters, autoscale, background, caching, load, model, slo, speculative, workload};
+use super::{adapters, autoscale, background, caching, load, model, slo, speculative, workload, zones};
 use crate::ast::Block;
 use crate::codes;
 
@@ -93,7 +93,11 @@ static FIELDS: &[FieldRow] = &[
         .default("`retry`")
         .means("What becomes of requests in flight whose replica fails: they are sent again, or lost.")
         .shown("= retry", "= lose"),
-    FieldRow::not_yet("zones", "Zones that replicas are spread over; see `zones` of a site."),
+    FieldRow::new("zones", FieldType::Count(Dimension::NONE), AT_LEAST)
+        .bounds(Bounds::Within(1.0, 100.0))
+        .default("what its site asks for")
+        .means("Fewest independent zones of a site that its replicas are spread over, one replica in each. It runs at no site that is not known to have as many.")
+        .shown(">= 2", ">= 3"),
     FieldRow::new("speculative", FieldType::Record(&speculative::SPECULATIVE), FACT)
         .default("one token in each step")
         .means("Tokens that are drafted and verified together.")
@@ -161,7 +165,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let batching = fields.record("batching");
     let queue_delay = batching.and_then(|batching| queue_delay(checker, &fields, batching));
     let precisions = precisions(checker, &fields, model, shown);
-    let sites = fields.names("site");
+    let sites = zones::sites(checker, &fields, shown);
     let min_replicas = replicas(checker, &fields, sites.as_deref(), shown);
     let scaled = fields.record("autoscale");
     let prefix_caching = fields.record("prefix_caching").zip(load.as_ref());
@@ -200,6 +204,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         prefix_caching: prefix_caching.flatten(),
         speculative: speculative.flatten(),
         queue: fields.limit("queue", fields.small("queue")),
+        zones: fields.limit("zones", fields.small("zones")),
         adapters: adapters.flatten(),
         background: background.flatten(),
         disaggregated: disaggregated(checker, &fields),
@@ -321,12 +326,12 @@ pub(crate) fn buy(checker: &Checker<'_>, fields: &Fields, name: &str) -> Vec<Buy
 fn replicas(checker: &Checker<'_>, fields: &Fields, sites: Option<&[String]>, name: &str) -> u32 {
     let allowed = |site: &str| sites.is_none_or(|sites| sites.iter().any(|allowed| allowed == site));
     let here = checker.sites.iter().filter(|site| allowed(&site.name));
-    let zones = here.filter_map(|site| site.zones.as_ref().map(|zones| zones.value)).max().unwrap_or(1);
+    let of_sites = here.filter_map(|site| site.zones.as_ref().map(|zones| zones.value)).max();
+    let zones = of_sites.into_iter().chain(fields.small("zones")).max().unwrap_or(1);
     match fields.small("replicas") {
         Some(stated) => stated.max(zones),
         None => {
-            let why =
-                if zones > 1 { "one in each zone that a site asks for" } else { "nothing asks for more" };
+            let why = if zones > 1 { "one in each zone that is asked for" } else { "nothing asks for more" };
             let text =
                 format!("`{name}` has at least {zones} replica{}, {why}", if zones == 1 { "" } else { "s" });
             assumed(checker, fields, &fields.place, "replicas", zones, &text)

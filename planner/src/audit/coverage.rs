@@ -106,13 +106,11 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
                 });
             }
             let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site);
-            let Some(limit) = site.and_then(|site| site.zones.as_ref()) else { continue };
+            let zones = site.map_or(1, |site| serve.zones_at(site));
             let fewest = placement.fewest_replicas();
-            check.that(fewest == 0 || fewest >= limit.value, || {
-                format!(
-                    "`{}` at {}: {fewest} replicas cannot stand in {} zones",
-                    serve.name, placement.site, limit.value
-                )
+            check.that(fewest == 0 || fewest >= zones, || {
+                let (workload, site) = (&serve.name, &placement.site);
+                format!("`{workload}` at {site}: {fewest} replicas cannot stand in {zones} zones")
             });
         }
     }
@@ -159,6 +157,10 @@ mod tests {
     fn fewer_replicas_or_zones_than_asked_are_caught() {
         caught_by("coverage: fewest", |b| b.inputs.spec.serves[0].min_replicas = 6);
         caught_by("coverage: fewest", |b| b.services[0].placements[0].fewest_that_hold = Some(60));
+        caught_by("coverage: fewest", |b| {
+            let place = b.inputs.spec.serves[0].place.clone();
+            b.inputs.spec.serves[0].zones = Some(capstan_types::spec::Limit { value: 50, place });
+        });
         caught_by("coverage: fewest", |b| b.inputs.catalog.regions[0].zones = Some(1));
         caught_by("coverage: fewest", |b| b.inputs.catalog.regions[0].zones = None);
     }

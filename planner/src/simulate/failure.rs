@@ -67,7 +67,7 @@ pub(super) fn planned(
         Failing::Slow => Effect::Slow { per_mille: (failure.slower * 1e3).clamp(1.0, 1e9) as u32 },
         _ => Effect::Down(interrupted),
     };
-    let struck = struck(blueprint, failure, placement, replicas)?;
+    let struck = struck(blueprint, failure, (serve, placement), replicas)?;
     // The highest numbers: routers prefer the lowest where replicas are equal, so the others are no idle ones.
     let faults = (0..replicas).rev().take(struck as usize);
     let faults = faults.map(|replica| Fault { warned, at, replica, back, effect }).collect();
@@ -78,7 +78,7 @@ pub(super) fn planned(
 fn struck(
     blueprint: &Blueprint,
     failure: &Failure,
-    placement: &Placement,
+    (serve, placement): (&Serve, &Placement),
     replicas: u32,
 ) -> Result<u32, SimulateError> {
     let count = failure.count.unwrap_or(1);
@@ -94,7 +94,7 @@ fn struck(
             )
         }
         Failing::Zone => {
-            let zones = site.and_then(|site| site.zones.as_ref()).map_or(1, |zones| zones.value.max(1));
+            let zones = site.map_or(1, |site| serve.zones_at(site));
             replicas.div_ceil(zones).saturating_mul(count)
         }
         Failing::Spot => {

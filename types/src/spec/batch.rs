@@ -100,6 +100,7 @@ impl Batch {
             adapters: None,
             background: None,
             disaggregated: Disaggregated::Never,
+            zones: None,
             stage: None,
         }
     }

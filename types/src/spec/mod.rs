@@ -434,9 +434,20 @@ pub struct Serve {
     /// Whether prompts may be read on machines of their own.
     #[serde(default)]
     pub disaggregated: Disaggregated,
+    /// Fewest independent zones of a site that its replicas are spread over, beside what the site itself asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zones: Option<Limit<u32>>,
     /// Which part of a workload this is, where prompts are read on machines of their own; `None` is the whole of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
+}
+
+impl Serve {
+    /// Returns the zones of a site that its replicas are spread over: 1 where nobody asks for more.
+    pub fn zones_at(&self, site: &Site) -> u32 {
+        let asked = [&self.zones, &site.zones];
+        asked.into_iter().flatten().map(|limit| limit.value).max().unwrap_or(1).max(1)
+    }
 }
 
 /// How replicas follow the requests in flight, as Kubernetes scales them. The most replicas are those planned.

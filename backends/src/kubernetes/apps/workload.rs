@@ -126,7 +126,7 @@ fn template(frame: &Frame<'_>, runner: &Runner<'_>, image: &str, files: &mut Fil
             tolerations: tolerations(runner.machine),
             affinity: affinity(frame.blueprint, runner),
             topology_spread_constraints: over_zones(
-                runner.machine,
+                (runner.machine, runner.machine.site.zones.as_ref().map_or(1, |limit| limit.value)),
                 &runner.instance(),
                 generation,
                 &mut files.warnings,

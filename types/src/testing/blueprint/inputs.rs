@@ -222,6 +222,7 @@ fn serve() -> Serve {
         on_failure: OnFailure::Retry,
         adapters: None,
         background: None,
+        zones: None,
         disaggregated: Disaggregated::Never,
         stage: None,
     }
