@@ -44,6 +44,12 @@ const fn frame(
 
 const SERVE_BASE: &[(&str, &str)] =
     &[("model", "= llama3_1_8b"), ("load", "= { rate = 5 req/s, prompt = 1 ktok, output = 250 tok }")];
+const METAL_BASE: &[(&str, &str)] = &[
+    ("cluster", "= \"prod\""),
+    ("image", "= \"http://10.0.0.2/node.qcow2\""),
+    ("checksum", "= \"http://10.0.0.2/SHA256SUMS\""),
+    ("version", "= \"1.28.15\""),
+];
 const BATCH_BASE: &[(&str, &str)] =
     &[("model", "= llama3_1_8b"), ("requests", "= 40 Mreq"), ("prompt", "= 1 ktok"), ("output", "= 250 tok")];
 const TRAIN_BASE: &[(&str, &str)] = &[
@@ -94,6 +100,11 @@ fn frames() -> Vec<Frame> {
         Frame {
             after: "} }\n",
             ..frame("deploy/gateway", "deploy kubernetes { gateway = {", &[("class", "= \"istio\"")])
+        },
+        Frame { after: "} }\n", ..frame("deploy/network_operator", "deploy kubernetes { network_operator = {", &[]) },
+        Frame {
+            after: "} }\n",
+            ..frame("deploy/metal3", "deploy kubernetes { metal3 = {", METAL_BASE)
         },
         Frame {
             after: "} }\n",

@@ -11,6 +11,7 @@ mod complaints;
 mod estimate;
 mod fleets;
 mod formats;
+mod halls;
 mod images;
 mod imports;
 mod intervals;

@@ -8,6 +8,34 @@ use std::path::PathBuf;
 /// 2026-07-01, the day on which every test runs.
 const TODAY: &str = "1782864000";
 
+/// A hall with machines, network and storage of its own, of which everything that Kubernetes needs is asked for.
+pub const HALL: &str = r#"plan hall_of_its_own { currency = USD, horizon = 2027-01-01 .. 2027-12-31 }
+site hall { pue = 1.25, energy_price = 0.08 USD/kWh, colocation_price = 120 USD/kW/mo }
+fleet a100 { shape = own.dgx_a100_8, count = 3, site = hall }
+storage files { site = hall, system = ceph_nvme, capacity >= 100 TB }
+storage kept { site = hall, tier = bulk, system = ceph_nvme }
+dataset corpus { site = hall, tier = bulk, size = 50 TB }
+train domain {
+  model       = "meta-llama/Llama-3.1-8B-Instruct"
+  tokens      = 5 Gtok
+  batch       = 1 Mtok
+  sequence    = 8192 tok
+  accelerator = a100_sxm_80gb
+  parallelism = { tensor = 8, pipeline = 2 }
+  checkpoint  = { keep = 3 }
+}
+deploy kubernetes {
+  namespace        = "own-hall"
+  version          = "1.36"
+  quota            = true
+  priorities       = true
+  storage          = rook
+  network_operator = { rails = ["ibs1f0", "ibs2f0", "ibs3f0", "ibs4f0", "ibs5f0", "ibs6f0", "ibs7f0", "ibs8f0"] }
+  metal3           = { cluster = "prod", namespace = "hosts", image = "http://10.0.0.2/node.qcow2", checksum = "http://10.0.0.2/SHA256SUMS", version = "1.36.2" }
+  training         = { image = "registry.example.com/train:1.4", queue = kueue }
+}
+"#;
+
 /// The beginning of a catalog: a provider that the built-in one does not know, with a region.
 pub const LAB: &str = r#"
 [sources.lab]

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Definitions that emitted objects need: whole folders, or files of large ones.
-const FAMILIES: [&str; 14] = [
+const FAMILIES: [&str; 22] = [
+    "cluster-api/bootstrap.cluster.x-k8s.io_kubeadmconfigtemplates.yaml",
+    "cluster-api/cluster.x-k8s.io_machinedeployments.yaml",
     "gateway-api",
     "gateway-api-inference-extension",
     "karpenter/karpenter.sh_nodepools.yaml",
@@ -17,10 +19,16 @@ const FAMILIES: [&str; 14] = [
     "lws",
     "node-feature-discovery/nfd.k8s-sigs.io_nodefeaturerules.yaml",
     "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml",
+    "nvidia-network-operator/mellanox.com_nicclusterpolicies.yaml",
     "prometheus-operator",
     "rook/ceph.rook.io_cephclusters.yaml",
     "rook/ceph.rook.io_cephfilesystems.yaml",
     "rook/ceph.rook.io_cephblockpools.yaml",
+    "rook/ceph.rook.io_cephobjectstores.yaml",
+    "rook/objectbucket.io_objectbucketclaims.yaml",
+    "sriov-network-operator/sriovnetwork.openshift.io_sriovibnetworks.yaml",
+    "sriov-network-operator/sriovnetwork.openshift.io_sriovnetworknodepolicies.yaml",
+    "sriov-network-operator/sriovnetwork.openshift.io_sriovnetworks.yaml",
 ];
 
 /// Returns the files of a family.
@@ -55,7 +63,7 @@ fn read(data: &Path, family: &str) -> Vec<Value> {
 /// Installs the definitions that emitted objects need; false where the data is absent.
 pub fn install(door: &Door<'_>) -> bool {
     let Some(data) = capstan_types::testing::data() else { return false };
-    make(door, FAMILIES.iter().flat_map(|family| read(&data, family)));
+    make(door, FAMILIES.iter().flat_map(|family| read(&data, family)).chain([machine_template()]));
     true
 }
 
@@ -83,6 +91,35 @@ fn job_set(runtimes: &Value) -> Value {
             "versions": [{
                 "name": "v1alpha2", "served": true, "storage": true, "subresources": { "status": {} },
                 "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": spec, "status": status } } },
+            }],
+        },
+    })
+}
+
+/// Returns the definition of a Metal3MachineTemplate: no file of it is at hand, so these are the fields of its machines that are
+/// known of its provider (`Metal3MachineSpec` of v1beta1), and no other is taken.
+fn machine_template() -> Value {
+    let text = || json!({ "type": "string" });
+    let map = json!({ "type": "object", "additionalProperties": text() });
+    let object = |fields: Value| json!({ "type": "object", "properties": fields });
+    let image = object(json!({
+        "url": text(), "checksum": text(), "format": text(),
+        "checksumType": { "type": "string", "enum": ["md5", "sha256", "sha512"] },
+    }));
+    let selector = object(json!({ "matchLabels": map }));
+    let machine =
+        object(json!({ "image": image, "hostSelector": selector, "automatedCleaningMode": text() }));
+    let spec =
+        object(json!({ "template": object(json!({ "spec": machine })), "nodeReuse": { "type": "boolean" } }));
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "metal3machinetemplates.infrastructure.cluster.x-k8s.io" },
+        "spec": {
+            "group": "infrastructure.cluster.x-k8s.io", "scope": "Namespaced",
+            "names": { "kind": "Metal3MachineTemplate", "listKind": "Metal3MachineTemplateList", "plural": "metal3machinetemplates", "singular": "metal3machinetemplate" },
+            "versions": [{
+                "name": "v1beta1", "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": object(json!({ "spec": spec })) },
             }],
         },
     })

@@ -58,7 +58,7 @@ fn machines_of_a_training_hold_the_pods_of_every_operator_and_one_fewer_does_not
 }
 
 /// Has the status of an object say that a condition holds, as its controller would.
-fn tell(door: &Door<'_>, path: &str, object: &Value, status: &Value) {
+pub fn tell(door: &Door<'_>, path: &str, object: &Value, status: &Value) {
     let told = json!({
         "apiVersion": object["apiVersion"], "kind": object["kind"], "status": status,
         "metadata": { "name": object["metadata"]["name"], "namespace": object["metadata"]["namespace"] },

@@ -8,6 +8,7 @@ mod definitions;
 mod emitted;
 mod faults;
 mod groups;
+mod hall;
 mod jobs;
 mod kills;
 mod large;

@@ -135,10 +135,17 @@ fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec
             labels["topology.kubernetes.io/zone"] = json!(format!("zone-{}", number % zones));
             let memory = FOR_PODS * shape.host_memory.map_or(1e12, |memory| memory.get());
             let cpu = FOR_PODS * shape.vcpus.map_or(64.0, f64::from);
-            let capacity = json!({
+            let mut capacity = json!({
                 "nvidia.com/gpu": shape.accelerators.to_string(), "memory": format!("{memory:.0}"),
                 "cpu": format!("{:.0}m", cpu * 1000.0),
             });
+            // A machine has every rail that a pod takes of it, once.
+            let limits = &workload.template["spec"]["containers"][0]["resources"]["limits"];
+            for (name, limit) in limits.as_object().into_iter().flatten() {
+                if name.contains("/rail_") {
+                    capacity[name] = limit.clone();
+                }
+            }
             all.push(json!({ "name": format!("m{index}-{number}"), "labels": labels, "capacity": capacity }));
         }
     }

@@ -241,9 +241,41 @@ pub struct Fabric {
     /// Power of one switch.
     #[serde(rename = "switch_power_w")]
     pub switch_power: Option<Watts>,
+    /// What its links speak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
     /// Source and date.
     #[serde(flatten)]
     pub provenance: Provenance,
+}
+
+impl Fabric {
+    /// Returns the ports of such a switch, per plane, that the network of a node takes.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, at least 1 is left"
+    )]
+    pub fn ports(&self, scale_out: BytesPerSecond, planes: u32) -> u32 {
+        (scale_out.get() / f64::from(planes) / self.port.get() - 1e-9).ceil().max(1.0) as u32
+    }
+}
+
+/// What a link between nodes speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// InfiniBand.
+    #[serde(rename = "infiniband")]
+    InfiniBand,
+    /// Ethernet, over which RDMA goes as RoCE.
+    Ethernet,
+}
+
+impl Link {
+    /// Every link with the word of the catalog.
+    pub const WORDS: [(&'static str, Self); 2] =
+        [("infiniband", Self::InfiniBand), ("ethernet", Self::Ethernet)];
 }
 
 #[cfg(test)]

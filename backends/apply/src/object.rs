@@ -81,8 +81,17 @@ pub struct Object {
 }
 
 /// Kinds whose deletion loses data or takes others with it; they go only when that is asked for.
-pub(crate) const PROTECTED: [&str; 5] =
-    ["Namespace", "PersistentVolumeClaim", "CustomResourceDefinition", "CephCluster", "BareMetalHost"];
+pub(crate) const PROTECTED: [&str; 8] = [
+    "Namespace",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "CephCluster",
+    "CephObjectStore",
+    "ObjectBucketClaim",
+    "BareMetalHost",
+    // The disks of its machines are wiped when they are given back.
+    "MachineDeployment",
+];
 
 impl Object {
     /// Returns an object of a tree.

@@ -59,6 +59,9 @@ fn stands_on(object: &Object, base: &Object) -> bool {
             let asks = |claim: &Value| claim["spec"]["storageClassName"] == name;
             spec["storageClassName"] == name || items(spec, "volumeClaimTemplates").iter().any(asks)
         }
+        "CephObjectStore" => {
+            object.id.kind == "StorageClass" && object.value["parameters"]["objectStoreName"] == name
+        }
         "CephFilesystem" => object.id.kind == "StorageClass" && object.value["parameters"]["fsName"] == name,
         "CephCluster" => {
             object.id.group() == id.group()
@@ -111,6 +114,8 @@ fn names(value: &Value, id: &Id) -> bool {
         id.kind == "Service" && value["kind"] == "StatefulSet" && spec["serviceName"] == id.name.as_str();
     is_known_by
         || refers(&spec["scaleTargetRef"], "Deployment")
+        || refers(&spec["template"]["spec"]["bootstrap"]["configRef"], "KubeadmConfigTemplate")
+        || refers(&spec["template"]["spec"]["infrastructureRef"], "Metal3MachineTemplate")
         || refers(&spec["runtimeRef"], "ClusterTrainingRuntime")
         || refers(&spec["endpointPickerRef"], "Service")
         || items(spec, "parentRefs").iter().any(|reference| refers(reference, "Gateway"))
@@ -189,6 +194,29 @@ mod tests {
         }
         let other = object("PersistentVolumeClaim", "owner", 1, json!({}));
         assert_eq!(names_of(&waves(&[service, other]).expect("no cycle")), [vec!["chat"], vec!["owner"]]);
+    }
+
+    #[test]
+    fn machines_stand_on_their_templates_and_buckets_on_their_store() {
+        let refer = |kind: &str| json!({"apiGroup": "x", "kind": kind, "name": "t"});
+        let machines = object(
+            "MachineDeployment",
+            "m",
+            0,
+            json!({"template": {"spec": {
+                "bootstrap": {"configRef": refer("KubeadmConfigTemplate")},
+                "infrastructureRef": refer("Metal3MachineTemplate"),
+            }}}),
+        );
+        for kind in ["KubeadmConfigTemplate", "Metal3MachineTemplate"] {
+            let all = waves(&[machines.clone(), object(kind, "t", 1, json!({}))]).expect("no cycle");
+            assert_eq!(names_of(&all), [["t"], ["m"]], "{kind}");
+        }
+        let mut class = object("StorageClass", "c", 0, json!({}));
+        class.value["parameters"] = json!({"objectStoreName": "s"});
+        let bucket = object("ObjectBucketClaim", "b", 0, json!({"storageClassName": "c"}));
+        let all = waves(&[bucket, class, object("CephObjectStore", "s", 1, json!({}))]).expect("no cycle");
+        assert_eq!(names_of(&all), [["s"], ["c"], ["b"]]);
     }
 
     #[test]

@@ -178,7 +178,11 @@ async fn machines(api: &Api, desired: &Desired) -> Result<Vec<Check>, Trouble> {
                 "{}: {placed} of {} pods find machines with {labels} and free {}",
                 need.id,
                 need.pods,
-                if wanted(need.spec).contains_key(CPU) { "processors and memory" } else { "accelerators" }
+                if wanted(need.spec).contains_key(CPU) {
+                    "processors and memory"
+                } else {
+                    "accelerators and rails"
+                }
             )
         };
         checks.push(check("machines", fits, found));
@@ -186,14 +190,12 @@ async fn machines(api: &Api, desired: &Desired) -> Result<Vec<Check>, Trouble> {
     Ok(checks)
 }
 
-/// Returns the accelerators in a list of resources.
+/// Returns what device plugins count in a list of resources: accelerators and parts of them, rails.
 fn accelerators(resources: &Value) -> BTreeMap<String, u64> {
     let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).or_else(|| value.as_u64());
     let Some(map) = resources.as_object() else { return BTreeMap::new() };
     map.iter()
-        .filter(|(name, _)| {
-            name.ends_with(".com/gpu") || name.ends_with(".com/gpu.shared") || name.contains("/mig-")
-        })
+        .filter(|(name, _)| name.contains('/'))
         .filter_map(|(name, value)| Some((name.clone(), number(value)?)))
         .collect()
 }

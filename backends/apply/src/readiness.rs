@@ -61,6 +61,7 @@ pub(crate) fn state(object: &Value) -> State {
         "ClusterPolicy" | "GPUCluster" => word(status, "ready", &[]),
         "NicClusterPolicy" => word(status, "ready", &["error"]),
         "CephCluster" | "CephBlockPool" | "CephFilesystem" | "CephObjectStore" => phase(status, "Ready"),
+        "ObjectBucketClaim" => phase(status, "Bound"),
         "RayCluster" => word(status, "ready", &["failed"]),
         "ClusterQueue" | "LocalQueue" => condition(status, "Active"),
         "InferenceService"
@@ -326,6 +327,11 @@ mod tests {
         fails("NicClusterPolicy", json!({"state": "error"}));
         waits("NicClusterPolicy", Value::Null);
         ready("CephCluster", json!({"phase": "Ready"}));
+        ready("CephObjectStore", json!({"phase": "Ready"}));
+        ready("ObjectBucketClaim", json!({"phase": "Bound"}));
+        waits("ObjectBucketClaim", json!({"phase": "Pending"}));
+        waits("ObjectBucketClaim", Value::Null);
+        fails("ObjectBucketClaim", json!({"phase": "Failed"}));
         waits("CephCluster", json!({"phase": "Progressing"}));
         fails("CephCluster", json!({"phase": "Failure"}));
         let with = |kind, status| json!({"conditions": [{"type": kind, "status": status}]});
@@ -334,6 +340,7 @@ mod tests {
             ("ClusterQueue", "Active"),
             ("Certificate", "Ready"),
             ("Prometheus", "Available"),
+            ("MachineDeployment", "Available"),
             ("CustomResourceDefinition", "Established"),
         ] {
             ready(kind, with(word, "True"));

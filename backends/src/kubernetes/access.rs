@@ -30,9 +30,10 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 38] = [
+const RESOURCES: [(&str, &str, &str); 47] = [
     ("CephCluster", "ceph.rook.io", "cephclusters"),
     ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
+    ("CephObjectStore", "ceph.rook.io", "cephobjectstores"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
     ("ClusterQueue", "kueue.x-k8s.io", "clusterqueues"),
     ("ConfigMap", "", "configmaps"),
@@ -44,14 +45,19 @@ const RESOURCES: [(&str, &str, &str); 38] = [
     ("InferencePool", "inference.networking.k8s.io", "inferencepools"),
     ("Job", "batch", "jobs"),
     ("JobSet", "jobset.x-k8s.io", "jobsets"),
+    ("KubeadmConfigTemplate", "bootstrap.cluster.x-k8s.io", "kubeadmconfigtemplates"),
     ("LLMInferenceService", "serving.kserve.io", "llminferenceservices"),
     ("LeaderWorkerSet", "leaderworkerset.x-k8s.io", "leaderworkersets"),
     ("LocalQueue", "kueue.x-k8s.io", "localqueues"),
     ("MPIJob", "kubeflow.org", "mpijobs"),
+    ("MachineDeployment", "cluster.x-k8s.io", "machinedeployments"),
+    ("Metal3MachineTemplate", "infrastructure.cluster.x-k8s.io", "metal3machinetemplates"),
     ("Namespace", "", "namespaces"),
     ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
+    ("NicClusterPolicy", "mellanox.com", "nicclusterpolicies"),
     ("NodeFeatureRule", "nfd.k8s-sigs.io", "nodefeaturerules"),
     ("NodePool", "karpenter.sh", "nodepools"),
+    ("ObjectBucketClaim", "objectbucket.io", "objectbucketclaims"),
     ("PersistentVolumeClaim", "", "persistentvolumeclaims"),
     ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
     ("PodMonitor", "monitoring.coreos.com", "podmonitors"),
@@ -64,6 +70,9 @@ const RESOURCES: [(&str, &str, &str); 38] = [
     ("ScaledObject", "keda.sh", "scaledobjects"),
     ("Service", "", "services"),
     ("ServiceMonitor", "monitoring.coreos.com", "servicemonitors"),
+    ("SriovIBNetwork", "sriovnetwork.openshift.io", "sriovibnetworks"),
+    ("SriovNetwork", "sriovnetwork.openshift.io", "sriovnetworks"),
+    ("SriovNetworkNodePolicy", "sriovnetwork.openshift.io", "sriovnetworknodepolicies"),
     ("StatefulSet", "apps", "statefulsets"),
     ("StorageClass", "storage.k8s.io", "storageclasses"),
     ("TFJob", "kubeflow.org", "tfjobs"),

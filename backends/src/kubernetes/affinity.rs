@@ -3,11 +3,11 @@
 //! Nodes are told apart by labels that cloud and device plugin set; where neither does, by labels of Capstan's own
 //! that the operator sets (and a warning that says which). It does not know the nodes that exist.
 
-use super::Warning;
 use super::object::{Labels, Selector, slug};
 use super::pod::{Affinity, Preference, Spread, Term, Toleration, WeightedTerm};
 use super::products::{nvidia_label, resource};
-use super::server::Server;
+use super::server::{Server, found};
+use super::{EmitError, Warning, hosts};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::hardware::{Accelerator, NodeShape};
 use capstan_types::spec::Site;
@@ -29,6 +29,18 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    /// Returns the machine of a shape at a site.
+    pub(super) fn standing(blueprint: &'a Blueprint, site: &str, shape: &str) -> Result<Self, EmitError> {
+        let (spec, catalog) = (&blueprint.inputs.spec, &blueprint.inputs.catalog);
+        let site = found("site", site, spec.sites.iter().find(|own| own.name == site))?;
+        let shape = found("shape", shape, catalog.shape(shape))?;
+        let accelerator = match &shape.accelerator {
+            Some(id) => Some(found("accelerator", id, catalog.accelerator(id))?),
+            None => None,
+        };
+        Ok(Self { shape, accelerator, site })
+    }
+
     /// Returns who makes its accelerators, where it has any.
     pub(super) fn vendor(self) -> Option<&'a str> {
         self.accelerator.map(|accelerator| accelerator.vendor.as_str())
@@ -52,7 +64,7 @@ pub(super) fn node_selector(
             Some(chip) => ("capstan.dev/accelerator", slug(&chip.id)),
             None => ("capstan.dev/shape", slug(&machine.shape.id)),
         };
-        ask(machine, key, &value, warnings);
+        ask_unless_made(blueprint, machine, (key, &value), warnings);
         required.insert(key.to_owned(), value);
     }
     match &machine.site.region {
@@ -61,7 +73,7 @@ pub(super) fn node_selector(
         }
         _ if several_sites(blueprint) => {
             let value = slug(&machine.site.name);
-            ask(machine, "capstan.dev/site", &value, warnings);
+            ask_unless_made(blueprint, machine, ("capstan.dev/site", &value), warnings);
             required.insert("capstan.dev/site".to_owned(), value);
         }
         _ => {}
@@ -69,7 +81,19 @@ pub(super) fn node_selector(
     required
 }
 
-/// Asks the operator for a label that nothing else sets.
+/// Asks people for a label, unless what makes nodes of the machines sets it.
+fn ask_unless_made(
+    blueprint: &Blueprint,
+    machine: Machine<'_>,
+    (key, value): (&str, &str),
+    warnings: &mut Vec<Warning>,
+) {
+    if !hosts::labels_nodes(blueprint, machine) {
+        ask(machine, key, value, warnings);
+    }
+}
+
+/// Asks people for a label that nothing else sets.
 pub(super) fn ask(machine: Machine<'_>, key: &str, value: &str, warnings: &mut Vec<Warning>) {
     let message = format!("label its {} nodes with `{key}={value}`; nothing else does", machine.shape.id);
     warnings.push(Warning { subject: machine.site.name.clone(), message });

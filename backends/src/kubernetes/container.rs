@@ -2,7 +2,6 @@
 //!
 //! Host shares, shared memory, probes and grace periods, all from the placement and its machine.
 
-use super::Warning;
 use super::affinity::Machine;
 use super::engine::{HTTP_PORT, Launch, OPTIONS_DIR};
 use super::object::{Labels, Port, count};
@@ -12,6 +11,7 @@ use super::pod::{
 };
 use super::products::resource;
 use super::server::{Role, Server};
+use super::{Frame, Warning, rails};
 
 /// Share of a node's processors and memory that pods of the plan may ask for; the rest is for the system and for
 /// what runs on every node. Origin: Assumed.
@@ -74,6 +74,8 @@ pub(super) struct Share {
     pub(super) memory_gib: Option<u64>,
     /// Shared memory of pods with several ranks.
     pub(super) shared_gib: Option<u64>,
+    /// Rails of the machine, for pods that span several.
+    pub(super) rails: usize,
 }
 
 impl Share {
@@ -96,7 +98,18 @@ impl Share {
             Some(memory) => wanted.min(memory / 2).max(1),
             None => wanted,
         });
-        Self { cpu, memory_gib, shared_gib }
+        Self { cpu, memory_gib, shared_gib, rails: 0 }
+    }
+
+    /// Returns the share of pods that span so many machines, with the rails that they take.
+    pub(super) fn on_rails(self, frame: &Frame<'_>, machine: Machine<'_>, nodes: u32) -> Self {
+        Self { rails: rails::taken(frame, machine, nodes), ..self }
+    }
+
+    /// Returns what the container may do beyond its program: lock the memory that its rails read and write by themselves.
+    pub(super) fn capabilities(&self) -> Capabilities {
+        let add = if self.rails > 0 { vec!["IPC_LOCK"] } else { Vec::new() };
+        Capabilities { add, drop: vec!["ALL"] }
     }
 
     /// Returns what a pod with so many ranks asks for; one with none asks for no accelerator.
@@ -107,6 +120,7 @@ impl Share {
         }
         if let Some(vendor) = machine.vendor().filter(|_| ranks > 0) {
             limits.insert(resource(vendor).to_owned(), ranks.to_string());
+            limits.extend((0..self.rails).map(|rail| (rails::resource(rail), "1".to_owned())));
         }
         let mut requests = limits.clone();
         if let Some(cpu) = self.cpu {
@@ -161,7 +175,7 @@ pub(super) fn container(
         probes: answers.then(|| probes(times)),
         security_context: ContainerSecurity {
             allow_privilege_escalation: false,
-            capabilities: Capabilities { drop: vec!["ALL"] },
+            capabilities: share.capabilities(),
         },
         volume_mounts,
     }

@@ -156,6 +156,33 @@ pub enum EmitError {
         /// The minor version that the plan is for.
         minor: u32,
     },
+    /// Ports that the plan names, and others that were planned.
+    #[error(
+        "`network_operator` names {named} ports, and a machine of {shape} at `{site}` has {ports} in its planned network: name those in `rails`, all planes of them"
+    )]
+    Rails {
+        /// The site.
+        site: String,
+        /// The machine.
+        shape: String,
+        /// Ports of one of them.
+        ports: u32,
+        /// Ports that are named.
+        named: usize,
+    },
+    /// Switches of which nobody knows what they speak.
+    #[error(
+        "nobody knows whether links of {switch} are InfiniBand or Ethernet: give its row `link = \"infiniband\"` or `\"ethernet\"` in a catalog of your own, or leave `network_operator` out"
+    )]
+    UnknownLink {
+        /// The row of the catalog.
+        switch: String,
+    },
+    /// Networks of both kinds, of which a pod that may run on either would need both.
+    #[error(
+        "networks of InfiniBand and of Ethernet are planned, and rails are of one kind: name one `switch` for both in `fabric`, or leave `network_operator` out"
+    )]
+    SeveralLinks,
     /// A queue over accelerators that no one resource counts.
     #[error("the queue `{queue}` would hold accelerators of several vendors; plan trainings on one")]
     SeveralVendors {

@@ -5,6 +5,7 @@
 
 mod operators;
 mod partition;
+mod rails;
 mod rules;
 mod view;
 

@@ -1,7 +1,7 @@
 //! Where everything lives, what holds for all of it, and the list of all files.
 
 use super::object::{Bare, labels, to_yaml};
-use super::{EmitError, Files, Frame, Manifest, Wave};
+use super::{EmitError, Files, Frame, Manifest, Wave, rails};
 use serde::Serialize;
 
 /// Folder of what belongs to no service.
@@ -10,10 +10,11 @@ const FOLDER: &str = "00-namespace";
 /// Adds the namespace and the policies for all of its pods.
 ///
 /// Pod Security `baseline` is enforced: images of engines run as root, which `restricted` refuses; what `restricted`
-/// would refuse goes to the audit log.
+/// would refuse goes to the audit log. Pods on rails lock memory, which `baseline` refuses too: with them nothing is enforced.
 pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError> {
+    let level = if rails::are_taken(frame) { "privileged" } else { "baseline" };
     let security = labels([
-        ("pod-security.kubernetes.io/enforce", "baseline"),
+        ("pod-security.kubernetes.io/enforce", level),
         ("pod-security.kubernetes.io/audit", "restricted"),
     ]);
     let name = &frame.deploy.namespace;

@@ -11,7 +11,7 @@ use super::engine::HTTP_PORT;
 use super::object::{Labels, Object, Port, Selector, labels};
 use super::server::Group;
 use super::training::Job;
-use super::{EmitError, Files, Frame, Wave, training};
+use super::{EmitError, Files, Frame, Wave, buckets, storage, training};
 use capstan_types::spec::TrainingWish;
 use serde::Serialize;
 
@@ -344,15 +344,20 @@ fn add_training(
         ports.push(port("TCP", API_PORT));
         note += ", and to the API server, by which nodes are started";
     }
-    let spec = PolicySpec {
-        pod_selector: Selector::of(&job.labels()),
-        policy_types: vec!["Ingress", "Egress"],
-        ingress,
-        egress: vec![
-            Rule { from: Vec::new(), to: own(), ports: every() },
-            Rule { from: Vec::new(), to: out, ports },
-        ],
-    };
+    let mut egress =
+        vec![Rule { from: Vec::new(), to: own(), ports: every() }, Rule { from: Vec::new(), to: out, ports }];
+    if storage::objects(frame).is_some_and(|store| store.site == job.run.site) {
+        let rook = Selector::of(&labels([("kubernetes.io/metadata.name", storage::ROOK)]));
+        let gateway = Peer { namespace_selector: Some(rook), ..Peer::pods(&labels([buckets::PODS])) };
+        egress.push(Rule {
+            from: Vec::new(),
+            to: vec![gateway],
+            ports: vec![port("TCP", buckets::POD_PORT)],
+        });
+        note += ", and to its buckets";
+    }
+    let pod_selector = Selector::of(&job.labels());
+    let spec = PolicySpec { pod_selector, policy_types: vec!["Ingress", "Egress"], ingress, egress };
     let object = policy(frame.meta(&job.name, Wave::Config, &job.labels()), spec);
     note += ".";
     files.add(Wave::Config, &format!("30-{}", job.name), ("NetworkPolicy", &job.name), &note, &object)

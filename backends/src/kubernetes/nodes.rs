@@ -6,7 +6,7 @@ use super::affinity::{Machine, tolerations};
 use super::object::{Labels, Object, labels, slug};
 use super::products::resource;
 use super::queues::{Lot, capacity_label, lots};
-use super::server::{found, shortened};
+use super::server::shortened;
 use super::{EmitError, Files, Frame, Wave};
 use capstan_types::blueprint::Pool;
 use serde_json::{Value, json};
@@ -33,8 +33,8 @@ fn weight(way: &str) -> u32 {
 pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError> {
     let Some(class) = &frame.deploy.karpenter else { return Ok(()) };
     for pool in &frame.blueprint.pools {
-        let spec = &frame.blueprint.inputs.spec;
-        let site = found("site", &pool.site, spec.sites.iter().find(|site| site.name == pool.site))?;
+        let machine = Machine::standing(frame.blueprint, &pool.site, &pool.shape)?;
+        let site = machine.site;
         if site.is_own() {
             continue;
         }
@@ -47,13 +47,6 @@ pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError>
             continue;
         };
         let class_ref = json!({ "group": group, "kind": kind, "name": class });
-        let catalog = &frame.blueprint.inputs.catalog;
-        let shape = found("shape", &pool.shape, catalog.shape(&pool.shape))?;
-        let accelerator = match &shape.accelerator {
-            Some(id) => Some(found("accelerator", id, catalog.accelerator(id))?),
-            None => None,
-        };
-        let machine = Machine { shape, accelerator, site };
         for lot in lots(pool).into_iter().filter(|lot| lot.way != "owned") {
             add_pool(frame, &lot, machine, &class_ref, files)?;
         }

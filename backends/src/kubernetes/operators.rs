@@ -16,7 +16,7 @@ const FOLDER: &str = "05-nodes";
 const DRIVER: &str = "595.91.07";
 
 /// Vendor number of Mellanox and NVIDIA network cards (pci-ids.ucw.cz).
-const MELLANOX: &str = "15b3";
+pub(super) const MELLANOX: &str = "15b3";
 
 /// Adds the policy and the rule, where the plan asks for them and has accelerators that they are about.
 pub(super) fn add(

@@ -248,6 +248,8 @@ pub(super) struct ContainerSecurity {
 /// `v1.Capabilities`.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Capabilities {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) add: Vec<&'static str>,
     pub(super) drop: Vec<&'static str>,
 }
 

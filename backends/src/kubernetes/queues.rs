@@ -9,7 +9,7 @@ use super::object::{Labels, Object, labels, slug};
 use super::products::resource;
 use super::server::shortened;
 use super::training::Job;
-use super::{EmitError, Files, Frame, Wave};
+use super::{EmitError, Files, Frame, Wave, rails};
 use capstan_types::blueprint::Pool;
 use capstan_types::offering::PurchaseOption;
 use serde_json::{Value, json};
@@ -144,9 +144,12 @@ fn add_queue(
     if vendors.len() > 1 {
         return Err(EmitError::SeveralVendors { queue: name.to_owned() });
     }
-    let rows: Vec<Value> = flavors.iter().map(|flavor| row(flavor, files)).collect();
     if let Some(vendor) = vendors.first() {
-        groups.push(json!({ "coveredResources": ["cpu", "memory", resource(vendor)], "flavors": rows }));
+        // What a pod asks for and no queue covers keeps it waiting, so rails are covered too.
+        let most = flavors.iter().map(|flavor| taken(frame, flavor.job)).max().unwrap_or(0);
+        let mut covered = vec!["cpu".to_owned(), "memory".to_owned(), resource(vendor).to_owned()];
+        covered.extend((0..most).map(rails::resource));
+        groups.push(json!({ "coveredResources": covered, "flavors": rows(frame, flavors, most, files) }));
     }
     let spec = json!({
         "namespaceSelector": { "matchLabels": labels([("kubernetes.io/metadata.name", frame.deploy.namespace.as_str())]) },
@@ -163,6 +166,27 @@ fn add_queue(
     };
     let note = "the machines that were planned for training, way by way.";
     files.add(Wave::Queues, FOLDER, ("ClusterQueue", name), note, &object)
+}
+
+/// Returns the rails that a pod of a training takes.
+fn taken(frame: &Frame<'_>, job: &Job<'_>) -> usize {
+    rails::taken(frame, job.machine, job.run.candidate.nodes)
+}
+
+/// Returns the quotas of flavors, each with the first so many rails.
+fn rows(frame: &Frame<'_>, flavors: &[Flavor<'_>], most: usize, files: &mut Files) -> Vec<Value> {
+    let row = |flavor: &Flavor<'_>| {
+        let mut row = row(flavor, files);
+        let own = taken(frame, flavor.job);
+        let nodes = |rail| if rail < own { flavor.nodes } else { 0 };
+        let more = (0..most)
+            .map(|rail| json!({ "name": rails::resource(rail), "nominalQuota": nodes(rail).to_string() }));
+        if let Some(resources) = row["resources"].as_array_mut() {
+            resources.extend(more);
+        }
+        row
+    };
+    flavors.iter().map(row).collect()
 }
 
 /// Returns the quota of a flavor: what pods may ask of its nodes.

@@ -7,7 +7,7 @@ use super::object::{ConfigMap, Labels, Object, Selector, TemplateMeta, labels};
 use super::pod::{PodSecurity, PodSpec, Template};
 use super::server::{Role, Server};
 use super::volumes::Claim;
-use super::{EmitError, Files, Frame, Warning, Wave, limits, volumes};
+use super::{EmitError, Files, Frame, Warning, Wave, limits, rails, volumes};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
 
@@ -125,7 +125,11 @@ pub(super) fn add(
     }
     warn_of_image(server, files);
     let ranks = server.accelerators_per_pod();
-    let share = Share::of(server.machine(), ranks, &server.serve.name, &mut files.warnings);
+    let share = Share::of(server.machine(), ranks, &server.serve.name, &mut files.warnings).on_rails(
+        frame,
+        server.machine(),
+        server.pods_per_replica(),
+    );
     let times = Times::of(server);
     let weights = add_weights(frame, server, folder, files)?;
     let plan = Plan { blueprint: frame.blueprint, server, launch, share, times, options, weights };
@@ -198,7 +202,10 @@ impl Plan<'_> {
     fn template(&self, frame: &Frame<'_>, role: Role, warnings: &mut Vec<Warning>) -> Template {
         let server = self.server;
         Template {
-            metadata: TemplateMeta { labels: server.pod_labels(role) },
+            metadata: TemplateMeta {
+                labels: server.pod_labels(role),
+                annotations: rails::annotations(self.share.rails),
+            },
             spec: PodSpec {
                 automount_service_account_token: false,
                 enable_service_links: false,

@@ -1,13 +1,15 @@
 //! Variants of the shared blueprint that the tests of manifests need.
 
 use capstan_backends::kubernetes::{Emitted, Manifest, emit};
-use capstan_types::blueprint::{Blueprint, Placement};
+use capstan_types::blueprint::{Blueprint, Placement, Store, Stored};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::spec::{
-    Autoscale, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, Part, SloMetric, Stage, TrainingWish,
+    Autoscale, Dataset, GatewayWish, JobKind, Kubernetes, MetalWish, NEWEST_KUBERNETES, Part, RailsWish,
+    SloMetric, Stage, TrainingWish,
 };
+use capstan_types::storage::{Protection, Tier};
 use capstan_types::testing::blueprint::chat_blueprint;
-use capstan_types::units::Seconds;
+use capstan_types::units::{Bytes, Seconds};
 use serde_json::Value;
 
 /// The one placement of the shared blueprint.
@@ -125,9 +127,57 @@ pub fn everything() -> Blueprint {
     })
 }
 
+/// The same with its own machines wired and made nodes, and with older checkpoints and a dataset in buckets.
+pub fn own_hall() -> Blueprint {
+    let mut blueprint = everything();
+    let site = blueprint.stores[0].site.clone();
+    let dataset = Dataset {
+        name: "Web_Pages".to_owned(),
+        place: blueprint.inputs.spec.trains[0].place.clone(),
+        site,
+        tier: Tier::Bulk,
+        size: Bytes(5e13),
+        growth_per_month: 0.0,
+        read: None,
+        write: None,
+    };
+    let kept = |what: &str, bytes| Stored { what: what.to_owned(), bytes: Bytes(bytes) };
+    blueprint.stores.push(Store {
+        tier: Tier::Bulk,
+        protection: Protection::Erasure { data: 8, parity: 3 },
+        stored: vec![
+            kept("dataset Web_Pages", 5e13),
+            kept("2 older checkpoints of pretrain", 2e12),
+            kept("asked for beside", 1e12),
+        ],
+        ..blueprint.stores[0].clone()
+    });
+    blueprint.inputs.spec.datasets.push(dataset);
+    let deploy = deploy(&mut blueprint);
+    deploy.network_operator =
+        Some(RailsWish { rails: (0..8).map(|rail| format!("ibs{}f0", rail + 1)).collect() });
+    deploy.metal3 = Some(MetalWish {
+        cluster: "prod".to_owned(),
+        namespace: "hosts".to_owned(),
+        image: "http://10.0.0.2/node.qcow2".to_owned(),
+        checksum: "http://10.0.0.2/SHA256SUMS".to_owned(),
+        version: "v1.36.2".to_owned(),
+    });
+    blueprint
+}
+
+/// What a blueprint asks of Kubernetes.
+pub fn deploy(blueprint: &mut Blueprint) -> &mut Kubernetes {
+    blueprint.inputs.spec.deploy.as_mut().expect("it deploys")
+}
+
 /// The same with the training of another operator, which starts a program.
 pub fn trained(job: JobKind) -> Blueprint {
-    let mut blueprint = everything();
+    of_operator(everything(), job)
+}
+
+/// A blueprint with the training of another operator, which starts a program.
+pub fn of_operator(mut blueprint: Blueprint, job: JobKind) -> Blueprint {
     let wish = blueprint.inputs.spec.deploy.as_mut().and_then(|deploy| deploy.training.as_mut());
     let wish = wish.expect("it trains");
     (wish.job, wish.program) = (job, Some("python train.py".to_owned()));

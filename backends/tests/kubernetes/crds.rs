@@ -1,7 +1,8 @@
 //! Custom resources against the schemas that real servers hold, strictly: types, required and unknown fields.
 
 use crate::apps::all;
-use crate::common::{autoscaled, emitted, everything, object, trained, tree, two_nodes, two_parts};
+use crate::common::{autoscaled, emitted, everything, object, own_hall, trained, tree, two_nodes, two_parts};
+use capstan_types::hardware::Link;
 use capstan_types::spec::JobKind;
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::testing::data;
@@ -69,11 +70,12 @@ fn field_faults(fields: &serde_json::Map<String, Value>, schema: &Value, path: &
     }
     for (name, field) in fields {
         let below = format!("{path}.{name}");
+        // What all objects have, definitions leave to the server.
+        if path == "object" && ["apiVersion", "kind", "metadata"].contains(&name.as_str()) {
+            continue;
+        }
         if let Some(known) = schema["properties"].get(name) {
-            // Metadata of the object itself has the schema of all objects, which definitions leave out.
-            if below != "object.metadata" {
-                found.extend(faults(field, known, &below));
-            }
+            found.extend(faults(field, known, &below));
         } else if schema["additionalProperties"].is_object() {
             found.extend(faults(field, &schema["additionalProperties"], &below));
         } else if schema["x-kubernetes-preserve-unknown-fields"] != true {
@@ -102,11 +104,12 @@ fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
     }
 }
 
-/// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret none is
-/// at hand; of JobSet it is what a TrainingRuntime embeds.
-const DEFINITIONS: [(&str, &str, &str); 22] = [
+/// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret and
+/// Metal3MachineTemplate none is at hand; of JobSet it is what a TrainingRuntime embeds.
+const DEFINITIONS: [(&str, &str, &str); 30] = [
     ("CephCluster", "rook/ceph.rook.io_cephclusters.yaml", "v1"),
     ("CephFilesystem", "rook/ceph.rook.io_cephfilesystems.yaml", "v1"),
+    ("CephObjectStore", "rook/ceph.rook.io_cephobjectstores.yaml", "v1"),
     ("ClusterPolicy", "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml", "v1"),
     ("ClusterQueue", "kueue/kueue.x-k8s.io_clusterqueues.yaml", "v1beta2"),
     ("Gateway", "gateway-api/gateway.networking.k8s.io_gateways.yaml", "v1"),
@@ -116,11 +119,19 @@ const DEFINITIONS: [(&str, &str, &str); 22] = [
         "gateway-api-inference-extension/inference.networking.k8s.io_inferencepools.yaml",
         "v1",
     ),
+    (
+        "KubeadmConfigTemplate",
+        "cluster-api/bootstrap.cluster.x-k8s.io_kubeadmconfigtemplates.yaml",
+        "v1beta2",
+    ),
     ("LLMInferenceService", "kserve/serving.kserve.io_llminferenceservices.yaml", "v1alpha2"),
     ("LocalQueue", "kueue/kueue.x-k8s.io_localqueues.yaml", "v1beta2"),
     ("MPIJob", "kubeflow-training-operator/kubeflow.org_mpijobs.yaml", "v1"),
+    ("MachineDeployment", "cluster-api/cluster.x-k8s.io_machinedeployments.yaml", "v1beta2"),
+    ("NicClusterPolicy", "nvidia-network-operator/mellanox.com_nicclusterpolicies.yaml", "v1alpha1"),
     ("NodeFeatureRule", "node-feature-discovery/nfd.k8s-sigs.io_nodefeaturerules.yaml", "v1alpha1"),
     ("NodePool", "karpenter/karpenter.sh_nodepools.yaml", "v1"),
+    ("ObjectBucketClaim", "rook/objectbucket.io_objectbucketclaims.yaml", "v1alpha1"),
     ("PodMonitor", "prometheus-operator/monitoring.coreos.com_podmonitors.yaml", "v1"),
     ("PrometheusRule", "prometheus-operator/monitoring.coreos.com_prometheusrules.yaml", "v1"),
     ("PyTorchJob", "kubeflow-training-operator/kubeflow.org_pytorchjobs.yaml", "v1"),
@@ -128,6 +139,13 @@ const DEFINITIONS: [(&str, &str, &str); 22] = [
     ("ResourceFlavor", "kueue/kueue.x-k8s.io_resourceflavors.yaml", "v1beta2"),
     ("ScaledObject", "keda/keda.sh_scaledobjects.yaml", "v1alpha1"),
     ("ServiceMonitor", "prometheus-operator/monitoring.coreos.com_servicemonitors.yaml", "v1"),
+    ("SriovIBNetwork", "sriov-network-operator/sriovnetwork.openshift.io_sriovibnetworks.yaml", "v1"),
+    ("SriovNetwork", "sriov-network-operator/sriovnetwork.openshift.io_sriovnetworks.yaml", "v1"),
+    (
+        "SriovNetworkNodePolicy",
+        "sriov-network-operator/sriovnetwork.openshift.io_sriovnetworknodepolicies.yaml",
+        "v1",
+    ),
     ("TFJob", "kubeflow-training-operator/kubeflow.org_tfjobs.yaml", "v1"),
     ("TrainJob", "kubeflow-trainer/trainer.kubeflow.org_trainjobs.yaml", "v1alpha1"),
     ("TrainingRuntime", "kubeflow-trainer/trainer.kubeflow.org_trainingruntimes.yaml", "v1alpha1"),
@@ -143,6 +161,10 @@ fn every_family_is_what_its_operator_knows() {
     manifests.extend(emitted(&two_parts()).manifests);
     manifests.extend(JobKind::ALL.into_iter().flat_map(|job| emitted(&trained(job)).manifests));
     manifests.extend(emitted(&all()).manifests);
+    let mut hall = own_hall();
+    manifests.extend(emitted(&hall).manifests);
+    hall.inputs.catalog.fabrics[0].link = Some(Link::Ethernet);
+    manifests.extend(emitted(&hall).manifests);
     for (kind, file, version) in DEFINITIONS {
         let schema = schema(file, version).expect("the data are there");
         let own: Vec<_> = manifests.iter().filter(|manifest| manifest.kind == kind).collect();

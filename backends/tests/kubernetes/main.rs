@@ -6,6 +6,7 @@ mod crds;
 mod emitted;
 mod families;
 mod golden;
+mod hall;
 mod lints;
 mod offline;
 mod operators;

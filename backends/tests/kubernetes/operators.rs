@@ -187,6 +187,8 @@ fn machines_speak_of_today() {
     );
     check("L15", &cluster, "apiVersion: v1\n    kind", "apiGroup: infrastructure.cluster.x-k8s.io\n    kind");
     check("L15", &object("Cluster", "cluster.x-k8s.io/v1beta1", "c", ""), "v1beta1", "v1beta2");
+    let provider = object("Metal3MachineTemplate", "infrastructure.cluster.x-k8s.io/v1beta1", "m", "");
+    assert_eq!(broken(&[&provider]), [] as [&str; 0], "its provider counts by itself");
     let kubelet = object(
         "KubeadmConfigTemplate",
         "bootstrap.cluster.x-k8s.io/v1beta2",
@@ -235,6 +237,18 @@ fn storage_survives_what_it_says() {
         "spec:\n  failureDomain: host\n  erasureCoded:\n    dataChunks: 4\n    codingChunks: 2\n",
     );
     check_among("L17", &[&ceph("")], &pool, "failureDomain: host", "failureDomain: osd");
+    let store = |pool: &str| {
+        object(
+            "CephObjectStore",
+            "ceph.rook.io/v1",
+            "s",
+            &format!(
+                "spec:\n  {pool}:\n    failureDomain: host\n    erasureCoded:\n      dataChunks: 8\n      codingChunks: 3\n"
+            ),
+        )
+    };
+    check_among("L17", &[&ceph("")], &store("dataPool"), "failureDomain: host", "failureDomain: osd");
+    check("L17", &store("metadataPool"), "metadataPool", "dataPool");
 }
 
 #[test]

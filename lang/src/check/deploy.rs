@@ -1,12 +1,14 @@
 //! `deploy`: where do the manifests go?
 
 use capstan_types::spec::{
-    GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, TrainingWish,
+    FabricWish, Fleet, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, TrainingWish,
 };
 
 use super::checker::Checker;
 use super::fields::Fields;
+use super::metal::{METAL3, read_metal3};
 use super::plan::assumed;
+use super::rails::{NETWORK_OPERATOR, read_rails};
 use super::table::{FACT, FieldRow, FieldType, LabelRule, Table};
 use crate::ast::Block;
 use crate::codes;
@@ -65,6 +67,10 @@ static FIELDS: &[FieldRow] = &[
         .default("`false`")
         .means("Whether the policies of the GPU operator are written: drivers, device plugin, labels of nodes.")
         .shown("= true", "= false"),
+    FieldRow::new("network_operator", FieldType::Record(&NETWORK_OPERATOR), FACT)
+        .default("none: pods that span machines use the network of the cluster")
+        .means("How pods that span own machines get their network ports: policies of the Network operator and of SR-IOV, a resource for each rail.")
+        .shown("= { rails = [\"ibs1f0\", \"ibs2f0\"] }", "= { rails = [\"ibs1f0\"] }"),
     FieldRow::new("training", FieldType::Record(&TRAINING), FACT)
         .default("none: training is started by hand")
         .means("What runs trainings, and how they get their machines.")
@@ -77,6 +83,13 @@ static FIELDS: &[FieldRow] = &[
         .default("none: machines are there")
         .means("Class of nodes from which Karpenter makes the machines that are rented, spot ones first.")
         .shown("= \"gpu\"", "= \"big\""),
+    FieldRow::new("metal3", FieldType::Record(&METAL3), FACT)
+        .default("none: machines of own sites are nodes already")
+        .means("How machines of own sites are made nodes by Cluster API and Metal3, of hosts that are described there.")
+        .shown(
+            "= { cluster = \"prod\", image = \"http://10.0.0.2/node.qcow2\", checksum = \"http://10.0.0.2/SHA256SUMS\", version = \"1.28.15\" }",
+            "= { cluster = \"test\", image = \"http://10.0.0.2/node.qcow2\", checksum = \"http://10.0.0.2/SHA256SUMS\", version = \"1.28.15\" }",
+        ),
     FieldRow::new("quota", FieldType::Bool, FACT)
         .default("`false`")
         .means("Whether the namespace is held to the accelerators that are planned.")
@@ -95,7 +108,7 @@ static FIELDS: &[FieldRow] = &[
         .shown("= \"files\"", "= \"fast\""),
     FieldRow::new("storage", FieldType::Word(&["none", "rook"]), FACT)
         .default("`none`")
-        .means("Whether the storage that is planned at own sites is written, for Rook.")
+        .means("Whether the storage that is planned at own sites is written, for Rook: files, and buckets where it keeps objects or is `bulk`.")
         .shown("= rook", "= none"),
     FieldRow::new("secret_store", FieldType::Text, FACT)
         .default("none: the secret `hf-token` is made by hand, if the model needs one")
@@ -146,7 +159,12 @@ static TRAINING_FIELDS: &[FieldRow] = &[
 ];
 
 /// Reads the targets; only one is planned.
-pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Option<Kubernetes> {
+pub(crate) fn check(
+    checker: &Checker<'_>,
+    blocks: &[&Block],
+    fleets: &[Fleet],
+    fabrics: &[FabricWish],
+) -> Option<Kubernetes> {
     let mut found: Option<Kubernetes> = None;
     let mut first = None;
     for block in blocks {
@@ -176,7 +194,11 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Option<Kubernet
                 assumed(checker, &fields, &fields.place, "namespace", namespace, &text)
             }
         };
-        found = Some(read(checker, &fields, namespace));
+        let mut deploy = read(checker, &fields, namespace);
+        deploy.network_operator =
+            fields.record("network_operator").map(|rails| read_rails(checker, rails, fleets, fabrics));
+        deploy.metal3 = fields.record("metal3").map(|metal| read_metal3(checker, metal, deploy.minor));
+        found = Some(deploy);
     }
     found
 }
@@ -217,6 +239,7 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
 }
 
 fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
+    fields.complete(checker);
     for field in ["class", "host"] {
         if let Some(text) = fields.text(field) {
             subdomain(checker, text, fields.place_of(field).span());
@@ -230,6 +253,7 @@ fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
 }
 
 fn read_training(checker: &Checker<'_>, fields: &Fields) -> TrainingWish {
+    fields.complete(checker);
     let image = fields.text("image").unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();
     let fixed =
@@ -277,7 +301,7 @@ fn minor(checker: &Checker<'_>, text: &str, span: capstan_types::place::Span) ->
 }
 
 /// Reports a name that no object of a cluster can have (RFC 1123, subdomain).
-fn subdomain(checker: &Checker<'_>, text: &str, span: capstan_types::place::Span) {
+pub(super) fn subdomain(checker: &Checker<'_>, text: &str, span: capstan_types::place::Span) {
     if text.len() <= MOST_IN_A_SUBDOMAIN && text.split('.').all(is_label) {
         return;
     }

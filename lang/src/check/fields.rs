@@ -236,7 +236,7 @@ impl Fields {
         }
     }
 
-    /// Returns resolved names.
+    /// Returns resolved names, or several strings.
     pub(crate) fn names(&self, name: &str) -> Option<Vec<String>> {
         match &self.get(name)?.value {
             Stated::Names(names) => Some(names.clone()),

@@ -24,8 +24,10 @@ mod fields;
 mod fleet;
 mod kinds;
 mod load;
+mod metal;
 mod model;
 mod plan;
+mod rails;
 mod read;
 mod reference;
 pub(crate) mod rule;
@@ -87,7 +89,7 @@ pub fn check(
     checker.metrics_of(&serves, &trains, &batches, &apps);
     let budgets = budget::check(&checker, &of("budget"));
     let (scenarios, what_ifs) = scenario::check(&checker, &of("scenario"));
-    let deploy = deploy::check(&checker, &of("deploy"));
+    let deploy = deploy::check(&checker, &of("deploy"), &fleets, &fabrics);
     let is_workload = |block: &&Block| WORKLOADS.contains(&block.kind.text.as_str());
     if !blocks.iter().any(is_workload) {
         let found = checker.values.error(codes::MISSING_BLOCK, Span::default(), "the plan has no workload");

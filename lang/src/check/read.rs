@@ -59,6 +59,7 @@ impl Checker<'_> {
             }
             FieldType::Count(counted) => self.whole(row, expr, counted).map(Stated::Count),
             FieldType::Text => self.string(name, expr).map(Stated::Text),
+            FieldType::Texts => self.several(name, expr, |one| self.string(name, one)).map(Stated::Names),
             FieldType::Path => self.string(name, expr).map(Stated::Text),
             FieldType::Date => self.day(name, expr).map(Stated::Date),
             FieldType::Horizon => self.horizon(name, expr).map(Stated::Horizon),

@@ -73,6 +73,8 @@ pub enum FieldType {
     MachinePrice,
     /// A string.
     Text,
+    /// Several strings.
+    Texts,
     /// A path beside the plan file.
     Path,
     /// A date.
@@ -118,6 +120,7 @@ impl FieldType {
             FieldType::Share => "share".to_owned(),
             FieldType::MachinePrice => "price of a machine per hour".to_owned(),
             FieldType::Text => "string".to_owned(),
+            FieldType::Texts => "list of strings".to_owned(),
             FieldType::Path => "path".to_owned(),
             FieldType::Date => "date".to_owned(),
             FieldType::Horizon => "two dates, or a duration".to_owned(),

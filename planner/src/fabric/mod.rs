@@ -149,7 +149,7 @@ fn size<'a>(
     nodes: u32,
 ) -> Result<Size<'a>, String> {
     let planes = wish.planes;
-    let ports = (scale_out.get() / f64::from(planes) / switch.port.get() - 1e-9).ceil().max(1.0) as u32;
+    let ports = switch.ports(scale_out, planes);
     let rails = match wish.kind {
         FabricKind::RailOptimised => wish.rails.unwrap_or(ports),
         FabricKind::FatTree | FabricKind::LeafSpine => wish.rails.unwrap_or(1),

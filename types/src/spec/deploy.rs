@@ -27,6 +27,9 @@ pub struct Kubernetes {
     /// Whether the policies of the GPU operator are emitted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gpu_operator: bool,
+    /// How pods get the network between own machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_operator: Option<RailsWish>,
     /// How training gets its machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingWish>,
@@ -36,6 +39,9 @@ pub struct Kubernetes {
     /// Class of nodes that Karpenter makes machines of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub karpenter: Option<String>,
+    /// How own machines are made nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metal3: Option<MetalWish>,
     /// Whether the namespace is held to what is planned.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quota: bool,
@@ -65,6 +71,28 @@ pub struct GatewayWish {
     pub host: Option<String>,
     /// Whether an endpoint picker chooses the replica.
     pub picker: bool,
+}
+
+/// How pods get the network between own machines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RailsWish {
+    /// Names of a machine's network ports, as its system has them, in the order of the rails.
+    pub rails: Vec<String>,
+}
+
+/// How own machines are made nodes: what Cluster API and Metal3 must be told beside the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MetalWish {
+    /// The cluster that they join.
+    pub cluster: String,
+    /// Where that cluster and the hosts are described.
+    pub namespace: String,
+    /// Address of the image that is written to their disks.
+    pub image: String,
+    /// Address of a file with its SHA-256 digest, or that digest.
+    pub checksum: String,
+    /// Version of Kubernetes that the image holds.
+    pub version: String,
 }
 
 /// How training gets its machines.
@@ -148,9 +176,11 @@ impl Kubernetes {
             dashboard: false,
             gateway: None,
             gpu_operator: false,
+            network_operator: None,
             training: None,
             requests: None,
             karpenter: None,
+            metal3: None,
             quota: false,
             priorities: false,
             load_test: false,

@@ -116,7 +116,7 @@ fn template(frame: &Frame<'_>, runner: &Runner<'_>, image: &str, files: &mut Fil
         false => PodSecurity::plain(),
     };
     Template {
-        metadata: TemplateMeta { labels: runner.labels() },
+        metadata: TemplateMeta { labels: runner.labels(), annotations: Labels::new() },
         spec: PodSpec {
             automount_service_account_token: false,
             enable_service_links: false,
@@ -174,7 +174,7 @@ fn container(runner: &Runner<'_>, image: &str, files: &mut Files) -> Container {
         probes: runner.app.port.map(|_| probes()),
         security_context: ContainerSecurity {
             allow_privilege_escalation: false,
-            capabilities: Capabilities { drop: vec!["ALL"] },
+            capabilities: Capabilities { add: Vec::new(), drop: vec!["ALL"] },
         },
         volume_mounts,
     }

@@ -199,14 +199,15 @@ pub(super) fn training_speaks_of_today(view: &View<'_>, _: &[View<'_>]) -> Vec<S
     messages
 }
 
-/// L15: references of Cluster API v1beta2 name a group, and arguments of the kubelet are a list.
+/// L15: references of Cluster API v1beta2 name a group, and arguments of the kubelet are a list. Its providers count the
+/// versions of their machines by themselves.
 pub(super) fn machines_speak_of_today(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
     let version = text(&view.tree, "apiVersion");
     if !version.contains("cluster.x-k8s.io/") {
         return Vec::new();
     }
     let mut messages = Vec::new();
-    if version.ends_with("/v1beta1") {
+    if version.ends_with("/v1beta1") && !version.starts_with("infrastructure.") {
         messages.push("v1beta1 of Cluster API is deprecated; use v1beta2".to_owned());
     }
     walk(&view.tree, &mut |key, value| {
@@ -274,11 +275,20 @@ pub(super) fn storage_survives_what_it_says(view: &View<'_>, all: &[View<'_>]) -
             messages.push(format!("disk `{device}` must be named by id: other names change with a start"));
         }
     }
-    let code = &view.spec()["erasureCoded"];
-    if let (Some(data), Some(coding)) = (number(&code["dataChunks"]), number(&code["codingChunks"])) {
-        let nodes = all.iter().filter(|other| other.kind() == "CephCluster");
-        let nodes: usize = nodes.map(|cluster| list(&cluster.spec()["storage"], "nodes").len()).sum();
-        if view.spec()["failureDomain"] == "host" && nodes > 0 && data + coding > nodes as u64 {
+    if !view.spec()["metadataPool"]["erasureCoded"].is_null() {
+        messages
+            .push("metadataPool must be replicated: what describes data cannot be cut into parts".to_owned());
+    }
+    let nodes = all.iter().filter(|other| other.kind() == "CephCluster");
+    let nodes: usize = nodes.map(|cluster| list(&cluster.spec()["storage"], "nodes").len()).sum();
+    let pools = [view.spec(), &view.spec()["dataPool"]].into_iter().chain(list(view.spec(), "dataPools"));
+    for pool in pools {
+        let code = &pool["erasureCoded"];
+        if let (Some(data), Some(coding)) = (number(&code["dataChunks"]), number(&code["codingChunks"]))
+            && pool["failureDomain"] == "host"
+            && nodes > 0
+            && data + coding > nodes as u64
+        {
             messages.push(format!("{data} + {coding} chunks need as many machines; there are {nodes}"));
         }
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
 
 /// Every rule with its name.
-pub(super) const ALL: [(&str, Check); 28] = [
+pub(super) const ALL: [(&str, Check); 29] = [
     ("L1", operators::operators_have_one_policy),
     ("L2", operators::accelerators_have_one_ledger),
     ("L3", accelerators_are_whole_and_equal),
@@ -33,6 +33,7 @@ pub(super) const ALL: [(&str, Check); 28] = [
     ("E2", budgets_allow_a_drain),
     ("E3", shared_memory_is_there_and_counted),
     ("training-ranks", operators::trainings_have_a_rank_per_accelerator),
+    ("rails", super::rails::pods_ask_for_their_rails),
     ("image-tag", images_name_a_version),
     ("no-secret", no_secret_is_written),
     ("dns-label", names_are_labels),

@@ -6,6 +6,7 @@ use serde_json::Value;
 /// Pods of one kind that an object makes.
 pub(super) struct Pods<'a> {
     pub(super) labels: &'a Value,
+    pub(super) annotations: &'a Value,
     /// Their `v1.PodSpec`.
     pub(super) spec: &'a Value,
     /// Replicas that the object states.
@@ -16,7 +17,9 @@ pub(super) struct Pods<'a> {
 
 impl<'a> Pods<'a> {
     fn of(template: &'a Value, replicas: &'a Value, each: u64) -> Self {
-        Self { labels: &template["metadata"]["labels"], spec: &template["spec"], replicas, each }
+        let metadata = &template["metadata"];
+        let (labels, annotations) = (&metadata["labels"], &metadata["annotations"]);
+        Self { labels, annotations, spec: &template["spec"], replicas, each }
     }
 }
 
@@ -110,6 +113,7 @@ impl<'a> View<'a> {
                 .into_iter()
                 .map(|part| Pods {
                     labels: &part["labels"],
+                    annotations: &part["annotations"],
                     spec: &part["template"],
                     replicas: &part["replicas"],
                     each: 1,

@@ -6,9 +6,9 @@
 use super::Scene;
 use crate::kubernetes::affinity::{node_selector, tolerations};
 use crate::kubernetes::container::Share;
-use crate::kubernetes::limits;
+use crate::kubernetes::object::TemplateMeta;
 use crate::kubernetes::pod::Resources;
-use crate::kubernetes::{Files, training::Job};
+use crate::kubernetes::{Files, buckets, limits, rails, storage, training::Job};
 use serde_json::{Value, json};
 
 /// Where checkpoints lie in a pod.
@@ -30,7 +30,12 @@ impl Shares {
     /// Returns the shares of a training whose nodes need nobody to lead them.
     pub(super) fn alone(scene: &Scene<'_>, files: &mut Files) -> Self {
         let job = scene.job;
-        let node = Share::of(job.machine, job.per_node(), &job.run.workload, &mut files.warnings);
+        let nodes = job.run.candidate.nodes;
+        let node = Share::of(job.machine, job.per_node(), &job.run.workload, &mut files.warnings).on_rails(
+            scene.frame,
+            job.machine,
+            nodes,
+        );
         Self { node, lead: None }
     }
 
@@ -42,13 +47,13 @@ impl Shares {
         // At least what its shared memory takes and as much again.
         let memory_gib = part(node.memory_gib, memory_gib).map(|memory| memory.max(2));
         let rest = |all: Option<u64>, taken: Option<u64>| Some(all?.saturating_sub(taken?).max(1));
-        let lead =
-            Share { cpu, memory_gib, shared_gib: memory_gib.map(|memory| (memory / LEAD_PART).max(1)) };
-        let node = Share {
-            cpu: rest(node.cpu, cpu),
-            memory_gib: rest(node.memory_gib, memory_gib),
-            shared_gib: node.shared_gib,
+        let lead = Share {
+            cpu,
+            memory_gib,
+            shared_gib: memory_gib.map(|memory| (memory / LEAD_PART).max(1)),
+            rails: 0,
         };
+        let node = Share { cpu: rest(node.cpu, cpu), memory_gib: rest(node.memory_gib, memory_gib), ..node };
         Self { node, lead: Some(lead) }
     }
 
@@ -117,7 +122,7 @@ fn template(scene: &Scene<'_>, container: &str, share: &Share, ranks: u32, files
             "imagePullPolicy": "IfNotPresent",
             "env": environment(job),
             "resources": share.resources(job.machine, ranks),
-            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": share.capabilities() },
             "volumeMounts": [
                 { "name": "checkpoints", "mountPath": CHECKPOINTS },
                 { "name": "shm", "mountPath": "/dev/shm" },
@@ -131,7 +136,13 @@ fn template(scene: &Scene<'_>, container: &str, share: &Share, ranks: u32, files
     if let Some(class) = limits::class(frame, limits::Rank::Training) {
         pod["priorityClassName"] = json!(class);
     }
-    json!({ "metadata": { "labels": job.labels() }, "spec": pod })
+    let objects = storage::objects(frame);
+    if let Some(bucket) = buckets::of_training(frame, objects, &job.run.workload, &job.run.site) {
+        pod["containers"][0]["envFrom"] =
+            json!([{ "configMapRef": { "name": bucket } }, { "secretRef": { "name": bucket } }]);
+    }
+    let metadata = TemplateMeta { labels: job.labels(), annotations: rails::annotations(share.rails) };
+    json!({ "metadata": metadata, "spec": pod })
 }
 
 /// Returns what was planned, for the program of the training.

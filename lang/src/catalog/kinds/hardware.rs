@@ -1,7 +1,7 @@
 //! Accelerators, machines and fabrics.
 
 use capstan_types::catalog::Catalog;
-use capstan_types::hardware::{Accelerator, Fabric, NodeShape, ScaleUp, ScaleUpKind, Slice};
+use capstan_types::hardware::{Accelerator, Fabric, Link, NodeShape, ScaleUp, ScaleUpKind, Slice};
 use capstan_types::origin::Provenance;
 use capstan_types::quantity::Dimension;
 use capstan_types::units::{Bytes, BytesPerSecond, FlopPerSecond, Watts};
@@ -203,6 +203,7 @@ impl Row for Fabric {
         may("switch_power", |row, cell| {
             cell.positive(Dimension::POWER).map(|power| row.switch_power = Some(Watts(power)))
         }),
+        may("link", |row, cell| cell.choice(&Link::WORDS).map(|link| row.link = Some(link))),
     ];
 
     fn blank() -> Self {
@@ -213,6 +214,7 @@ impl Row for Fabric {
             radix: 0,
             efficiency: 0.0,
             switch_power: None,
+            link: None,
             provenance: nowhere(),
         }
     }

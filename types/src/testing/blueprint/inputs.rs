@@ -3,7 +3,7 @@
 use super::{CLOUD, MODEL, OWN, PLAN_FILE, decimal, place, words};
 use crate::blueprint::{InputFile, Inputs};
 use crate::catalog::{Catalog, Engine, EngineFamily, Region};
-use crate::hardware::{Accelerator, Fabric, NodeShape, Precision, ScaleUp, ScaleUpKind, Slice};
+use crate::hardware::{Accelerator, Fabric, Link, NodeShape, Precision, ScaleUp, ScaleUpKind, Slice};
 use crate::model::Model;
 use crate::money::Currency;
 use crate::offering::{Offering, Ownership, PurchaseOption};
@@ -345,6 +345,7 @@ fn catalog() -> Catalog {
             radix: 64,
             efficiency: 0.92,
             switch_power: Some(Watts(747.0)),
+            link: Some(Link::InfiniBand),
             provenance: provenance("QM9700 data sheet", RENTED_AS_OF, Grade::DataSheet),
         }],
         regions: vec![Region {
