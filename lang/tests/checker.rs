@@ -258,10 +258,8 @@ fn times_of_day_are_those_of_the_place() {
     assert_eq!(peaks("", [berlin, tokyo], "site in [there]"), 5.0);
     // Who may be served from both has the clock of the plan.
     assert_eq!(peaks(berlin, ["", tokyo], ""), 14.0);
-    let (none, found) = checked(
-        "plan p { currency = USD, time_zone = \"Europe/Berlinn\" }",
-        &CheckContext::default(),
-    );
+    let (none, found) =
+        checked("plan p { currency = USD, time_zone = \"Europe/Berlinn\" }", &CheckContext::default());
     assert!(none.is_none());
     let told = render_plain(&found, |_| None);
     assert!(told.contains("did you mean `\"Europe/Berlin\"`?"), "{told}");

@@ -12,9 +12,7 @@ use capstan_sim::perf::Reason;
 use capstan_sim::perf::training::{
     Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep, goodput, search,
 };
-use capstan_types::blueprint::{
-    Band, Period, RejectionCount, StepInterval, TrainingCandidate, TrainingRun,
-};
+use capstan_types::blueprint::{Band, Period, RejectionCount, StepInterval, TrainingCandidate, TrainingRun};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
@@ -376,10 +374,7 @@ impl Ask<'_> {
             host_memory: stand.shape.host_memory,
             failures: 0.0,
             interval: Some(StepInterval {
-                step: Band {
-                    low: step.low.get() / step.step.get(),
-                    high: step.high.get() / step.step.get(),
-                },
+                step: Band { low: step.low.get() / step.step.get(), high: step.high.get() / step.step.get() },
                 because: step.wide_because.clone(),
             }),
             origin: step.origin.weaker(good.origin).weaker(Origin::Analytic),

@@ -101,7 +101,9 @@ impl Step {
         let value = self.value * (1.0 + OUTWARD[trial]);
         match (self.change, self.unit) {
             (Change::Finish(_), _) => f64::from(MONTHS[trial]),
-            (Change::Share { is_most: true, .. } | Change::Spot(_), _) => ((value * 100.0 - 1e-6).ceil() / 100.0).min(1.0),
+            (Change::Share { is_most: true, .. } | Change::Spot(_), _) => {
+                ((value * 100.0 - 1e-6).ceil() / 100.0).min(1.0)
+            }
             (Change::Share { is_most: false, .. }, _) => {
                 let value = self.value * (1.0 - OUTWARD[trial]);
                 ((value * 100.0 + 1e-6).floor() / 100.0).max(0.0)

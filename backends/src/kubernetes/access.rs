@@ -30,7 +30,8 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 38] = [
+const RESOURCES: [(&str, &str, &str); 39] = [
+    ("AlertmanagerConfig", "monitoring.coreos.com", "alertmanagerconfigs"),
     ("CephCluster", "ceph.rook.io", "cephclusters"),
     ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),

@@ -9,6 +9,7 @@
 mod accelerators;
 mod access;
 mod affinity;
+mod alerts;
 mod apart;
 mod apps;
 mod container;
@@ -270,7 +271,8 @@ fn add_all(
     training::add(frame, jobs, files)?;
     offline::add(frame, files)?;
     gateway::add(frame, groups, files)?;
-    accelerators::add(frame, groups, jobs, runners, files)
+    accelerators::add(frame, groups, jobs, runners, files)?;
+    alerts::add(frame, files)
 }
 
 /// Adds everything that one service needs.

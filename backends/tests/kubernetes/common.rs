@@ -107,6 +107,7 @@ pub fn everything() -> Blueprint {
         blueprint.inputs.spec.deploy = Some(Kubernetes {
             minor: NEWEST_KUBERNETES,
             dashboard: true,
+            alerts: Some("pager".to_owned()),
             gateway: Some(GatewayWish {
                 class: "istio".to_owned(),
                 host: Some("llm.example.com".to_owned()),
@@ -125,7 +126,12 @@ pub fn everything() -> Blueprint {
     })
 }
 
-/// The same with the training of another operator, which starts a program.
+/// The shared blueprint with something more asked for in `deploy`.
+pub fn with(change: impl FnOnce(&mut Kubernetes)) -> Blueprint {
+    changed(|blueprint| change(blueprint.inputs.spec.deploy.as_mut().expect("it deploys")))
+}
+
+/// All of it with the training of another operator, which starts a program.
 pub fn trained(job: JobKind) -> Blueprint {
     let mut blueprint = everything();
     let wish = blueprint.inputs.spec.deploy.as_mut().and_then(|deploy| deploy.training.as_mut());

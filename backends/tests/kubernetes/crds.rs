@@ -104,7 +104,8 @@ fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
 
 /// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret none is
 /// at hand; of JobSet it is what a TrainingRuntime embeds.
-const DEFINITIONS: [(&str, &str, &str); 22] = [
+const DEFINITIONS: [(&str, &str, &str); 23] = [
+    ("AlertmanagerConfig", "prometheus-operator/monitoring.coreos.com_alertmanagerconfigs.yaml", "v1alpha1"),
     ("CephCluster", "rook/ceph.rook.io_cephclusters.yaml", "v1"),
     ("CephFilesystem", "rook/ceph.rook.io_cephfilesystems.yaml", "v1"),
     ("ClusterPolicy", "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml", "v1"),

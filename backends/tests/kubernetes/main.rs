@@ -8,6 +8,7 @@ mod families;
 mod golden;
 mod lints;
 mod offline;
+mod operations;
 mod operators;
 mod parts;
 mod trainings;

@@ -57,6 +57,10 @@ static FIELDS: &[FieldRow] = &[
         .default("`none`")
         .means("Whether a dashboard of the service levels is written, beside what is monitored.")
         .shown("= grafana, monitoring = prometheus", "= none, monitoring = prometheus"),
+    FieldRow::new("alerts", FieldType::Text, FACT)
+        .default("none: the Alertmanager of the cluster tells whom it tells")
+        .means("Secret whose keys `page` and `ticket` hold the addresses that alerts are sent to, by severity.")
+        .shown("= \"pager\", monitoring = prometheus", "= \"desk\", monitoring = prometheus"),
     FieldRow::new("gateway", FieldType::Record(&GATEWAY), FACT)
         .default("none: services are reached in the cluster only")
         .means("How requests come in from outside (Gateway API).")
@@ -195,12 +199,18 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
         let found = checker.values.error(codes::CONTRADICTION, fields.place_of("dashboard").span(), message);
         checker.values.report(found.help("add `monitoring = prometheus`"));
     }
+    if fields.has("alerts") && !monitoring {
+        let message = "alerts tell of what is monitored, and nothing is";
+        let found = checker.values.error(codes::CONTRADICTION, fields.place_of("alerts").span(), message);
+        checker.values.report(found.help("add `monitoring = prometheus`"));
+    }
     Kubernetes {
         monitoring,
         minor: fields
             .text("version")
             .map_or(OLDEST_KUBERNETES, |text| minor(checker, text, fields.place_of("version").span())),
         dashboard: is("dashboard", "grafana"),
+        alerts: name("alerts"),
         gateway: fields.record("gateway").map(|gateway| read_gateway(checker, gateway)),
         gpu_operator: fields.bool("gpu_operator").unwrap_or(false),
         training: fields.record("training").map(|training| read_training(checker, training)),

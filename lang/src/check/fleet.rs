@@ -71,7 +71,9 @@ fn fleet(checker: &Checker<'_>, fields: &Fields) -> Option<Fleet> {
         checker.values.report(found.help(format!("the horizon begins on {}", checker.frame.start)));
     }
     let since = fields.date("since");
-    if let Some(date) = since.filter(|date| until.is_some_and(|until| until < *date) || *date > checker.frame.end) {
+    if let Some(date) =
+        since.filter(|date| until.is_some_and(|until| until < *date) || *date > checker.frame.end)
+    {
         let message = format!("the machines come on {date}, when they are not used any more");
         let found = checker.values.error(codes::OUTSIDE_HORIZON, fields.place_of("since").span(), message);
         checker.values.report(found.help(format!("the horizon ends on {}", checker.frame.end)));

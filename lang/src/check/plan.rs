@@ -63,7 +63,9 @@ static FIELDS: &[FieldRow] = &[
         .shown("= 2026-09-01", "= 2026-10-01"),
     FieldRow::new("time_zone", FieldType::Text, FACT)
         .default("the one that the sites state, else UTC")
-        .means("Clock of every hour in the answer, and of times of day of workloads whose sites state no other.")
+        .means(
+            "Clock of every hour in the answer, and of times of day of workloads whose sites state no other.",
+        )
         .shown("= \"Europe/Berlin\"", "= \"Asia/Tokyo\""),
     FieldRow::new("staff", FieldType::Quantity(Dimension::MONEY_RATE), FACT)
         .bounds(Bounds::NotNegative)

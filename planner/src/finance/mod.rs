@@ -140,23 +140,22 @@ fn written_off(blueprint: &Blueprint) -> Vec<WrittenOff> {
     let frame = &blueprint.inputs.spec.frame;
     let bought = blueprint.cost.lines.iter().filter(|line| line.kind == CostKind::Capex);
     let bought = bought.filter_map(|line| {
-            let terms =
-                write_off_terms(&blueprint.inputs.catalog, line.shape.as_deref().unwrap_or("default"))?;
-            let from_month = blueprint.periods[line.period as usize].first_month;
-            let life = Decimal::from(terms.life_months.max(1));
-            let lost = line.billed_cost * decimal(1.0 - terms.residual);
-            let age = Decimal::from((frame.months - from_month).min(terms.life_months));
-            Some(WrittenOff {
-                item: line.item.clone(),
-                site: line.site.clone(),
-                cost: line.billed_cost,
-                from_month,
-                life_months: terms.life_months,
-                residual: terms.residual,
-                per_month: frame.currency.round(lost / life),
-                book_value: frame.currency.round(line.billed_cost - lost * age / life),
-            })
-        });
+        let terms = write_off_terms(&blueprint.inputs.catalog, line.shape.as_deref().unwrap_or("default"))?;
+        let from_month = blueprint.periods[line.period as usize].first_month;
+        let life = Decimal::from(terms.life_months.max(1));
+        let lost = line.billed_cost * decimal(1.0 - terms.residual);
+        let age = Decimal::from((frame.months - from_month).min(terms.life_months));
+        Some(WrittenOff {
+            item: line.item.clone(),
+            site: line.site.clone(),
+            cost: line.billed_cost,
+            from_month,
+            life_months: terms.life_months,
+            residual: terms.residual,
+            per_month: frame.currency.round(lost / life),
+            book_value: frame.currency.round(line.billed_cost - lost * age / life),
+        })
+    });
     standing(blueprint).into_iter().chain(bought).collect()
 }
 

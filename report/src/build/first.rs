@@ -248,7 +248,8 @@ fn level(blueprint: &Blueprint, verdict: &Verdict) -> Vec<Cell> {
     vec![
         format!("{} at {}", verdict.workload, verdict.site).into(),
         format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
-        Cell::from(figure::span(verdict.seen)).hinted(origins::simulation(verdict) + &sure::hint(blueprint, verdict)),
+        Cell::from(figure::span(verdict.seen))
+            .hinted(origins::simulation(verdict) + &sure::hint(blueprint, verdict)),
         Cell::from(format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)))
             .hinted(interval),
         Cell::from(format!("≤ {}", figure::span(verdict.target)))

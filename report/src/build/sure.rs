@@ -54,7 +54,8 @@ fn level(blueprint: &Blueprint, verdict: &Verdict) -> Option<Vec<Cell>> {
     ])
 }
 
-const MULTIPLE: &str = "the prediction × an end of the 90 % interval of such predictions, left out of the fit";
+const MULTIPLE: &str =
+    "the prediction × an end of the 90 % interval of such predictions, left out of the fit";
 
 fn replicas(workload: &str, placement: &Placement) -> Option<Vec<Cell>> {
     let Band { low, high } = placement.interval.as_ref()?.tpot;
@@ -79,7 +80,8 @@ fn training(run: &TrainingRun) -> Vec<Vec<Cell>> {
     let day = |factor: f64| {
         let days = ((run.hours * factor) / 24.0).floor() as i64;
         let day = run.start.saturating_add(days.days());
-        Cell::from(day.to_string()).hinted("the first day, and as many hours more or fewer as a step takes longer")
+        Cell::from(day.to_string())
+            .hinted("the first day, and as many hours more or fewer as a step takes longer")
     };
     let planned = Cell::from(run.end.to_string()).hinted("planned");
     let predicted = Cell::from(figure::span(run.step)).hinted(run.origin.word());

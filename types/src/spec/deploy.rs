@@ -21,6 +21,9 @@ pub struct Kubernetes {
     /// Whether a dashboard for Grafana is emitted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dashboard: bool,
+    /// Secret that says to which address alerts are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<String>,
     /// How requests come in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayWish>,
@@ -146,6 +149,7 @@ impl Kubernetes {
             monitoring,
             minor: OLDEST_KUBERNETES,
             dashboard: false,
+            alerts: None,
             gateway: None,
             gpu_operator: false,
             training: None,
