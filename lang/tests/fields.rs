@@ -94,6 +94,17 @@ fn frames() -> Vec<Frame> {
             ..frame("deploy/gateway", "deploy kubernetes { gateway = {", &[("class", "= \"istio\"")])
         },
         Frame {
+            after: "}, mesh = istio }\n",
+            ..frame(
+                "deploy/jwt",
+                "deploy kubernetes { jwt = {",
+                &[
+                    ("issuer", "= \"https://id.example.com\""),
+                    ("jwks", "= \"https://id.example.com/keys\""),
+                ],
+            )
+        },
+        Frame {
             after: "} }\n",
             ..frame(
                 "deploy/training",

@@ -30,14 +30,17 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 39] = [
+const RESOURCES: [(&str, &str, &str); 45] = [
     ("AlertmanagerConfig", "monitoring.coreos.com", "alertmanagerconfigs"),
+    ("AuthorizationPolicy", "security.istio.io", "authorizationpolicies"),
     ("CephCluster", "ceph.rook.io", "cephclusters"),
     ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
+    ("Certificate", "cert-manager.io", "certificates"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
     ("ClusterQueue", "kueue.x-k8s.io", "clusterqueues"),
     ("ConfigMap", "", "configmaps"),
     ("Deployment", "apps", "deployments"),
+    ("DestinationRule", "networking.istio.io", "destinationrules"),
     ("ExternalSecret", "external-secrets.io", "externalsecrets"),
     ("Gateway", "gateway.networking.k8s.io", "gateways"),
     ("HTTPRoute", "gateway.networking.k8s.io", "httproutes"),
@@ -53,6 +56,7 @@ const RESOURCES: [(&str, &str, &str); 39] = [
     ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
     ("NodeFeatureRule", "nfd.k8s-sigs.io", "nodefeaturerules"),
     ("NodePool", "karpenter.sh", "nodepools"),
+    ("PeerAuthentication", "security.istio.io", "peerauthentications"),
     ("PersistentVolumeClaim", "", "persistentvolumeclaims"),
     ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
     ("PodMonitor", "monitoring.coreos.com", "podmonitors"),
@@ -60,6 +64,7 @@ const RESOURCES: [(&str, &str, &str); 39] = [
     ("PrometheusRule", "monitoring.coreos.com", "prometheusrules"),
     ("PyTorchJob", "kubeflow.org", "pytorchjobs"),
     ("RayJob", "ray.io", "rayjobs"),
+    ("RequestAuthentication", "security.istio.io", "requestauthentications"),
     ("ResourceFlavor", "kueue.x-k8s.io", "resourceflavors"),
     ("ResourceQuota", "", "resourcequotas"),
     ("ScaledObject", "keda.sh", "scaledobjects"),
@@ -70,6 +75,7 @@ const RESOURCES: [(&str, &str, &str); 39] = [
     ("TFJob", "kubeflow.org", "tfjobs"),
     ("TrainJob", "trainer.kubeflow.org", "trainjobs"),
     ("TrainingRuntime", "trainer.kubeflow.org", "trainingruntimes"),
+    ("VirtualService", "networking.istio.io", "virtualservices"),
 ];
 
 /// What is done besides: remembering (ConfigMaps), holding a lease, looking at pods, events and machines, trying pods.

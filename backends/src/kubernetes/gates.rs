@@ -10,7 +10,7 @@ use serde_json::Value;
 ///
 /// Read on 2026-08: release notes of Kubernetes, `pkg/features/kube_features.go` and `pkg/apis` of 1.36.2, and the release
 /// notes of the operators.
-const GATES: [(&str, &str, u32, &str); 9] = [
+const GATES: [(&str, &str, u32, &str); 11] = [
     ("HorizontalPodAutoscaler", "spec.behavior.scaleUp.tolerance", 35, "HPAConfigurableTolerance, beta"),
     ("HorizontalPodAutoscaler", "spec.behavior.scaleDown.tolerance", 35, "HPAConfigurableTolerance, beta"),
     ("Service", "spec.trafficDistribution", 31, "ServiceTrafficDistribution, beta"),
@@ -20,6 +20,8 @@ const GATES: [(&str, &str, u32, &str); 9] = [
     ("Pod", "spec.containers.*.lifecycle.preStop.sleep", 30, "PodLifecycleSleepAction, beta"),
     ("LLMInferenceService", "", 29, "SidecarContainers, beta: KServe puts one before the part that answers"),
     ("CephCluster", "", 31, "Rook 1.20 runs on 1.31 to 1.36"),
+    ("PeerAuthentication", "", 31, "Istio 1.29 runs on 1.31 to 1.35, recalled from its table of releases"),
+    ("Certificate", "", 31, "cert-manager 1.19 runs on 1.31 to 1.35, recalled from its table of releases"),
 ];
 
 /// Fails where a server of the plan's version would not know a kind or a field that was written.

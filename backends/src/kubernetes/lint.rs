@@ -6,6 +6,7 @@
 mod operators;
 mod partition;
 mod rules;
+mod safety;
 mod view;
 
 use super::{Manifest, Wave};

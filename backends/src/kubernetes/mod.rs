@@ -12,6 +12,7 @@ mod affinity;
 mod alerts;
 mod apart;
 mod apps;
+mod certificates;
 mod container;
 mod dashboard;
 mod disruption;
@@ -23,6 +24,7 @@ mod images;
 mod limits;
 mod lint;
 mod load_test;
+mod mesh;
 mod monitoring;
 mod namespace;
 mod network;
@@ -271,6 +273,8 @@ fn add_all(
     training::add(frame, jobs, files)?;
     offline::add(frame, files)?;
     gateway::add(frame, groups, files)?;
+    certificates::add(frame, files)?;
+    mesh::add(frame, groups, runners, files)?;
     accelerators::add(frame, groups, jobs, runners, files)?;
     alerts::add(frame, files)
 }

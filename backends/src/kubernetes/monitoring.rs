@@ -7,7 +7,7 @@ use super::apps::Runner;
 use super::engine::Family;
 use super::object::{Labels, Object, Selector, decimal, labels};
 use super::server::Group;
-use super::{EmitError, Files, Frame, Warning, Wave, apart};
+use super::{EmitError, Files, Frame, Warning, Wave, apart, mesh};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::spec::Slo;
 use serde::Serialize;
@@ -45,7 +45,7 @@ struct Tls {
 
 impl Endpoint {
     /// Returns where the pods of a service show their metrics.
-    fn of(group: &Group<'_>, path: &'static str) -> Self {
+    fn of(frame: &Frame<'_>, group: &Group<'_>, path: &'static str) -> Self {
         let named = Self {
             port: Some("http"),
             port_number: None,
@@ -55,6 +55,11 @@ impl Endpoint {
             interval: "15s",
         };
         match &group.part {
+            // The mesh refuses who asks the engine in the clear; its sidecar shows the metrics of both.
+            None if frame.deploy.mesh => {
+                let (number, path) = mesh::MERGED;
+                Self { port: None, port_number: Some(number), path, ..named }
+            }
             None => named,
             // KServe's engines speak TLS, with certificates that it signs itself.
             Some(of) => Self {
@@ -141,7 +146,7 @@ pub(super) fn add(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let Some(watch) = Watch::of(frame, group) else { return Ok(()) };
-    let endpoint = Endpoint::of(group, watch.family.metrics_path());
+    let endpoint = Endpoint::of(frame, group, watch.family.metrics_path());
     let monitor = Object {
         api_version: "monitoring.coreos.com/v1",
         kind: "PodMonitor",
@@ -158,7 +163,7 @@ pub(super) fn add(
         rules.push(watch.missed(slo, frame.blueprint));
         rules.extend(watch.burns(slo, &mut files.warnings));
     }
-    rules.extend(watch.errors(group));
+    rules.extend(watch.errors(frame, group));
     rules.push(watch.replicas(group));
     rules.extend(watch.demand(frame.blueprint));
     let rules = rules.into_iter().map(Line::Alert).collect();
@@ -298,14 +303,17 @@ impl<'a> Watch<'a> {
         self.fast_and_slow((&about(slo), &what), budget, |window| self.over(slo, bound, window))
     }
 
-    /// Returns the alerts on requests that the engine fails on, where it counts answers by their status.
-    fn errors(&self, group: &Group<'_>) -> Vec<Alert> {
-        let Some((counter, failed)) = answers(self.family) else { return Vec::new() };
+    /// Returns the alerts on requests that fail, where answers are counted by their status: by the sidecar of a mesh, else by
+    /// an engine that does.
+    fn errors(&self, frame: &Frame<'_>, group: &Group<'_>) -> Vec<Alert> {
+        let by_mesh = frame.deploy.mesh && group.part.is_none();
+        let counted = if by_mesh { Some(mesh::ANSWERS) } else { answers(self.family) };
+        let Some((counter, own, failed)) = counted else { return Vec::new() };
         let budget = group.serve.availability.as_ref().map_or(FAILED, |limit| 1.0 - limit.value);
-        let matcher = &self.matcher;
+        let all = format!("{}{own}", self.matcher);
         self.fast_and_slow(("errors", "requests that fail (5xx)"), budget, |window| {
             format!(
-                "(sum(rate({counter}{{{matcher},{failed}}}[{window}])) / sum(rate({counter}{{{matcher}}}[{window}])))"
+                "(sum(rate({counter}{{{all},{failed}}}[{window}])) / sum(rate({counter}{{{all}}}[{window}])))"
             )
         })
     }
@@ -376,10 +384,10 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Returns the counter of answers by status and the matcher of those that failed, where the engine has them: vLLM by its
-/// instrumentation of FastAPI (`prometheus_fastapi_instrumentator`, statuses in groups).
-fn answers(family: Family) -> Option<(&'static str, &'static str)> {
-    (family == Family::Vllm).then_some(("http_requests_total", "status=\"5xx\""))
+/// Returns the counter of answers by status, the matcher of all and that of those that failed, where the engine has them: vLLM
+/// by its instrumentation of FastAPI (`prometheus_fastapi_instrumentator`, statuses in groups).
+fn answers(family: Family) -> Option<(&'static str, &'static str, &'static str)> {
+    (family == Family::Vllm).then_some(("http_requests_total", "", "status=\"5xx\""))
 }
 
 /// Returns the word for a service level, such as `ttft-p99`.

@@ -25,6 +25,8 @@ pub(super) struct Meta {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct TemplateMeta {
     pub(super) labels: Labels,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) annotations: Labels,
 }
 
 /// An object with a `spec`.

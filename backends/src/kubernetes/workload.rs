@@ -7,7 +7,7 @@ use super::object::{ConfigMap, Labels, Object, Selector, TemplateMeta, labels};
 use super::pod::{PodSecurity, PodSpec, Template};
 use super::server::{Role, Server};
 use super::volumes::Claim;
-use super::{EmitError, Files, Frame, Warning, Wave, limits, volumes};
+use super::{EmitError, Files, Frame, Warning, Wave, limits, mesh, volumes};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
 
@@ -197,8 +197,13 @@ impl Plan<'_> {
 
     fn template(&self, frame: &Frame<'_>, role: Role, warnings: &mut Vec<Warning>) -> Template {
         let server = self.server;
+        let mut metadata = TemplateMeta { labels: server.pod_labels(role), annotations: Labels::new() };
+        if role == Role::Server {
+            metadata.labels.extend(mesh::member(frame));
+            metadata.annotations = mesh::of_engine(frame, server);
+        }
         Template {
-            metadata: TemplateMeta { labels: server.pod_labels(role) },
+            metadata,
             spec: PodSpec {
                 automount_service_account_token: false,
                 enable_service_links: false,

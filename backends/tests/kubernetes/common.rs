@@ -4,7 +4,8 @@ use capstan_backends::kubernetes::{Emitted, Manifest, emit};
 use capstan_types::blueprint::{Blueprint, Placement};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::spec::{
-    Autoscale, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, Part, SloMetric, Stage, TrainingWish,
+    Autoscale, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, Part, SloMetric, Stage, TokenWish,
+    TrainingWish,
 };
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::units::Seconds;
@@ -129,6 +130,26 @@ pub fn everything() -> Blueprint {
 /// The shared blueprint with something more asked for in `deploy`.
 pub fn with(change: impl FnOnce(&mut Kubernetes)) -> Blueprint {
     changed(|blueprint| change(blueprint.inputs.spec.deploy.as_mut().expect("it deploys")))
+}
+
+/// A plan that asks for everything that keeps its services at work and safe.
+pub fn operated() -> Blueprint {
+    with(|deploy| {
+        deploy.minor = NEWEST_KUBERNETES;
+        deploy.alerts = Some("pager".to_owned());
+        deploy.gateway = Some(GatewayWish {
+            class: "istio".to_owned(),
+            host: Some("llm.example.com".to_owned()),
+            picker: false,
+        });
+        deploy.certificates = Some("letsencrypt".to_owned());
+        deploy.load_test = true;
+        deploy.mesh = true;
+        deploy.jwt = Some(TokenWish {
+            issuer: "https://id.example.com".to_owned(),
+            jwks: "https://id.example.com/keys".to_owned(),
+        });
+    })
 }
 
 /// All of it with the training of another operator, which starts a program.

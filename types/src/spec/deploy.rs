@@ -27,6 +27,15 @@ pub struct Kubernetes {
     /// How requests come in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayWish>,
+    /// Issuer of the certificate of the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<String>,
+    /// Whether a mesh of Istio stands between those who ask and those who answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mesh: bool,
+    /// Whose tokens may ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<TokenWish>,
     /// Whether the policies of the GPU operator are emitted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gpu_operator: bool,
@@ -68,6 +77,15 @@ pub struct GatewayWish {
     pub host: Option<String>,
     /// Whether an endpoint picker chooses the replica.
     pub picker: bool,
+}
+
+/// Whose tokens may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenWish {
+    /// Who issues them, as they say it.
+    pub issuer: String,
+    /// Where its keys are, by which they are checked.
+    pub jwks: String,
 }
 
 /// How training gets its machines.
@@ -151,6 +169,9 @@ impl Kubernetes {
             dashboard: false,
             alerts: None,
             gateway: None,
+            certificates: None,
+            mesh: false,
+            jwt: None,
             gpu_operator: false,
             training: None,
             requests: None,
