@@ -12,6 +12,7 @@ mod jobs;
 mod kills;
 mod large;
 mod mistakes;
+mod operations;
 mod oracle;
 mod parts;
 mod places;

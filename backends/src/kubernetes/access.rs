@@ -30,7 +30,7 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 45] = [
+const RESOURCES: [(&str, &str, &str); 46] = [
     ("AlertmanagerConfig", "monitoring.coreos.com", "alertmanagerconfigs"),
     ("AuthorizationPolicy", "security.istio.io", "authorizationpolicies"),
     ("CephCluster", "ceph.rook.io", "cephclusters"),
@@ -39,6 +39,7 @@ const RESOURCES: [(&str, &str, &str); 45] = [
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
     ("ClusterQueue", "kueue.x-k8s.io", "clusterqueues"),
     ("ConfigMap", "", "configmaps"),
+    ("CronJob", "batch", "cronjobs"),
     ("Deployment", "apps", "deployments"),
     ("DestinationRule", "networking.istio.io", "destinationrules"),
     ("ExternalSecret", "external-secrets.io", "externalsecrets"),

@@ -4,8 +4,8 @@ use capstan_backends::kubernetes::{Emitted, Manifest, emit};
 use capstan_types::blueprint::{Blueprint, Placement};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::spec::{
-    Autoscale, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, Part, SloMetric, Stage, TokenWish,
-    TrainingWish,
+    Autoscale, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, Part, Pipeline, SloMetric, Stage,
+    TokenWish, TrainingWish,
 };
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::units::Seconds;
@@ -149,6 +149,8 @@ pub fn operated() -> Blueprint {
             issuer: "https://id.example.com".to_owned(),
             jwks: "https://id.example.com/keys".to_owned(),
         });
+        deploy.etcd_backup = Some("snapshots".to_owned());
+        deploy.ci = Pipeline::ALL.to_vec();
     })
 }
 

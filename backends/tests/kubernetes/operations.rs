@@ -5,6 +5,7 @@ use crate::common::{
 };
 use capstan_backends::kubernetes::{EmitError, Manifest, Wave, emit, lint};
 use capstan_types::blueprint::Blueprint;
+use capstan_types::images::{IMAGES_FORMAT, ImageLock};
 use capstan_types::spec::Limit;
 use capstan_types::testing::blueprint::chat_blueprint;
 use serde_json::{Value, json};
@@ -276,4 +277,86 @@ fn the_gateway_has_a_certificate_and_sends_who_speaks_in_the_clear_to_it() {
     assert!(waves.clone().count() == 2 && waves.clone().all(|one| one.wave == Wave::Service));
     let solver = object(&emitted.manifests, "NetworkPolicy", "certificate-solver");
     assert_eq!(solver["spec"]["ingress"][0]["ports"][0]["port"], 8089);
+}
+
+/// Files and network of a machine are reached from a namespace of its own, and from no other.
+#[test]
+fn snapshots_of_etcd_are_taken_on_the_control_plane_and_nowhere_else() {
+    let manifests = emitted(&operated()).manifests;
+    let job = object(&manifests, "CronJob", "etcd-backup");
+    let (namespace, spec) = (&job["metadata"]["namespace"], &job["spec"]);
+    assert_eq!(namespace, "llm-etcd-backup");
+    let open = object(&manifests, "Namespace", "llm-etcd-backup");
+    assert_eq!(open["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "privileged");
+    assert_eq!(
+        (&spec["concurrencyPolicy"], &spec["successfulJobsHistoryLimit"], &spec["failedJobsHistoryLimit"]),
+        (&json!("Forbid"), &json!(3), &json!(3))
+    );
+    let pod = &spec["jobTemplate"]["spec"]["template"]["spec"];
+    assert_eq!(pod["nodeSelector"], json!({ "node-role.kubernetes.io/control-plane": "" }));
+    assert_eq!(pod["tolerations"][0]["key"], "node-role.kubernetes.io/control-plane");
+    let snapshot = &pod["initContainers"][0];
+    let mounts = snapshot["volumeMounts"].as_array().expect("mounts");
+    let certificates = mounts.iter().find(|mount| mount["name"] == "certificates").expect("certificates");
+    assert_eq!(certificates["readOnly"], true);
+    assert!(!pod["containers"][0]["volumeMounts"].to_string().contains("certificates"));
+    let volumes = pod["volumes"].as_array().expect("volumes");
+    let claim = volumes.iter().find(|volume| volume["name"] == "backup").expect("a volume");
+    assert_eq!(claim["persistentVolumeClaim"]["claimName"], "snapshots");
+    assert!(says(&operated(), "they hold every secret of the cluster"));
+    assert!(says(&operated(), "a cloud that runs it shows no such machine"));
+    let images = emitted(&operated()).images();
+    assert!(images.contains(&snapshot["image"].as_str().expect("an image").to_owned()), "{images:?}");
+
+    let mut closed = manifests;
+    let open = closed.iter_mut().find(|one| one.name == "llm-etcd-backup").expect("it is emitted");
+    open.yaml = open.yaml.replace("enforce: privileged", "enforce: baseline");
+    let broken: Vec<&str> = lint(&closed).into_iter().map(|lint| lint.rule).collect();
+    assert_eq!(broken, ["host-access"]);
+}
+
+/// A pipeline is no object: it is in no list, and the rules of objects do not look at it.
+#[test]
+fn pipelines_are_the_recipes_of_the_page_with_the_path_and_the_images_of_the_plan() {
+    let mut blueprint = operated();
+    let plan = blueprint.inputs.files.iter_mut().find(|file| file.role == "plan").expect("a plan");
+    "./infra/llm.plan".clone_into(&mut plan.path);
+    let emitted = emitted(&blueprint);
+    let pipelines: Vec<&Manifest> = emitted.manifests.iter().filter(|one| one.kind == "Pipeline").collect();
+    let paths: Vec<&str> = pipelines.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(paths, ["ci/github.yml", "ci/gitlab.yml"]);
+    let index = emitted.manifests.iter().find(|one| one.wave == Wave::Index).expect("a list");
+    assert!(!index.yaml.contains("ci/"));
+    for (pipeline, job) in pipelines.iter().zip(["jobs", "plans"]) {
+        assert!(pipeline.wave == Wave::Values && tree(pipeline)[job].is_object());
+        assert!(pipeline.yaml.contains("capstan check infra/*.plan"), "{}", pipeline.yaml);
+        assert!(pipeline.yaml.contains(" infra/llm.plan --max-increase 5%"), "{}", pipeline.yaml);
+        for image in emitted.images() {
+            let line = format!("- {image}");
+            assert!(pipeline.yaml.lines().any(|one| one.trim() == line), "{image}: {}", pipeline.yaml);
+        }
+    }
+    for path in ["/srv/llm.plan", "../llm.plan", "my plans/llm.plan"] {
+        let plan = blueprint.inputs.files.iter_mut().find(|file| file.role == "plan").expect("a plan");
+        path.clone_into(&mut plan.path);
+        assert!(!kinds(&blueprint).iter().any(|kind| kind == "Pipeline"));
+        assert!(says(&blueprint, "names the plan by its path in the repository"));
+    }
+}
+
+/// Whoever moves a tag must not change what was scanned either.
+#[test]
+fn what_is_scanned_is_what_runs_by_digest() {
+    let image = "registry.k8s.io/etcd:3.6.4-0";
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let known =
+        json!({ "name": image, "digest": digest, "registry": "registry.k8s.io", "as_of": "2026-11-01" });
+    let lock: ImageLock =
+        serde_json::from_value(json!({ "format": IMAGES_FORMAT, "images": [known] })).expect("a lock");
+    let pinned = emitted(&operated()).pinned(&lock);
+    let both = format!("{image}@{digest}");
+    for kind in ["CronJob", "Pipeline"] {
+        let one = pinned.manifests.iter().find(|one| one.kind == kind).expect("it is emitted");
+        assert!(one.yaml.contains(&both), "{}", one.yaml);
+    }
 }

@@ -1,7 +1,7 @@
 //! `deploy`: where do the manifests go?
 
 use capstan_types::spec::{
-    GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, TokenWish, TrainingWish,
+    GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Pipeline, TokenWish, TrainingWish,
 };
 
 use super::checker::Checker;
@@ -23,6 +23,9 @@ const JOBS: &[&str] = &[
     JobKind::RayJob.word(),
     JobKind::JobSet.word(),
 ];
+
+/// What reviews changes of plans.
+const PIPELINES: &[&str] = &[Pipeline::Github.word(), Pipeline::Gitlab.word()];
 
 /// Longest label of the domain name system (RFC 1123, section 2.1), which a namespace is.
 const MOST_LETTERS: usize = 63;
@@ -123,6 +126,14 @@ static FIELDS: &[FieldRow] = &[
         .default("none: the secret `hf-token` is made by hand, if the model needs one")
         .means("ClusterSecretStore of External Secrets that holds the token of the model hub.")
         .shown("= \"vault\"", "= \"aws\""),
+    FieldRow::new("etcd_backup", FieldType::Text, FACT)
+        .default("none")
+        .means("Claim of the volume on which snapshots of the cluster's etcd lie; they are taken where its control plane runs.")
+        .shown("= \"snapshots\"", "= \"files\""),
+    FieldRow::new("ci", FieldType::Words(PIPELINES), FACT)
+        .default("none")
+        .means("Servers for which a pipeline is written that reviews changes of the plan and scans its images.")
+        .shown("= github", "= [github, gitlab]"),
 ];
 
 /// How requests come in from outside.
@@ -248,6 +259,8 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
         storage_class: name("storage_class"),
         rook: is("storage", "rook"),
         secret_store: name("secret_store"),
+        etcd_backup: name("etcd_backup"),
+        ci: pipelines(fields),
         ..Kubernetes::plain(&namespace, monitoring)
     }
 }
@@ -299,6 +312,12 @@ fn contradictions(checker: &Checker<'_>, fields: &Fields) {
     }
 }
 
+/// Returns each server once, in one order.
+fn pipelines(fields: &Fields) -> Vec<Pipeline> {
+    let words = fields.words("ci").unwrap_or_default();
+    Pipeline::ALL.into_iter().filter(|pipeline| words.contains(&pipeline.word())).collect()
+}
+
 fn read_jwt(checker: &Checker<'_>, fields: &Fields) -> TokenWish {
     let address = |field: &str| {
         let text = fields.text(field).unwrap_or_default();
@@ -311,6 +330,7 @@ fn read_jwt(checker: &Checker<'_>, fields: &Fields) -> TokenWish {
         }
         text.to_owned()
     };
+    fields.complete(checker);
     TokenWish { issuer: address("issuer"), jwks: address("jwks") }
 }
 
@@ -320,6 +340,7 @@ fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
             subdomain(checker, text, fields.place_of(field).span());
         }
     }
+    fields.complete(checker);
     GatewayWish {
         class: fields.text("class").unwrap_or_default().to_owned(),
         host: fields.text("host").map(str::to_owned),
@@ -328,6 +349,7 @@ fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
 }
 
 fn read_training(checker: &Checker<'_>, fields: &Fields) -> TrainingWish {
+    fields.complete(checker);
     let image = fields.text("image").unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();
     let fixed =

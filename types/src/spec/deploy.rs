@@ -66,6 +66,12 @@ pub struct Kubernetes {
     /// Store of secrets that the token of the model hub comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_store: Option<String>,
+    /// Claim of the volume on which snapshots of etcd lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_backup: Option<String>,
+    /// Servers that review changes of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ci: Vec<Pipeline>,
 }
 
 /// How requests come in from outside.
@@ -77,6 +83,29 @@ pub struct GatewayWish {
     pub host: Option<String>,
     /// Whether an endpoint picker chooses the replica.
     pub picker: bool,
+}
+
+/// A server that reviews changes of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pipeline {
+    /// GitHub Actions.
+    Github,
+    /// GitLab CI.
+    Gitlab,
+}
+
+impl Pipeline {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Github, Self::Gitlab];
+
+    /// Returns the word of the language.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+        }
+    }
 }
 
 /// Whose tokens may ask.
@@ -182,6 +211,8 @@ impl Kubernetes {
             storage_class: None,
             rook: false,
             secret_store: None,
+            etcd_backup: None,
+            ci: Vec::new(),
         }
     }
 }

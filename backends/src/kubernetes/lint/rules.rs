@@ -12,7 +12,7 @@ use serde_json::Value;
 type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
 
 /// Every rule with its name.
-pub(super) const ALL: [(&str, Check); 30] = [
+pub(super) const ALL: [(&str, Check); 31] = [
     ("L1", operators::operators_have_one_policy),
     ("L2", operators::accelerators_have_one_ledger),
     ("L3", accelerators_are_whole_and_equal),
@@ -37,6 +37,7 @@ pub(super) const ALL: [(&str, Check); 30] = [
     ("image-tag", images_name_a_version),
     ("no-secret", no_secret_is_written),
     ("tokens-asked", safety::tokens_are_asked_for),
+    ("host-access", safety::machines_are_reached_where_it_is_allowed),
     ("mesh-scrape", safety::members_are_scraped_through_the_mesh),
     ("dns-label", names_are_labels),
     ("selector-matches", selectors_select_something),

@@ -47,3 +47,24 @@ pub(super) fn members_are_scraped_through_the_mesh(view: &View<'_>, all: &[View<
     }
     Vec::new()
 }
+
+/// Pods that use files or the network of their machine stand where Pod Security allows it.
+pub(super) fn machines_are_reached_where_it_is_allowed(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    let reaches = |spec: &Value| {
+        let mut volumes = spec["volumes"].as_array().into_iter().flatten();
+        spec["hostNetwork"] == true || volumes.any(|volume| volume["hostPath"].is_object())
+    };
+    let allows = |other: &View<'_>| {
+        other.kind() == "Namespace"
+            && other.name() == view.namespace()
+            && other.tree["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+    };
+    if !view.pods().iter().any(|pods| reaches(pods.spec)) || all.iter().any(allows) {
+        return Vec::new();
+    }
+    let message = format!(
+        "its pods use files or the network of their machine, which Pod Security of `{}` refuses: give them a namespace with `privileged`",
+        view.namespace()
+    );
+    vec![message]
+}
