@@ -47,7 +47,7 @@ fn a_strict_server_takes_what_keeps_a_service_safe() {
     };
     assert_eq!(tried("operations-etcd-backup").status, 201);
     let refused = tried("operations");
-    assert!(refused.status == 403 && refused.body.contains("hostNetwork"), "{}", refused.body);
+    assert!(refused.status == 403 && refused.body.to_string().contains("hostNetwork"), "{}", refused.body);
 }
 
 /// Between pods there is a route of the mesh in place of that of a gateway.

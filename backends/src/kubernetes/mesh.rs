@@ -1,8 +1,8 @@
 //! What does a mesh do between those who ask and those who answer? Istio with sidecars: who is spoken to is proved by
 //! certificates, what is too much is turned away, and a replica that fails is left alone for a while.
 //!
-//! A sidecar stands beside pods that answer or ask at declared ports; nodes of a training and of one replica talk past it. Every
-//! number is one of the plan. It does not limit rates: by the API of Istio only an EnvoyFilter does.
+//! A sidecar stands beside pods that answer or ask at declared ports; nodes of a training and of one replica talk past it.
+//! Every number is one of the plan. It does not limit rates: by the API of Istio only an EnvoyFilter does.
 
 use super::apps::Runner;
 use super::engine::HTTP_PORT;
@@ -33,13 +33,16 @@ const UNBEGUN: &str = "connect-failure,refused-stream,reset-before-request";
 /// Failures one after the other until a replica is left alone. Origin: Istio's default.
 const FAILURES: u32 = 5;
 
+/// The largest number that its limits take; none is 0, which means no limit.
+const MOST: u32 = i32::MAX.unsigned_abs();
+
 /// Returns the label of pods that are in the mesh; none without one.
 pub(super) fn member(frame: &Frame<'_>) -> Labels {
     if frame.deploy.mesh { labels([(INJECT, "true")]) } else { Labels::new() }
 }
 
-/// Returns what the sidecar of a pod that answers is told: only what comes in at one port goes through it. Weights are fetched,
-/// and nodes of a replica reached, past it.
+/// Returns what the sidecar of a pod that answers is told: only what comes in at one port goes through it. Weights are
+/// fetched, and nodes of a replica reached, past it.
 pub(super) fn of_engine(frame: &Frame<'_>, server: &Server<'_>) -> Labels {
     if !frame.deploy.mesh {
         return Labels::new();
@@ -67,7 +70,7 @@ pub(super) fn add(
     warn(frame, groups, runners, files);
     // Without a pod of its own to stand beside, a mesh has nothing to say.
     if !groups.iter().any(|group| group.part.is_none()) && !runners.iter().any(Runner::is_of_pods) {
-        return Ok(());
+        return add_tokens(frame, groups, files);
     }
     network::add_mesh(frame, &member(frame), files)?;
     let object = Object {
@@ -134,11 +137,13 @@ fn add_limits(
     folder: &str,
     files: &mut Files,
 ) -> Result<(), EmitError> {
-    let all = |of: fn(&Server<'_>) -> u32| -> u32 {
-        group.servers.iter().map(|server| of(server) * server.most()).sum()
+    let all = |of: fn(&Server<'_>) -> u32| {
+        let each = group.servers.iter().map(|server| of(server).saturating_mul(server.most()));
+        each.fold(0, u32::saturating_add).clamp(1, MOST)
     };
     let (running, waiting) = (all(|server| server.placement.candidate.max_sequences), all(waiting));
-    let mut tcp = json!({ "maxConnections": running + waiting });
+    let under_way = running.saturating_add(waiting).min(MOST);
+    let mut tcp = json!({ "maxConnections": under_way });
     let levels = group.serve.slos.iter().filter(|slo| slo.metric == SloMetric::Ttft);
     if let Some(tightest) = levels.map(|slo| slo.target.get()).min_by(f64::total_cmp) {
         tcp["connectTimeout"] = json!(format!("{}ms", count(tightest * 1000.0).max(1)));
@@ -146,7 +151,7 @@ fn add_limits(
     let mut policy = json!({
         "connectionPool": {
             "tcp": tcp,
-            "http": { "http1MaxPendingRequests": waiting, "http2MaxRequests": running + waiting },
+            "http": { "http1MaxPendingRequests": waiting, "http2MaxRequests": under_way },
         },
     });
     let fewest: u32 = group.servers.iter().map(Server::fewest).sum();
@@ -207,6 +212,12 @@ fn host(frame: &Frame<'_>, group: &Group<'_>) -> String {
 /// workload, where pods of the plan need none.
 fn add_tokens(frame: &Frame<'_>, groups: &[Group<'_>], files: &mut Files) -> Result<(), EmitError> {
     let Some(wish) = &frame.deploy.jwt else { return Ok(()) };
+    let at_gateway = frame.deploy.gateway.is_some();
+    for group in groups.iter().filter(|group| group.part.is_some() && !at_gateway) {
+        let message =
+            "no token is asked for of a workload in two parts: give the plan a `gateway`, which asks";
+        files.warn(&group.serve.name, message.to_owned());
+    }
     let tokens = json!([{ "issuer": wish.issuer, "jwksUri": wish.jwks }]);
     let holder = json!({ "source": { "requestPrincipals": [format!("{}/*", wish.issuer)] } });
     let mut add =
@@ -223,9 +234,9 @@ fn add_tokens(frame: &Frame<'_>, groups: &[Group<'_>], files: &mut Files) -> Res
             object.spec = json!({ place: target, "action": "ALLOW", "rules": [{ "from": from }] });
             files.add(Wave::Service, folder, (object.kind, name), "who has no token is refused.", &object)
         };
-    if frame.deploy.gateway.is_some() {
+    if at_gateway {
         let target = json!([{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": frame.plan }]);
-        return add(&frame.plan, &Labels::new(), "20-gateway", ("targetRefs", target), vec![holder]);
+        return add(&frame.plan, &Labels::new(), gateway::FOLDER, ("targetRefs", target), vec![holder]);
     }
     let inside = json!({ "source": { "namespaces": [frame.deploy.namespace] } });
     for group in groups.iter().filter(|group| group.part.is_none()) {

@@ -133,6 +133,13 @@ fn limits_of_the_mesh_are_those_of_the_plan() {
     let outlier = &rule["trafficPolicy"]["outlierDetection"];
     assert_eq!(outlier["maxEjectionPercent"], 33, "one of three replicas");
     assert_eq!(outlier["baseEjectionTime"], json!(format!("{}s", start.max(30.0))));
+    // None may wait, which is not the 0 that means no limit; and a number that no limit takes.
+    for (queue, limit) in [(0, 1), (u32::MAX, i32::MAX)] {
+        blueprint.inputs.spec.serves[0].queue.as_mut().expect("a queue").value = queue;
+        let rule = object(&emitted(&blueprint).manifests, "DestinationRule", "chat");
+        let pool = &rule["spec"]["trafficPolicy"]["connectionPool"];
+        assert_eq!(pool["http"]["http1MaxPendingRequests"], json!(limit));
+    }
     // Of the only replica there is no other to ask.
     let mut alone = constant(1);
     alone.inputs.spec.deploy = blueprint.inputs.spec.deploy;
@@ -205,7 +212,13 @@ fn the_mesh_says_what_it_does_not_reach() {
     parts.inputs.spec.deploy = inside().inputs.spec.deploy;
     parts.inputs.spec.deploy.as_mut().expect("it deploys").load_test = false;
     assert!(says(&parts, "does not reach a workload in two parts"));
+    assert!(says(&parts, "no token is asked for of a workload in two parts"));
     assert!(!kinds(&parts).iter().any(|kind| kind == "PeerAuthentication" || kind == "DestinationRule"));
+    // At a gateway tokens are asked for all the same.
+    parts.inputs.spec.deploy.as_mut().expect("it deploys").gateway =
+        operated().inputs.spec.deploy.expect("it deploys").gateway;
+    assert!(kinds(&parts).iter().any(|kind| kind == "AuthorizationPolicy"));
+    assert!(!says(&parts, "no token is asked for"));
     let mut old = operated();
     old.inputs.spec.deploy.as_mut().expect("it deploys").minor = 30;
     assert!(matches!(emit(&old), Err(EmitError::NotServed { since: 31, minor: 30, .. })));
