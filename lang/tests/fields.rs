@@ -107,6 +107,17 @@ fn frames() -> Vec<Frame> {
             ..frame("deploy/metal3", "deploy kubernetes { metal3 = {", METAL_BASE)
         },
         Frame {
+            after: "}, mesh = istio }\n",
+            ..frame(
+                "deploy/jwt",
+                "deploy kubernetes { jwt = {",
+                &[
+                    ("issuer", "= \"https://id.example.com\""),
+                    ("jwks", "= \"https://id.example.com/keys\""),
+                ],
+            )
+        },
+        Frame {
             after: "} }\n",
             ..frame(
                 "deploy/training",

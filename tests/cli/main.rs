@@ -18,6 +18,7 @@ mod intervals;
 mod mistakes;
 mod networks;
 mod nights;
+mod operations;
 mod pages;
 mod paper;
 mod plans;

@@ -150,7 +150,7 @@ fn the_workflow_of_github_keeps_one_comment_and_is_red_only_where_a_level_breaks
         "{first:?}"
     );
     clone.changes("500 ms", "400 ms");
-    assert_eq!(workflow(&clone, steps), [0, 0, 0]);
+    assert_eq!(workflow(&clone, steps), [0, 0, 0, 0]);
     let second: BTreeMap<String, String> = comments();
     assert_eq!((second.len(), &second["9"]), (2, &before["9"]));
     assert!(second["101"].starts_with("<!-- capstan diff assistant -->\n# assistant: holds"), "{second:?}");
@@ -187,6 +187,66 @@ fn the_job_of_gitlab_writes_the_reports_that_it_names() {
         (&quality[0]["check_name"], &quality[0]["location"]["path"]),
         (&json!("E0104"), &json!("plans/chat.plan"))
     );
+}
+
+/// What `emit` writes are these recipes, about the plan that it was written from, and a scan of each image that it runs.
+#[test]
+fn pipelines_that_are_emitted_are_the_recipes_and_scan_every_image() {
+    let clone = Clone::new();
+    let deploy = "deploy kubernetes { load_test = k6, ci = [github, gitlab] }\n\nsite cloud";
+    clone.changes("site cloud", deploy);
+    let emit = "capstan plan plans/chat.plan -o b.json && capstan emit b.json --target kubernetes -o out";
+    clone.run("clone", emit, &[]).exits(0);
+    let emitted = |word: &str| -> Value {
+        serde_saphyr::from_str(&clone.read(&format!("out/ci/{word}.yml"))).expect("YAML")
+    };
+    let (github, gitlab) = (emitted("github"), emitted("gitlab"));
+    assert_eq!(against(&schema("github-workflows.json.gz"), &github), [""; 0]);
+    assert_eq!(against(&schema("gitlab-ci.json.gz"), &gitlab), [""; 0]);
+    assert_eq!(github["jobs"]["plans"], yaml("### GitHub")["jobs"]["plans"]);
+    assert_eq!(gitlab["plans"], yaml("### GitLab")["plans"]);
+    let images = lines(&gitlab["images"]["parallel"]["matrix"][0]["IMAGE"]);
+    assert_eq!(lines(&github["jobs"]["images"]["strategy"]["matrix"]["image"]), images);
+    assert!(images.len() == 2 && images[1].starts_with("vllm/vllm-openai:"), "{images:?}");
+    clone.place.write("bin/trivy", "#!/bin/sh\necho \"$*\" >> \"$HOME/scanned\"\n");
+    clone.run("bin", "chmod +x trivy", &[]).exits(0);
+    for image in &images {
+        let step = text(&github["jobs"]["images"]["steps"][0], "run").replace("${{ matrix.image }}", image);
+        clone.run("clone", &step, &[]).exits(0);
+        clone.run("clone", &lines(&gitlab["images"]["script"]).join("\n"), &[("IMAGE", image)]).exits(0);
+    }
+    let scanned = clone.place.read("scanned");
+    let wanted: Vec<String> = images
+        .iter()
+        .flat_map(|image| [image, image])
+        .map(|image| format!("image --exit-code 1 --severity HIGH,CRITICAL --ignore-unfixed {image}"))
+        .collect();
+    assert_eq!(scanned.lines().collect::<Vec<_>>(), wanted);
+}
+
+/// Where the folder has a baseline, what moves without being written there is told.
+#[test]
+fn pipelines_hold_plans_against_their_baseline() {
+    let clone = Clone::new();
+    let script = lines(&yaml("### GitLab")["plans"]["script"]).join("\n");
+    let steps = yaml("### GitHub")["jobs"]["plans"]["steps"].clone();
+    let step = lines_of(&steps).into_iter().find(|run| run.contains("baseline")).expect("a step");
+    let both = |code: i32| {
+        clone.run("clone", &script, &[("CI_DEFAULT_BRANCH", "main")]).exits(code);
+        clone.run("clone", &step, &[]).exits(code);
+    };
+    clone.run("clone", "capstan baseline update plans", &[]).exits(0);
+    both(0);
+    clone.changes("40 req/s", "20 req/s");
+    both(2);
+    clone.run("clone", "capstan baseline update plans", &[]).exits(0);
+    both(0);
+}
+
+/// Returns the commands of steps.
+fn lines_of(steps: &Value) -> Vec<String> {
+    let runs = steps.as_array().into_iter().flatten().filter_map(|step| step["run"].as_str());
+    runs.map(str::to_owned).collect()
 }
 
 /// pre-commit runs `entry` with the names of the files that it commits and that match `files`, in the root.

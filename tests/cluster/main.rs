@@ -13,6 +13,7 @@ mod jobs;
 mod kills;
 mod large;
 mod mistakes;
+mod operations;
 mod oracle;
 mod parts;
 mod places;

@@ -145,7 +145,8 @@ impl Object {
         }
         let group = &spec["leaderWorkerTemplate"];
         let jobs = spec["template"]["spec"]["replicatedJobs"].as_array();
-        [&spec["template"], &group["leaderTemplate"], &group["workerTemplate"]]
+        let timed = &spec["jobTemplate"]["spec"]["template"];
+        [&spec["template"], timed, &group["leaderTemplate"], &group["workerTemplate"]]
             .into_iter()
             .chain(jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]))
             .filter(|template| template["spec"]["containers"].is_array())

@@ -1,6 +1,7 @@
 //! How are the accelerators watched? By what DCGM measures of them.
 
 use super::affinity::Machine;
+use super::alerts::ABOUT;
 use super::apps::Runner;
 use super::object::{Labels, Object, labels};
 use super::server::{Group, shortened};
@@ -54,7 +55,7 @@ pub(super) fn add(
         metadata: frame.meta(&name, Wave::Monitoring, &Labels::new()),
         spec: json!({ "groups": [{ "name": name, "rules": rules(&frame.deploy.namespace) }] }),
     };
-    let note = "alerts on accelerators that are broken, busy, throttled or restarted.";
+    let note = "alerts on accelerators that are broken, busy or throttled.";
     files.add(Wave::Monitoring, FOLDER, ("PrometheusRule", &name), note, &rules)
 }
 
@@ -89,19 +90,12 @@ fn rules(namespace: &str) -> Vec<Value> {
             "ticket",
             "{{ $labels.Hostname }} accelerator {{ $labels.gpu }} is slowed down by heat",
         ),
-        (
-            "ContainersRestart",
-            format!("increase(kube_pod_container_status_restarts_total{{{own}}}[30m]) > 2"),
-            "0m",
-            "ticket",
-            "{{ $labels.pod }} restarts again and again",
-        ),
     ]
     .into_iter()
     .map(|(alert, expr, hold, severity, summary)| {
         json!({
             "alert": alert, "expr": expr, "for": hold,
-            "labels": labels([("severity", severity), ("namespace", namespace)]),
+            "labels": labels([("severity", severity), ("namespace", namespace), (ABOUT, "accelerator")]),
             "annotations": { "summary": summary },
         })
     })

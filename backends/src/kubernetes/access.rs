@@ -30,14 +30,19 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 47] = [
+const RESOURCES: [(&str, &str, &str); 55] = [
+    ("AlertmanagerConfig", "monitoring.coreos.com", "alertmanagerconfigs"),
+    ("AuthorizationPolicy", "security.istio.io", "authorizationpolicies"),
     ("CephCluster", "ceph.rook.io", "cephclusters"),
     ("CephFilesystem", "ceph.rook.io", "cephfilesystems"),
     ("CephObjectStore", "ceph.rook.io", "cephobjectstores"),
+    ("Certificate", "cert-manager.io", "certificates"),
     ("ClusterPolicy", "nvidia.com", "clusterpolicies"),
     ("ClusterQueue", "kueue.x-k8s.io", "clusterqueues"),
     ("ConfigMap", "", "configmaps"),
+    ("CronJob", "batch", "cronjobs"),
     ("Deployment", "apps", "deployments"),
+    ("DestinationRule", "networking.istio.io", "destinationrules"),
     ("ExternalSecret", "external-secrets.io", "externalsecrets"),
     ("Gateway", "gateway.networking.k8s.io", "gateways"),
     ("HTTPRoute", "gateway.networking.k8s.io", "httproutes"),
@@ -58,6 +63,7 @@ const RESOURCES: [(&str, &str, &str); 47] = [
     ("NodeFeatureRule", "nfd.k8s-sigs.io", "nodefeaturerules"),
     ("NodePool", "karpenter.sh", "nodepools"),
     ("ObjectBucketClaim", "objectbucket.io", "objectbucketclaims"),
+    ("PeerAuthentication", "security.istio.io", "peerauthentications"),
     ("PersistentVolumeClaim", "", "persistentvolumeclaims"),
     ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
     ("PodMonitor", "monitoring.coreos.com", "podmonitors"),
@@ -65,6 +71,7 @@ const RESOURCES: [(&str, &str, &str); 47] = [
     ("PrometheusRule", "monitoring.coreos.com", "prometheusrules"),
     ("PyTorchJob", "kubeflow.org", "pytorchjobs"),
     ("RayJob", "ray.io", "rayjobs"),
+    ("RequestAuthentication", "security.istio.io", "requestauthentications"),
     ("ResourceFlavor", "kueue.x-k8s.io", "resourceflavors"),
     ("ResourceQuota", "", "resourcequotas"),
     ("ScaledObject", "keda.sh", "scaledobjects"),
@@ -78,6 +85,7 @@ const RESOURCES: [(&str, &str, &str); 47] = [
     ("TFJob", "kubeflow.org", "tfjobs"),
     ("TrainJob", "trainer.kubeflow.org", "trainjobs"),
     ("TrainingRuntime", "trainer.kubeflow.org", "trainingruntimes"),
+    ("VirtualService", "networking.istio.io", "virtualservices"),
 ];
 
 /// What is done besides: remembering (ConfigMaps), holding a lease, looking at pods, events and machines, trying pods.

@@ -10,7 +10,7 @@ use serde_json::Value;
 ///
 /// Read on 2026-08: release notes of Kubernetes, `pkg/features/kube_features.go` and `pkg/apis` of 1.36.2, and the release
 /// notes of the operators.
-const GATES: [(&str, &str, u32, &str); 11] = [
+const GATES: [(&str, &str, u32, &str); 13] = [
     ("HorizontalPodAutoscaler", "spec.behavior.scaleUp.tolerance", 35, "HPAConfigurableTolerance, beta"),
     ("HorizontalPodAutoscaler", "spec.behavior.scaleDown.tolerance", 35, "HPAConfigurableTolerance, beta"),
     ("Service", "spec.trafficDistribution", 31, "ServiceTrafficDistribution, beta"),
@@ -22,6 +22,8 @@ const GATES: [(&str, &str, u32, &str); 11] = [
     ("CephCluster", "", 31, "Rook 1.20 runs on 1.31 to 1.36"),
     ("NicClusterPolicy", "", 32, "Network operator 26.7 runs on 1.32 and newer"),
     ("MachineDeployment", "", 33, "a cluster that Cluster API 1.14 manages from within: 1.33 to 1.37"),
+    ("PeerAuthentication", "", 31, "Istio 1.29 runs on 1.31 to 1.35, recalled from its table of releases"),
+    ("Certificate", "", 31, "cert-manager 1.19 runs on 1.31 to 1.35, recalled from its table of releases"),
 ];
 
 /// Fails where a server of the plan's version would not know a kind or a field that was written.

@@ -5,13 +5,17 @@
 
 use super::engine::HTTP_PORT;
 use super::object::{Labels, Object, count, labels};
-use super::server::Group;
+use super::server::{Group, shortened};
 use super::{EmitError, Files, Frame, Wave};
 use capstan_types::spec::GatewayWish;
 use serde_json::{Value, json};
 
 /// Folder of what belongs to no service.
-const FOLDER: &str = "20-gateway";
+pub(super) const FOLDER: &str = "20-gateway";
+
+/// Listeners: with TLS, and without.
+const TLS: &str = "https";
+pub(super) const PLAIN: &str = "http";
 
 /// Port of an endpoint picker, as the chart `inferencepool` of the inference extension has it.
 const PICKER_PORT: u16 = 9002;
@@ -22,6 +26,11 @@ const TIMEOUT_MARGIN: f64 = 3.0;
 /// Returns the labels of the pods that a controller makes for the gateway of a plan.
 pub(super) fn pods(frame: &Frame<'_>) -> Labels {
     labels([("gateway.networking.k8s.io/gateway-name", frame.plan.as_str())])
+}
+
+/// Returns the name of the secret that holds the gateway's certificate.
+pub(super) fn certificate(frame: &Frame<'_>) -> String {
+    shortened(&format!("{}-tls", frame.plan))
 }
 
 /// Adds the gateway and the routes.
@@ -41,30 +50,35 @@ pub(super) fn add(frame: &Frame<'_>, groups: &[Group<'_>], files: &mut Files) ->
 }
 
 fn add_gateway(frame: &Frame<'_>, wish: &GatewayWish, files: &mut Files) -> Result<(), EmitError> {
-    let certificate = format!("{}-tls", frame.plan);
-    let listener = match &wish.host {
-        Some(host) => json!({
-            "name": "https", "protocol": "HTTPS", "port": 443, "hostname": host,
+    let plain = json!({
+        "name": PLAIN, "protocol": "HTTP", "port": 80,
+        "allowedRoutes": { "namespaces": { "from": "Same" } },
+    });
+    let mut listeners = Vec::new();
+    if let Some(host) = &wish.host {
+        let certificate = certificate(frame);
+        listeners.push(json!({
+            "name": TLS, "protocol": "HTTPS", "port": 443, "hostname": host,
             "tls": { "mode": "Terminate", "certificateRefs": [{ "name": certificate }] },
             "allowedRoutes": { "namespaces": { "from": "Same" } },
-        }),
-        None => json!({
-            "name": "http", "protocol": "HTTP", "port": 80,
-            "allowedRoutes": { "namespaces": { "from": "Same" } },
-        }),
-    };
-    match &wish.host {
-        Some(host) => files.warn(
-            &frame.plan,
-            format!("the gateway needs a certificate of `{host}` in the secret `{certificate}`; nothing here makes one"),
-        ),
-        None => files.warn(&frame.plan, "the gateway has no host, so it speaks no TLS; give one".to_owned()),
+        }));
+        if frame.deploy.certificates.is_none() {
+            files.warn(
+                &frame.plan,
+                format!("the gateway needs a certificate of `{host}` in the secret `{certificate}`; nothing here makes one: `certificates = \"ISSUER\"` does"),
+            );
+        }
+    } else {
+        files.warn(&frame.plan, "the gateway has no host, so it speaks no TLS; give one".to_owned());
+    }
+    if wish.host.is_none() || frame.deploy.certificates.is_some() {
+        listeners.push(plain);
     }
     let object = Object {
         api_version: "gateway.networking.k8s.io/v1",
         kind: "Gateway",
         metadata: frame.meta(&frame.plan, Wave::Service, &Labels::new()),
-        spec: json!({ "gatewayClassName": wish.class, "listeners": [listener] }),
+        spec: json!({ "gatewayClassName": wish.class, "listeners": listeners }),
     };
     let note = "where requests come in.";
     files.add(Wave::Service, FOLDER, ("Gateway", &frame.plan), note, &object)
@@ -119,6 +133,10 @@ fn add_route(
         }]);
     }
     let mut spec = json!({ "parentRefs": [{ "name": frame.plan }], "rules": [rule] });
+    // What comes in the clear has a route of its own.
+    if frame.deploy.certificates.is_some() {
+        spec["parentRefs"][0]["sectionName"] = json!(TLS);
+    }
     if let Some(host) = &wish.host {
         spec["hostnames"] = json!([host]);
     }
@@ -136,7 +154,7 @@ fn add_route(
 }
 
 /// Returns after how many seconds a request is given up: a multiple of the longest one that is planned for.
-fn timeout(group: &Group<'_>) -> u32 {
+pub(super) fn timeout(group: &Group<'_>) -> u32 {
     let longest = group.servers.iter().map(|server| {
         let (_, output) = server.longest_request();
         let estimate = &server.placement.estimate;

@@ -2,7 +2,7 @@
 //!
 //! Images of operators are named in fields of their own, by parts, and are theirs.
 
-use super::{Emitted, Manifest, Warning, Wave};
+use super::{Emitted, Manifest, Warning, Wave, pipeline};
 use capstan_types::images::ImageLock;
 use std::collections::BTreeSet;
 
@@ -34,20 +34,36 @@ pub(super) fn has_version(image: &str) -> bool {
     }
 }
 
+/// Returns the images that containers of manifests name, each once, in order.
+pub(super) fn of(manifests: &[Manifest]) -> Vec<String> {
+    let lines = manifests.iter().filter(|one| has_pods(one)).flat_map(|one| one.yaml.lines());
+    let names: BTreeSet<&str> = lines.filter_map(image_of).map(|(_, name)| name).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Returns a line of a pipeline up to the name of an image in a list, and that name.
+fn scanned(line: &str) -> Option<(&str, &str)> {
+    let name = line.trim_start_matches(' ').strip_prefix("- ")?;
+    Some((&line[..line.len() - name.len()], name))
+}
+
 impl Emitted {
     /// Returns the images that containers name, with their tags, each once, in order.
     pub fn images(&self) -> Vec<String> {
-        let lines = self.manifests.iter().filter(|one| has_pods(one)).flat_map(|one| one.yaml.lines());
-        let names: BTreeSet<&str> = lines.filter_map(image_of).map(|(_, name)| name).collect();
-        names.into_iter().filter(|name| !name.contains('@')).map(str::to_owned).collect()
+        of(&self.manifests).into_iter().filter(|name| !name.contains('@')).collect()
     }
 
     /// Returns it with the digests of a lock; what the lock does not know keeps its tag, and that is said.
     pub fn pinned(mut self, lock: &ImageLock) -> Emitted {
         let unknown: Vec<String> =
             self.images().into_iter().filter(|name| lock.digest(name).is_none()).collect();
-        for manifest in self.manifests.iter_mut().filter(|manifest| has_pods(manifest)) {
-            let line = |line: &str| match image_of(line)
+        for manifest in &mut self.manifests {
+            let named = match manifest.kind == pipeline::KIND {
+                true => scanned,
+                false if has_pods(manifest) => image_of,
+                false => continue,
+            };
+            let line = |line: &str| match named(line)
                 .and_then(|(start, name)| Some((start, name, lock.digest(name)?)))
             {
                 Some((start, name, digest)) => format!("{start}{name}@{digest}\n"),

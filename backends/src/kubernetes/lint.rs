@@ -7,6 +7,7 @@ mod operators;
 mod partition;
 mod rails;
 mod rules;
+mod safety;
 mod view;
 
 use super::{Manifest, Wave};
@@ -33,7 +34,7 @@ impl std::fmt::Display for Lint {
 pub fn lint(manifests: &[Manifest]) -> Vec<Lint> {
     let mut found = Vec::new();
     let mut views = Vec::new();
-    // Values for a chart are no object.
+    // Values for a chart and pipelines are no objects.
     for manifest in manifests.iter().filter(|manifest| manifest.wave != Wave::Values) {
         match View::of(manifest) {
             Ok(view) => views.push(view),

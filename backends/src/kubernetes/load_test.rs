@@ -5,7 +5,7 @@
 
 use super::object::{ConfigMap, Object, count, decimal, labels};
 use super::server::Group;
-use super::{EmitError, Files, Frame, Labels, Wave};
+use super::{EmitError, Files, Frame, Labels, Wave, mesh};
 use capstan_types::spec::SloMetric;
 use serde_json::json;
 
@@ -42,12 +42,14 @@ pub(super) fn add(
     };
     let note = "what the load test does.";
     files.add(Wave::Config, folder, ("ConfigMap", &name), note, &config)?;
+    let mut template = pods(group);
+    template.extend(mesh::member(frame));
     let limits = labels([("cpu", "2"), ("memory", "4Gi")]);
     let spec = json!({
         "suspend": true,
         "backoffLimit": 0,
         "template": {
-            "metadata": { "labels": pods(group) },
+            "metadata": { "labels": template },
             "spec": {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": false,

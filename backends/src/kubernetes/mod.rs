@@ -9,14 +9,17 @@
 mod accelerators;
 mod access;
 mod affinity;
+mod alerts;
 mod apart;
 mod apps;
 mod buckets;
+mod certificates;
 mod container;
 mod dashboard;
 mod disruption;
 mod engine;
 mod error;
+mod etcd;
 mod gates;
 mod gateway;
 mod hosts;
@@ -24,6 +27,7 @@ mod images;
 mod limits;
 mod lint;
 mod load_test;
+mod mesh;
 mod monitoring;
 mod namespace;
 mod network;
@@ -32,6 +36,7 @@ mod object;
 mod offline;
 mod operators;
 mod partitions;
+mod pipeline;
 mod pod;
 mod products;
 mod queues;
@@ -84,7 +89,7 @@ pub enum Wave {
     Index,
     /// What whoever applies must be allowed to do; given by an administrator, never applied with the plan.
     Access,
-    /// Values for a chart; not an object of the cluster.
+    /// Values for a chart, and pipelines for a repository; not an object of the cluster.
     Values,
 }
 
@@ -218,6 +223,7 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
         Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
     add_all(&frame, (&groups, &pairs), &jobs, &runners, &mut files)?;
     files.manifests.sort_by_key(|manifest| manifest.wave);
+    pipeline::add(&frame, &mut files)?;
     let objects = files.manifests.partition_point(|manifest| manifest.wave < Wave::Index);
     let values = files.manifests.split_off(objects);
     let role = access::role(&frame, &files.manifests)?;
@@ -256,6 +262,7 @@ fn add_all(
     namespace::add(frame, files)?;
     secrets::add(frame, files)?;
     limits::add(frame, groups, jobs, runners, files)?;
+    etcd::add(frame, files)?;
     operators::add(frame, groups, jobs, runners, files)?;
     partitions::add(frame, runners, files)?;
     nodes::add(frame, files)?;
@@ -275,7 +282,10 @@ fn add_all(
     training::add(frame, jobs, files)?;
     offline::add(frame, files)?;
     gateway::add(frame, groups, files)?;
-    accelerators::add(frame, groups, jobs, runners, files)
+    certificates::add(frame, files)?;
+    mesh::add(frame, groups, runners, files)?;
+    accelerators::add(frame, groups, jobs, runners, files)?;
+    alerts::add(frame, files)
 }
 
 /// Adds everything that one service needs.

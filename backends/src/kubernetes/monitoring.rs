@@ -2,11 +2,12 @@
 //!
 //! Objects of the Prometheus operator. It does not know which labels an installation selects rules by.
 
+use super::alerts::ABOUT;
 use super::apps::Runner;
 use super::engine::Family;
 use super::object::{Labels, Object, Selector, decimal, labels};
 use super::server::Group;
-use super::{EmitError, Files, Frame, Warning, Wave, apart};
+use super::{EmitError, Files, Frame, Warning, Wave, apart, mesh};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::spec::Slo;
 use serde::Serialize;
@@ -44,7 +45,7 @@ struct Tls {
 
 impl Endpoint {
     /// Returns where the pods of a service show their metrics.
-    fn of(group: &Group<'_>, path: &'static str) -> Self {
+    fn of(frame: &Frame<'_>, group: &Group<'_>, path: &'static str) -> Self {
         let named = Self {
             port: Some("http"),
             port_number: None,
@@ -54,6 +55,11 @@ impl Endpoint {
             interval: "15s",
         };
         match &group.part {
+            // The mesh refuses who asks the engine in the clear; its sidecar shows the metrics of both.
+            None if frame.deploy.mesh => {
+                let (number, path) = mesh::MERGED;
+                Self { port: None, port_number: Some(number), path, ..named }
+            }
             None => named,
             // KServe's engines speak TLS, with certificates that it signs itself.
             Some(of) => Self {
@@ -116,6 +122,9 @@ const BURNS: [Burn; 2] = [
     Burn { suffix: "SlowBurn", rate: 6.0, long: "6h", short: "30m", severity: "ticket" },
 ];
 
+/// Share of requests that may fail where the plan says no `availability`. Origin: Assumed; that of the load test.
+const FAILED: f64 = 0.001;
+
 /// Everything that the rules of one service share.
 pub(super) struct Watch<'a> {
     pub(super) family: Family,
@@ -126,6 +135,7 @@ pub(super) struct Watch<'a> {
     /// Beginning of the names of its alerts.
     prefix: String,
     workload: &'a str,
+    namespace: String,
 }
 
 /// Adds the scrape and the rules of a service.
@@ -136,7 +146,7 @@ pub(super) fn add(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let Some(watch) = Watch::of(frame, group) else { return Ok(()) };
-    let endpoint = Endpoint::of(group, watch.family.metrics_path());
+    let endpoint = Endpoint::of(frame, group, watch.family.metrics_path());
     let monitor = Object {
         api_version: "monitoring.coreos.com/v1",
         kind: "PodMonitor",
@@ -153,6 +163,7 @@ pub(super) fn add(
         rules.push(watch.missed(slo, frame.blueprint));
         rules.extend(watch.burns(slo, &mut files.warnings));
     }
+    rules.extend(watch.errors(frame, group));
     rules.push(watch.replicas(group));
     rules.extend(watch.demand(frame.blueprint));
     let rules = rules.into_iter().map(Line::Alert).collect();
@@ -188,7 +199,7 @@ pub(super) fn add_app(frame: &Frame<'_>, runner: &Runner<'_>, files: &mut Files)
         alert: format!("{}InstancesBelowPlan", camel(name)),
         expr,
         hold: "5m",
-        labels: labels([("severity", "page"), ("workload", &runner.run.workload)]),
+        labels: alert_labels("page", (namespace, &runner.run.workload), "replicas"),
         annotations: labels([("summary", &summary)]),
     };
     let group = RuleGroup { name: format!("{name}-instances"), rules: vec![Line::Alert(alert)] };
@@ -213,6 +224,7 @@ impl<'a> Watch<'a> {
             matcher: format!("job=\"{}/{}\"", frame.deploy.namespace, group.name),
             prefix: camel(&group.name),
             workload: &group.serve.name,
+            namespace: frame.deploy.namespace.clone(),
         })
     }
 
@@ -224,7 +236,15 @@ impl<'a> Watch<'a> {
         Some(Line::Record { record: super::scaling::IN_FLIGHT, expr })
     }
 
-    fn alert(&self, name: &str, expr: String, severity: &str, summary: String, seen: String) -> Alert {
+    /// Returns an alert; `about` is what it shares with others on the same thing.
+    fn alert(
+        &self,
+        (name, about): (&str, &str),
+        expr: String,
+        severity: &str,
+        summary: String,
+        seen: String,
+    ) -> Alert {
         let mut annotations = labels([("summary", &summary)]);
         if !seen.is_empty() {
             annotations.insert("planned".to_owned(), seen);
@@ -233,7 +253,7 @@ impl<'a> Watch<'a> {
             alert: format!("{}{name}", self.prefix),
             expr,
             hold: "5m",
-            labels: labels([("severity", severity), ("workload", self.workload)]),
+            labels: alert_labels(severity, (&self.namespace, self.workload), about),
             annotations,
         }
     }
@@ -246,7 +266,7 @@ impl<'a> Watch<'a> {
             "histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{}}}[5m]))) > {target}",
             self.matcher
         );
-        let level = format!("{} {}", slo.metric.word(), slo.percentile_word());
+        let (level, about) = (format!("{} {}", slo.metric.word(), slo.percentile_word()), about(slo));
         let seen = blueprint
             .verdicts
             .iter()
@@ -259,7 +279,7 @@ impl<'a> Watch<'a> {
             .collect::<Vec<_>>()
             .join(", ");
         let summary = format!("{level} of {} is above {target} s", self.workload);
-        self.alert(&format!("{}Missed", level_name(slo)), expr, "ticket", summary, seen)
+        self.alert((&format!("{}Missed", camel(&about)), &about), expr, "ticket", summary, seen)
     }
 
     /// Returns the alerts on a budget that burns too fast, where the engine counts requests below a bound near the
@@ -279,26 +299,44 @@ impl<'a> Watch<'a> {
             warnings.push(Warning { subject: self.workload.to_owned(), message });
         }
         let budget = f64::from(1000 - slo.per_mille.min(1000)) / 1000.0;
+        let what = format!("{} {}", slo.metric.word(), slo.percentile_word());
+        self.fast_and_slow((&about(slo), &what), budget, |window| self.over(slo, bound, window))
+    }
+
+    /// Returns the alerts on requests that fail, where answers are counted by their status: by the sidecar of a mesh, else by
+    /// an engine that does.
+    fn errors(&self, frame: &Frame<'_>, group: &Group<'_>) -> Vec<Alert> {
+        let by_mesh = frame.deploy.mesh && group.part.is_none();
+        let counted = if by_mesh { Some(mesh::ANSWERS) } else { answers(self.family) };
+        let Some((counter, own, failed)) = counted else { return Vec::new() };
+        let budget = group.serve.availability.as_ref().map_or(FAILED, |limit| 1.0 - limit.value);
+        let all = format!("{}{own}", self.matcher);
+        self.fast_and_slow(("errors", "requests that fail (5xx)"), budget, |window| {
+            format!(
+                "(sum(rate({counter}{{{all},{failed}}}[{window}])) / sum(rate({counter}{{{all}}}[{window}])))"
+            )
+        })
+    }
+
+    /// Returns the alerts on a budget that burns too fast; `share` is what burns it, over a window.
+    fn fast_and_slow(
+        &self,
+        (about, what): (&str, &str),
+        budget: f64,
+        share: impl Fn(&str) -> String,
+    ) -> Vec<Alert> {
         let burns = BURNS.iter().filter(|burn| burn.rate * budget < 1.0);
         burns
             .map(|burn| {
                 let limit = decimal(burn.rate * budget);
-                let (long, short) = (self.over(slo, bound, burn.long), self.over(slo, bound, burn.short));
-                let expr = format!("{long} > {limit} and {short} > {limit}");
+                let expr = format!("{} > {limit} and {} > {limit}", share(burn.long), share(burn.short));
                 let summary = format!(
-                    "{} burns its budget for {} {} at {} times the rate that lasts 30 days",
+                    "{} burns its budget for {what} at {} times the rate that lasts 30 days",
                     self.workload,
-                    slo.metric.word(),
-                    slo.percentile_word(),
                     decimal(burn.rate)
                 );
-                self.alert(
-                    &format!("{}{}", level_name(slo), burn.suffix),
-                    expr,
-                    burn.severity,
-                    summary,
-                    String::new(),
-                )
+                let name = format!("{}{}", camel(about), burn.suffix);
+                self.alert((&name, about), expr, burn.severity, summary, String::new())
             })
             .collect()
     }
@@ -316,7 +354,13 @@ impl<'a> Watch<'a> {
         let fewest: u32 = group.servers.iter().map(|server| server.fewest()).sum();
         let expr = format!("(sum(up{{{}}}) or vector(0)) < {fewest}", self.matcher);
         let summary = format!("fewer than {fewest} replicas of {} answer", self.workload);
-        self.alert("ReplicasBelowPlan", expr, "page", summary, format!("{fewest} at the quietest hour"))
+        self.alert(
+            ("ReplicasBelowPlan", "replicas"),
+            expr,
+            "page",
+            summary,
+            format!("{fewest} at the quietest hour"),
+        )
     }
 
     /// Returns the alert on more requests than were planned for.
@@ -331,7 +375,7 @@ impl<'a> Watch<'a> {
         );
         let summary = format!("{} gets more requests than it is planned for", self.workload);
         Some(self.alert(
-            "DemandAbovePlan",
+            ("DemandAbovePlan", "demand"),
             expr,
             "ticket",
             summary,
@@ -340,9 +384,20 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Returns the part of an alert's name that says which service level it is about.
-fn level_name(slo: &Slo) -> String {
-    camel(&format!("{}-{}", slo.metric.word(), slo.percentile_word()))
+/// Returns the counter of answers by status, the matcher of all and that of those that failed, where the engine has them: vLLM
+/// by its instrumentation of FastAPI (`prometheus_fastapi_instrumentator`, statuses in groups).
+fn answers(family: Family) -> Option<(&'static str, &'static str, &'static str)> {
+    (family == Family::Vllm).then_some(("http_requests_total", "", "status=\"5xx\""))
+}
+
+/// Returns the word for a service level, such as `ttft-p99`.
+fn about(slo: &Slo) -> String {
+    format!("{}-{}", slo.metric.word(), slo.percentile_word())
+}
+
+/// Returns the labels of an alert. Its namespace stands there since sums lose it, and the operator tells by it whose it is.
+fn alert_labels(severity: &str, (namespace, workload): (&str, &str), about: &str) -> Labels {
+    labels([("severity", severity), ("namespace", namespace), ("workload", workload), (ABOUT, about)])
 }
 
 /// Returns a name with `-` in camel case.

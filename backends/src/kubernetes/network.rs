@@ -24,6 +24,14 @@ const LINK_LOCAL: &str = "169.254.0.0/16";
 /// Port of the API server behind its service (Kubernetes' default).
 const API_PORT: u16 = 6443;
 
+/// Namespace of Istio's control plane, and the port at which sidecars get certificates and configuration.
+const MESH: &str = "istio-system";
+const MESH_PORT: u16 = 15012;
+
+/// Label and port of the pods by which cert-manager proves a name over HTTP.
+pub(super) const SOLVER: &str = "acme.cert-manager.io/http01-solver";
+const SOLVER_PORT: u16 = 8089;
+
 /// `networking.k8s.io/v1.NetworkPolicySpec`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -295,6 +303,46 @@ pub(super) fn add(
         "the load test asks the service, and nothing else.",
         &object,
     )
+}
+
+/// Adds what sidecars need besides: certificates and configuration from the mesh, and to show their metrics.
+pub(super) fn add_mesh(frame: &Frame<'_>, members: &Labels, files: &mut Files) -> Result<(), EmitError> {
+    let scraped = frame.deploy.monitoring.then(|| Rule {
+        from: vec![Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)]))],
+        to: Vec::new(),
+        ports: vec![port("TCP", super::mesh::MERGED.0)],
+    });
+    let control = Rule {
+        from: Vec::new(),
+        to: vec![Peer::namespace(&labels([("kubernetes.io/metadata.name", MESH)]))],
+        ports: vec![port("TCP", MESH_PORT)],
+    };
+    let spec = PolicySpec {
+        pod_selector: Selector::of(members),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress: scraped.into_iter().collect(),
+        egress: vec![control],
+    };
+    let object = policy(frame.meta("allow-mesh", Wave::Config, &Labels::new()), spec);
+    let note = "sidecars reach the mesh's control plane, and the scraper their metrics.";
+    files.add(Wave::Config, "00-namespace", ("NetworkPolicy", "allow-mesh"), note, &object)
+}
+
+/// Adds that an issuer which proves a name over HTTP reaches the pods that cert-manager answers it with.
+pub(super) fn add_solver(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError> {
+    let spec = PolicySpec {
+        pod_selector: Selector::of(&labels([(SOLVER, "true")])),
+        policy_types: vec!["Ingress"],
+        ingress: vec![Rule {
+            from: vec![Peer::pods(&super::gateway::pods(frame))],
+            to: Vec::new(),
+            ports: vec![port("TCP", SOLVER_PORT)],
+        }],
+        egress: Vec::new(),
+    };
+    let object = policy(frame.meta("certificate-solver", Wave::Config, &Labels::new()), spec);
+    let note = "the gateway reaches the pods by which cert-manager proves whose the name is.";
+    files.add(Wave::Config, "20-gateway", ("NetworkPolicy", "certificate-solver"), note, &object)
 }
 
 /// Adds what the pods of the gateway may do, and those of trainings.

@@ -256,7 +256,7 @@ fn add_keda(
 ///
 /// Little's law: waiting = rate × time in the queue, at the planned rate of a replica and a stated share of the
 /// tightest time to first token.
-fn waiting(server: &Server<'_>) -> u32 {
+pub(super) fn waiting(server: &Server<'_>) -> u32 {
     let targets =
         server.serve.slos.iter().filter(|slo| slo.metric == SloMetric::Ttft).map(|slo| slo.target.get());
     let Some(tightest) = targets.min_by(f64::total_cmp) else { return WAITING_WITHOUT_TARGET };

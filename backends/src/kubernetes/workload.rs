@@ -7,7 +7,7 @@ use super::object::{ConfigMap, Labels, Object, Selector, TemplateMeta, labels};
 use super::pod::{PodSecurity, PodSpec, Template};
 use super::server::{Role, Server};
 use super::volumes::Claim;
-use super::{EmitError, Files, Frame, Warning, Wave, limits, rails, volumes};
+use super::{EmitError, Files, Frame, Warning, Wave, limits, mesh, rails, volumes};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
 
@@ -201,11 +201,14 @@ impl Plan<'_> {
 
     fn template(&self, frame: &Frame<'_>, role: Role, warnings: &mut Vec<Warning>) -> Template {
         let server = self.server;
+        let annotations = rails::annotations(self.share.rails);
+        let mut metadata = TemplateMeta { labels: server.pod_labels(role), annotations };
+        if role == Role::Server {
+            metadata.labels.extend(mesh::member(frame));
+            metadata.annotations.extend(mesh::of_engine(frame, server));
+        }
         Template {
-            metadata: TemplateMeta {
-                labels: server.pod_labels(role),
-                annotations: rails::annotations(self.share.rails),
-            },
+            metadata,
             spec: PodSpec {
                 automount_service_account_token: false,
                 enable_service_links: false,

@@ -4,8 +4,8 @@ use capstan_backends::kubernetes::{Emitted, Manifest, emit};
 use capstan_types::blueprint::{Blueprint, Placement, Store, Stored};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::spec::{
-    Autoscale, Dataset, GatewayWish, JobKind, Kubernetes, MetalWish, NEWEST_KUBERNETES, Part, RailsWish,
-    SloMetric, Stage, TrainingWish,
+    Autoscale, Dataset, GatewayWish, JobKind, Kubernetes, MetalWish, NEWEST_KUBERNETES, Part, Pipeline,
+    RailsWish, SloMetric, Stage, TokenWish, TrainingWish,
 };
 use capstan_types::storage::{Protection, Tier};
 use capstan_types::testing::blueprint::chat_blueprint;
@@ -109,6 +109,7 @@ pub fn everything() -> Blueprint {
         blueprint.inputs.spec.deploy = Some(Kubernetes {
             minor: NEWEST_KUBERNETES,
             dashboard: true,
+            alerts: Some("pager".to_owned()),
             gateway: Some(GatewayWish {
                 class: "istio".to_owned(),
                 host: Some("llm.example.com".to_owned()),
@@ -137,6 +138,7 @@ pub fn own_hall() -> Blueprint {
         site,
         tier: Tier::Bulk,
         size: Bytes(5e13),
+        tokens: None,
         growth_per_month: 0.0,
         read: None,
         write: None,
@@ -171,7 +173,34 @@ pub fn deploy(blueprint: &mut Blueprint) -> &mut Kubernetes {
     blueprint.inputs.spec.deploy.as_mut().expect("it deploys")
 }
 
-/// The same with the training of another operator, which starts a program.
+/// The shared blueprint with something more asked for in `deploy`.
+pub fn with(change: impl FnOnce(&mut Kubernetes)) -> Blueprint {
+    changed(|blueprint| change(blueprint.inputs.spec.deploy.as_mut().expect("it deploys")))
+}
+
+/// A plan that asks for everything that keeps its services at work and safe.
+pub fn operated() -> Blueprint {
+    with(|deploy| {
+        deploy.minor = NEWEST_KUBERNETES;
+        deploy.alerts = Some("pager".to_owned());
+        deploy.gateway = Some(GatewayWish {
+            class: "istio".to_owned(),
+            host: Some("llm.example.com".to_owned()),
+            picker: false,
+        });
+        deploy.certificates = Some("letsencrypt".to_owned());
+        deploy.load_test = true;
+        deploy.mesh = true;
+        deploy.jwt = Some(TokenWish {
+            issuer: "https://id.example.com".to_owned(),
+            jwks: "https://id.example.com/keys".to_owned(),
+        });
+        deploy.etcd_backup = Some("snapshots".to_owned());
+        deploy.ci = Pipeline::ALL.to_vec();
+    })
+}
+
+/// All of it with the training of another operator, which starts a program.
 pub fn trained(job: JobKind) -> Blueprint {
     of_operator(everything(), job)
 }

@@ -378,7 +378,8 @@ fn a_median_has_no_burn_alert_that_could_never_fire() {
         }
     });
     let text = text(&emitted(&median).manifests);
-    assert!(text.contains("ChatTtftP50Missed") && !text.contains("Burn"));
+    assert!(text.contains("ChatTtftP50Missed") && text.contains("ChatErrorsFastBurn"));
+    assert!(!text.contains("P50FastBurn") && !text.contains("P50SlowBurn"));
 }
 
 #[test]

@@ -1,16 +1,10 @@
 //! What is written around the workloads: each family where the plan asks for it, with the numbers that were planned.
 
-use crate::common::{autoscaled, changed, emitted, everything, object, placement, text};
+use crate::common::{autoscaled, emitted, everything, object, placement, text, with};
 use capstan_backends::kubernetes::{EmitError, emit, lint};
 use capstan_types::blueprint::Blueprint;
-use capstan_types::spec::Kubernetes;
 use capstan_types::testing::blueprint::chat_blueprint;
 use serde_json::{Value, json};
-
-/// The shared blueprint with one thing more asked for.
-fn with(change: impl FnOnce(&mut Kubernetes)) -> Blueprint {
-    changed(|blueprint| change(blueprint.inputs.spec.deploy.as_mut().expect("it deploys")))
-}
 
 /// Kinds that are emitted for a blueprint and not for the plain one, without those of volumes that come along.
 fn more(blueprint: &Blueprint) -> Vec<String> {
@@ -42,6 +36,7 @@ fn everything_that_a_plan_can_ask_for_becomes_these_files() {
 #[test]
 fn each_family_is_written_only_where_it_is_asked_for() {
     assert_eq!(more(&with(|deploy| deploy.dashboard = true)), ["ConfigMap"]);
+    assert_eq!(more(&with(|deploy| deploy.alerts = Some("pager".to_owned()))), ["AlertmanagerConfig"]);
     assert_eq!(more(&with(|deploy| deploy.quota = true)), ["ResourceQuota"]);
     assert_eq!(more(&with(|deploy| deploy.priorities = true)), ["PriorityClass"]);
     assert_eq!(more(&with(|deploy| deploy.load_test = true)), ["ConfigMap", "Job", "NetworkPolicy"]);

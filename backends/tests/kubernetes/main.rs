@@ -9,6 +9,7 @@ mod golden;
 mod hall;
 mod lints;
 mod offline;
+mod operations;
 mod operators;
 mod parts;
 mod trainings;

@@ -1,7 +1,8 @@
 //! `deploy`: where do the manifests go?
 
 use capstan_types::spec::{
-    FabricWish, Fleet, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, TrainingWish,
+    FabricWish, Fleet, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Pipeline,
+    TokenWish, TrainingWish,
 };
 
 use super::checker::Checker;
@@ -25,6 +26,9 @@ const JOBS: &[&str] = &[
     JobKind::RayJob.word(),
     JobKind::JobSet.word(),
 ];
+
+/// What reviews changes of plans.
+const PIPELINES: &[&str] = &[Pipeline::Github.word(), Pipeline::Gitlab.word()];
 
 /// Longest label of the domain name system (RFC 1123, section 2.1), which a namespace is.
 const MOST_LETTERS: usize = 63;
@@ -59,10 +63,32 @@ static FIELDS: &[FieldRow] = &[
         .default("`none`")
         .means("Whether a dashboard of the service levels is written, beside what is monitored.")
         .shown("= grafana, monitoring = prometheus", "= none, monitoring = prometheus"),
+    FieldRow::new("alerts", FieldType::Text, FACT)
+        .default("none: the Alertmanager of the cluster tells whom it tells")
+        .means("Secret whose keys `page` and `ticket` hold the addresses that alerts are sent to, by severity.")
+        .shown("= \"pager\", monitoring = prometheus", "= \"desk\", monitoring = prometheus"),
     FieldRow::new("gateway", FieldType::Record(&GATEWAY), FACT)
         .default("none: services are reached in the cluster only")
         .means("How requests come in from outside (Gateway API).")
         .shown("= { class = \"istio\" }", "= { class = \"eg\" }"),
+    FieldRow::new("certificates", FieldType::Text, FACT)
+        .default("none: the certificate of the gateway is made by hand")
+        .means("ClusterIssuer of cert-manager that the certificate of the gateway's `host` comes from.")
+        .shown(
+            "= \"letsencrypt\", gateway = { class = \"istio\", host = \"llm.example.com\" }",
+            "= \"corporate\", gateway = { class = \"istio\", host = \"llm.example.com\" }",
+        ),
+    FieldRow::new("mesh", FieldType::Word(&["none", "istio"]), FACT)
+        .default("`none`")
+        .means("Whether a mesh stands between those who ask and those who answer: proof of who asks, limits, retries.")
+        .shown("= istio", "= none"),
+    FieldRow::new("jwt", FieldType::Record(&JWT), FACT)
+        .default("none: whoever reaches a model may ask it")
+        .means("Whose tokens may ask, at the gateway or else at each model; needs `mesh = istio`.")
+        .shown(
+            "= { issuer = \"https://id.example.com\", jwks = \"https://id.example.com/keys\" }, mesh = istio",
+            "= { issuer = \"https://login.example.com\", jwks = \"https://id.example.com/keys\" }, mesh = istio",
+        ),
     FieldRow::new("gpu_operator", FieldType::Bool, FACT)
         .default("`false`")
         .means("Whether the policies of the GPU operator are written: drivers, device plugin, labels of nodes.")
@@ -114,6 +140,14 @@ static FIELDS: &[FieldRow] = &[
         .default("none: the secret `hf-token` is made by hand, if the model needs one")
         .means("ClusterSecretStore of External Secrets that holds the token of the model hub.")
         .shown("= \"vault\"", "= \"aws\""),
+    FieldRow::new("etcd_backup", FieldType::Text, FACT)
+        .default("none")
+        .means("Claim of the volume on which snapshots of the cluster's etcd lie; they are taken where its control plane runs.")
+        .shown("= \"snapshots\"", "= \"files\""),
+    FieldRow::new("ci", FieldType::Words(PIPELINES), FACT)
+        .default("none")
+        .means("Servers for which a pipeline is written that reviews changes of the plan and scans its images.")
+        .shown("= github", "= [github, gitlab]"),
 ];
 
 /// How requests come in from outside.
@@ -133,6 +167,20 @@ static GATEWAY_FIELDS: &[FieldRow] = &[
         .default("`false`")
         .means("Whether an endpoint picker (InferencePool) chooses the replica rather than chance.")
         .shown("= true", "= false"),
+];
+
+/// Whose tokens may ask.
+static JWT: Table = Table::record("jwt", "Whose tokens may ask a model (JSON Web Tokens).", JWT_FIELDS);
+
+static JWT_FIELDS: &[FieldRow] = &[
+    FieldRow::new("issuer", FieldType::Text, FACT)
+        .needed()
+        .means("Who issues them, letter by letter as it stands in their `iss`.")
+        .shown("= \"https://id.example.com\"", "= \"https://login.example.com\""),
+    FieldRow::new("jwks", FieldType::Text, FACT)
+        .needed()
+        .means("Where the mesh fetches the keys by which tokens are checked.")
+        .shown("= \"https://id.example.com/keys\"", "= \"https://login.example.com/keys\""),
 ];
 
 /// How training gets its machines.
@@ -212,18 +260,18 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
         Some(text.to_owned())
     };
     let monitoring = is("monitoring", "prometheus");
-    if is("dashboard", "grafana") && !monitoring {
-        let message = "a dashboard shows what is monitored, and nothing is";
-        let found = checker.values.error(codes::CONTRADICTION, fields.place_of("dashboard").span(), message);
-        checker.values.report(found.help("add `monitoring = prometheus`"));
-    }
+    contradictions(checker, fields);
     Kubernetes {
         monitoring,
         minor: fields
             .text("version")
             .map_or(OLDEST_KUBERNETES, |text| minor(checker, text, fields.place_of("version").span())),
         dashboard: is("dashboard", "grafana"),
+        alerts: name("alerts"),
         gateway: fields.record("gateway").map(|gateway| read_gateway(checker, gateway)),
+        certificates: name("certificates"),
+        mesh: is("mesh", "istio"),
+        jwt: fields.record("jwt").map(|jwt| read_jwt(checker, jwt)),
         gpu_operator: fields.bool("gpu_operator").unwrap_or(false),
         training: fields.record("training").map(|training| read_training(checker, training)),
         requests: name("requests"),
@@ -234,8 +282,79 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
         storage_class: name("storage_class"),
         rook: is("storage", "rook"),
         secret_store: name("secret_store"),
+        etcd_backup: name("etcd_backup"),
+        ci: pipelines(fields),
         ..Kubernetes::plain(&namespace, monitoring)
     }
+}
+
+/// Reports what is asked for without what it stands on, with what is to be added or left out.
+fn contradictions(checker: &Checker<'_>, fields: &Fields) {
+    let is = |name: &str, word: &str| fields.word(name) == Some(word);
+    let gateway = fields.record("gateway");
+    let watched = is("monitoring", "prometheus");
+    let meshed = is("mesh", "istio");
+    let named = gateway.is_some_and(|gateway| gateway.has("host"));
+    let picked = gateway.is_some_and(|gateway| gateway.bool("picker") == Some(true));
+    for (field, wrong, message, help) in [
+        (
+            "dashboard",
+            is("dashboard", "grafana") && !watched,
+            "a dashboard shows what is monitored, and nothing is",
+            "add `monitoring = prometheus`",
+        ),
+        (
+            "alerts",
+            fields.has("alerts") && !watched,
+            "alerts tell of what is monitored, and nothing is",
+            "add `monitoring = prometheus`",
+        ),
+        (
+            "jwt",
+            fields.has("jwt") && !meshed,
+            "tokens are checked by a mesh, and there is none",
+            "add `mesh = istio`",
+        ),
+        (
+            "mesh",
+            meshed && picked,
+            "the endpoint picker reads the metrics of replicas in the clear, which the mesh refuses",
+            "leave `mesh` out, or `picker` of the gateway",
+        ),
+        (
+            "certificates",
+            fields.has("certificates") && !named,
+            "a certificate is of the name under which the gateway is asked, and it has none",
+            "add `gateway = { class = \"istio\", host = \"llm.example.com\" }`",
+        ),
+    ] {
+        if wrong {
+            let found = checker.values.error(codes::CONTRADICTION, fields.place_of(field).span(), message);
+            checker.values.report(found.help(help));
+        }
+    }
+}
+
+/// Returns each server once, in one order.
+fn pipelines(fields: &Fields) -> Vec<Pipeline> {
+    let words = fields.words("ci").unwrap_or_default();
+    Pipeline::ALL.into_iter().filter(|pipeline| words.contains(&pipeline.word())).collect()
+}
+
+fn read_jwt(checker: &Checker<'_>, fields: &Fields) -> TokenWish {
+    let address = |field: &str| {
+        let text = fields.text(field).unwrap_or_default();
+        let host = text.strip_prefix("https://").and_then(|rest| rest.split(['/', ':']).next());
+        let is_address = host.is_some_and(|host| host.split('.').all(is_label));
+        if fields.has(field) && !(is_address && text.is_ascii() && !text.contains([' ', '*'])) {
+            let message = format!("`{text}` is no address of a server that speaks HTTPS");
+            let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of(field).span(), message);
+            checker.values.report(found.help("for example `\"https://id.example.com/keys\"`"));
+        }
+        text.to_owned()
+    };
+    fields.complete(checker);
+    TokenWish { issuer: address("issuer"), jwks: address("jwks") }
 }
 
 fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
@@ -245,6 +364,7 @@ fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
             subdomain(checker, text, fields.place_of(field).span());
         }
     }
+    fields.complete(checker);
     GatewayWish {
         class: fields.text("class").unwrap_or_default().to_owned(),
         host: fields.text("host").map(str::to_owned),

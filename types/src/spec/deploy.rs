@@ -21,9 +21,21 @@ pub struct Kubernetes {
     /// Whether a dashboard for Grafana is emitted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dashboard: bool,
+    /// Secret that says to which address alerts are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<String>,
     /// How requests come in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayWish>,
+    /// Issuer of the certificate of the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<String>,
+    /// Whether a mesh of Istio stands between those who ask and those who answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mesh: bool,
+    /// Whose tokens may ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<TokenWish>,
     /// Whether the policies of the GPU operator are emitted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gpu_operator: bool,
@@ -60,6 +72,12 @@ pub struct Kubernetes {
     /// Store of secrets that the token of the model hub comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_store: Option<String>,
+    /// Claim of the volume on which snapshots of etcd lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_backup: Option<String>,
+    /// Servers that review changes of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ci: Vec<Pipeline>,
 }
 
 /// How requests come in from outside.
@@ -93,6 +111,38 @@ pub struct MetalWish {
     pub checksum: String,
     /// Version of Kubernetes that the image holds.
     pub version: String,
+}
+
+/// A server that reviews changes of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pipeline {
+    /// GitHub Actions.
+    Github,
+    /// GitLab CI.
+    Gitlab,
+}
+
+impl Pipeline {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Github, Self::Gitlab];
+
+    /// Returns the word of the language.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+        }
+    }
+}
+
+/// Whose tokens may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenWish {
+    /// Who issues them, as they say it.
+    pub issuer: String,
+    /// Where its keys are, by which they are checked.
+    pub jwks: String,
 }
 
 /// How training gets its machines.
@@ -174,7 +224,11 @@ impl Kubernetes {
             monitoring,
             minor: OLDEST_KUBERNETES,
             dashboard: false,
+            alerts: None,
             gateway: None,
+            certificates: None,
+            mesh: false,
+            jwt: None,
             gpu_operator: false,
             network_operator: None,
             training: None,
@@ -187,6 +241,8 @@ impl Kubernetes {
             storage_class: None,
             rook: false,
             secret_store: None,
+            etcd_backup: None,
+            ci: Vec::new(),
         }
     }
 }

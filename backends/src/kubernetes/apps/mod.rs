@@ -69,6 +69,11 @@ impl Runner<'_> {
         !matches!(self.means, Means::Hands(_))
     }
 
+    /// Returns whether its pods are written here.
+    pub(super) fn is_of_pods(&self) -> bool {
+        matches!(self.means, Means::Pods(_))
+    }
+
     /// Returns whether each instance keeps data of its own.
     pub(super) fn keeps_data(&self) -> bool {
         self.app.storage.get() > 0.0

@@ -7,7 +7,7 @@ use super::super::pod::{
     Probes, Resources, TcpSocket, Template,
 };
 use super::super::workload::DeploymentSpec;
-use super::super::{EmitError, Files, Frame, Wave, limits, volumes};
+use super::super::{EmitError, Files, Frame, Wave, limits, mesh, volumes};
 use super::{APP_PORT, Runner, charts};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
@@ -115,8 +115,10 @@ fn template(frame: &Frame<'_>, runner: &Runner<'_>, image: &str, files: &mut Fil
         },
         false => PodSecurity::plain(),
     };
+    let mut labels = runner.labels();
+    labels.extend(mesh::member(frame));
     Template {
-        metadata: TemplateMeta { labels: runner.labels(), annotations: Labels::new() },
+        metadata: TemplateMeta { labels, annotations: Labels::new() },
         spec: PodSpec {
             automount_service_account_token: false,
             enable_service_links: false,

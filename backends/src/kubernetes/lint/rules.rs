@@ -1,9 +1,10 @@
 //! The rules, one function each: a view and all views in, messages out.
 
-use super::operators;
 use super::partition::partitions_exist;
 use super::view::{Pods, View, bytes, number, selects};
+use super::{operators, safety};
 use crate::kubernetes::images::has_version;
+use crate::kubernetes::network::SOLVER;
 use crate::kubernetes::object::is_dns_label;
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use serde_json::Value;
 type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
 
 /// Every rule with its name.
-pub(super) const ALL: [(&str, Check); 29] = [
+pub(super) const ALL: [(&str, Check); 32] = [
     ("L1", operators::operators_have_one_policy),
     ("L2", operators::accelerators_have_one_ledger),
     ("L3", accelerators_are_whole_and_equal),
@@ -36,6 +37,9 @@ pub(super) const ALL: [(&str, Check); 29] = [
     ("rails", super::rails::pods_ask_for_their_rails),
     ("image-tag", images_name_a_version),
     ("no-secret", no_secret_is_written),
+    ("tokens-asked", safety::tokens_are_asked_for),
+    ("host-access", safety::machines_are_reached_where_it_is_allowed),
+    ("mesh-scrape", safety::members_are_scraped_through_the_mesh),
     ("dns-label", names_are_labels),
     ("selector-matches", selectors_select_something),
     ("autoscaler-target", autoscalers_have_a_target),
@@ -332,6 +336,7 @@ fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> 
             let found = everything
                 || !selected_workloads(view, selector, all).is_empty()
                 || is_of_a_gateway(selector, all)
+                || is_of_a_certificate(selector, all)
                 || view.tree["metadata"]["labels"]["capstan.dev/chart"].is_string();
             message(found, "the selector selects no pod of any workload")
         }
@@ -343,6 +348,11 @@ fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> 
 fn is_of_a_gateway(selector: &Value, all: &[View<'_>]) -> bool {
     let name = &selector["matchLabels"]["gateway.networking.k8s.io/gateway-name"];
     name.is_string() && all.iter().any(|other| other.kind() == "Gateway" && *name == other.name())
+}
+
+/// Returns whether a selector is about the pods by which cert-manager proves the name of a certificate of the manifests.
+fn is_of_a_certificate(selector: &Value, all: &[View<'_>]) -> bool {
+    selector["matchLabels"][SOLVER].is_string() && all.iter().any(|other| other.kind() == "Certificate")
 }
 
 /// Returns the workloads with a template that a selector selects, in the namespace of a view.

@@ -75,6 +75,10 @@ impl<'a> View<'a> {
         match self.kind() {
             "Deployment" | "StatefulSet" => vec![Pods::of(&spec["template"], &spec["replicas"], 1)],
             "Job" => vec![Pods::of(&spec["template"], &spec["parallelism"], 1)],
+            "CronJob" => {
+                let job = &spec["jobTemplate"]["spec"];
+                vec![Pods::of(&job["template"], &job["parallelism"], 1)]
+            }
             "TrainingRuntime" => {
                 let jobs = spec["template"]["spec"]["replicatedJobs"].as_array();
                 let templates = jobs.into_iter().flatten().map(|job| &job["template"]["spec"]["template"]);
