@@ -6,7 +6,7 @@
 
 use crate::frame::Frame;
 use crate::jobs::day;
-use crate::outlook::{Ask, Load, On, times};
+use crate::outlook::{Ask, Load, On, around};
 use capstan_sim::perf::Ranks;
 use capstan_sim::tables::Names;
 use capstan_types::blueprint::{Band, Placement, Service, ServiceInterval, TrainingRun};
@@ -66,7 +66,7 @@ fn interval(
     };
     let in_flight = placement.estimate.batch.round().clamp(1.0, MOST_IN_FLIGHT) as u32;
     let ranks = Ranks { tensor: candidate.tensor, pipeline: candidate.pipeline };
-    let (ttft, tpot, because) = times(&ask, accelerator, ranks, in_flight, names).ok()?;
+    let (ttft, tpot, because) = around(&ask, accelerator, ranks, in_flight, names).ok()?;
     Some(ServiceInterval { ttft: band(ttft)?, tpot: band(tpot)?, because })
 }
 

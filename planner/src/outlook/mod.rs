@@ -158,9 +158,9 @@ impl Ask<'_> {
     }
 }
 
-/// Returns the times to first token and per output token that `clients` clients of one configuration see, and why their
-/// intervals are as wide as they are.
-pub(crate) fn times(
+/// Returns how far measurements of times to first token and per output token lie around what is predicted of `clients`
+/// clients of one configuration, as multiples of it, and why.
+pub(crate) fn around(
     ask: &Ask<'_>,
     accelerator: &Accelerator,
     ranks: Ranks,
@@ -168,7 +168,7 @@ pub(crate) fn times(
     names: &Names<'_>,
 ) -> Result<(Ranged, Ranged, Vec<String>), RowError> {
     let run = Run::new(ask, accelerator, ranks)?;
-    let (times, causes) = run.times(clients, names)?;
+    let (times, causes) = run.around(clients, names)?;
     Ok((times.ttft, times.tpot, run.why(causes)))
 }
 

@@ -10,7 +10,7 @@ use capstan_sim::perf::operators::Part;
 use capstan_sim::perf::{
     Device, Fit, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape, default_limits,
 };
-use capstan_sim::tables::{Kind, Names, RowError, ask, stored_weights};
+use capstan_sim::tables::{Interval, Kind, Names, RowError, ask, latency_intervals, stored_weights};
 use capstan_types::catalog::Calibration;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::origin::Origin;
@@ -104,10 +104,10 @@ impl<'a> Run<'a> {
         self.ranks
     }
 
-    /// Returns what `clients` clients see, and what makes its intervals wider than usual.
-    pub(super) fn times(&self, clients: u32, names: &Names<'_>) -> Result<(Times, Vec<String>), RowError> {
+    /// Returns the row of a table that a closed loop of `clients` clients is.
+    fn cells(&self, clients: u32) -> [(&'static str, String); 12] {
         let count = |count: u32| count.to_string();
-        let cells = [
+        [
             ("model", self.ask.model.id.clone()),
             ("accelerator", self.accelerator.id.clone()),
             ("engine", self.ask.engine.id.clone()),
@@ -120,8 +120,24 @@ impl<'a> Run<'a> {
             ("output_tokens", count(self.ask.output)),
             ("concurrency", count(clients)),
             ("kv_dtype", if self.ask.kv_precision.is_some() { "fp8" } else { "auto" }.to_owned()),
-        ];
-        let priced = ask(Kind::ServingLatency, &cells, names)?;
+        ]
+    }
+
+    /// Returns how far measurements lie around what is predicted of `clients` clients, as multiples of it, and why.
+    pub(super) fn around(&self, clients: u32, names: &Names<'_>) -> Result<(Times, Vec<String>), RowError> {
+        let (ttft, tpot) = latency_intervals(&self.cells(clients), names)?;
+        let origin = self.step.origin().weaker(self.memory.origin);
+        let ranged = |one: &Interval| Ranged { value: 1.0, low: one.low, high: one.high, origin };
+        let times = Times { ttft: ranged(&ttft), tpot: ranged(&tpot) };
+        let mut because = [ttft.because, tpot.because].concat();
+        because.sort();
+        because.dedup();
+        Ok((self.calibrated(times, clients), because))
+    }
+
+    /// Returns what `clients` clients see, and what makes its intervals wider than usual.
+    pub(super) fn times(&self, clients: u32, names: &Names<'_>) -> Result<(Times, Vec<String>), RowError> {
+        let priced = ask(Kind::ServingLatency, &self.cells(clients), names)?;
         let origin = self.step.origin().weaker(self.memory.origin);
         let ranged = |value: &str, low: &str, high: &str| {
             let seconds = |column: &str| priced.number(column).map(|ms| ms / 1e3);

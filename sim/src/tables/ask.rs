@@ -1,7 +1,7 @@
 //! One row, asked for by the names of its columns: what a command says of a single configuration is what a table of such
 //! rows says of it, since both go through the same door.
 
-use super::{Kind, Names, Row, RowError};
+use super::{Interval, Kind, Names, Row, RowError, serving_latency};
 use csv::StringRecord;
 use std::collections::BTreeMap;
 
@@ -27,13 +27,30 @@ impl Priced {
     }
 }
 
+/// Returns the intervals of times to first token and per output token of a row of `cells`, as multiples of what [`ask`] would
+/// predict with [`Kind::ServingLatency`], and nothing is simulated.
+///
+/// # Errors
+/// Why it has none.
+pub fn latency_intervals(
+    cells: &[(&str, String)],
+    names: &Names<'_>,
+) -> Result<(Interval, Interval), RowError> {
+    let (header, record) = columns(cells);
+    let columns = Columns::new(&header);
+    serving_latency::intervals(&Row::new(&columns, &record), names)
+}
+
+fn columns(cells: &[(&str, String)]) -> (StringRecord, StringRecord) {
+    (cells.iter().map(|(column, _)| *column).collect(), cells.iter().map(|(_, cell)| cell.as_str()).collect())
+}
+
 /// Prices a row of `cells`, each a column and what stands in it.
 ///
 /// # Errors
 /// Why it has no prediction.
 pub fn ask(kind: Kind, cells: &[(&str, String)], names: &Names<'_>) -> Result<Priced, RowError> {
-    let header: StringRecord = cells.iter().map(|(column, _)| *column).collect();
-    let record: StringRecord = cells.iter().map(|(_, cell)| cell.as_str()).collect();
+    let (header, record) = columns(cells);
     let columns = Columns::new(&header);
     let answer = kind.price(&Row::new(&columns, &record), names)?;
     let added = kind.added().iter().copied();
@@ -70,5 +87,16 @@ mod tests {
         assert!(out.lines().nth(1).unwrap().contains(&format!(",{tpot},")), "{out}");
         assert!(one.number("ttft_low_ms") < one.number("predicted_ttft_ms"));
         assert_eq!(one.text("rejection"), None);
+        // Without its prediction a row has the same interval.
+        let (ttft, tpot) = latency_intervals(&cells, &names).unwrap();
+        for (end, predicted, written) in [
+            (ttft.low, "predicted_ttft_ms", "ttft_low_ms"),
+            (ttft.high, "predicted_ttft_ms", "ttft_high_ms"),
+            (tpot.low, "predicted_tpot_ms", "tpot_low_ms"),
+            (tpot.high, "predicted_tpot_ms", "tpot_high_ms"),
+        ] {
+            let ratio = one.number(written).unwrap() / one.number(predicted).unwrap();
+            assert!((ratio / end - 1.0).abs() < 1e-3, "{written}: {ratio} against {end}");
+        }
     }
 }

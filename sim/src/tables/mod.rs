@@ -24,7 +24,7 @@ mod table;
 mod training;
 mod training_memory;
 
-pub use ask::{Priced as PricedRow, ask};
+pub use ask::{Priced as PricedRow, ask, latency_intervals};
 pub use interval::Interval;
 pub use layout::stored as stored_weights;
 pub use names::Names;

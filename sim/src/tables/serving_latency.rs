@@ -114,7 +114,7 @@ fn lengths(row: &Row<'_>, family: EngineFamily) -> Result<(Span, Span), RowError
 /// Predicts one row.
 pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let configuration = Configuration::of(row, names)?;
-    let Configuration { model, accelerator, engine, split, weights } = configuration;
+    let Configuration { model, accelerator, engine, split, weights, .. } = configuration;
     let (prompt, output) = lengths(row, engine.family)?;
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
@@ -149,23 +149,38 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let held = device.coefficients.delivery_steps(engine, &accelerator.id, model.experts.is_some());
     let before = (engine.request_us + engine.prompt_token_us * mean.0) / 1e3;
     let origin = step.origin().weaker(memory.origin);
+    let (ttft, tpot) = around(row, names, &configuration, (prompt.high, clients));
+    Ok(Prediction { ttft_ms: ttft_ms + before + held * tpot_ms, tpot_ms, origin, ttft, tpot })
+}
+
+/// Returns the intervals of times to first token and per output token of one row, without its prediction.
+///
+/// # Errors
+/// Why it has none.
+pub fn intervals(row: &Row<'_>, names: &Names<'_>) -> Result<(Interval, Interval), RowError> {
+    let configuration = Configuration::of(row, names)?;
+    let (prompt, _) = lengths(row, configuration.engine.family)?;
+    enough(configuration.split.ranks(), configuration.accelerator.scale_up.domain)?;
+    Ok(around(row, names, &configuration, (prompt.high, row.needed("concurrency")?)))
+}
+
+fn around(
+    row: &Row<'_>,
+    names: &Names<'_>,
+    configuration: &Configuration<'_>,
+    (prompt, clients): (u32, u32),
+) -> (Interval, Interval) {
     let identity = Identity::of(Kind::ServingLatency, row, names);
     let interval = |quantity| {
         let mut found = Widening::of(names.catalog, Kind::ServingLatency, quantity, &identity);
-        if weights.experts == Precision::Int4 && model.experts.is_some() {
+        if configuration.weights.experts == Precision::Int4 && configuration.model.experts.is_some() {
             found.thin(names.catalog, "experts_int4", "experts in 4-bit integers");
         }
-        found.beyond(prompt.high, MEASURED.0, "tokens of prompt");
+        found.beyond(prompt, MEASURED.0, "tokens of prompt");
         found.beyond(clients, MEASURED.1, "requests at once");
         found.done()
     };
-    Ok(Prediction {
-        ttft_ms: ttft_ms + before + held * tpot_ms,
-        tpot_ms,
-        origin,
-        ttft: interval("ttft_ms"),
-        tpot: interval("tpot_ms"),
-    })
+    (interval("ttft_ms"), interval("tpot_ms"))
 }
 
 /// Refuses more accelerators than are linked, and rows of racks beyond a node.
