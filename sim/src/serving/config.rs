@@ -115,7 +115,8 @@ pub enum ConfigError {
     },
     /// Hashes stand for whole blocks, and a scheduler must know what to do with them.
     #[error(
-        "prompts with hashes of {tokens} tokens need an engine's scheduler, one stage, and blocks that divide them"
+        "prompts with hashes of {tokens} tokens need vLLM's scheduler, SGLang's or TensorRT-LLM's, one stage, and blocks \
+         that divide them"
     )]
     Prefixes {
         /// Tokens of one hash.
@@ -125,7 +126,7 @@ pub enum ConfigError {
     #[error("requests with hashes must be given by arrival, those of one instant by prompt, then output")]
     PrefixesUnsorted,
     /// A scheduler must know what to do with them.
-    #[error("adapters need an engine's scheduler, one stage, and a place at least")]
+    #[error("adapters need vLLM's scheduler, SGLang's or TensorRT-LLM's, one stage, and a place at least")]
     Adapters,
     /// A scheduler must know what to do with them.
     #[error("requests that yield to others need vLLM's scheduler and one stage")]
