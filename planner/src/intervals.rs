@@ -5,7 +5,6 @@
 //! itself; the interval says what to measure before the money is spent.
 
 use crate::frame::Frame;
-use crate::jobs::day;
 use crate::outlook::{Ask, Load, On, around};
 use capstan_sim::perf::Ranks;
 use capstan_sim::tables::Names;
@@ -82,7 +81,7 @@ pub(crate) fn late_if_slow(frame: &Frame<'_>, runs: &[TrainingRun]) -> Vec<Findi
         let train = frame.spec.trains.iter().find(|train| train.name == run.workload)?;
         let finish = train.finish.as_ref()?;
         let interval = run.interval.as_ref()?;
-        let slow = day(run.start, run.hours * interval.step.high);
+        let slow = run.end_at(interval.step.high);
         (slow > finish.value).then(|| Finding {
             code: LATE_IF_SLOW.to_owned(),
             severity: Severity::Warning,

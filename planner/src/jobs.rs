@@ -424,6 +424,6 @@ fn rounded_batch(train: &Train, accelerators: u64) -> Tokens {
     train.batch
 }
 
-pub(crate) fn day(start: Date, hours: f64) -> Date {
+fn day(start: Date, hours: f64) -> Date {
     start.saturating_add(((hours / 24.0).floor() as i64).days())
 }

@@ -1,46 +1,12 @@
 //! Services and notebooks: from threads, memory and slices to machines.
 
-use crate::surroundings::{LAB, Place, Seen};
+use crate::surroundings::{LAB, LAB_MACHINES, Place, Seen};
 use capstan_types::blueprint::{AppRun, Blueprint};
 use rust_decimal::Decimal;
 
-/// A machine without accelerators, and one with eight that can be partitioned.
-const MACHINES: &str = r#"
-[[shape]]
-id = "lab.cpu"
-names = []
-provider = "lab"
-accelerators = 0
-vcpus = 64
-host_memory = "256 GB"
-from = "lab"
-
-[[shape]]
-id = "lab.a100"
-names = []
-provider = "lab"
-accelerator = "a100_sxm_80gb"
-accelerators = 8
-vcpus = 96
-host_memory = "1 TB"
-from = "lab"
-
-[[offering]]
-shape = "lab.cpu"
-from = "lab"
-grade = "list"
-prices = [{ region = "a", on_demand = "3 USD/h" }]
-
-[[offering]]
-shape = "lab.a100"
-from = "lab"
-grade = "list"
-prices = [{ region = "a", on_demand = "20 USD/h" }]
-"#;
-
 fn run(blocks: &str) -> (Place, Seen) {
     let place = Place::new();
-    place.write("lab.toml", format!("{LAB}{MACHINES}"));
+    place.write("lab.toml", format!("{LAB}{LAB_MACHINES}"));
     place.write(
         "p.plan",
         format!(

@@ -49,6 +49,40 @@ id = "a"
 from = "lab"
 "#;
 
+/// Of [`LAB`]: a machine without accelerators, and one with eight that can be partitioned.
+pub const LAB_MACHINES: &str = r#"
+[[shape]]
+id = "lab.cpu"
+names = []
+provider = "lab"
+accelerators = 0
+vcpus = 64
+host_memory = "256 GB"
+from = "lab"
+
+[[shape]]
+id = "lab.a100"
+names = []
+provider = "lab"
+accelerator = "a100_sxm_80gb"
+accelerators = 8
+vcpus = 96
+host_memory = "1 TB"
+from = "lab"
+
+[[offering]]
+shape = "lab.cpu"
+from = "lab"
+grade = "list"
+prices = [{ region = "a", on_demand = "3 USD/h" }]
+
+[[offering]]
+shape = "lab.a100"
+from = "lab"
+grade = "list"
+prices = [{ region = "a", on_demand = "20 USD/h" }]
+"#;
+
 /// A small machine of [`LAB`].
 pub const LAB_G1: &str = r#"
 [[shape]]

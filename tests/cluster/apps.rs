@@ -6,7 +6,7 @@ use crate::bench::{Bench, until};
 use crate::definitions::install;
 use crate::oracle::{provision, said};
 use crate::places::placed;
-use crate::surroundings::{LAB, Place};
+use crate::surroundings::{LAB, LAB_MACHINES, Place};
 use capstan_types::blueprint::Blueprint;
 use serde_json::{Value, json};
 
@@ -14,39 +14,6 @@ const NAME: &str = "tools";
 
 /// Pods of all services of the plan.
 const PODS: usize = 8 + 1 + 3 + 20 + 5;
-
-const MACHINES: &str = r#"
-[[shape]]
-id = "lab.cpu"
-names = []
-provider = "lab"
-accelerators = 0
-vcpus = 64
-host_memory = "256 GB"
-from = "lab"
-
-[[shape]]
-id = "lab.a100"
-names = []
-provider = "lab"
-accelerator = "a100_sxm_80gb"
-accelerators = 8
-vcpus = 96
-host_memory = "1 TB"
-from = "lab"
-
-[[offering]]
-shape = "lab.cpu"
-from = "lab"
-grade = "list"
-prices = [{ region = "a", on_demand = "3 USD/h" }]
-
-[[offering]]
-shape = "lab.a100"
-from = "lab"
-grade = "list"
-prices = [{ region = "a", on_demand = "20 USD/h" }]
-"#;
 
 const PLAN: &str = r#"use catalog "lab.toml"
 plan tools { currency = USD, horizon = 2027-01-01 .. 2027-12-31 }
@@ -121,7 +88,7 @@ fn services_are_placed_on_the_machines_that_were_planned_and_what_they_keep_stay
         return;
     }
     let place = Place::new();
-    place.write("lab.toml", format!("{LAB}{MACHINES}"));
+    place.write("lab.toml", format!("{LAB}{LAB_MACHINES}"));
     let blueprint = place.planned(PLAN, 0);
     let (hosts, cut) = (planned(&blueprint, "lab.cpu"), planned(&blueprint, "lab.a100"));
     // Twenty instances and fourteen people at seven on each accelerator, five instances at four: 3 + 2 + 2 of eight.

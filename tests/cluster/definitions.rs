@@ -88,18 +88,10 @@ fn job_set(runtimes: &Value) -> Value {
     let spec = &embedding["properties"]["template"]["properties"]["spec"];
     assert!(spec["properties"]["replicatedJobs"].is_object(), "a runtime embeds a JobSet");
     let status = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "jobsets.jobset.x-k8s.io" },
-        "spec": {
-            "group": "jobset.x-k8s.io", "scope": "Namespaced",
-            "names": { "kind": "JobSet", "listKind": "JobSetList", "plural": "jobsets", "singular": "jobset" },
-            "versions": [{
-                "name": "v1alpha2", "served": true, "storage": true, "subresources": { "status": {} },
-                "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": spec, "status": status } } },
-            }],
-        },
-    })
+    let schema = json!({ "type": "object", "properties": { "spec": spec, "status": status } });
+    let mut definition = definition(("jobset.x-k8s.io", "JobSet", "jobset"), "v1alpha2", &schema);
+    definition["spec"]["versions"][0]["subresources"] = json!({ "status": {} });
+    definition
 }
 
 /// Returns the definition of a Metal3MachineTemplate: no file of it is at hand, so these are the fields of its machines that are
@@ -117,15 +109,22 @@ fn machine_template() -> Value {
         object(json!({ "image": image, "hostSelector": selector, "automatedCleaningMode": text() }));
     let spec =
         object(json!({ "template": object(json!({ "spec": machine })), "nodeReuse": { "type": "boolean" } }));
+    let names = ("infrastructure.cluster.x-k8s.io", "Metal3MachineTemplate", "metal3machinetemplate");
+    definition(names, "v1beta1", &object(json!({ "spec": spec })))
+}
+
+/// Returns a definition of objects in namespaces: its group, kind and singular, the one version, and what that takes.
+fn definition((group, kind, singular): (&str, &str, &str), version: &str, schema: &Value) -> Value {
+    let plural = format!("{singular}s");
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "metal3machinetemplates.infrastructure.cluster.x-k8s.io" },
+        "metadata": { "name": format!("{plural}.{group}") },
         "spec": {
-            "group": "infrastructure.cluster.x-k8s.io", "scope": "Namespaced",
-            "names": { "kind": "Metal3MachineTemplate", "listKind": "Metal3MachineTemplateList", "plural": "metal3machinetemplates", "singular": "metal3machinetemplate" },
+            "group": group, "scope": "Namespaced",
+            "names": { "kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": singular },
             "versions": [{
-                "name": "v1beta1", "served": true, "storage": true,
-                "schema": { "openAPIV3Schema": object(json!({ "spec": spec })) },
+                "name": version, "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": schema },
             }],
         },
     })

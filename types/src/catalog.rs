@@ -413,6 +413,11 @@ impl Catalog {
         rows.clone().find(|row| row.engine_version == version).or_else(|| rows.next())
     }
 
+    /// Returns a region of a provider.
+    pub fn region(&self, provider: &str, id: &str) -> Option<&Region> {
+        self.regions.iter().find(|row| row.provider == provider && row.id == id)
+    }
+
     /// Returns the engine of a name.
     pub fn engine(&self, name: &str) -> Option<&Engine> {
         find(&self.engines, name)

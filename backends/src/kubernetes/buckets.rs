@@ -5,7 +5,7 @@
 
 use super::object::{Labels, Object, count, labels, slug};
 use super::server::shortened;
-use super::storage::{METADATA_COPIES, ROOK, StorageClass, protected, rook_meta};
+use super::storage::{METADATA_COPIES, ROOK, StorageClass, protected, rook_object};
 use super::{EmitError, Files, Frame, Wave};
 use capstan_types::blueprint::Store;
 use serde_json::json;
@@ -88,12 +88,7 @@ fn add_store(frame: &Frame<'_>, store: &Store, files: &mut Files) -> Result<(), 
             "requests": { "cpu": "2", "memory": "8Gi" }, "limits": { "memory": "8Gi" },
         } },
     });
-    let object = Object {
-        api_version: "ceph.rook.io/v1",
-        kind: "CephObjectStore",
-        metadata: rook_meta(frame, &name),
-        spec,
-    };
+    let object = rook_object(frame, "CephObjectStore", &name, spec);
     let note = format!(
         "objects at {}, {}; {:.0} TB of them are planned, and {:.0} TB may be kept.",
         store.site,

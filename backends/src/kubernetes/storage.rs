@@ -112,8 +112,11 @@ pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError>
     ceph.objects.map_or(Ok(()), |store| buckets::add(frame, store, files))
 }
 
-pub(super) fn rook_meta(frame: &Frame<'_>, name: &str) -> Meta {
-    Meta { namespace: Some(ROOK.to_owned()), ..frame.cluster_meta(name, Wave::Storage, &Labels::new()) }
+/// Returns an object of Rook, where its operator looks for it.
+pub(super) fn rook_object(frame: &Frame<'_>, kind: &'static str, name: &str, spec: Value) -> Object<Value> {
+    let metadata =
+        Meta { namespace: Some(ROOK.to_owned()), ..frame.cluster_meta(name, Wave::Storage, &Labels::new()) };
+    Object { api_version: "ceph.rook.io/v1", kind, metadata, spec }
 }
 
 fn add_cluster(frame: &Frame<'_>, ceph: &Ceph<'_>, files: &mut Files) -> Result<(), EmitError> {
@@ -141,12 +144,7 @@ fn add_cluster(frame: &Frame<'_>, ceph: &Ceph<'_>, files: &mut Files) -> Result<
         "priorityClassNames": { "mon": "system-node-critical", "osd": "system-node-critical", "mgr": "system-cluster-critical" },
         "disruptionManagement": { "managePodBudgets": true, "osdMaintenanceTimeout": 30 },
     });
-    let object = Object {
-        api_version: "ceph.rook.io/v1",
-        kind: "CephCluster",
-        metadata: rook_meta(frame, ROOK),
-        spec,
-    };
+    let object = rook_object(frame, "CephCluster", ROOK, spec);
     let note = format!(
         "{count} nodes with {drives} drives at {}; {:.0} TB may be kept.",
         ceph.site,
@@ -193,12 +191,7 @@ fn add_file_system(frame: &Frame<'_>, store: &Store, files: &mut Files) -> Resul
             "requests": { "cpu": "4", "memory": "16Gi" }, "limits": { "memory": "16Gi" },
         } },
     });
-    let object = Object {
-        api_version: "ceph.rook.io/v1",
-        kind: "CephFilesystem",
-        metadata: rook_meta(frame, &name),
-        spec,
-    };
+    let object = rook_object(frame, "CephFilesystem", &name, spec);
     let note = "the file system that volumes are cut from.";
     files.add(Wave::Storage, FOLDER, ("CephFilesystem", &name), note, &object)
 }

@@ -264,7 +264,7 @@ fn region_exists(checker: &Checker<'_>, fields: &Fields, provider: &str, region:
 
 /// Reports more zones than the region is known to have.
 fn zones_exist(checker: &Checker<'_>, fields: &Fields, provider: &str, region: &str) {
-    let row = checker.catalog.regions.iter().find(|row| row.provider == provider && row.id == region);
+    let row = checker.catalog.region(provider, region);
     let (Some(wanted), Some(there)) = (fields.small("zones"), row.and_then(|row| row.zones)) else { return };
     if wanted > there {
         let message = format!("`{region}` of `{provider}` has {there} zones, not {wanted}");

@@ -46,8 +46,6 @@ pub(super) fn sites(checker: &Checker<'_>, fields: &Fields, name: &str) -> Optio
 
 /// Returns the zones that a site has: those of its region, or those that are asked of it, which it must have.
 fn known(checker: &Checker<'_>, site: &Site) -> Option<u32> {
-    let region = checker.catalog.regions.iter().find(|row| {
-        row.provider == site.provider && site.region.as_ref().is_some_and(|region| *region == row.id)
-    });
+    let region = site.region.as_ref().and_then(|region| checker.catalog.region(&site.provider, region));
     region.and_then(|row| row.zones).or_else(|| site.zones.as_ref().map(|zones| zones.value))
 }

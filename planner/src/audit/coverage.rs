@@ -117,11 +117,8 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
     for site in &blueprint.inputs.spec.sites {
         let used = blueprint.pools.iter().any(|pool| pool.site == site.name);
         let (Some(limit), Some(region), true) = (&site.zones, &site.region, used) else { continue };
-        let regions = &blueprint.inputs.catalog.regions;
-        let zones = regions
-            .iter()
-            .find(|row| row.provider == site.provider && row.id == *region)
-            .and_then(|r| r.zones);
+        let row = blueprint.inputs.catalog.region(&site.provider, region);
+        let zones = row.and_then(|row| row.zones);
         check.that(zones.is_some_and(|zones| zones >= limit.value), || {
             let zones = zones.map_or_else(|| "an unknown number of".to_owned(), |zones| zones.to_string());
             format!("{} has {zones} zones, {} are asked", site.name, limit.value)

@@ -12,9 +12,7 @@ use crate::pricing::{decimal, write_off_terms};
 use capstan_types::blueprint::{Blueprint, CostKind, CostLine};
 use capstan_types::finance::{CashFlow, Category, Finance, LineFlow, WrittenOff};
 use capstan_types::offering::PurchaseOption;
-use capstan_types::spec::Fleet;
-use capstan_types::units::HOURS_PER_MONTH;
-use jiff::civil::Date;
+use capstan_types::spec::{Fleet, Frame, months_between};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
@@ -113,26 +111,32 @@ fn standing(blueprint: &Blueprint) -> Vec<WrittenOff> {
         let used = fleet.months(&spec.frame);
         let age = fleet.since.map_or(0, |since| months_between(since, spec.frame.start));
         let life_months = terms.life_months.saturating_sub(age).max(1);
-        let held = spec.frame.months.saturating_sub(used.start).min(life_months);
-        let life = Decimal::from(life_months);
-        Some(WrittenOff {
-            item: format!("{} × {}, there already (`{}`)", fleet.count, fleet.shape, fleet.name),
-            site: fleet.site.clone(),
-            cost,
-            from_month: used.start,
-            life_months,
-            residual: 0.0,
-            per_month: spec.frame.currency.round(cost / life),
-            book_value: spec.frame.currency.round(cost - cost * Decimal::from(held) / life),
-        })
+        let item = format!("{} × {}, there already (`{}`)", fleet.count, fleet.shape, fleet.name);
+        Some(straight_line(&spec.frame, (item, &fleet.site, cost), used.start, (life_months, 0.0)))
     };
     spec.fleets.iter().filter_map(one).collect()
 }
 
-/// Returns the whole planning months from a day to a later one; none where it is not later.
-fn months_between(from: Date, to: Date) -> u32 {
-    let days = to.since(from).map_or(0, |span| span.get_days());
-    (f64::from(days) * 24.0 / HOURS_PER_MONTH).round().max(0.0) as u32
+/// Returns how a cost is written off from a month on, over a life after which a share of it is left.
+fn straight_line(
+    frame: &Frame,
+    (item, site, cost): (String, &str, Decimal),
+    from_month: u32,
+    (life_months, residual): (u32, f64),
+) -> WrittenOff {
+    let life = Decimal::from(life_months.max(1));
+    let lost = cost * decimal(1.0 - residual);
+    let age = Decimal::from(frame.months.saturating_sub(from_month).min(life_months));
+    WrittenOff {
+        item,
+        site: site.to_owned(),
+        cost,
+        from_month,
+        life_months,
+        residual,
+        per_month: frame.currency.round(lost / life),
+        book_value: frame.currency.round(cost - lost * age / life),
+    }
 }
 
 /// Returns how each line of purchases is written off, after what stands there; nothing where no terms are known.
@@ -142,19 +146,8 @@ fn written_off(blueprint: &Blueprint) -> Vec<WrittenOff> {
     let bought = bought.filter_map(|line| {
         let terms = write_off_terms(&blueprint.inputs.catalog, line.shape.as_deref().unwrap_or("default"))?;
         let from_month = blueprint.periods[line.period as usize].first_month;
-        let life = Decimal::from(terms.life_months.max(1));
-        let lost = line.billed_cost * decimal(1.0 - terms.residual);
-        let age = Decimal::from((frame.months - from_month).min(terms.life_months));
-        Some(WrittenOff {
-            item: line.item.clone(),
-            site: line.site.clone(),
-            cost: line.billed_cost,
-            from_month,
-            life_months: terms.life_months,
-            residual: terms.residual,
-            per_month: frame.currency.round(lost / life),
-            book_value: frame.currency.round(line.billed_cost - lost * age / life),
-        })
+        let what = (line.item.clone(), line.site.as_str(), line.billed_cost);
+        Some(straight_line(frame, what, from_month, (terms.life_months, terms.residual)))
     });
     standing(blueprint).into_iter().chain(bought).collect()
 }

@@ -10,7 +10,6 @@ use capstan_types::blueprint::{
 use capstan_types::figure;
 use capstan_types::spec::SloMetric;
 use capstan_types::units::Seconds;
-use jiff::ToSpan;
 
 /// Returns the interval of the first placement of a workload at a site that has one.
 fn of<'a>(blueprint: &'a Blueprint, workload: &str, site: &str) -> Option<&'a ServiceInterval> {
@@ -86,9 +85,7 @@ fn training(run: &TrainingRun) -> Vec<Vec<Cell>> {
     let (low, high) = step.around(run.step.get());
     let time = |end: f64| Cell::from(figure::span(Seconds(end))).hinted(MULTIPLE);
     let day = |factor: f64| {
-        let days = ((run.hours * factor) / 24.0).floor() as i64;
-        let day = run.start.saturating_add(days.days());
-        Cell::from(day.to_string())
+        Cell::from(run.end_at(factor).to_string())
             .hinted("the first day, and as many hours more or fewer as a step takes longer")
     };
     let planned = Cell::from(run.end.to_string()).hinted("planned");

@@ -5,6 +5,7 @@ use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
 use crate::origin::{Origin, PriceGrade};
 use crate::units::{Bytes, RequestsPerSecond, Seconds, Tokens, Watts};
+use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -244,6 +245,12 @@ impl TrainingRun {
     pub fn runs_at(&self, period: usize, hour: usize) -> bool {
         let there = self.shares.get(period).is_some_and(|&share| share > 0.0);
         there && self.at_hours.get(hour).copied().unwrap_or(self.at_hours.is_empty())
+    }
+
+    /// Returns the day on which it would be done if it took so many times as long.
+    pub fn end_at(&self, times: f64) -> Date {
+        let days = (self.hours * times / 24.0).floor() as i64;
+        self.start.saturating_add(days.days())
     }
 
     /// Returns the share of the hours of a week in which it runs.

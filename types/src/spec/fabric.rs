@@ -51,12 +51,8 @@ pub struct FabricWish {
     /// Ports that management takes from the leaves of each plane.
     pub management_ports: u32,
     /// Switches that lie ready beside those that carry the traffic.
-    #[serde(default = "none", skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub redundancy: Redundancy,
-}
-
-fn none() -> Redundancy {
-    Redundancy::None
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

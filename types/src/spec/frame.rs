@@ -47,6 +47,12 @@ pub struct Frame {
     pub beside: Beside,
 }
 
+/// Returns the months of 730 h from a day to a later one, to the nearest; none where it is not later.
+pub fn months_between(from: Date, to: Date) -> u32 {
+    let days = to.since(from).map_or(0, |span| span.get_days());
+    (f64::from(days) * 24.0 / HOURS_PER_MONTH).round().max(0.0) as u32
+}
+
 fn utc() -> String {
     Frame::UTC.to_owned()
 }
@@ -63,9 +69,7 @@ impl Frame {
     ///
     /// Months are 730 h each, everywhere, so a date is at most half a month from its boundary.
     pub fn month_of(&self, date: Date) -> u32 {
-        let days = date.since(self.start).map_or(0, |span| span.get_days());
-        let months = (f64::from(days) * 24.0 / HOURS_PER_MONTH).round().max(0.0);
-        (months as u32).min(self.months)
+        months_between(self.start, date).min(self.months)
     }
 
     /// Returns the month boundary at the end of `date`.

@@ -111,10 +111,11 @@ pub struct Assumption {
 }
 
 /// Spare machines that a site keeps of each shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Redundancy {
     /// None.
+    #[default]
     None,
     /// One more than needed.
     NPlus1,
