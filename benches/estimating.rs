@@ -58,7 +58,7 @@ fn steps(criterion: &mut Criterion, catalog: &Catalog) {
         model: catalog.model("llama3_1_70b").expect("a model that the catalog has"),
         accelerator: catalog.accelerator("h100_sxm").expect("an accelerator that the catalog has"),
         engine: catalog.engine("vllm").expect("an engine that the catalog has"),
-        ranks: Ranks { tensor: 4, pipeline: 1 },
+        ranks: Ranks::of(4, 1),
         precision: Precision::Bf16,
         kv_precision: None,
     };
@@ -79,7 +79,7 @@ fn every(group: &mut BenchmarkGroup<'_, WallTime>, catalog: &Catalog, known: &Kn
     let cluster =
         Cluster { known, accelerator, per_node: 8, nodes: 8, scale_out: Some(BytesPerSecond(200e9)) };
     let job = Job { model, batch: Tokens(64.0 * 2048.0), sequence: 2048, precision: Precision::Bf16 };
-    let fixed = Parallelism { tensor: None, pipeline: None };
+    let fixed = Parallelism::default();
     let (space, method) = (Space::wide(&cluster, &job, &fixed, true), Method::default());
     let all = Search { space: &space, method: &method, wanted: 1, host: None };
     let found = search(&cluster, &job, &all).expect("a configuration that fits");
@@ -104,7 +104,7 @@ fn training(criterion: &mut Criterion, catalog: &Catalog) {
         scale_out: Some(BytesPerSecond(400e9)),
     };
     let job = Job { model, batch: Tokens(4.0 * 1024.0 * 1024.0), sequence: 8192, precision: Precision::Bf16 };
-    let fixed = Parallelism { tensor: None, pipeline: None };
+    let fixed = Parallelism::default();
     let found = best(&cluster, &job, &fixed).expect("a layout that fits");
     let mut group = criterion.benchmark_group("training");
     group.throughput(Throughput::Elements(found.priced + found.rejected));

@@ -28,7 +28,7 @@ fn replica(
         model: catalog.model(model).unwrap(),
         accelerator: catalog.accelerator(accelerator).unwrap(),
         engine: catalog.engine(engine).unwrap(),
-        ranks: Ranks { tensor, pipeline: 1 },
+        ranks: Ranks::of(tensor, 1),
         precision,
         kv_precision: (precision == Precision::Fp8).then_some(Precision::Fp8),
     };

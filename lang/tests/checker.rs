@@ -256,6 +256,8 @@ fn times_of_day_are_those_of_the_place() {
     assert_eq!(peaks(berlin, ["", tokyo], "site in [there]"), 6.0);
     assert_eq!(peaks(berlin, ["", tokyo], "site in [here]"), 14.0);
     assert_eq!(peaks("", [berlin, tokyo], "site in [there]"), 5.0);
+    // A clock that the plan states is its own, also the one that would be assumed of no site.
+    assert_eq!(peaks(", time_zone = \"UTC\"", [berlin, berlin], "site in [there]"), 13.0);
     // Who may be served from both has the clock of the plan.
     assert_eq!(peaks(berlin, ["", tokyo], ""), 14.0);
     let (none, found) =

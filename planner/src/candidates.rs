@@ -5,12 +5,14 @@
 
 use crate::scheduling::{step_tokens, unseen_steps};
 use crate::shortcuts::{adapter_bytes, network_of, replica_token, shortcuts, speculating, tier_too_large};
+use crate::splits::{self, Spread};
 use capstan_sim::calibrate;
 use capstan_sim::estimate::{self, Bound, Demand, Estimate, Shortcuts};
 use capstan_sim::perf::held::replicas_of_host;
-use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, default_limits};
+use capstan_sim::perf::{Device, PreparedStep, Reason, ServingMemory, Setup, default_limits};
 use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
 use capstan_types::catalog::{Calibration, Catalog, Engine};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
 use capstan_types::model::Model;
 use capstan_types::spec::{Draft, Serve, SloMetric};
@@ -18,9 +20,6 @@ use capstan_types::units::{Bytes, BytesPerSecond, Seconds};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Most pipeline stages that are tried.
-const MOST_STAGES: u32 = 4;
 
 /// The shape under which machines are counted whose accelerator the plan does not allow.
 const OTHER_MACHINES: &str = "other machines";
@@ -47,8 +46,8 @@ pub struct Way {
 impl Way {
     /// Returns the name under which this way is derated: what the simulator can tell apart.
     pub fn key(&self) -> String {
-        let Candidate { accelerator, tensor, pipeline, precision, .. } = &self.candidate;
-        format!("{accelerator} tp{tensor} pp{pipeline} {}", precision.word())
+        let Candidate { accelerator, precision, .. } = &self.candidate;
+        format!("{accelerator} {} {}", self.candidate.degrees().words(), precision.word())
     }
 }
 
@@ -79,7 +78,7 @@ pub struct Unreached {
 /// What was tried on one accelerator.
 struct Trial {
     precision: Precision,
-    ranks: Ranks,
+    degrees: Degrees,
     outcome: Result<Estimated, Reason>,
 }
 
@@ -117,6 +116,11 @@ impl<'a> Served<'a> {
             _ => None,
         };
         Ok(Self { serve, model: find(&serve.model)?, draft, engine, offline: false })
+    }
+
+    fn spread(&self) -> Spread<'a> {
+        let Self { serve, model, engine, .. } = *self;
+        Spread { model, engine, fixed: &serve.parallelism, serve: Some(serve) }
     }
 
     /// Returns what a step achieves for it.
@@ -167,8 +171,8 @@ pub fn enumerate(catalog: &Catalog, served: &Served<'_>, shapes: &[&NodeShape]) 
 fn note_unreached(unreached: &mut Vec<Unreached>, accelerator: &Accelerator, trials: &[Trial]) {
     for trial in trials {
         let Err(Reason::SloUnreachable { metric, per_mille, best, .. }) = trial.outcome else { continue };
-        let Ranks { tensor, pipeline } = trial.ranks;
-        let words = format!("{} × {}, {}", tensor * pipeline, accelerator.id, trial.precision.word());
+        let count = trial.degrees.accelerators();
+        let words = format!("{count} × {}, {}", accelerator.id, trial.precision.word());
         let known = unreached.iter_mut().find(|known| (known.metric, known.per_mille) == (metric, per_mille));
         match known {
             Some(known) if known.best <= best => {}
@@ -195,19 +199,22 @@ fn try_all(
 ) -> Vec<Trial> {
     let Served { serve, model, engine, .. } = *served;
     let device = Device::resolve(catalog, accelerator);
-    let splits = splits(serve, shapes);
-    let tried: Vec<(Precision, Ranks)> = serve
+    let spread = served.spread();
+    let splits = spread.on_machines(shapes);
+    let tried: Vec<(Precision, Degrees)> = serve
         .precisions
         .iter()
-        .flat_map(|&precision| splits.iter().map(move |&ranks| (precision, ranks)))
+        .flat_map(|&precision| splits.iter().map(move |&degrees| (precision, degrees)))
         .collect();
     tried
         .into_par_iter()
-        .map(|(precision, ranks)| {
-            let setup =
-                Setup { model, accelerator, engine, ranks, precision, kv_precision: serve.kv_precision };
-            let outcome = device.clone().and_then(|device| try_one(catalog, &device, &setup, served));
-            Trial { precision, ranks, outcome }
+        .map(|(precision, degrees)| {
+            let outcome = spread.ranks(degrees).and_then(|ranks| {
+                let kv_precision = serve.kv_precision;
+                let setup = Setup { model, accelerator, engine, ranks, precision, kv_precision };
+                try_one(catalog, device.as_ref().map_err(Clone::clone)?, &setup, served)
+            });
+            Trial { precision, degrees, outcome }
         })
         .collect()
 }
@@ -230,10 +237,6 @@ fn calibrated(
 
 fn key<'a>(setup: &Setup<'a>) -> (&'a str, &'a str, &'a str, &'a str) {
     (setup.model.known_as(), &setup.accelerator.id, &setup.engine.id, &setup.engine.version)
-}
-
-fn ranks(setup: &Setup<'_>) -> (u32, u32) {
-    (setup.ranks.tensor, setup.ranks.pipeline)
 }
 
 fn try_one(
@@ -260,7 +263,7 @@ fn try_one(
         return Err(refusal);
     }
     if let Some(adapters) = &serve.adapters {
-        let ranks = f64::from(setup.ranks.accelerators().max(1));
+        let ranks = f64::from(setup.ranks.of_sequence().max(1));
         let each = adapter_bytes(setup.model, adapters.rank) * (1.0 / ranks);
         memory = memory.holding(each * f64::from(adapters.slots));
         if let Some(refusal) = memory.refusal() {
@@ -273,7 +276,9 @@ fn try_one(
         (memory, step) = speculating(speculative, served.draft, device, setup, alone, longest)?;
     }
     let demand = asked(shortcuts(serve, &memory, setup.ranks));
-    let (step, estimate) = match catalog.calibration(key(setup), setup.precision, ranks(setup)) {
+    let own =
+        setup.ranks.degrees().and_then(|degrees| catalog.calibration(key(setup), setup.precision, degrees));
+    let (step, estimate) = match own {
         Some(own) => calibrated(step, &memory, setup, (served, &demand), own)?,
         None => {
             let estimate = served.estimate(&step, &memory, setup, &demand)?;
@@ -281,44 +286,6 @@ fn try_one(
         }
     };
     Ok(Estimated { estimate, step: Arc::new(step), memory })
-}
-
-/// Returns the splits to try: powers of two inside the largest node, and whole nodes in stages across nodes.
-fn splits(serve: &Serve, shapes: &[&NodeShape]) -> Vec<Ranks> {
-    let largest = shapes.iter().map(|shape| shape.accelerators).max().unwrap_or(0);
-    let fixed = &serve.parallelism;
-    let tensors = fixed.tensor.map_or_else(|| powers_up_to(largest), |tensor| vec![tensor]);
-    let stages = fixed.pipeline.map_or_else(|| powers_up_to(MOST_STAGES), |pipeline| vec![pipeline]);
-    let mut splits = Vec::new();
-    for &tensor in &tensors {
-        for &pipeline in &stages {
-            let ranks = Ranks { tensor, pipeline };
-            if shapes.iter().any(|shape| layout(ranks, shape).is_some()) {
-                splits.push(ranks);
-            }
-        }
-    }
-    splits
-}
-
-fn powers_up_to(most: u32) -> Vec<u32> {
-    std::iter::successors(Some(1_u32), |&power| power.checked_mul(2))
-        .take_while(|&power| power <= most)
-        .collect()
-}
-
-/// Returns (replicas per node, nodes per replica) of a split on a shape, or none where it does not lie well there.
-///
-/// Inside a node any split that fits; across nodes one stage per node, each of all its accelerators.
-fn layout(ranks: Ranks, shape: &NodeShape) -> Option<(u32, u32)> {
-    let needed = ranks.accelerators();
-    if needed == 0 {
-        return None;
-    }
-    if needed <= shape.accelerators {
-        return Some((shape.accelerators / needed, 1));
-    }
-    (ranks.tensor == shape.accelerators && shape.accelerators > 1).then_some((0, ranks.pipeline))
 }
 
 fn collect(
@@ -332,11 +299,12 @@ fn collect(
     let Served { serve, model, engine, .. } = *served;
     let limits = default_limits(engine, accelerator);
     for trial in trials {
-        let Some((replicas_per_node, nodes_per_replica)) = layout(trial.ranks, shape) else { continue };
-        let Ranks { tensor, pipeline } = trial.ranks;
-        let stages = if pipeline > 1 { format!(", pp {pipeline}") } else { String::new() };
-        let words = format!("tp {tensor}{stages}, {}", trial.precision.word());
-        let network = network_of(shape, trial.ranks.accelerators());
+        let Some((replicas_per_node, nodes_per_replica)) = splits::layout(trial.degrees, shape) else {
+            continue;
+        };
+        let Degrees { tensor, pipeline, data, expert } = trial.degrees;
+        let words = format!("{}, {}", trial.degrees.words(), trial.precision.word());
+        let network = network_of(shape, trial.degrees.accelerators());
         if serve.stage.is_some() && network.is_none() {
             let why = "nobody knows how fast its network is, which the cache of a prompt must cross";
             tally.add(&shape.id, "network_unknown", None, &format!("{words}: {why}"));
@@ -347,7 +315,7 @@ fn collect(
             continue;
         }
         let outcome = trial.outcome.as_ref().map_err(Clone::clone).and_then(|done| {
-            let held = on_host(done, trial.ranks, shape, replicas_per_node)?;
+            let held = on_host(done, trial.degrees, shape, replicas_per_node)?;
             Ok((done, held))
         });
         match outcome {
@@ -358,9 +326,11 @@ fn collect(
                 candidate: Candidate {
                     shape: shape.id.clone(),
                     accelerator: accelerator.id.clone(),
-                    accelerators: trial.ranks.accelerators(),
+                    accelerators: trial.degrees.accelerators(),
                     tensor,
                     pipeline,
+                    data,
+                    expert,
                     precision: trial.precision,
                     kv_precision: serve.kv_precision.unwrap_or(Precision::Bf16),
                     engine: engine.id.clone(),
@@ -371,8 +341,8 @@ fn collect(
                 },
                 estimate: service_estimate(&done.estimate, &done.memory, serve),
                 step: Arc::clone(&done.step),
-                kv_blocks: done.memory.kv_blocks(engine.block_tokens),
-                kv_token: replica_token(&done.memory, trial.ranks),
+                kv_blocks: done.memory.kv_blocks(engine.block_tokens).saturating_mul(data),
+                kv_token: replica_token(&done.memory, trial.degrees.of_sequence()),
                 network,
                 adapter: serve.adapters.map(|adapters| adapter_bytes(model, adapters.rank)),
             }),
@@ -381,8 +351,8 @@ fn collect(
 }
 
 /// Returns how many replicas of a machine its host has memory for.
-fn on_host(done: &Estimated, ranks: Ranks, shape: &NodeShape, replicas: u32) -> Result<u32, Reason> {
-    let workers = ranks.accelerators().min(shape.accelerators);
+fn on_host(done: &Estimated, degrees: Degrees, shape: &NodeShape, replicas: u32) -> Result<u32, Reason> {
+    let workers = degrees.accelerators().min(shape.accelerators);
     let host = shape.host_memory.unwrap_or(Bytes(f64::INFINITY));
     replicas_of_host(done.memory.weights, workers, replicas.max(1), host).map(|held| held.min(replicas))
 }

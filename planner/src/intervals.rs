@@ -6,7 +6,6 @@
 
 use crate::frame::Frame;
 use crate::outlook::{Ask, Load, On, around};
-use capstan_sim::perf::Ranks;
 use capstan_sim::tables::Names;
 use capstan_types::blueprint::{Band, Placement, Service, ServiceInterval, TrainingRun};
 use capstan_types::catalog::Catalog;
@@ -14,7 +13,7 @@ use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::hardware::Precision;
 use capstan_types::outlook::Ranged;
-use capstan_types::spec::Serve;
+use capstan_types::spec::{Parallelism, Serve};
 
 /// A deadline that holds as predicted and not at the slow end of the interval.
 const LATE_IF_SLOW: &str = "W0363";
@@ -53,8 +52,7 @@ fn interval(
         engine,
         engine_version: &engine.version,
         on: On::Accelerator(accelerator),
-        tensor: Some(candidate.tensor),
-        pipeline: candidate.pipeline,
+        fixed: Parallelism { pipeline: Some(candidate.pipeline), ..Parallelism::default() },
         precision: candidate.precision,
         kv_precision: (candidate.kv_precision == Precision::Fp8).then_some(Precision::Fp8),
         input: tokens(serve.load.prompt.mean),
@@ -64,8 +62,7 @@ fn interval(
         seed: 0,
     };
     let in_flight = placement.estimate.batch.round().clamp(1.0, MOST_IN_FLIGHT) as u32;
-    let ranks = Ranks { tensor: candidate.tensor, pipeline: candidate.pipeline };
-    let (ttft, tpot, because) = around(&ask, accelerator, ranks, in_flight, names).ok()?;
+    let (ttft, tpot, because) = around(&ask, accelerator, candidate.degrees(), in_flight, names).ok()?;
     Some(ServiceInterval { ttft: band(ttft)?, tpot: band(tpot)?, because })
 }
 

@@ -42,6 +42,7 @@ pub mod settle;
 mod shortcuts;
 pub mod simulate;
 pub mod spares;
+mod splits;
 pub mod storage;
 mod usage;
 pub mod verify;

@@ -177,8 +177,7 @@ fn column_words(frame: &Frame<'_>, turn: &Turn<'_>, workload: usize, column: usi
         let chosen = &serve.columns[column];
         let way = &serve.ways[chosen.way].candidate;
         let site = &frame.market.stands[chosen.stand].site.name;
-        let split = if way.pipeline > 1 { format!(", pp {}", way.pipeline) } else { String::new() };
-        let words = format!("{} at {site}, tp {}{split}, {}", way.shape, way.tensor, way.precision.word());
+        let words = format!("{} at {site}, {}, {}", way.shape, way.degrees().words(), way.precision.word());
         return (serve.serve.name.clone(), words);
     }
     let at = workload - turn.serves.len();

@@ -13,12 +13,14 @@ pub(crate) fn replica(
     candidate: &Candidate,
     cache: KvCache,
 ) -> ServingConfig {
-    let Candidate { step_tokens, max_sequences, .. } = *candidate;
+    // Groups with their own sequences are one replica with the places and the steps of all.
+    let of_all = |limit: u32| limit.saturating_mul(candidate.data);
+    let (step_tokens, max_sequences) = (of_all(candidate.step_tokens), of_all(candidate.max_sequences));
     if let Some(delay) = serve.queue_delay {
         let delay_ns = (delay.get() * 1e9).round() as u64;
         return ServingConfig::static_batching(max_sequences, delay_ns, cache);
     }
-    of(serve, engine)(step_tokens.max(max_sequences), max_sequences, cache)
+    of(serve, engine)(step_tokens.max(max_sequences), max_sequences, cache).in_groups(candidate.data)
 }
 
 /// Returns how many steps an engine that is busy begins before it sees a request.

@@ -102,7 +102,7 @@ pub(crate) fn shortcuts(serve: &Serve, memory: &ServingMemory, ranks: Ranks) -> 
         shortcuts.reused = 1.0 - 1.0 / serve.load.prompt.mean.max(1.0);
     }
     let Some(caching) = &serve.prefix_caching else { return shortcuts };
-    let token = replica_token(memory, ranks);
+    let token = replica_token(memory, ranks.of_sequence());
     let kept = memory.kv_tokens() * KEPT;
     let (all, found) = found_within(caching, serve);
     // What does not fit gives way to running requests anyway.
@@ -133,9 +133,9 @@ pub(crate) fn reused(serve: &Serve, runs: &[Summary]) -> Option<Reused> {
     })
 }
 
-/// Returns the bytes of cache of one token on all ranks.
-pub(crate) fn replica_token(memory: &ServingMemory, ranks: Ranks) -> Bytes {
-    memory.bytes_per_token * f64::from(ranks.accelerators().max(1))
+/// Returns the bytes of cache of one token on all `ranks` that hold a part of it.
+pub(crate) fn replica_token(memory: &ServingMemory, ranks: u32) -> Bytes {
+    memory.bytes_per_token * f64::from(ranks.max(1))
 }
 
 /// Returns the tokens that hold all that is ever reused, and the share of prompts found by the tokens that are kept.
@@ -226,10 +226,10 @@ fn draft_model(
     context: u32,
 ) -> Result<(ServingMemory, PreparedStep), Reason> {
     let with = |tensor: u32| {
-        let ranks = Ranks { tensor, pipeline: 1 };
+        let ranks = Ranks::of(tensor, 1);
         let setup = Setup { model, ranks, precision: model.published, ..*setup };
         let memory = ServingMemory::of(&setup, context.min(model.context))?;
         Ok((memory, PreparedStep::with_device(device, &setup)?))
     };
-    with(setup.ranks.tensor).or_else(|_: Reason| with(1))
+    with(setup.ranks.split.tensor).or_else(|_: Reason| with(1))
 }

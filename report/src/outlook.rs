@@ -42,7 +42,7 @@ fn title(outlook: &Outlook) -> Cell {
     let text = match &outlook.answers[..] {
         [] => format!("{model_name} on {on}: does not run"),
         [answer] if outlook.question.on != "all" => {
-            format!("{model_name} on {on}, tensor {}: {}", answer.tensor, answer.memory.fit.word())
+            format!("{model_name} on {on}, {}: {}", answer.degrees.words(), answer.memory.fit.word())
         }
         answers if outlook.question.on == "all" => {
             let all = answers.len() + outlook.refused.len();

@@ -88,7 +88,7 @@ fn the_closed_form_agrees_with_the_simulator_where_it_promises_a_rate() {
             model: catalog.model(model).unwrap(),
             accelerator: catalog.accelerator(chip).unwrap(),
             engine: catalog.engine("vllm").unwrap(),
-            ranks: Ranks { tensor, pipeline: 1 },
+            ranks: Ranks::of(tensor, 1),
             precision: Precision::Bf16,
             kv_precision: None,
         };

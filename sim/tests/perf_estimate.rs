@@ -40,7 +40,7 @@ fn run(catalog: &Catalog, model: &str, chip: &str, tensor: u32, slos: &[Slo]) ->
         model: catalog.model(model).unwrap(),
         accelerator: catalog.accelerator(chip).unwrap(),
         engine: catalog.engine("vllm").unwrap(),
-        ranks: Ranks { tensor, pipeline: 1 },
+        ranks: Ranks::of(tensor, 1),
         precision: Precision::Bf16,
         kv_precision: None,
     };

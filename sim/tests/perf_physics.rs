@@ -5,6 +5,7 @@
 use capstan_sim::perf::training::{self, Cluster, Job, Known, flops};
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
 use capstan_types::catalog::Catalog;
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::Precision;
 use capstan_types::model::{Experts, Latent, Model, Window};
 use capstan_types::spec::Parallelism;
@@ -72,21 +73,24 @@ proptest! {
     #[test]
     fn no_serving_step_is_faster_than_peak_memory_or_link(
         model in models(), chip in 0usize..6, engine in 0usize..3, precision in 0usize..8, fp8_cache: bool,
-        t in 0u32..4, p in 1u32..4, decodes in 0u32..2000, context in 1u32..100_000, chunk in 0u32..20_000, cached in 0u32..50_000
+        t in 0u32..4, p in 1u32..4, d in 0u32..3, dealt: bool, decodes in 0u32..2000, context in 1u32..100_000, chunk in 0u32..20_000, cached in 0u32..50_000
     ) {
         let catalog = testing::catalog();
         let (tensor, precision) = (1 << t, Precision::ALL[precision]);
+        let data = if model.experts.is_some() { 1 << d } else { 1 };
+        let expert = if dealt && model.experts.is_some() { tensor * data } else { 1 };
+        let degrees = Degrees { tensor, pipeline: p, data, expert };
         let setup = Setup {
             model: &model,
             accelerator: &catalog.accelerators[chip],
             engine: &catalog.engines[engine],
-            ranks: Ranks { tensor, pipeline: p },
+            ranks: Ranks::with(degrees).unwrap(),
             precision,
             kv_precision: fp8_cache.then_some(Precision::Fp8),
         };
         let step = match PreparedStep::prepare(&catalog, &setup) {
             Ok(step) => step,
-            Err(Reason::PrecisionUnsupported { .. } | Reason::HeadsNotDivisible { .. } | Reason::TooManyStages { .. }) => return Ok(()),
+            Err(Reason::PrecisionUnsupported { .. } | Reason::HeadsNotDivisible { .. } | Reason::TooManyStages { .. } | Reason::ExpertsNotDivisible { .. }) => return Ok(()),
             Err(other) => panic!("{other}"),
         };
         let kv = f64::from(decodes) * f64::from(context);
@@ -102,7 +106,7 @@ proptest! {
         let accelerator = setup.accelerator;
         let fastest = accelerator.peaks.values().fold(0.0, |a: f64, peak| a.max(peak.get()));
         let tokens = f64::from(decodes + chunk);
-        let rank = weights_on_a_rank(&model, f64::from(tensor));
+        let rank = weights_on_a_rank(&model, f64::from(tensor * data));
         let math = 2.0 * tokens * rank / fastest;
         prop_assert!(time >= math, "{time} s, math {math} s");
         // Reads beyond the cache of the chip: weights at the smallest format, less what fits.
@@ -145,14 +149,16 @@ proptest! {
 
     #[test]
     fn the_waterfall_sums_to_the_step(
-        model in models(), t in 0u32..3, p in 1u32..3, decodes in 1u32..500, chunk in 0u32..8000
+        model in models(), t in 0u32..3, p in 1u32..3, d in 0u32..3, decodes in 1u32..500, chunk in 0u32..8000
     ) {
         let catalog = testing::catalog();
+        let data = if model.experts.is_some() { 1 << d } else { 1 };
+        let degrees = Degrees { tensor: 1 << t, pipeline: p, data, expert: data };
         let setup = Setup {
             model: &model,
             accelerator: &catalog.accelerators[2],
             engine: &catalog.engines[2],
-            ranks: Ranks { tensor: 1 << t, pipeline: p },
+            ranks: Ranks::with(degrees).unwrap(),
             precision: Precision::Bf16,
             kv_precision: None,
         };
@@ -164,6 +170,11 @@ proptest! {
         let sum: f64 = step.waterfall(&shape).iter().map(|(_, ns)| ns).sum();
         let whole = step.step_ns(&shape);
         prop_assert!((sum / whole - 1.0).abs() < 0.01, "{sum} against {whole}");
+        // Groups that have nothing of their own take no longer than groups that do, and wait for the one that has.
+        let own = shape.decodes + shape.prefill_tokens;
+        let (alone, all) = (step.pass_among_ns(&shape, own), step.pass_ns(&shape));
+        prop_assert!(alone <= all * (1.0 + 1e-9), "{alone} among idle groups, {all} among busy ones");
+        prop_assert!(alone >= step.floor_ns(&shape) * (1.0 - 1e-9));
     }
 
     #[test]
@@ -186,7 +197,7 @@ proptest! {
             sequence: 4096,
             precision: Precision::ALL[precision],
         };
-        let Ok(found) = training::best(&cluster, &job, &Parallelism { tensor: None, pipeline: Some(1) }) else { return Ok(()) };
+        let Ok(found) = training::best(&cluster, &job, &Parallelism { pipeline: Some(1), ..Parallelism::default() }) else { return Ok(()) };
         let fastest = accelerator.peaks.values().fold(0.0, |a: f64, peak| a.max(peak.get()));
         let all = fastest * cluster.accelerators() as f64;
         let floor = job.batch.get() * flops::training_per_token(&model, 4096) / all;
@@ -204,7 +215,7 @@ proptest! {
             model: &model,
             accelerator: &catalog.accelerators[chip],
             engine: &catalog.engines[engine],
-            ranks: Ranks { tensor: 1 << t, pipeline: 1 },
+            ranks: Ranks::of(1 << t, 1),
             precision: Precision::Bf16,
             kv_precision: None,
         };
@@ -235,7 +246,7 @@ fn nonsense_coefficients_are_refused_instead_of_priced() {
             model: &catalog.models[3],
             accelerator: &catalog.accelerators[2],
             engine: &catalog.engines[2],
-            ranks: Ranks { tensor: 2, pipeline: 1 },
+            ranks: Ranks::of(2, 1),
             precision: Precision::Bf16,
             kv_precision: None,
         };
@@ -264,7 +275,7 @@ fn a_prepared_step_is_fast() {
         model,
         accelerator: catalog.accelerator("h200_sxm").unwrap(),
         engine: catalog.engine("sglang").unwrap(),
-        ranks: Ranks { tensor: 8, pipeline: 1 },
+        ranks: Ranks::of(8, 1),
         precision: Precision::Fp8,
         kv_precision: None,
     };

@@ -29,7 +29,8 @@ fn schedulers() -> impl Strategy<Value = (Scheduler, u32)> {
         (40u32..200, 1u32..4)
             .prop_map(|(padded_tokens, stages)| (Scheduler::WholePrompts { padded_tokens }, stages)),
         (1u32..80).prop_map(|token_budget| (Scheduler::PrefillFirst { token_budget }, 1)),
-        (30u32..200).prop_map(|token_budget| (Scheduler::InFlight { token_budget }, 1)),
+        (30u32..200, 1u32..4)
+            .prop_map(|(token_budget, groups)| (Scheduler::InFlight { token_budget, groups }, 1)),
         (0u64..50_000).prop_map(|queue_delay_ns| (Scheduler::Static { queue_delay_ns }, 1)),
     ]
 }

@@ -12,7 +12,7 @@ fn step(model: &str) -> PreparedStep {
         model: catalog.model(model).expect("a model of the fixture"),
         accelerator: catalog.accelerator("h100_sxm").expect("an accelerator of the fixture"),
         engine: catalog.engine("vllm").expect("an engine of the fixture"),
-        ranks: Ranks { tensor: 4, pipeline: 1 },
+        ranks: Ranks::of(4, 1),
         precision: Precision::Bf16,
         kv_precision: None,
     };

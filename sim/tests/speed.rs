@@ -108,7 +108,7 @@ fn long_a_step_and_its_preparation_are_cheap() {
         model: &models[2],
         accelerator: catalog.accelerator("h100_sxm").unwrap(),
         engine: catalog.engine("vllm").unwrap(),
-        ranks: Ranks { tensor: 4, pipeline: 1 },
+        ranks: Ranks::of(4, 1),
         precision: Precision::Bf16,
         kv_precision: None,
     };
@@ -143,7 +143,7 @@ fn long_training_configurations_are_cheap() {
     let cluster = Cluster { known: &known, accelerator, per_node: 8, nodes: 8, scale_out };
     let job =
         Job { model: &models[2], batch: Tokens(64.0 * 2048.0), sequence: 2048, precision: Precision::Bf16 };
-    let fixed = Parallelism { tensor: None, pipeline: None };
+    let fixed = Parallelism::default();
     let (space, method) = (Space::wide(&cluster, &job, &fixed, true), Method::default());
     let all = Search { space: &space, method: &method, wanted: 1, host: None };
     let start = cpu_ns();

@@ -37,6 +37,8 @@ struct Engine {
     waiting: VecDeque<usize>,
     running: Vec<usize>,
     free: u32,
+    /// Steps for which prompts have been held back.
+    held: u32,
 }
 
 impl Engine {
@@ -88,7 +90,7 @@ impl Engine {
         match self.config.scheduler {
             Scheduler::Chunked { token_budget, admission } => self.schedule_chunked(token_budget, admission),
             Scheduler::PrefillFirst { token_budget } => self.schedule_prefill_first(token_budget),
-            Scheduler::InFlight { token_budget } => self.schedule_in_flight(token_budget),
+            Scheduler::InFlight { token_budget, groups } => self.schedule_in_flight(token_budget, groups),
             _ => unreachable!(),
         }
     }
@@ -145,11 +147,21 @@ impl Engine {
     }
 
     /// TensorRT-LLM: decodes, then whole prompts.
-    fn schedule_in_flight(&mut self, budget: u32) -> Vec<(usize, u32)> {
+    fn schedule_in_flight(&mut self, budget: u32, groups: u32) -> Vec<(usize, u32)> {
         let (mut step, preempted) = self.decodes();
+        if preempted {
+            return step;
+        }
+        // `_balance_adp_requests`: not before each group has a prompt, unless one has nothing to write, for 60 steps.
+        let (waiting, running) = (self.waiting.len() as u32, self.running.len() as u32);
+        if (1..groups).contains(&waiting) && running >= groups && self.held < 60 {
+            self.held += 1;
+            return step;
+        }
+        self.held = 0;
         let mut left = budget.saturating_sub(step.len() as u32);
         let mut first = true;
-        while !preempted && self.has_place() && !self.waiting.is_empty() {
+        while self.has_place() && !self.waiting.is_empty() {
             let (id, all) = (self.waiting[0], self.n_tokens(self.waiting[0]));
             let only = first && self.requests[id].restarts > 0;
             if (all > left && !only) || !self.fits(all) {
@@ -298,7 +310,7 @@ fn same(config: ServingConfig, mut trace: Vec<Request>) -> Result<u64, TestCaseE
     };
     let requests = trace.iter().map(naive).collect();
     let (waiting, running, free) = (VecDeque::new(), Vec::new(), config.kv.blocks);
-    let (naive, steps) = Engine { config, requests, waiting, running, free }.run(&step);
+    let (naive, steps) = Engine { config, requests, waiting, running, free, held: 0 }.run(&step);
     prop_assert_eq!(result.replicas[0].iterations, steps);
     let served = result.records.iter().filter(|record| record.outcome == Outcome::Completed);
     for (ours, naive) in served.zip(&naive) {
@@ -315,7 +327,7 @@ proptest! {
     fn counting_rounds_equals_touching_every_request(
         trace in prop::collection::vec((0u64..40_000, 1u32..60, 1u32..60), 1..50),
         (budget, max_sequences, blocks, block_tokens, watermark_blocks) in (12u32..90, 1u32..12, 8u32..60, 1u32..9, 0u32..3),
-        policy in 0u8..4,
+        (policy, groups) in (0u8..4, 1u32..5),
         (visibility_steps, reserved_output_per_mille) in (0u32..4, prop_oneof![Just(0), Just(600), Just(1_000)]),
     ) {
         let row = |(at, prompt, output)| Request { arrival: Time::from_ns(at), prompt, output };
@@ -324,7 +336,7 @@ proptest! {
             0 => Scheduler::Chunked { token_budget: budget, admission: Admission::PromptFits },
             1 => Scheduler::Chunked { token_budget: budget, admission: Admission::ChunkFits },
             2 => Scheduler::PrefillFirst { token_budget: budget },
-            _ => Scheduler::InFlight { token_budget: budget + 30 },
+            _ => Scheduler::InFlight { token_budget: budget + 30, groups },
         };
         let base = ServingConfig::chunked(budget, max_sequences, kv);
         let config = ServingConfig { scheduler, visibility_steps, reserved_output_per_mille, ..base };

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use capstan_sim::tables::Kind;
+use capstan_types::spec::Parallelism;
 use form::Form;
 
 /// What a model achieves on a machine, and what that costs; or the price of every row of a table
@@ -28,7 +29,7 @@ pub struct Args {
     /// Price a table; what it holds: serving_latency, serving_throughput, mlperf_inference, training_throughput,
     /// mlperf_training, training_papers, training_memory or kv_sizes
     #[arg(long, value_name = "KIND", value_parser = table::kind, conflicts_with_all = ["on", "tensor", "pipeline",
-        "engine", "precision", "kv_dtype", "input", "output", "concurrency", "sweep", "rate", "price", "calibration"])]
+        "data", "expert", "engine", "precision", "kv_dtype", "input", "output", "concurrency", "sweep", "rate", "price", "calibration"])]
     table: Option<Kind>,
     /// With `--table`, add a column `wide_because`: what makes the intervals of a row wider than usual
     #[arg(long, requires = "table")]
@@ -52,6 +53,12 @@ struct Asked {
     /// Stages that split the layers (1; with `--train` as many as are best)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pipeline: Option<u32>,
+    /// Groups of such ranks with their own sequences, of a mixture of experts (attention data parallelism)
+    #[arg(long, value_name = "N", conflicts_with = "train", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    data: Option<u32>,
+    /// Groups of ranks with their own experts
+    #[arg(long, value_name = "N", conflicts_with = "train", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    expert: Option<u32>,
     /// What serves it, perhaps at a version: vllm@0.19.0
     #[arg(long, value_name = "ENGINE[@VERSION]", default_value = "vllm")]
     engine: String,
@@ -85,6 +92,14 @@ struct Asked {
     calibration: Vec<String>,
     #[command(flatten)]
     job: train::Job,
+}
+
+impl Asked {
+    /// Returns the degrees that are fixed.
+    fn fixed(&self) -> Parallelism {
+        let Self { tensor, pipeline, data, expert, .. } = *self;
+        Parallelism { tensor, pipeline, data, expert }
+    }
 }
 
 /// Estimates.

@@ -27,6 +27,7 @@ mod recipes;
 mod replay;
 mod savings;
 mod simulate;
+mod spread;
 mod stores;
 mod surroundings;
 mod trainings;

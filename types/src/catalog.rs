@@ -1,5 +1,6 @@
 //! Everything that is known before a plan is read: facts, prices and fitted coefficients, each with source and date.
 
+use crate::degrees::Degrees;
 use crate::hardware::{Accelerator, Fabric, NodeShape, Precision};
 use crate::market::MarketPrice;
 use crate::model::Model;
@@ -287,10 +288,9 @@ pub struct Calibration {
     pub engine_version: String,
     /// Precision of the weights.
     pub precision: Precision,
-    /// Ranks that split every layer.
-    pub tensor: u32,
-    /// Stages that split the layers.
-    pub pipeline: u32,
+    /// How the ranks divided the model.
+    #[serde(flatten)]
+    pub degrees: Degrees,
     /// Measurements.
     pub points: Vec<CalibrationPoint>,
     /// Source and date: the measured file with its digest.
@@ -402,12 +402,12 @@ impl Catalog {
         &self,
         (model, accelerator, engine, version): (&str, &str, &str, &str),
         precision: Precision,
-        (tensor, pipeline): (u32, u32),
+        degrees: Degrees,
     ) -> Option<&Calibration> {
         let same = |row: &&Calibration| {
             (row.model.as_str(), row.accelerator.as_str(), row.engine.as_str())
                 == (model, accelerator, engine)
-                && (row.precision, row.tensor, row.pipeline) == (precision, tensor, pipeline)
+                && (row.precision, row.degrees) == (precision, degrees)
         };
         let mut rows = self.calibrations.iter().filter(same);
         rows.clone().find(|row| row.engine_version == version).or_else(|| rows.next())

@@ -5,6 +5,7 @@
 pub mod baseline;
 pub mod blueprint;
 pub mod catalog;
+pub mod degrees;
 pub mod diff;
 pub mod explanation;
 pub mod figure;

@@ -2,6 +2,7 @@
 //!
 //! Every predicted number carries how it came to be and where 90 % of measurements are expected.
 
+use crate::degrees::Degrees;
 use crate::hardware::Precision;
 use crate::money::Currency;
 use crate::offering::PurchaseOption;
@@ -262,8 +263,9 @@ pub struct HourPrice {
 /// Another way to split the model on the same accelerators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OtherSplit {
-    /// Ranks that split every layer.
-    pub tensor: u32,
+    /// How a replica is spread.
+    #[serde(flatten)]
+    pub degrees: Degrees,
     /// Whether it fits.
     pub fit: FitWord,
     /// Output tokens per second and accelerator, where it runs.
@@ -283,10 +285,9 @@ pub struct Answer {
     pub accelerator: String,
     /// The name people know it by.
     pub accelerator_name: String,
-    /// Ranks that split every layer.
-    pub tensor: u32,
-    /// Stages that split the layers.
-    pub pipeline: u32,
+    /// How a replica is spread.
+    #[serde(flatten)]
+    pub degrees: Degrees,
     /// Memory of one rank.
     pub memory: MemoryShare,
     /// By load.

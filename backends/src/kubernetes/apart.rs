@@ -17,7 +17,7 @@ use super::object::{Labels, Object, labels, slug};
 use super::server::{Group, PartOf, Server, found};
 use super::volumes::Claim;
 use super::workload::warn_of_image;
-use super::{EmitError, Files, Frame, Wave, limits, network, volumes};
+use super::{EmitError, Files, Frame, Wave, limits, network, ranks, volumes};
 use capstan_types::spec::Part;
 use serde_json::{Value, json};
 
@@ -132,14 +132,9 @@ fn runs_on(server: &Server<'_>) -> String {
 fn part(frame: &Frame<'_>, server: &Server<'_>, files: &mut Files) -> Result<(Value, String), EmitError> {
     let (model, arguments) = one_part(server, &mut files.warnings)?;
     warn_of_image(server, files);
-    let candidate = &server.placement.candidate;
-    let mut parallelism = json!({ "tensor": candidate.tensor });
-    if candidate.pipeline > 1 {
-        parallelism["pipeline"] = json!(candidate.pipeline);
-    }
     let part = json!({
         "replicas": server.most(),
-        "parallelism": parallelism,
+        "parallelism": ranks::kserve(&server.placement.candidate),
         "labels": server.labels(),
         "template": template(frame, server, &arguments, files),
     });
@@ -251,14 +246,12 @@ fn warn(frame: &Frame<'_>, pair: &Pair<'_>, files: &mut Files) {
             ));
         }
     }
-    let ranks = [pair.prefill, pair.decode].map(|server| {
-        let candidate = &server.placement.candidate;
-        (candidate.tensor, candidate.pipeline)
-    });
-    if ranks[0] != ranks[1] || ranks[0].1 > 1 {
+    let [one, other] = [pair.prefill, pair.decode].map(|server| server.placement.candidate.degrees());
+    if one != other || one.pipeline > 1 || one.data > 1 {
         warn(format!(
-            "one part has {} × {} ranks and the other {} × {}: see that NIXL of this engine's version sends caches between them, or state `parallelism`",
-            ranks[0].0, ranks[0].1, ranks[1].0, ranks[1].1
+            "one part is spread over {} and the other over {}: see that NIXL of this engine's version sends caches between them, or state `parallelism`",
+            one.words(),
+            other.words()
         ));
     }
     warn("caches go from part to part by NIXL over the network of pods; the plan counts on that of the machines: give both templates its RDMA device where they have one".to_owned());

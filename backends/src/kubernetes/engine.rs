@@ -5,7 +5,7 @@
 
 use super::object::{count, decimal};
 use super::server::Server;
-use super::{EmitError, Warning};
+use super::{EmitError, Warning, ranks};
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Precision;
 use capstan_types::spec::{Draft, Routing, SloMetric};
@@ -169,7 +169,7 @@ impl Family {
         // `vllm run-batch` (docs.vllm.ai, offline inference with the OpenAI batch file format).
         let mut args = vec![flag("input-file", requests), flag("output-file", answers)];
         args.push(flag("model", &settings.model));
-        args.extend(vllm_ranks(server));
+        args.extend(ranks::vllm(&server.placement.candidate));
         args.extend(vllm_arguments(server, &settings));
         Ok(Some(Launch { command: words(["vllm", "run-batch"]), args, worker: None, options: None }))
     }
@@ -353,7 +353,7 @@ fn context(server: &Server<'_>, warnings: &mut Vec<Warning>) -> u32 {
     wanted.min(most)
 }
 
-fn flag(name: &str, value: impl std::fmt::Display) -> String {
+pub(super) fn flag(name: &str, value: impl std::fmt::Display) -> String {
     format!("--{name}={value}")
 }
 
@@ -372,11 +372,6 @@ pub(super) fn one_part(
     args.extend(words(["--kv-transfer-config", r#"{"kv_connector":"NixlConnector","kv_role":"kv_both"}"#]));
     let args: Vec<String> = args.iter().map(|word| shell_word(word)).collect();
     Ok((settings.model, args.join(" ")))
-}
-
-fn vllm_ranks(server: &Server<'_>) -> [String; 2] {
-    let candidate = &server.placement.candidate;
-    [flag("tensor-parallel-size", candidate.tensor), flag("pipeline-parallel-size", candidate.pipeline)]
 }
 
 /// Arguments of the engine itself, whether it serves or reads a file; those of its ranks stand apart.
@@ -400,7 +395,7 @@ fn vllm_arguments(server: &Server<'_>, settings: &Settings) -> Vec<String> {
 /// `vllm serve` (docs.vllm.ai, engine arguments); over several nodes with Ray, as in its multi-node example.
 fn vllm(server: &Server<'_>, settings: &Settings) -> Launch {
     let mut args = vec![settings.model.clone(), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
-    args.extend(vllm_ranks(server));
+    args.extend(ranks::vllm(&server.placement.candidate));
     args.extend(vllm_arguments(server, settings));
     let command = words(["vllm", "serve"]);
     if server.pods_per_replica() == 1 {
@@ -429,11 +424,8 @@ fn sglang(server: &Server<'_>, settings: &Settings) -> Launch {
     let candidate = &server.placement.candidate;
     let mut args =
         vec![flag("model-path", &settings.model), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
-    args.push(flag("tp-size", candidate.tensor));
-    args.push(flag("pp-size", candidate.pipeline));
+    args.extend(ranks::sglang(candidate));
     args.push(flag("context-length", settings.context));
-    args.push(flag("max-running-requests", candidate.max_sequences));
-    args.push(flag("chunked-prefill-size", candidate.step_tokens));
     args.push(flag("mem-fraction-static", decimal(server.engine.memory_utilization)));
     args.push(flag("dtype", dtype(settings.weights)));
     if settings.weights == Weights::ToFp8 {
@@ -470,20 +462,18 @@ fn tensorrt_llm(server: &Server<'_>, settings: &Settings) -> Result<Launch, Emit
             nodes: server.pods_per_replica(),
         });
     }
-    let args = vec![
-        settings.model.clone(),
-        flag("host", "0.0.0.0"),
-        flag("port", HTTP_PORT),
-        flag("tp_size", candidate.tensor),
-        flag("pp_size", candidate.pipeline),
+    let (ranks, of_ranks) = ranks::tensorrt_llm(candidate);
+    let mut args = vec![settings.model.clone(), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
+    args.extend(ranks);
+    args.extend([
         flag("max_seq_len", settings.context),
         flag("max_batch_size", candidate.max_sequences),
         flag("max_num_tokens", candidate.step_tokens),
         flag("kv_cache_free_gpu_memory_fraction", decimal(server.engine.memory_utilization)),
         flag("extra_llm_api_options", format!("{OPTIONS_DIR}/{OPTIONS_FILE}")),
-    ];
+    ]);
     let cache = settings.cache.map_or("auto", Precision::word);
-    let options = format!("return_perf_metrics: true\nkv_cache_config:\n  dtype: {cache}\n");
+    let options = format!("return_perf_metrics: true\n{of_ranks}kv_cache_config:\n  dtype: {cache}\n");
     Ok(Launch { command: words(["trtllm-serve"]), args, worker: None, options: Some(options) })
 }
 

@@ -1,6 +1,7 @@
 //! Why no manifests can be written: what the plan or the blueprint lacks, and what would be a bug of ours.
 
 use super::Lint;
+use capstan_types::degrees::Degrees;
 use thiserror::Error;
 
 /// Why no manifests can be written.
@@ -128,15 +129,14 @@ pub enum EmitError {
     },
     /// Parallelism that does not match the machines.
     #[error(
-        "`{workload}`: {tensor} × {pipeline} ranks do not fill {accelerators} accelerators on {nodes} nodes of {per_node}"
+        "`{workload}`: the ranks of {} do not fill {accelerators} accelerators on {nodes} nodes of {per_node}",
+        degrees.words()
     )]
     Uneven {
         /// The workload.
         workload: String,
-        /// Tensor parallel ranks.
-        tensor: u32,
-        /// Pipeline stages.
-        pipeline: u32,
+        /// How a replica is spread.
+        degrees: Degrees,
         /// Accelerators of one replica.
         accelerators: u32,
         /// Nodes of one replica.

@@ -41,6 +41,7 @@ mod pod;
 mod products;
 mod queues;
 mod rails;
+mod ranks;
 mod scaling;
 mod secrets;
 mod server;

@@ -7,7 +7,7 @@ use super::EmitError;
 use super::affinity::Machine;
 use super::engine::Family;
 use super::object::{Labels, fnv, is_dns_label, labels, slug};
-use capstan_types::blueprint::{Blueprint, Placement, Service};
+use capstan_types::blueprint::{Blueprint, Candidate, Placement, Service};
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::{Accelerator, NodeShape};
 use capstan_types::model::Model;
@@ -292,9 +292,10 @@ pub(super) fn found<T>(kind: &'static str, name: &str, row: Option<T>) -> Result
 fn check_parallelism(server: &Server<'_>, workload: &str) -> Result<(), EmitError> {
     let candidate = &server.placement.candidate;
     let nodes = server.pods_per_replica();
-    let ranks = candidate.tensor.checked_mul(candidate.pipeline);
+    let degrees = candidate.degrees();
     let fits = candidate.accelerators > 0
-        && ranks == Some(candidate.accelerators)
+        && degrees.accelerators() == candidate.accelerators
+        && degrees.of_each_expert().is_some()
         && candidate.accelerators.is_multiple_of(nodes)
         && server.accelerators_per_pod() <= server.shape.accelerators;
     if fits {
@@ -302,8 +303,7 @@ fn check_parallelism(server: &Server<'_>, workload: &str) -> Result<(), EmitErro
     }
     Err(EmitError::Uneven {
         workload: workload.to_owned(),
-        tensor: candidate.tensor,
-        pipeline: candidate.pipeline,
+        degrees,
         accelerators: candidate.accelerators,
         nodes,
         per_node: server.shape.accelerators,
@@ -323,12 +323,10 @@ fn names(group: &str, placements: &[&Placement]) -> Option<Vec<String>> {
         |placement| {
             let candidate = &placement.candidate;
             let (site, shape) = (slug(&placement.site), slug(&candidate.shape));
-            format!(
-                "{site}-{shape}-tp{}-pp{}-{}",
-                candidate.tensor,
-                candidate.pipeline,
-                slug(candidate.precision.word())
-            )
+            let Candidate { tensor, pipeline, data, expert, .. } = *candidate;
+            let dealt =
+                if (data, expert) == (1, 1) { String::new() } else { format!("-dp{data}-ep{expert}") };
+            format!("{site}-{shape}-tp{tensor}-pp{pipeline}{dealt}-{}", slug(candidate.precision.word()))
         },
     ];
     endings.iter().find_map(|ending| {

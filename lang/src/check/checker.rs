@@ -35,6 +35,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) aliases: BTreeSet<&'a str>,
     /// The frame, usable from the start so that one mistake in it does not hide the others.
     pub(crate) frame: Frame,
+    /// Does the plan state its clock? Else it is that of its sites.
+    pub(crate) clock_is_stated: bool,
     /// Sites, named or from the catalog.
     pub(crate) sites: Vec<Site>,
     /// The models that the file describes.
@@ -60,6 +62,7 @@ impl<'a> Checker<'a> {
             declared: BTreeMap::new(),
             aliases: BTreeSet::new(),
             frame: plan::fallback(catalog),
+            clock_is_stated: false,
             sites: Vec::new(),
             models: BTreeMap::new(),
             checkpoints: BTreeMap::new(),

@@ -4,7 +4,7 @@
 //! workload's times are those of its sites; where their clock is another one, they are turned by the difference on the
 //! first day of the horizon. Daylight saving that begins or ends later is not followed: a plan has one typical day.
 
-use capstan_types::spec::{App, Daily, DayHours, Frame, Serve, Site};
+use capstan_types::spec::{App, Daily, DayHours, Serve, Site};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -34,7 +34,7 @@ impl Checker<'_> {
 
     /// Settles the clock of the plan once its sites are known.
     pub(crate) fn settle_clock(&mut self) {
-        if self.frame.time_zone != Frame::UTC {
+        if self.clock_is_stated {
             return;
         }
         let mut stated = self.sites.iter().filter_map(|site| site.time_zone.as_deref());

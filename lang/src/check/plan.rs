@@ -163,6 +163,7 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) -> String {
     };
     if let Some(zone) = checker.time_zone(&fields) {
         checker.frame.time_zone = zone;
+        checker.clock_is_stated = true;
     }
     let monthly = |name: &str| fields.money(checker, name, "/mo");
     let beside = Beside {

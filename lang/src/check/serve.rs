@@ -109,20 +109,45 @@ pub static PARALLELISM: Table =
     Table::record("parallelism", "Degrees of parallelism that are fixed.", PARALLELISM_FIELDS);
 
 static PARALLELISM_FIELDS: &[FieldRow] = &[
-    FieldRow::new("tensor", FieldType::Count(Dimension::NONE), FACT)
+    TENSOR,
+    STAGES,
+    FieldRow::new("data", FieldType::Count(Dimension::NONE), FACT)
         .bounds(Bounds::Within(1.0, 4096.0))
         .default("decided by the planner")
-        .means("Accelerators that share each layer.")
-        .shown("= 2", "= 4"),
-    FieldRow::new("pipeline", FieldType::Count(Dimension::NONE), FACT)
+        .means("Groups of such accelerators within a replica, each with its own sequences; they share the experts.")
+        .shown("= 8", "= 4"),
+    FieldRow::new("expert", FieldType::Count(Dimension::NONE), FACT)
         .bounds(Bounds::Within(1.0, 4096.0))
         .default("decided by the planner")
-        .means("Stages of layers.")
-        .shown("= 2", "= 4"),
-    FieldRow::not_yet("context", "Accelerators that share each sequence."),
+        .means("Groups of accelerators that each have their own experts.")
+        .shown("= 8", "= 4"),
+    CONTEXT,
+];
+
+const CONTEXT: FieldRow = FieldRow::not_yet("context", "Accelerators that share each sequence.");
+
+/// Parallelism of a training, whose planner decides how sequences and experts are dealt out.
+pub static TRAINING_PARALLELISM: Table =
+    Table::record("parallelism", "Degrees of parallelism that are fixed.", TRAINING_PARALLELISM_FIELDS);
+
+static TRAINING_PARALLELISM_FIELDS: &[FieldRow] = &[
+    TENSOR,
+    STAGES,
+    CONTEXT,
     FieldRow::not_yet("expert", "Accelerators that share the experts."),
     FieldRow::not_yet("data", "Copies of the model."),
 ];
+
+const TENSOR: FieldRow = FieldRow::new("tensor", FieldType::Count(Dimension::NONE), FACT)
+    .bounds(Bounds::Within(1.0, 4096.0))
+    .default("decided by the planner")
+    .means("Accelerators that share each layer.")
+    .shown("= 2", "= 4");
+const STAGES: FieldRow = FieldRow::new("pipeline", FieldType::Count(Dimension::NONE), FACT)
+    .bounds(Bounds::Within(1.0, 4096.0))
+    .default("decided by the planner")
+    .means("Stages of layers.")
+    .shown("= 2", "= 4");
 
 /// Batching.
 pub static BATCHING: Table = Table::record("batching", "Limits on what runs at once.", BATCHING_FIELDS);
@@ -299,7 +324,8 @@ fn headroom(checker: &Checker<'_>, fields: &Fields, name: &str) -> f64 {
 pub(crate) fn parallelism(fields: &Fields) -> Parallelism {
     let record = fields.record("parallelism");
     let degree = |name: &str| record.and_then(|record| record.small(name));
-    Parallelism { tensor: degree("tensor"), pipeline: degree("pipeline") }
+    let [tensor, pipeline, data, expert] = ["tensor", "pipeline", "data", "expert"].map(degree);
+    Parallelism { tensor, pipeline, data, expert }
 }
 
 /// Returns how capacity may be bought.

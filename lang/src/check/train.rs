@@ -11,7 +11,7 @@ use super::checker::Checker;
 use super::fields::Fields;
 use super::load::excludes;
 use super::model::tokens;
-use super::serve::{buy, parallelism};
+use super::serve::{TRAINING_PARALLELISM, buy, parallelism};
 use super::table::{AT_MOST, Bounds, FACT, FieldRow, FieldType, Referent, Table};
 use super::workload;
 use crate::ast::Block;
@@ -78,7 +78,8 @@ static FIELDS: &[FieldRow] = &[
         .means("Precisions that the math may have.")
         .shown("in [bf16, fp8]", "= bf16"),
     workload::ACCELERATOR.shown("in [h100_sxm, h200_sxm]", "= h100_sxm"),
-    workload::SPLIT.shown("= { tensor = 8 }", "= { tensor = 4 }"),
+    FieldRow { takes: FieldType::Record(&TRAINING_PARALLELISM), ..workload::SPLIT }
+        .shown("= { tensor = 8 }", "= { tensor = 4 }"),
     FieldRow::new("checkpoint", FieldType::Record(&CHECKPOINT), FACT)
         .default("as often as is best; three are kept")
         .means("How often the state is saved.")

@@ -130,7 +130,7 @@ pub(super) fn speed(check: &mut Check, blueprint: &Blueprint) {
             continue;
         };
         let least = active * precision.weight_bytes()
-            / (f64::from(run.candidate.tensor.max(1)) * chip.memory_bandwidth.get());
+            / (f64::from(run.candidate.degrees().of_stage().max(1)) * chip.memory_bandwidth.get());
         check.that(run.estimate.tpot.get() >= least, || {
             format!(
                 "`{name}`: a token every {}, the weights alone take {least} s",

@@ -2,6 +2,7 @@
 
 use super::Check;
 use capstan_types::blueprint::{AuditCheck, Blueprint, Candidate};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::Precision;
 use capstan_types::spec::{Parallelism, Serve};
 
@@ -14,7 +15,7 @@ struct Use<'a> {
     accelerators: Option<&'a [String]>,
     precision: Precision,
     precisions: &'a [Precision],
-    ranks: (u32, u32),
+    degrees: Degrees,
     parallelism: &'a Parallelism,
     shape: &'a str,
 }
@@ -34,7 +35,7 @@ fn uses(blueprint: &Blueprint) -> Vec<Use<'_>> {
                 accelerators: serve.accelerators.as_deref(),
                 precision: candidate.precision,
                 precisions: &serve.precisions,
-                ranks: (candidate.tensor, candidate.pipeline),
+                degrees: candidate.degrees(),
                 parallelism: &serve.parallelism,
                 shape: &candidate.shape,
             });
@@ -50,7 +51,7 @@ fn uses(blueprint: &Blueprint) -> Vec<Use<'_>> {
                 accelerators: train.accelerators.as_deref(),
                 precision: run.candidate.precision,
                 precisions: &train.precisions,
-                ranks: (run.candidate.tensor, run.candidate.pipeline),
+                degrees: Degrees::plain(run.candidate.tensor, run.candidate.pipeline),
                 parallelism: &train.parallelism,
                 shape: &run.candidate.shape,
             });
@@ -66,7 +67,7 @@ fn uses(blueprint: &Blueprint) -> Vec<Use<'_>> {
                 accelerators: batch.accelerators.as_deref(),
                 precision: run.candidate.precision,
                 precisions: &batch.precisions,
-                ranks: (run.candidate.tensor, run.candidate.pipeline),
+                degrees: run.candidate.degrees(),
                 parallelism: &batch.parallelism,
                 shape: &run.candidate.shape,
             });
@@ -94,11 +95,8 @@ pub(super) fn allowed(blueprint: &Blueprint) -> AuditCheck {
         check.that(one.precisions.is_empty() || one.precisions.contains(&one.precision), || {
             format!("`{name}` may not run in {}", one.precision.word())
         });
-        let Parallelism { tensor, pipeline } = *one.parallelism;
-        let fits = tensor.is_none_or(|asked| asked == one.ranks.0)
-            && pipeline.is_none_or(|asked| asked == one.ranks.1);
-        check.that(fits, || {
-            format!("`{name}`: tp {}, pp {} is not what the plan fixes", one.ranks.0, one.ranks.1)
+        check.that(one.parallelism.allows(one.degrees), || {
+            format!("`{name}`: {} is not what the plan fixes", one.degrees.words())
         });
         let shape = blueprint.inputs.catalog.shapes.iter().find(|shape| shape.id == one.shape);
         let holds = shape.is_some_and(|shape| shape.accelerator.as_deref() == Some(one.accelerator));
@@ -127,12 +125,9 @@ fn engine(check: &mut Check, serve: &Serve, candidate: &Candidate) {
     let batch = within(serve.max_sequences, candidate.max_sequences)
         && within(serve.step_tokens, candidate.step_tokens);
     check.that(batch, || format!("`{name}` batches more than the plan allows"));
-    check.that(candidate.accelerators == candidate.tensor * candidate.pipeline, || {
-        format!(
-            "`{name}`: {} accelerators for tp {}, pp {}",
-            candidate.accelerators, candidate.tensor, candidate.pipeline
-        )
-    });
+    let degrees = candidate.degrees();
+    let even = degrees.of_each_expert().is_some() && candidate.accelerators == degrees.accelerators();
+    check.that(even, || format!("`{name}`: {} accelerators for {}", candidate.accelerators, degrees.words()));
 }
 
 #[cfg(test)]

@@ -81,11 +81,11 @@ fn replica(
     candidate: &Candidate,
     (kv_tokens, weights, memory): (u64, Bytes, Bytes),
 ) {
-    let ranks = f64::from(candidate.tensor.max(1) * candidate.pipeline.max(1));
+    let ranks = f64::from(candidate.degrees().accelerators().max(1));
     // Heads are shared out until each rank has one; a compressed vector is held by every rank.
     let heads = if model.latent.is_some() { 1 } else { candidate.tensor.clamp(1, model.kv_heads.max(1)) };
     let cache = model.kv_bytes_per_token(candidate.kv_precision).get() * kv_tokens as f64
-        / f64::from(heads * candidate.pipeline.max(1));
+        / f64::from(heads * candidate.pipeline.max(1) * candidate.data.max(1));
     // A window lets layers forget, so that tokens take less than the formula says.
     let cache = if model.window.is_some() { 0.0 } else { cache };
     let held = weights + Bytes(cache);
@@ -118,7 +118,8 @@ pub(super) fn speed(blueprint: &Blueprint) -> AuditCheck {
         let bytes = active * candidate.precision.weight_bytes();
         // Of drafted tokens a pass over the weights may yield several.
         let yields = serve.speculative.as_ref().map_or(1.0, Speculative::tokens_per_step);
-        let least = bytes / (f64::from(candidate.tensor.max(1)) * chip.memory_bandwidth.get() * yields);
+        let least =
+            bytes / (f64::from(candidate.degrees().of_stage().max(1)) * chip.memory_bandwidth.get() * yields);
         check.that(estimate.tpot.get() >= least, || {
             format!(
                 "{name}: a token every {}, the weights alone take {}",

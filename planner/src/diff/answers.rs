@@ -119,9 +119,8 @@ fn status(status: Status) -> &'static str {
 }
 
 fn candidate(candidate: &Candidate) -> String {
-    let Candidate { shape, tensor, pipeline, precision, engine, .. } = candidate;
-    let pipeline = if *pipeline > 1 { format!(", pp {pipeline}") } else { String::new() };
-    format!("{shape}, tp {tensor}{pipeline}, {}, {engine}", precision.word())
+    let Candidate { shape, precision, engine, .. } = candidate;
+    format!("{shape}, {}, {}, {engine}", candidate.degrees().words(), precision.word())
 }
 
 fn training(run: &TrainingRun) -> String {

@@ -20,11 +20,16 @@ pub(super) fn of_replica(blueprint: &Blueprint, service: &Service, placement: &P
     let mut sentences = Vec::new();
     if let Some(model) = blueprint.inputs.spec.models.iter().find(|model| model.id == service.model) {
         sentences.push(format!(
-            "Weights: {} Gparam × {} B / (tp {} × pp {}); embeddings may stand on one rank only.",
+            "Weights: {} Gparam × {} B over {} accelerators ({}); embeddings may stand on one rank only{}.",
             figure::short(model.params_total_b),
             candidate.precision.weight_bytes(),
-            candidate.tensor,
-            candidate.pipeline
+            candidate.accelerators,
+            candidate.degrees().words(),
+            if candidate.data > 1 {
+                ", and each group with its own sequences holds the attention layers"
+            } else {
+                ""
+            }
         ));
         sentences.push(cache(model, placement));
         let token = model.kv_bytes_per_token(candidate.kv_precision);

@@ -23,14 +23,13 @@ fn why(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Secti
     };
     let mut sentences = vec![
         format!(
-            "`{}` runs {} on {} at {} with {}, tp {}, pp {}, in {}; {node}.",
+            "`{}` runs {} on {} at {} with {}, {}, in {}; {node}.",
             service.workload,
             service.model,
             candidate.shape,
             placement.site,
             candidate.engine,
-            candidate.tensor,
-            candidate.pipeline,
+            candidate.degrees().words(),
             candidate.precision.word()
         ),
         format!(
@@ -142,15 +141,14 @@ pub(super) fn offline(blueprint: &Blueprint, run: &BatchRun) -> Section {
     let (candidate, estimate) = (&run.candidate, &run.estimate);
     let mut sentences = vec![
         format!(
-            "`{}` answers {} requests with {} on {} at {} with {}, tp {}, pp {}, in {}: {}.",
+            "`{}` answers {} requests with {} on {} at {} with {}, {}, in {}: {}.",
             run.workload,
             figure::large(run.requests),
             run.model,
             candidate.shape,
             run.site,
             candidate.engine,
-            candidate.tensor,
-            candidate.pipeline,
+            candidate.degrees().words(),
             candidate.precision.word(),
             run.words()
         ),

@@ -9,9 +9,11 @@ mod price;
 mod run;
 mod training;
 
-use capstan_sim::perf::{Ranks, Reason};
+use crate::splits::Spread;
+use capstan_sim::perf::Reason;
 use capstan_sim::tables::{Names, RowError};
 use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
 use capstan_types::model::Model;
 use capstan_types::money::Currency;
@@ -19,7 +21,7 @@ use capstan_types::outlook::{
     Answer, Arrivals, FitWord, HourPrice, OUTLOOK_FORMAT, OtherSplit, Outlook, Point, Question, Ranged,
     Refused,
 };
-use capstan_types::spec::Serve;
+use capstan_types::spec::{Parallelism, Serve};
 use rayon::prelude::*;
 use run::Run;
 use std::cmp::Ordering;
@@ -67,10 +69,8 @@ pub struct Ask<'a> {
     pub engine_version: &'a str,
     /// On what.
     pub on: On<'a>,
-    /// Ranks that split every layer, where they are fixed.
-    pub tensor: Option<u32>,
-    /// Stages.
-    pub pipeline: u32,
+    /// Degrees that are fixed; the stages always are.
+    pub fixed: Parallelism,
     /// Precision of the weights.
     pub precision: Precision,
     /// Precision of the cache; `None` is 16 bits.
@@ -144,17 +144,20 @@ impl Ask<'_> {
         }
     }
 
-    /// Returns the splits to compare on up to `most` accelerators: what was asked, or powers of two.
-    fn splits(&self, most: u32) -> Vec<Ranks> {
-        let powers = std::iter::successors(Some(1_u32), |power| power.checked_mul(2));
-        let fits = |tensor: &u32| tensor.saturating_mul(self.pipeline) <= most;
-        let tensors: Vec<u32> = match self.tensor {
-            Some(tensor) => vec![tensor],
-            None => powers.take_while(fits).collect(),
-        };
-        // Where not even one rank per stage finds room, that is what the answer says.
-        let tensors = if tensors.is_empty() { vec![1] } else { tensors };
-        tensors.into_iter().map(|tensor| Ranks { tensor, pipeline: self.pipeline }).collect()
+    fn spread(&self) -> Spread<'_> {
+        Spread { model: self.model, engine: self.engine, fixed: &self.fixed, serve: None }
+    }
+
+    /// Returns the degrees to compare on up to `most` accelerators: what was asked, or what is usual there.
+    fn splits(&self, most: u32) -> Vec<Degrees> {
+        let mut all = self.spread().within(most);
+        let fits = |degrees: &Degrees| degrees.accelerators() <= most;
+        // Where nothing finds room, that is what the answer says, of the smallest.
+        match all.iter().any(fits) {
+            true => all.retain(|degrees| self.fixed.tensor.is_some() || fits(degrees)),
+            false => all.truncate(1),
+        }
+        all
     }
 }
 
@@ -163,11 +166,11 @@ impl Ask<'_> {
 pub(crate) fn around(
     ask: &Ask<'_>,
     accelerator: &Accelerator,
-    ranks: Ranks,
+    degrees: Degrees,
     clients: u32,
     names: &Names<'_>,
 ) -> Result<(Ranged, Ranged, Vec<String>), RowError> {
-    let run = Run::new(ask, accelerator, ranks)?;
+    let run = Run::new(ask, accelerator, degrees)?;
     let (times, causes) = run.around(clients, names)?;
     Ok((times.ttft, times.tpot, run.why(causes)))
 }
@@ -182,9 +185,9 @@ pub fn outlook(ask: &Ask<'_>) -> Outlook {
         kinds.entry((&stand.accelerator.id, stand.most)).or_insert(*stand);
     }
     let kinds: Vec<((&str, u32), Stand<'_>)> = kinds.into_iter().collect();
-    let tried: Vec<Vec<(Ranks, Outcome)>> =
+    let tried: Vec<Vec<(Degrees, Outcome)>> =
         kinds.par_iter().map(|(_, stand)| try_all(ask, stand, &names)).collect();
-    let tried: BTreeMap<(&str, u32), Vec<(Ranks, Outcome)>> =
+    let tried: BTreeMap<(&str, u32), Vec<(Degrees, Outcome)>> =
         kinds.iter().map(|(kind, _)| *kind).zip(tried).collect();
     let (mut answers, mut refused) = (Vec::new(), Vec::new());
     for stand in &stands {
@@ -229,17 +232,17 @@ fn question(ask: &Ask<'_>) -> Question {
 }
 
 /// Tries every split on one kind of stand, before any price.
-fn try_all(ask: &Ask<'_>, stand: &Stand<'_>, names: &Names<'_>) -> Vec<(Ranks, Outcome)> {
+fn try_all(ask: &Ask<'_>, stand: &Stand<'_>, names: &Names<'_>) -> Vec<(Degrees, Outcome)> {
     let splits = ask.splits(stand.most);
-    splits.into_par_iter().map(|ranks| (ranks, try_one(ask, stand, ranks, names))).collect()
+    splits.into_par_iter().map(|degrees| (degrees, try_one(ask, stand, degrees, names))).collect()
 }
 
-fn try_one(ask: &Ask<'_>, stand: &Stand<'_>, ranks: Ranks, names: &Names<'_>) -> Outcome {
-    let (needed, available) = (ranks.accelerators(), stand.most);
+fn try_one(ask: &Ask<'_>, stand: &Stand<'_>, degrees: Degrees, names: &Names<'_>) -> Outcome {
+    let (needed, available) = (degrees.accelerators(), stand.most);
     if needed > available {
         return Err(RowError::from(Reason::TooFewAccelerators { needed, available }).into());
     }
-    let run = Run::new(ask, stand.accelerator, ranks)?;
+    let run = Run::new(ask, stand.accelerator, degrees)?;
     if let Some(refusal) = run.refusal() {
         let refusal = Refusal::from(refusal);
         // Nothing is predicted of an engine that holds no request, but it may well start.
@@ -262,7 +265,7 @@ fn try_one(ask: &Ask<'_>, stand: &Stand<'_>, ranks: Ranks, names: &Names<'_>) ->
     causes.sort();
     causes.dedup();
     for point in &mut points {
-        run::set_price(point, ranks.accelerators(), (ask.input, ask.output), None);
+        run::set_price(point, degrees.accelerators(), (ask.input, ask.output), None);
     }
     let writing = points.last().map_or(1.0, |point| point.writing);
     let accelerator = stand.accelerator;
@@ -270,8 +273,7 @@ fn try_one(ask: &Ask<'_>, stand: &Stand<'_>, ranks: Ranks, names: &Names<'_>) ->
         machine: None,
         accelerator: accelerator.id.clone(),
         accelerator_name: accelerator.names.first().unwrap_or(&accelerator.id).clone(),
-        tensor: ranks.tensor,
-        pipeline: ranks.pipeline,
+        degrees,
         memory: run.memory(),
         prefill: run.prefill(),
         decode: run.decode(writing),
@@ -289,10 +291,14 @@ fn yielded(answer: &Answer) -> f64 {
 
 /// Returns the answers to show of one stand: in a sweep on one machine every split that runs, else the one that yields
 /// most per accelerator, a split that fits before one that is tight. The error is the nearest miss.
-fn choose(ask: &Ask<'_>, outcomes: &[(Ranks, Outcome)]) -> Result<Vec<Answer>, (String, String)> {
+fn choose(ask: &Ask<'_>, outcomes: &[(Degrees, Outcome)]) -> Result<Vec<Answer>, (String, String)> {
     let mut running: Vec<&Answer> = outcomes.iter().filter_map(|(_, one)| one.as_ref().ok()).collect();
     running.sort_by(|a, b| {
-        a.memory.fit.cmp(&b.memory.fit).then(yielded(b).total_cmp(&yielded(a))).then(a.tensor.cmp(&b.tensor))
+        a.memory
+            .fit
+            .cmp(&b.memory.fit)
+            .then(yielded(b).total_cmp(&yielded(a)))
+            .then(a.degrees.cmp(&b.degrees))
     });
     let Some(best) = running.first() else { return Err(nearest_miss(outcomes)) };
     if ask.is_sweep() && !matches!(ask.on, On::All) {
@@ -300,15 +306,15 @@ fn choose(ask: &Ask<'_>, outcomes: &[(Ranks, Outcome)]) -> Result<Vec<Answer>, (
         return Ok(loose.map(|answer| (*answer).clone()).collect());
     }
     let mut best = (*best).clone();
-    let others = outcomes.iter().filter(|(ranks, _)| ranks.tensor != best.tensor);
+    let others = outcomes.iter().filter(|(degrees, _)| *degrees != best.degrees);
     best.others = others.map(other).collect();
     Ok(vec![best])
 }
 
-fn other((ranks, outcome): &(Ranks, Outcome)) -> OtherSplit {
+fn other((degrees, outcome): &(Degrees, Outcome)) -> OtherSplit {
     let done = outcome.as_ref().ok();
     OtherSplit {
-        tensor: ranks.tensor,
+        degrees: *degrees,
         fit: done.map_or(FitWord::No, |answer| answer.memory.fit),
         output_tokens_per_s_per_accelerator: done.map(yielded),
         tpot_s: done.and_then(|answer| answer.points.last()).map(|point| point.tpot_s.value),
@@ -317,13 +323,12 @@ fn other((ranks, outcome): &(Ranks, Outcome)) -> OtherSplit {
 }
 
 /// Returns the reason of the split that comes nearest: one that does not fit, by the least excess, before any other.
-fn nearest_miss(outcomes: &[(Ranks, Outcome)]) -> (String, String) {
-    let refused = outcomes.iter().filter_map(|(ranks, outcome)| Some((ranks, outcome.as_ref().err()?)));
-    let Some((ranks, refusal)) = refused.min_by(|a, b| a.1.excess.total_cmp(&b.1.excess)) else {
+fn nearest_miss(outcomes: &[(Degrees, Outcome)]) -> (String, String) {
+    let refused = outcomes.iter().filter_map(|(degrees, outcome)| Some((degrees, outcome.as_ref().err()?)));
+    let Some((degrees, refusal)) = refused.min_by(|a, b| a.1.excess.total_cmp(&b.1.excess)) else {
         return ("no_split".to_owned(), "no split of the model was tried".to_owned());
     };
-    let stages = if ranks.pipeline > 1 { format!(" × pipeline {}", ranks.pipeline) } else { String::new() };
-    (refusal.code.to_owned(), format!("tensor {}{stages}: {}", ranks.tensor, refusal.words))
+    (refusal.code.to_owned(), format!("{}: {}", degrees.words(), refusal.words))
 }
 
 /// Puts an answer on its machine, at its price.
@@ -333,14 +338,14 @@ fn at(ask: &Ask<'_>, stand: &Stand<'_>, mut answer: Answer) -> Answer {
         (Some(given), _) => Some(given.clone()),
         (None, Some(shape)) => price::of_machine(ask.catalog, shape, Currency::USD),
         (None, None) => {
-            let ranks = answer.tensor * answer.pipeline;
+            let ranks = answer.degrees.accelerators();
             let with = |shape: &&NodeShape| {
                 shape.accelerator.as_deref() == Some(&stand.accelerator.id) && shape.accelerators >= ranks
             };
             price::cheapest(ask.catalog, ask.catalog.shapes.iter().filter(with), Currency::USD)
         }
     };
-    let accelerators = answer.tensor * answer.pipeline;
+    let accelerators = answer.degrees.accelerators();
     for point in &mut answer.points {
         run::set_price(point, accelerators, (ask.input, ask.output), answer.price.as_ref());
     }
@@ -360,7 +365,7 @@ fn by_cost(a: &Answer, b: &Answer) -> Ordering {
         .then(cost(a).total_cmp(&cost(b)))
         .then(yielded(b).total_cmp(&yielded(a)))
         .then(a.machine.cmp(&b.machine))
-        .then(a.tensor.cmp(&b.tensor))
+        .then(a.degrees.cmp(&b.degrees))
 }
 
 /// Marks the points that no other beats in speed for a user and yield per accelerator at once; of equal points the first,
@@ -384,6 +389,10 @@ mod tests {
     use capstan_types::outlook::Limit;
     use capstan_types::testing;
 
+    fn fixed(tensor: u32) -> Parallelism {
+        Parallelism { tensor: Some(tensor), pipeline: Some(1), ..Parallelism::default() }
+    }
+
     fn ask<'a>(catalog: &'a Catalog, model: &str, on: On<'a>, from: u32, to: u32) -> Ask<'a> {
         let model = catalog.model(model).unwrap();
         let engine = catalog.engine("vllm").unwrap();
@@ -393,8 +402,7 @@ mod tests {
             engine,
             engine_version: &engine.version,
             on,
-            tensor: None,
-            pipeline: 1,
+            fixed: Parallelism { pipeline: Some(1), ..Parallelism::default() },
             precision: Precision::Bf16,
             kv_precision: None,
             input: 1024,
@@ -430,11 +438,11 @@ mod tests {
     fn what_does_not_fit_is_refused_with_both_numbers_and_more_requests_wait_for_room() {
         let catalog = testing::catalog();
         let on = On::Accelerator(catalog.accelerator("h100_sxm").unwrap());
-        let asked = Ask { tensor: Some(1), ..ask(&catalog, "llama3_1_70b", on, 4, 4) };
+        let asked = Ask { fixed: fixed(1), ..ask(&catalog, "llama3_1_70b", on, 4, 4) };
         let refused = outlook(&asked).refused;
         assert_eq!(refused[0].code, "does_not_fit");
         assert!(refused[0].reason.contains("GiB are free"), "{}", refused[0].reason);
-        let asked = Ask { tensor: Some(2), ..ask(&catalog, "llama3_1_70b", on, 512, 512) };
+        let asked = Ask { fixed: fixed(2), ..ask(&catalog, "llama3_1_70b", on, 512, 512) };
         let answer = &outlook(&asked).answers[0];
         assert_eq!(answer.points[0].limit, Limit::KvCapacity);
         assert!(answer.points[0].writing < 512.0);
@@ -458,7 +466,7 @@ mod tests {
         let mut catalog = testing::catalog();
         let answer = |catalog: &Catalog, tensor: u32| {
             let on = On::Accelerator(catalog.accelerator("h100_sxm").unwrap());
-            let asked = Ask { tensor: Some(tensor), ..ask(catalog, "llama3_1_8b", on, 16, 16) };
+            let asked = Ask { fixed: fixed(tensor), ..ask(catalog, "llama3_1_8b", on, 16, 16) };
             outlook(&asked).answers[0].points[0].tpot_s
         };
         let (one, two) = (answer(&catalog, 1), answer(&catalog, 2));
@@ -475,8 +483,7 @@ mod tests {
             engine: "vllm".to_owned(),
             engine_version: "any".to_owned(),
             precision: Precision::Bf16,
-            tensor: 1,
-            pipeline: 1,
+            degrees: Degrees::plain(1, 1),
             points: vec![point],
             provenance: catalog.models[0].provenance.clone(),
         }];

@@ -6,6 +6,7 @@ use crate::candidates::{Served, Way, enumerate};
 use crate::verify::{Trial, overhead_ns, watch};
 use capstan_sim::serving::Estimates;
 use capstan_sim::tables::{Names, RowError};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, NodeShape};
 use capstan_types::origin::{Origin, Provenance};
 use capstan_types::outlook::{Point, Ranged};
@@ -20,8 +21,9 @@ pub(super) fn point(
     run: &Run<'_>,
     names: &Names<'_>,
 ) -> Result<Point, RowError> {
-    let ranks = run.ranks();
-    let parallelism = Parallelism { tensor: Some(ranks.tensor), pipeline: Some(ranks.pipeline) };
+    let Degrees { tensor, pipeline, data, expert } = run.degrees();
+    let [tensor, pipeline, data, expert] = [tensor, pipeline, data, expert].map(Some);
+    let parallelism = Parallelism { tensor, pipeline, data, expert };
     let serve = &Serve { parallelism, ..serve.clone() };
     let way = way(ask, serve, accelerator, most)?;
     let rate = serve.load.peak.get();

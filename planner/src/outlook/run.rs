@@ -7,11 +7,10 @@ use super::Ask;
 use capstan_sim::calibrate::{self, Factor};
 use capstan_sim::perf::memory::Verdict;
 use capstan_sim::perf::operators::Part;
-use capstan_sim::perf::{
-    Device, Fit, PreparedStep, Ranks, ServingMemory, Setup, Split, StepShape, default_limits,
-};
+use capstan_sim::perf::{Device, Fit, PreparedStep, ServingMemory, Setup, StepShape, default_limits};
 use capstan_sim::tables::{Interval, Kind, Names, RowError, ask, latency_intervals, stored_weights};
 use capstan_types::catalog::Calibration;
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::origin::Origin;
 use capstan_types::outlook::{FitWord, HourPrice, Limit, MemoryShare, Point, Ranged, TimeSlice};
@@ -21,7 +20,7 @@ use rust_decimal::prelude::ToPrimitive;
 pub(super) struct Run<'a> {
     ask: &'a Ask<'a>,
     accelerator: &'a Accelerator,
-    ranks: Ranks,
+    degrees: Degrees,
     memory: ServingMemory,
     step: PreparedStep,
     /// The user's own measurements of it.
@@ -40,8 +39,9 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         ask: &'a Ask<'a>,
         accelerator: &'a Accelerator,
-        ranks: Ranks,
+        degrees: Degrees,
     ) -> Result<Self, RowError> {
+        let ranks = ask.spread().ranks(degrees)?;
         let setup = Setup {
             model: ask.model,
             accelerator,
@@ -50,15 +50,14 @@ impl<'a> Run<'a> {
             precision: ask.precision,
             kv_precision: ask.kv_precision,
         };
-        let split = Split::tensor(ranks.tensor);
         let weights = stored_weights(Some(ask.precision.word()), None, ask.model)?;
         let longest = ask.input.saturating_add(ask.output);
-        let memory = ServingMemory::divided(&setup, &split, weights, longest)?;
+        let memory = ServingMemory::stored(&setup, weights, longest)?;
         let device = Device::resolve(ask.catalog, accelerator)?;
-        let step = PreparedStep::divided(&device, &setup, &split, weights)?;
+        let step = PreparedStep::stored(&device, &setup, weights)?;
         let key = (ask.model.known_as(), &*accelerator.id, &*ask.engine.id, ask.engine_version);
-        let own = ask.catalog.calibration(key, ask.precision, (ranks.tensor, ranks.pipeline));
-        Ok(Self { ask, accelerator, ranks, memory, step, own })
+        let own = ask.catalog.calibration(key, ask.precision, degrees);
+        Ok(Self { ask, accelerator, degrees, memory, step, own })
     }
 
     /// Returns the reason where it does not fit.
@@ -76,7 +75,7 @@ impl<'a> Run<'a> {
         let memory = &self.memory;
         let length = f64::from(self.ask.input.saturating_add(self.ask.output).max(1));
         let request = memory.sequence_bytes(length);
-        let kv_tokens = memory.kv_tokens_at(length).max(0.0);
+        let kv_tokens = memory.kv_tokens_at(length).max(0.0) * f64::from(self.degrees.data);
         MemoryShare {
             fit: match memory.fit {
                 Fit::Fits { .. } => FitWord::Fits,
@@ -99,13 +98,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns how the replica is split.
-    pub(super) fn ranks(&self) -> Ranks {
-        self.ranks
+    /// Returns how the replica is spread.
+    pub(super) fn degrees(&self) -> Degrees {
+        self.degrees
     }
 
     /// Returns the row of a table that a closed loop of `clients` clients is.
-    fn cells(&self, clients: u32) -> [(&'static str, String); 12] {
+    fn cells(&self, clients: u32) -> [(&'static str, String); 13] {
         let count = |count: u32| count.to_string();
         [
             ("model", self.ask.model.id.clone()),
@@ -113,9 +112,10 @@ impl<'a> Run<'a> {
             ("engine", self.ask.engine.id.clone()),
             ("engine_version", self.ask.engine_version.to_owned()),
             ("precision", self.ask.precision.word().to_owned()),
-            ("gpus", count(self.ranks.tensor)),
-            ("tp", count(self.ranks.tensor)),
-            ("pp", count(self.ranks.pipeline)),
+            ("degrees", self.degrees.product()),
+            ("gpus", count(self.degrees.of_stage())),
+            ("tp", count(self.degrees.tensor)),
+            ("pp", count(self.degrees.pipeline)),
             ("input_tokens", count(self.ask.input)),
             ("output_tokens", count(self.ask.output)),
             ("concurrency", count(clients)),
@@ -206,13 +206,14 @@ impl<'a> Run<'a> {
         f64::from(self.ask.input) + f64::from(self.ask.output) / 2.0
     }
 
+    /// What one group of ranks with its own sequences has when `writing` write in all.
     fn decode_shape(&self, writing: f64) -> StepShape {
         let most = (self.memory.kv_tokens_at(self.held()) / self.held()).max(1.0);
-        let running = writing.clamp(1.0, most);
+        let running = (writing / f64::from(self.degrees.data)).clamp(1.0, most);
         StepShape::decode(running, running * self.held())
     }
 
-    /// The pieces in which a prompt that comes alone is read.
+    /// The pieces in which a prompt that comes alone is read; with groups, by one of them.
     fn prompt_shapes(&self) -> Vec<StepShape> {
         let most = default_limits(self.ask.engine, self.accelerator).step_tokens.max(1);
         let (mut shapes, mut read) = (Vec::new(), 0);
@@ -227,17 +228,23 @@ impl<'a> Run<'a> {
 
     /// Returns where the time of reading one prompt goes.
     pub(super) fn prefill(&self) -> Vec<TimeSlice> {
-        self.slices(&self.prompt_shapes())
+        self.slices(&self.prompt_shapes(), 1)
     }
 
     /// Returns where the time of a step goes in which `writing` sequences write.
     pub(super) fn decode(&self, writing: f64) -> Vec<TimeSlice> {
-        self.slices(&[self.decode_shape(writing)])
+        self.slices(&[self.decode_shape(writing)], self.degrees.data)
     }
 
-    fn slices(&self, shapes: &[StepShape]) -> Vec<TimeSlice> {
+    /// Returns the parts of a step in which each of `groups` groups has the shape.
+    fn parts(&self, shape: &StepShape, groups: u32) -> Vec<(Part, f64)> {
+        let tokens = shape.decodes + shape.prefill_tokens;
+        self.step.waterfall_among(shape, tokens * f64::from(groups))
+    }
+
+    fn slices(&self, shapes: &[StepShape], groups: u32) -> Vec<TimeSlice> {
         let mut parts: Vec<(Part, f64)> = Vec::new();
-        for (part, ns) in shapes.iter().flat_map(|shape| self.step.waterfall(shape)) {
+        for (part, ns) in shapes.iter().flat_map(|shape| self.parts(shape, groups)) {
             match parts.iter_mut().find(|(known, _)| *known == part) {
                 Some((_, sum)) => *sum += ns,
                 None => parts.push((part, ns)),
@@ -257,17 +264,18 @@ impl<'a> Run<'a> {
     /// request: bytes at full memory bandwidth, FLOPs at the peak, bytes over the link, or work of the host.
     fn limit(&self, clients: u32, writing: f64) -> Limit {
         let most = self.memory.kv_tokens_at(self.held()) / self.held();
-        if f64::from(clients) > most.max(1.0) {
+        if f64::from(clients) > most.max(1.0) * f64::from(self.degrees.data) {
             return Limit::KvCapacity;
         }
         let decode = self.decode_shape(writing);
-        let steps = f64::from(self.ask.output) / decode.decodes;
+        let groups = self.degrees.data;
+        let steps = f64::from(self.ask.output) / (decode.decodes * f64::from(groups));
         let mut spent = [0.0; 4];
-        let pieces = self.prompt_shapes().into_iter().map(|shape| (shape, 1.0));
-        for (shape, times) in pieces.chain([(decode, steps)]) {
+        let pieces = self.prompt_shapes().into_iter().map(|shape| (shape, 1, 1.0));
+        for (shape, groups, times) in pieces.chain([(decode, groups, steps)]) {
             let floors = self.step.floors(&shape);
             let host = |part: Part| matches!(part, Part::Host | Part::Launch | Part::Pipeline);
-            let hosted = self.step.waterfall(&shape).into_iter().filter(|(part, _)| host(*part));
+            let hosted = self.parts(&shape, groups).into_iter().filter(|(part, _)| host(*part));
             let of_step =
                 [floors.memory_ns, floors.compute_ns, floors.link_ns, hosted.map(|(_, ns)| ns).sum::<f64>()];
             spent.iter_mut().zip(of_step).for_each(|(sum, ns)| *sum += times * ns);
@@ -313,7 +321,7 @@ impl<'a> Run<'a> {
                 self.ask.engine.id, self.ask.engine.version, self.ask.engine_version
             ));
         }
-        if self.ranks.pipeline > 1 {
+        if self.degrees.pipeline > 1 {
             why.push("nobody published a closed loop with pipeline stages".to_owned());
         }
         if self.own.is_none() {
@@ -354,7 +362,7 @@ impl<'a> Run<'a> {
             missing.push("attention".to_owned());
         }
         let collective = catalog.collectives.iter().find(|row| row.accelerator == *id);
-        if self.ranks.tensor > 1 && collective.is_none_or(|row| row.origin == Origin::Assumed) {
+        if self.degrees.of_stage() > 1 && collective.is_none_or(|row| row.origin == Origin::Assumed) {
             missing.push("all-reduce".to_owned());
         }
         missing

@@ -1,6 +1,5 @@
 //! Offline inference: how many replicas run where, at which hours, and until when.
 
-use super::details::split;
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{BatchRun, Blueprint};
 use capstan_types::figure;
@@ -50,7 +49,7 @@ fn row(blueprint: &Blueprint, run: &BatchRun) -> Vec<Cell> {
     vec![
         run.workload.as_str().into(),
         run.site.as_str().into(),
-        format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
+        format!("{}, {}", candidate.shape, candidate.degrees().words()).into(),
         format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
         Cell::from(run.words()).hinted("chosen by the planner, hour by hour"),
         Cell::from(format!("{} req/s", figure::short(run.estimate.rate.get() * run.derating))).hinted(

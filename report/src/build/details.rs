@@ -11,10 +11,6 @@ use capstan_types::units::{Bytes, Watts};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
-pub(super) fn split(tensor: u32, pipeline: u32) -> String {
-    if pipeline > 1 { format!("tp {tensor}, pp {pipeline}") } else { format!("tp {tensor}") }
-}
-
 fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
     let (candidate, estimate) = (&placement.candidate, &placement.estimate);
     let replicas: Vec<u32> = placement.replicas.iter().flatten().copied().collect();
@@ -33,7 +29,7 @@ fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
     vec![
         workload.into(),
         placement.site.as_str().into(),
-        format!("{}, {}", candidate.shape, split(candidate.tensor, candidate.pipeline)).into(),
+        format!("{}, {}", candidate.shape, candidate.degrees().words()).into(),
         format!("{}, {}", candidate.engine, candidate.precision.word()).into(),
         Cell::from(range(&replicas))
             .hinted(format!("chosen by the planner: fewest and most at any hour of any period{least}")),

@@ -2,11 +2,13 @@
 
 use capstan_types::outlook::{Answer, Outlook, Point, Ranged, Refused};
 
-const HEADER: [&str; 34] = [
+const HEADER: [&str; 36] = [
     "machine",
     "accelerator",
     "tensor",
     "pipeline",
+    "data",
+    "expert",
     "fit",
     "needed_gib",
     "free_gib",
@@ -79,8 +81,10 @@ fn cells(answer: &Answer, point: &Point) -> Vec<String> {
     let mut cells = vec![
         answer.machine.clone().unwrap_or_default(),
         answer.accelerator.clone(),
-        answer.tensor.to_string(),
-        answer.pipeline.to_string(),
+        answer.degrees.tensor.to_string(),
+        answer.degrees.pipeline.to_string(),
+        answer.degrees.data.to_string(),
+        answer.degrees.expert.to_string(),
         memory.fit.word().to_owned(),
         number(memory.needed_bytes.gib()),
         number(memory.budget_bytes.gib()),

@@ -66,7 +66,7 @@ fn seen(answer: &Answer, point: &Point) -> Table {
 }
 
 fn said(question: &Question, answer: &Answer, point: &Point) -> Block {
-    let accelerators = answer.tensor * answer.pipeline;
+    let accelerators = answer.degrees.accelerators();
     let (fewest, most) = point.replicas_between;
     let replicas = match point.replicas {
         1 if most == 1 => "One replica".to_owned(),
@@ -177,11 +177,11 @@ pub(super) fn priced(price: &HourPrice) -> String {
 }
 
 fn others(splits: &[OtherSplit]) -> Table {
-    let mut table = Table::new(&[">tensor", "fit", ">tok/s per accelerator", ">TPOT", "why not"]);
+    let mut table = Table::new(&["split", "fit", ">tok/s per accelerator", ">TPOT", "why not"]);
     for split in splits {
         let optional = |value: Option<f64>, shown: &dyn Fn(f64) -> String| value.map_or(String::new(), shown);
         table.rows.push(vec![
-            split.tensor.to_string().into(),
+            split.degrees.words().into(),
             split.fit.word().into(),
             optional(split.output_tokens_per_s_per_accelerator, &figure::short).into(),
             optional(split.tpot_s, &|seconds| figure::span(Seconds(seconds))).into(),

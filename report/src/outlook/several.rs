@@ -103,11 +103,7 @@ fn table(outlook: &Outlook, all: bool, swept: bool) -> Table {
             if all {
                 row.push(machine(answer));
             }
-            let split = match answer.pipeline {
-                1 => answer.tensor.to_string(),
-                stages => format!("{}×{stages}", answer.tensor),
-            };
-            row.push(split.into());
+            row.push(answer.degrees.words().into());
             if swept {
                 row.push(point.concurrency.map_or(String::new(), |count| count.to_string()).into());
             }
@@ -175,8 +171,7 @@ fn plot(outlook: &Outlook) -> Plot {
 /// Returns the name of a series.
 pub(super) fn name(answer: &Answer) -> String {
     let machine = answer.machine.as_ref().unwrap_or(&answer.accelerator);
-    let stages = if answer.pipeline > 1 { format!(", pipeline {}", answer.pipeline) } else { String::new() };
-    format!("{machine}, tensor {}{stages}", answer.tensor)
+    format!("{machine}, {}", answer.degrees.words())
 }
 
 /// Lists what does not run, machines with the same reason together.

@@ -164,6 +164,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use capstan_types::degrees::Degrees;
     use capstan_types::testing;
 
     fn points(of: &[(u32, f64)]) -> Vec<CalibrationPoint> {
@@ -222,15 +223,14 @@ mod tests {
             engine: "e".to_owned(),
             engine_version: version.to_owned(),
             precision: capstan_types::hardware::Precision::Bf16,
-            tensor: 1,
-            pipeline: 1,
+            degrees: Degrees::plain(1, 1),
             points: points(&[(1, 1.0)]),
             provenance: catalog.models[0].provenance.clone(),
         };
         catalog.calibrations = vec![row("1"), row("2")];
         let found = |version| {
             let key = ("m", "a", "e", version);
-            catalog.calibration(key, capstan_types::hardware::Precision::Bf16, (1, 1)).unwrap()
+            catalog.calibration(key, capstan_types::hardware::Precision::Bf16, Degrees::plain(1, 1)).unwrap()
         };
         assert_eq!((found("2").engine_version.as_str(), found("9").engine_version.as_str()), ("2", "1"));
     }

@@ -6,6 +6,7 @@ use crate::tables::layout::Configuration;
 use crate::tables::row::Columns;
 use crate::tables::{Kind, Names, Row, RowError, ask};
 use capstan_types::catalog::{Calibration, CalibrationPoint};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::Precision;
 use capstan_types::origin::{Grade, Provenance};
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ pub struct Calibrated {
     pub rows: usize,
 }
 
-type Key = (String, String, String, String, Precision, (u32, u32));
+type Key = (String, String, String, String, Precision, Degrees);
 
 /// Reads a table of measured serving latencies. `given` stands in for columns that the table does not have.
 ///
@@ -118,7 +119,7 @@ fn sum_up(
     let mut all = Calibrated { calibrations: Vec::new(), tpot: Vec::new(), ttft: Vec::new(), refused, rows };
     for key in order {
         let points = groups.remove(key).unwrap_or_default();
-        let (model, accelerator, engine, engine_version, precision, (tensor, pipeline)) = key.clone();
+        let (model, accelerator, engine, engine_version, precision, degrees) = key.clone();
         let provenance = Provenance { grade: Grade::Measured, ..provenance.clone() };
         let calibration = Calibration {
             model,
@@ -126,8 +127,7 @@ fn sum_up(
             engine,
             engine_version,
             precision,
-            tensor,
-            pipeline,
+            degrees,
             points,
             provenance,
         };
@@ -195,15 +195,16 @@ fn measure(cells: &[(&str, String)], names: &Names<'_>) -> Result<Measurement, R
     }
     let configuration = Configuration::of(&row, names)?;
     let Configuration { model, accelerator, engine, split, weights } = configuration;
-    if split != crate::perf::Split::tensor(split.tensor) {
-        let what = "ranks with their own sequences or experts: neither `estimate` nor `plan` runs that";
-        return Err(RowError::NotPriced(what.to_owned()));
-    }
-    let priced = ask(Kind::ServingLatency, cells, names)?;
     let pipeline = row.count("pp")?.unwrap_or(1);
+    let degrees = split.degrees(pipeline).ok_or_else(|| {
+        RowError::NotPriced(
+            "its ranks do not deal out sequences and experts evenly: no plan runs that".to_owned(),
+        )
+    })?;
+    let priced = ask(Kind::ServingLatency, cells, names)?;
     let setup = configuration.setup(&row, pipeline)?;
     let device = Device::resolve(names.catalog, accelerator)?;
-    let step = PreparedStep::divided(&device, &setup, &split, weights)?;
+    let step = PreparedStep::stored(&device, &setup, weights)?;
     let (input, output) = (row.needed("input_tokens")?, row.needed("output_tokens")?);
     // The shortest that anybody can see: one sequence alone, the shortest prompt of a spread of lengths.
     let alone = StepShape::decode(1.0, 0.8 * f64::from(input));
@@ -218,7 +219,7 @@ fn measure(cells: &[(&str, String)], names: &Names<'_>) -> Result<Measurement, R
     let ratio = |side: Option<Side>| side.map(|side| side.measured / side.predicted);
     let ids = (model.id.clone(), accelerator.id.clone(), engine.id.clone());
     Ok(Measurement {
-        key: (ids.0, ids.1, ids.2, version, weights.experts, (split.tensor, pipeline)),
+        key: (ids.0, ids.1, ids.2, version, weights.experts, degrees),
         point: CalibrationPoint {
             concurrency: row.needed("concurrency")?,
             input_tokens: input,

@@ -195,14 +195,16 @@ fn achieved(
     (step, memory): (&PreparedStep, &ServingMemory),
 ) -> Estimate {
     let point = model.at(batch);
+    // Attention-parallel groups each do the same.
+    let groups = f64::from(step.groups());
     Estimate {
-        rate: RequestsPerSecond(point.rate()),
+        rate: RequestsPerSecond(groups * point.rate()),
         ttft: point.latencies(SloMetric::Ttft),
         tpot: point.latencies(SloMetric::Tpot),
         e2e: point.latencies(SloMetric::E2e),
         slos: demand.slos.iter().map(|slo| point.judge(slo)).collect(),
-        kv_tokens: memory.kv_tokens(),
-        batch,
+        kv_tokens: groups * memory.kv_tokens(),
+        batch: groups * batch,
         bound_by,
         origin: step.origin().weaker(memory.origin),
         notes: notes(step, memory),
@@ -256,12 +258,13 @@ pub fn closed_loop(
         return Err(refusal);
     }
     let model = Operating::new(step, memory, setup, demand);
-    let batch = f64::from(concurrency.max(1)).min(model.admitted().0);
+    let groups = f64::from(step.groups());
+    let batch = (f64::from(concurrency.max(1)) / groups).min(model.admitted().0);
     let point = model.at(batch);
     Ok(ClosedLoop {
         tpot: Seconds(point.tpot()),
-        output_tokens_per_s: point.rate() * demand.output.mean,
-        batch,
+        output_tokens_per_s: groups * point.rate() * demand.output.mean,
+        batch: groups * batch,
     })
 }
 

@@ -9,7 +9,7 @@ use super::operators::Operators;
 use super::parameters::{self, Parameters, Weights};
 use super::rejection::Reason;
 use super::split::Split;
-use super::step::Setup;
+use super::step::{Ranks, Setup};
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Accelerator;
 use capstan_types::model::{Model, STATE_BYTES};
@@ -111,41 +111,35 @@ impl ServingMemory {
     /// A [`Reason`] where the ranks cannot split the model or the request is longer than the model reads.
     /// A model that does not fit is not an error: see [`ServingMemory::fit`].
     pub fn of(setup: &Setup<'_>, context: u32) -> Result<Self, Reason> {
-        Self::divided(setup, &Split::tensor(setup.ranks.tensor), setup.weights(), context)
+        Self::stored(setup, setup.weights(), context)
     }
 
-    /// The same for one rank of a split; `setup.ranks.tensor` and `setup.precision` are not read.
+    /// The same with parts of the model stored as `stored` says; `setup.precision` is not read.
     ///
     /// # Errors
     /// As [`ServingMemory::of`].
-    pub fn divided(setup: &Setup<'_>, split: &Split, stored: Weights, context: u32) -> Result<Self, Reason> {
+    pub fn stored(setup: &Setup<'_>, stored: Weights, context: u32) -> Result<Self, Reason> {
         let limits = default_limits(setup.engine, setup.accelerator);
-        Self::limited(setup, split, stored, context, limits)
+        Self::limited(setup, stored, context, limits)
     }
 
     /// The same for an engine that is started with other limits on its steps than by default.
     ///
     /// # Errors
     /// As [`ServingMemory::of`].
-    pub fn limited(
-        setup: &Setup<'_>,
-        split: &Split,
-        stored: Weights,
-        context: u32,
-        limits: Limits,
-    ) -> Result<Self, Reason> {
+    pub fn limited(setup: &Setup<'_>, stored: Weights, context: u32, limits: Limits) -> Result<Self, Reason> {
         let model = setup.model;
         if context > model.context {
             return Err(Reason::ContextTooLong { needed: context, limit: model.context });
         }
-        let pipeline = setup.ranks.pipeline;
+        let Ranks { split, pipeline } = setup.ranks;
         if pipeline == 0 || pipeline > model.layers {
             return Err(Reason::TooManyStages { layers: model.layers, pipeline });
         }
-        let operators = Operators::divided(model, split, stored)?;
-        let rank = Rank { setup, stored, operators: &operators, parameters: of_split(model, split) };
+        let operators = Operators::divided(model, &split, stored)?;
+        let rank = Rank { setup, stored, operators: &operators, parameters: of_split(model, &split) };
         let together = (split.ranks().saturating_mul(pipeline), setup.accelerator.scale_up.kind);
-        let held = Held::of(setup.engine, model, split, together, limits);
+        let held = Held::of(setup.engine, model, &split, together, limits);
         let stages = stages(model, pipeline);
         let mut all = stages.into_iter().map(|stage| rank.stage(stage, held, context));
         // Capacity is that of the stage which leaves the fewest tokens; the first of equals.
@@ -475,7 +469,7 @@ mod tests {
             model: catalog.model(model).unwrap(),
             accelerator: catalog.accelerator(accelerator).unwrap(),
             engine: catalog.engine(engine).unwrap(),
-            ranks: Ranks { tensor, pipeline: 1 },
+            ranks: Ranks::of(tensor, 1),
             precision: Precision::Bf16,
             kv_precision: None,
         };

@@ -64,6 +64,12 @@ pub enum Reason {
         /// The precision.
         precision: Precision,
     },
+    /// No engine, or not the one that is asked for, divides the work so, or it cannot be simulated.
+    #[error("not run: {why}")]
+    SplitNotRun {
+        /// Why not.
+        why: &'static str,
+    },
     /// A request is longer than the model reads.
     #[error("a request of {needed} tokens is longer than the context of {limit}")]
     ContextTooLong {
@@ -125,6 +131,7 @@ impl Reason {
             Self::ExpertsNotDivisible { .. } => "experts_not_divisible",
             Self::TooManyStages { .. } => "too_many_stages",
             Self::PrecisionUnsupported { .. } => "precision_unsupported",
+            Self::SplitNotRun { .. } => "split_not_run",
             Self::ContextTooLong { .. } => "context_too_long",
             Self::TooFewAccelerators { .. } => "too_few_accelerators",
             Self::BatchTooSmall { .. } => "batch_too_small",

@@ -1,6 +1,8 @@
-//! How the ranks of one replica divide a layer: attention by heads or by sequences, experts by width or by number.
+//! How the ranks of one stage divide a layer: attention by heads or by sequences, experts by width or by number.
 //!
 //! Invariant of a sound split: `tensor · data = expert_tensor · expert` = ranks of a stage.
+
+use capstan_types::degrees::Degrees;
 
 /// Degrees of parallelism within one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,5 +26,12 @@ impl Split {
     /// Returns the ranks of one stage.
     pub const fn ranks(&self) -> u32 {
         self.tensor.saturating_mul(self.data)
+    }
+
+    /// Returns the degrees of a replica of `pipeline` stages that are split so; none of a split that is not sound.
+    pub fn degrees(&self, pipeline: u32) -> Option<Degrees> {
+        let Self { tensor, data, expert_tensor, expert } = *self;
+        let sound = expert_tensor.checked_mul(expert) == Some(self.ranks());
+        sound.then_some(Degrees { tensor, pipeline, data, expert })
     }
 }

@@ -187,11 +187,21 @@ impl ServingConfig {
     /// Returns one replica of TensorRT-LLM with in-flight batching and its policy of no eviction.
     pub fn tensorrt_llm(token_budget: u32, max_sequences: u32, kv: KvCache) -> ServingConfig {
         ServingConfig {
-            scheduler: Scheduler::InFlight { token_budget },
+            scheduler: Scheduler::InFlight { token_budget, groups: 1 },
             visibility_steps: TENSORRT_LLM_VISIBILITY_STEPS,
             reserved_output_per_mille: WHOLE_OUTPUT_PER_MILLE,
             ..ServingConfig::chunked(token_budget, max_sequences, kv)
         }
+    }
+
+    /// Returns the replica with `groups` groups of ranks that have their own sequences, where its scheduler knows of them.
+    #[must_use]
+    pub fn in_groups(self, groups: u32) -> ServingConfig {
+        let scheduler = match self.scheduler {
+            Scheduler::InFlight { token_budget, .. } => Scheduler::InFlight { token_budget, groups },
+            other => other,
+        };
+        ServingConfig { scheduler, ..self }
     }
 
     /// Returns one replica that serves a batch at a time, with room for the whole outputs.
@@ -319,7 +329,8 @@ impl ServingConfig {
             return Some(Reject::Cache);
         }
         match self.scheduler {
-            Scheduler::WholePrompts { padded_tokens: most } | Scheduler::InFlight { token_budget: most }
+            Scheduler::WholePrompts { padded_tokens: most }
+            | Scheduler::InFlight { token_budget: most, .. }
                 if request.prompt > most =>
             {
                 Some(Reject::Step)

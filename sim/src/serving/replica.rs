@@ -89,6 +89,8 @@ pub(crate) struct Replica<'a> {
     kept: Option<Kept<'a>>,
     /// Adapters that are there; none where requests need none.
     adapters: Option<Box<Places>>,
+    /// Steps for which prompts that wait have been held back.
+    pub held_back: u32,
     /// Nanoseconds that the step being formed waits for what is read back.
     reading_ns: u64,
     /// When to look again, if nothing runs and nothing comes; `NEVER` if there is nothing to look for.
@@ -131,6 +133,7 @@ impl<'a> Replica<'a> {
             promised: 0,
             kept: prefixes.map(|all| Kept::new(config, all)),
             adapters: config.adapters.map(|adapters| Box::new(Places::new(adapters))),
+            held_back: 0,
             reading_ns: 0,
             wakes: Time::NEVER,
         }

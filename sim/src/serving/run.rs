@@ -506,7 +506,8 @@ mod tests {
             (1u32..90).prop_map(|chunk| Scheduler::Sarathi { chunk }),
             (40u32..130).prop_map(|padded_tokens| Scheduler::WholePrompts { padded_tokens }),
             (12u32..90).prop_map(|token_budget| Scheduler::PrefillFirst { token_budget }),
-            (40u32..130).prop_map(|token_budget| Scheduler::InFlight { token_budget }),
+            (40u32..130, 1u32..4)
+                .prop_map(|(token_budget, groups)| Scheduler::InFlight { token_budget, groups }),
             (0u64..30_000).prop_map(|queue_delay_ns| Scheduler::Static { queue_delay_ns }),
         ]
     }

@@ -6,7 +6,7 @@ use super::names::Names;
 use super::row::{Row, RowError};
 use crate::perf::held::{as_of_version, left_by_loading};
 use crate::perf::parameters::Weights;
-use crate::perf::{Ranks, ServingMemory, Setup, Split, Verdict, default_limits};
+use crate::perf::{Ranks, ServingMemory, Setup, Verdict, default_limits};
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
@@ -76,7 +76,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let model = &model;
     let accelerator = accelerator(row, names)?;
     let engine = names.engine(row.filled("engine")?)?;
-    let ranks = Ranks { tensor: row.needed("tp")?, pipeline: row.count("pp")?.unwrap_or(1) };
+    let ranks = Ranks::of(row.needed("tp")?, row.count("pp")?.unwrap_or(1));
     let mut limits = default_limits(engine, &accelerator);
     let version = row.text("engine_version").unwrap_or(&engine.version);
     let (mut engine, older) = as_of_version(engine, limits, version, context);
@@ -93,7 +93,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         precision: weights.experts,
         kv_precision: Some(cache(row, model)?),
     };
-    let memory = ServingMemory::limited(&setup, &Split::tensor(ranks.tensor), weights, context, limits)?;
+    let memory = ServingMemory::limited(&setup, weights, context, limits)?;
     let left = memory.weights * left_by_loading(&engine, ranks.accelerators(), version);
     let memory = memory.reserving(left);
     let length = f64::from(context);

@@ -63,7 +63,7 @@ fn scheduler(engine: &Engine, blackwell: bool, limits: Limits, load: &Load, most
         // `max_num_tokens` is input + concurrency + 64. A burst is read prompt by prompt.
         EngineFamily::TensorRtLlm => {
             let tokens = load.prompt.saturating_add(load.clients).saturating_add(64);
-            Scheduler::InFlight { token_budget: all(tokens) }
+            Scheduler::InFlight { token_budget: all(tokens), groups: load.groups }
         }
         _ => {
             let admission = Admission::PromptFits;

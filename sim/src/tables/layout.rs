@@ -6,6 +6,7 @@ use crate::perf::coefficients::is_blackwell;
 use crate::perf::parameters::Weights;
 use crate::perf::{Ranks, Setup, Split};
 use capstan_types::catalog::{Engine, EngineFamily};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 
@@ -40,7 +41,7 @@ impl<'a> Configuration<'a> {
             model,
             accelerator,
             engine,
-            ranks: Ranks { tensor: split.tensor, pipeline },
+            ranks: Ranks { split, pipeline },
             precision: weights.experts,
             kv_precision: cache(row, engine, accelerator, model)?,
         })
@@ -49,10 +50,16 @@ impl<'a> Configuration<'a> {
 
 /// Degrees of a row of `serving_latency`.
 ///
-/// Two quirks of the source are undone. On eight-way machines a count above 8 is a product of two flags that named
+/// A column `degrees`, as [`Degrees::product`] writes it, is taken as it stands. Else two quirks of the source are undone. On eight-way machines a count above 8 is a product of two flags that named
 /// the same ranks, so its square root is meant. Rows with both
 /// attention-DP and `tp` above 1 named the same ranks twice: they repeat runs with `tp` ranks and no attention-DP.
 pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<Split, RowError> {
+    if let Some(text) = row.text("degrees") {
+        let ranks = Degrees::of_product(text).and_then(Ranks::with);
+        return ranks
+            .map(|ranks| ranks.split)
+            .ok_or_else(|| RowError::Unknown { what: "split", name: text.to_owned() });
+    }
     let degree = |column| row.count(column).map(|value| value.unwrap_or(1));
     let (tensor, expert_tensor, expert) = (row.needed("tp")?, degree("moe_tp")?, degree("moe_ep")?);
     let (named, data) = (row.count("gpus")?.unwrap_or(tensor), degree("attention_dp")?);

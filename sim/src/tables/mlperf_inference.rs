@@ -12,7 +12,7 @@ use super::names::Names;
 use super::row::{Row, RowError};
 use super::serving_throughput::{published, running};
 use crate::perf::memory::default_limits;
-use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, Split};
+use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup};
 use crate::serving::{
     Batch, KvCache, Length, Lengths, OpenLoop, Outcome, Rate, Scheduler, ServingConfig, StepTime, Workload,
     simulate,
@@ -113,7 +113,7 @@ fn choose(
             model,
             accelerator,
             engine: &engine_of_fit,
-            ranks: Ranks { tensor, pipeline },
+            ranks: Ranks::of(tensor, pipeline),
             precision: weights.experts,
             kv_precision: layout::usual_cache(weights, engine, accelerator, model),
         };
@@ -144,12 +144,11 @@ impl Choice {
         set: &DataSet,
         all: u32,
     ) -> Result<Self, Reason> {
-        let split = Split::tensor(setup.ranks.tensor);
-        let memory = ServingMemory::divided(setup, &split, weights, set.longest.min(setup.model.context))?;
+        let memory = ServingMemory::stored(setup, weights, set.longest.min(setup.model.context))?;
         if let Some(reason) = memory.refusal() {
             return Err(reason);
         }
-        let step = PreparedStep::divided(device, setup, &split, weights)?;
+        let step = PreparedStep::stored(device, setup, weights)?;
         let replicas = f64::from(all) / f64::from(setup.ranks.accelerators());
         let length = set.prompt + set.output;
         let kv_tokens = memory.kv_tokens_at(length);
@@ -227,7 +226,7 @@ impl Served<'_> {
         let kv = KvCache { blocks, block_tokens: engine.block_tokens, watermark_blocks: 0 };
         let step_tokens = limits.step_tokens.max(limits.max_sequences).max(set.longest);
         let config = ServingConfig {
-            scheduler: Scheduler::InFlight { token_budget: step_tokens },
+            scheduler: Scheduler::InFlight { token_budget: step_tokens, groups: 1 },
             ..ServingConfig::chunked(step_tokens, limits.max_sequences, kv)
         };
         let workload = Workload::Open(OpenLoop {

@@ -12,8 +12,8 @@ use super::names::Names;
 use super::row::{Row, RowError};
 use super::{Answer, Identity, Kind};
 use crate::perf::memory::default_limits;
-use crate::perf::{Device, PreparedStep, Reason, ServingMemory, StepShape};
-use crate::serving::{Batch, KvCache, Length, Lengths, ServingConfig, StepTime};
+use crate::perf::{Device, PreparedStep, Reason, ServingMemory};
+use crate::serving::{KvCache, Length, Lengths, ServingConfig};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::hardware::Precision;
 use capstan_types::origin::Origin;
@@ -120,12 +120,12 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let pipeline = row.count("pp")?.unwrap_or(1);
     enough(split.ranks(), accelerator.scale_up.domain)?;
     let setup = configuration.setup(row, pipeline)?;
-    let memory = ServingMemory::divided(&setup, &split, weights, prompt.high.saturating_add(output.high))?;
+    let memory = ServingMemory::stored(&setup, weights, prompt.high.saturating_add(output.high))?;
     if let Some(reason) = memory.refusal() {
         return Err(reason.into());
     }
     let device = Device::resolve(names.catalog, accelerator)?;
-    let step = PreparedStep::divided(&device, &setup, &split, weights)?;
+    let step = PreparedStep::stored(&device, &setup, weights)?;
     let mean = (prompt.mean(), output.mean());
     let kv_tokens = memory.kv_tokens_at(mean.0 + mean.1) * f64::from(split.data);
     let load = Load { clients, prompt: prompt.high, groups: split.data };
@@ -142,9 +142,8 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let trace = row
         .trace(Loop { config, clients, lengths })
         .map_err(|error| RowError::NotPriced(format!("the closed loop cannot run: {error}")))?;
-    let time = Groups { step: &step, groups: f64::from(split.data) };
     let (ttft_ms, tpot_ms) = trace
-        .means_ms(&time)
+        .means_ms(&step)
         .ok_or_else(|| RowError::NotPriced("no request fits into the cache".to_owned()))?;
     let held = device.coefficients.delivery_steps(engine, &accelerator.id, model.experts.is_some());
     let before = (engine.request_us + engine.prompt_token_us * mean.0) / 1e3;
@@ -194,33 +193,4 @@ fn enough(needed: u32, available: u32) -> Result<(), RowError> {
         return Err(Reason::TooFewAccelerators { needed, available }.into());
     }
     Ok(())
-}
-
-/// Attention-parallel groups as one replica: a step lasts as long as that of the group with the largest piece of
-/// prompts; decodes and their cache are spread evenly.
-struct Groups<'a> {
-    step: &'a PreparedStep,
-    groups: f64,
-}
-
-impl StepTime for Groups<'_> {
-    fn nanoseconds(&self, batch: &Batch) -> f64 {
-        if self.groups <= 1.0 {
-            return StepTime::nanoseconds(self.step, batch);
-        }
-        let prompts = f64::from(batch.prefills);
-        // Of n prompts one group has ⌈n / groups⌉.
-        let share = if prompts > 0.0 { (prompts / self.groups).ceil() / prompts } else { 0.0 };
-        let decodes = (f64::from(batch.decodes) / self.groups).ceil();
-        let shape = StepShape {
-            decodes,
-            drafted: 0.0,
-            decode_kv: batch.decode_kv as f64 / self.groups,
-            prefill_tokens: f64::from(batch.prefill_tokens) * share,
-            sampled: decodes + f64::from(batch.first_tokens) * share,
-            pairs_twice: batch.prefill_pairs_twice as f64 * share,
-            pairs_over_context: batch.prefill_pairs_over_context * share,
-        };
-        self.step.pass_among_ns(&shape, f64::from(batch.tokens()))
-    }
 }

@@ -119,16 +119,16 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         model,
         accelerator,
         engine: &published,
-        ranks: Ranks { tensor: split.tensor, pipeline },
+        ranks: Ranks { split, pipeline },
         precision: weights.experts,
         kv_precision: layout::cache(row, engine, accelerator, model)?,
     };
-    let memory = ServingMemory::divided(&setup, &split, weights, prompt.saturating_add(output))?;
+    let memory = ServingMemory::stored(&setup, weights, prompt.saturating_add(output))?;
     if memory.cache.get() <= 0.0 {
         let needed = memory.weights + memory.reserve;
         return Err(crate::perf::Reason::DoesNotFit { needed, free: memory.budget }.into());
     }
-    let step = PreparedStep::divided(&device, &setup, &split, weights)?;
+    let step = PreparedStep::stored(&device, &setup, weights)?;
     let origin = step.origin().weaker(memory.origin);
     let (groups, stages) = (f64::from(split.data), f64::from(pipeline));
     let (prompt, output) = (f64::from(prompt), f64::from(output));

@@ -25,7 +25,7 @@ fn a_context_that_the_engine_refused_is_refused() {
         model: &models["qwen2.5-14b"],
         accelerator: catalog.accelerator("l40s").unwrap(),
         engine: &engine,
-        ranks: Ranks { tensor: 2, pipeline: 1 },
+        ranks: Ranks::of(2, 1),
         precision: Precision::Bf16,
         kv_precision: None,
     };
@@ -107,7 +107,7 @@ fn predictions(engine: &str, kind: Kind) -> Option<Vec<Measured>> {
             model,
             accelerator,
             engine: catalog.engine(engine).unwrap(),
-            ranks: Ranks { tensor: number(row, "tp").unwrap() as u32, pipeline: 1 },
+            ranks: Ranks::of(number(row, "tp").unwrap() as u32, 1),
             precision: precision_of(row, kind),
             kv_precision: None,
         };

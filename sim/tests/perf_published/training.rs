@@ -228,7 +228,7 @@ fn the_search_finds_a_layout_that_no_other_beats() {
     println!("{:?} of {} in {:.3} s", found.best.layout, found.priced, found.best.step.get());
     assert!(found.priced > 50 && found.rejected > 0);
     for tensor in [1, 2, 4, 8] {
-        let fixed = Parallelism { tensor: Some(tensor), pipeline: None };
+        let fixed = Parallelism { tensor: Some(tensor), ..Parallelism::default() };
         if let Ok(other) = training::best(&cluster, &job, &fixed) {
             assert!(other.best.step >= found.best.step);
             assert_eq!(other.best.layout.tensor, tensor);

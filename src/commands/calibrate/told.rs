@@ -172,15 +172,14 @@ fn line(name: String, what: &str, checked: Checked, factor: Option<Factor>) -> V
 }
 
 fn configuration(row: &Calibration) -> String {
-    let stages = if row.pipeline > 1 { format!(", pipeline {}", row.pipeline) } else { String::new() };
     format!(
-        "{} {}, {} {}, {}, tensor {}{stages}",
+        "{} {}, {} {}, {}, {}",
         row.model,
         row.accelerator,
         row.engine,
         row.engine_version,
         row.precision.word(),
-        row.tensor
+        row.degrees.words()
     )
 }
 

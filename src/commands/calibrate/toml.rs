@@ -38,14 +38,18 @@ fn calibration(text: &mut String, row: &Calibration) {
     let _ = write!(
         text,
         "\n[[calibration]]\nmodel = {}\naccelerator = {}\nengine = {}\nversion = {}\nprecision = \"{}\"\nranks = \
-         \"{}x{}\"  # tensor x pipeline\nfrom = \"own\"\npoints = [\n",
+         \"{}\"  # {}\nfrom = \"own\"\npoints = [\n",
         quoted(&row.model),
         quoted(&row.accelerator),
         quoted(&row.engine),
         quoted(&row.engine_version),
         row.precision.word(),
-        row.tensor,
-        row.pipeline
+        row.degrees.product(),
+        if (row.degrees.data, row.degrees.expert) == (1, 1) {
+            "tensor x pipeline"
+        } else {
+            "tensor x pipeline x groups with their own sequences x with their own experts"
+        }
     );
     for CalibrationPoint { concurrency, input_tokens, output_tokens, tpot_ratio, ttft_ratio } in &row.points {
         let ratio = |name: &str, ratio: &Option<f64>| {

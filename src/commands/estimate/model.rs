@@ -15,7 +15,7 @@ use capstan_report::{Style, markdown, outlook_csv, outlook_document, outlook_jso
 use capstan_sim::tables::Names;
 use capstan_types::catalog::Catalog;
 use capstan_types::outlook::Outlook;
-use capstan_types::spec::Serve;
+use capstan_types::spec::{Parallelism, Serve};
 
 /// Output tokens where nobody says how many.
 const OUTPUT_TOKENS: u32 = 256;
@@ -71,8 +71,7 @@ fn answer(model: &str, asked: &Asked, catalog: &Catalog) -> anyhow::Result<Outlo
         engine,
         engine_version,
         on: names::on(catalog, &names, &asked.on)?,
-        tensor: asked.tensor,
-        pipeline: asked.pipeline.unwrap_or(1),
+        fixed: Parallelism { pipeline: asked.pipeline.or(Some(1)), ..asked.fixed() },
         precision,
         kv_precision,
         input: asked.input,
@@ -112,7 +111,7 @@ fn assumptions(ask: &Ask<'_>, asked: &Asked, said_output: bool) -> Vec<String> {
         ),
     }
     let compared = asked.sweep.is_some() && !matches!(ask.on, On::All);
-    if asked.tensor.is_none() && !compared {
+    if ask.fixed.tensor.is_none() && !compared {
         add("the split that yields most per accelerator (`--tensor`)".to_owned());
     }
     if asked.price.is_none() {

@@ -10,7 +10,6 @@ use capstan_report::{Style, markdown, terminal, training_document, training_json
 use capstan_sim::tables::Names;
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::{Accelerator, NodeShape, Precision};
-use capstan_types::spec::Parallelism;
 use capstan_types::training::TrainingOutlook;
 
 /// Tokens of a sequence where nobody says how many, or the model's context where that is less.
@@ -60,7 +59,7 @@ pub(super) fn answer(model: &str, asked: &Asked, catalog: &Catalog) -> anyhow::R
         precision: asked.precision.unwrap_or(Precision::Bf16),
         batch: job.batch.unwrap_or(BATCH),
         sequence: job.sequence.unwrap_or(SEQUENCE.min(model.context)),
-        fixed: Parallelism { tensor: asked.tensor, pipeline: asked.pipeline },
+        fixed: asked.fixed(),
         wide: job.every,
         wanted: job.best.unwrap_or(BEST) as usize,
     };

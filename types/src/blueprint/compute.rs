@@ -1,6 +1,7 @@
 //! What runs where, on which machines.
 
 use super::{ServiceInterval, StepInterval};
+use crate::degrees::{Degrees, is_one, one};
 use crate::hardware::Precision;
 use crate::offering::PurchaseOption;
 use crate::origin::{Origin, PriceGrade};
@@ -48,6 +49,12 @@ pub struct Candidate {
     pub tensor: u32,
     /// Pipeline stages.
     pub pipeline: u32,
+    /// Groups of ranks that each have their own sequences, and share the experts (attention data parallelism).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub data: u32,
+    /// Groups of ranks that each have their own experts.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub expert: u32,
     /// Precision of the weights.
     pub precision: Precision,
     /// Precision of the cache.
@@ -62,6 +69,14 @@ pub struct Candidate {
     pub replicas_per_node: u32,
     /// Nodes of one replica; 1 where a node holds one or more.
     pub nodes_per_replica: u32,
+}
+
+impl Candidate {
+    /// Returns over how many accelerators a replica is spread, and how.
+    pub fn degrees(&self) -> Degrees {
+        let Self { tensor, pipeline, data, expert, .. } = *self;
+        Degrees { tensor, pipeline, data, expert }
+    }
 }
 
 /// What a candidate achieves by the closed form.

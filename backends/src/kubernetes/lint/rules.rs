@@ -156,7 +156,7 @@ fn groups_hold_their_ranks(view: &View<'_>, _: &[View<'_>]) -> Vec<String> {
 fn ranks_without_accelerators(part: &Value) -> Option<String> {
     let parallelism = &part["parallelism"];
     let of = |name: &str| number(&parallelism[name]).unwrap_or(1);
-    let ranks = of("tensor") * of("pipeline");
+    let ranks = of("tensor") * of("pipeline") * of("data");
     let limits = part["template"]["containers"][0]["resources"]["limits"].as_object();
     let mut accelerators = limits.into_iter().flatten().filter(|(name, _)| name.contains('/'));
     let held = accelerators.next().and_then(|(_, limit)| number(limit));

@@ -1,6 +1,7 @@
 //! A user's own measurements of a configuration, as `capstan calibrate` writes them.
 
 use capstan_types::catalog::{Calibration, CalibrationPoint, Catalog};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::Precision;
 use capstan_types::origin::Provenance;
 
@@ -21,16 +22,17 @@ fn ratio(cell: Cell<'_>) -> Read<f64> {
     }
 }
 
-/// Reads tensor-parallel ranks times stages: `2x1`.
-fn ranks(cell: Cell<'_>) -> Read<(u32, u32)> {
+/// Reads tensor-parallel ranks times stages: `2x1`; and, of mixtures of experts, times groups with their own sequences times
+/// groups with their own experts: `1x1x8x8`.
+fn ranks(cell: Cell<'_>) -> Read<Degrees> {
     let text = cell.text()?;
-    let count = |text: &str| text.parse::<u32>().ok().filter(|count| *count > 0);
-    let both = text.split_once('x').and_then(|(tensor, stages)| Some((count(tensor)?, count(stages)?)));
-    match both {
-        Some(both) => Ok(both),
-        None => {
-            cell.wrong(format!("`{text}` is no split"), "write tensor ranks x pipeline stages: `\"2x1\"`")
-        }
+    match Degrees::of_product(text) {
+        Some(degrees) => Ok(degrees),
+        None => cell.wrong(
+            format!("`{text}` is no split"),
+            "write tensor ranks x pipeline stages: `\"2x1\"`, or, of a mixture of experts, these x groups with their own \
+             sequences x groups with their own experts: `\"1x1x8x8\"`",
+        ),
     }
 }
 
@@ -64,7 +66,7 @@ impl Row for Calibration {
         need("engine", |row, cell| cell.text().map(|id| row.engine = id.to_owned())),
         need("version", |row, cell| cell.text().map(|version| row.engine_version = version.to_owned())),
         need("precision", |row, cell| cell.precision().map(|precision| row.precision = precision)),
-        need("ranks", |row, cell| ranks(cell).map(|ranks| (row.tensor, row.pipeline) = ranks)),
+        need("ranks", |row, cell| ranks(cell).map(|degrees| row.degrees = degrees)),
         need("points", |row, cell| points(cell).map(|points| row.points = points)),
     ];
 
@@ -75,17 +77,15 @@ impl Row for Calibration {
             engine: String::new(),
             engine_version: String::new(),
             precision: Precision::Bf16,
-            tensor: 1,
-            pipeline: 1,
+            degrees: Degrees::plain(1, 1),
             points: Vec::new(),
             provenance: nowhere(),
         }
     }
 
     fn key(&self) -> String {
-        let Calibration { model, accelerator, engine, engine_version, precision, tensor, pipeline, .. } =
-            self;
-        format!("{model} {accelerator} {engine} {engine_version} {} {tensor}x{pipeline}", precision.word())
+        let Calibration { model, accelerator, engine, engine_version, precision, degrees, .. } = self;
+        format!("{model} {accelerator} {engine} {engine_version} {} {}", precision.word(), degrees.product())
     }
 
     fn refers_to(&self) -> Option<(&'static str, &str)> {

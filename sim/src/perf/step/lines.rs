@@ -180,7 +180,7 @@ impl Lines<'_> {
         if let Some(grouped) = &self.operators.experts {
             origin = origin.weaker(device.experts[&grouped.precision].origin);
         }
-        if self.operators.tensor > 1 || pipeline > 1 {
+        if self.operators.split.ranks() > 1 || pipeline > 1 {
             origin = origin.weaker(device.collective.origin);
         }
         // Measured coefficients in a formula give an analytic number, not a measured one.

@@ -21,6 +21,7 @@ use super::rejection::Reason;
 use super::roofline;
 use super::split::Split;
 use capstan_types::catalog::{Catalog, Engine};
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
@@ -31,19 +32,41 @@ use table::Table;
 /// Tensor and pipeline ranks of one replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ranks {
-    /// Ranks that split every layer.
-    pub tensor: u32,
+    /// How the ranks of a stage divide its layers.
+    pub split: Split,
     /// Stages that split the layers.
     pub pipeline: u32,
 }
 
 impl Ranks {
     /// One accelerator.
-    pub const ONE: Self = Self { tensor: 1, pipeline: 1 };
+    pub const ONE: Self = Self::of(1, 1);
+
+    /// Returns stages in which every layer is divided by the same `tensor` ranks.
+    pub const fn of(tensor: u32, pipeline: u32) -> Self {
+        Self { split: Split::tensor(tensor), pipeline }
+    }
+
+    /// Returns the ranks of a replica with these degrees; none where the experts' ranks do not divide those of a stage.
+    pub fn with(degrees: Degrees) -> Option<Self> {
+        let Degrees { tensor, pipeline, data, expert } = degrees;
+        let expert_tensor = degrees.of_each_expert()?;
+        Some(Self { split: Split { tensor, data, expert_tensor, expert }, pipeline })
+    }
+
+    /// Returns the degrees; none of a split that is not sound.
+    pub fn degrees(self) -> Option<Degrees> {
+        self.split.degrees(self.pipeline)
+    }
 
     /// Returns the accelerators of one replica.
     pub fn accelerators(self) -> u32 {
-        self.tensor.saturating_mul(self.pipeline)
+        self.split.ranks().saturating_mul(self.pipeline)
+    }
+
+    /// Returns the ranks that hold one sequence: those of one attention-parallel group, in all stages.
+    pub fn of_sequence(self) -> u32 {
+        self.split.tensor.saturating_mul(self.pipeline)
     }
 }
 
@@ -211,25 +234,19 @@ impl PreparedStep {
     /// # Errors
     /// As [`PreparedStep::prepare`].
     pub fn with_device(device: &Device, setup: &Setup<'_>) -> Result<Self, Reason> {
-        Self::divided(device, setup, &Split::tensor(setup.ranks.tensor), setup.weights())
+        Self::stored(device, setup, setup.weights())
     }
 
-    /// The same with ranks that divide attention and experts in different ways; `setup.ranks.tensor` and
-    /// `setup.precision` are not read.
+    /// The same with parts of the model stored as `weights` says; `setup.precision` is not read.
     ///
     /// # Errors
     /// As [`PreparedStep::prepare`].
-    pub fn divided(
-        device: &Device,
-        setup: &Setup<'_>,
-        split: &Split,
-        weights: Weights,
-    ) -> Result<Self, Reason> {
-        let pipeline = setup.ranks.pipeline;
+    pub fn stored(device: &Device, setup: &Setup<'_>, weights: Weights) -> Result<Self, Reason> {
+        let Ranks { split, pipeline } = setup.ranks;
         if pipeline == 0 || pipeline > setup.model.layers {
             return Err(Reason::TooManyStages { layers: setup.model.layers, pipeline });
         }
-        let operators = Operators::divided(setup.model, split, weights)?;
+        let operators = Operators::divided(setup.model, &split, weights)?;
         for gemm in &operators.gemms {
             device.gemm(gemm.precision)?;
         }
@@ -295,6 +312,11 @@ impl PreparedStep {
         let time = self.measured(self.device_ns(shape) + self.host(shape), shape);
         debug_assert!(time >= self.floor_ns(shape) * (1.0 - 1e-9), "{time} ns is faster than physics");
         time
+    }
+
+    /// Returns the attention-parallel groups, each of which has its own sequences.
+    pub fn groups(&self) -> u32 {
+        self.operators.split.data
     }
 
     /// Returns the nanoseconds of a pass in which one rank has `shape` and all attention-parallel ranks together
@@ -433,14 +455,19 @@ impl PreparedStep {
     }
 
     /// Returns where the time of a step of the replica goes, in nanoseconds per part; the parts sum to
-    /// [`PreparedStep::step_ns`] but for the straight lines between knots.
+    /// [`PreparedStep::step_ns`] but for the straight lines between knots. All attention-parallel groups do the same.
     pub fn waterfall(&self, shape: &StepShape) -> Vec<(Part, f64)> {
+        let own = shape.decodes + shape.prefill_tokens;
+        self.waterfall_among(shape, own * f64::from(self.groups()))
+    }
+
+    /// The same of a step in which one group has `shape` and all groups together have `all_tokens` tokens.
+    pub fn waterfall_among(&self, shape: &StepShape, all_tokens: f64) -> Vec<(Part, f64)> {
         let shape = if self.stages > 1.0 { self.group(shape) } else { *shape };
         let lines = Lines { operators: &self.operators, context: &self.context };
         let linear = lines.linear(shape.decodes + shape.prefill_tokens);
         let mut parts: Vec<(Part, f64)> = linear.into_iter().map(|(part, us)| (part, us * 1e3)).collect();
-        let all = (shape.decodes + shape.prefill_tokens) * f64::from(self.operators.split.data);
-        parts.extend(lines.shared(all).into_iter().map(|(part, us)| (part, us * 1e3)));
+        parts.extend(lines.shared(all_tokens).into_iter().map(|(part, us)| (part, us * 1e3)));
         parts.push((Part::Head, lines.head(shape.sampled) * 1e3));
         parts.push((Part::DecodeAttention, self.cache.ns(shape.decodes, shape.decode_kv)));
         parts.push((Part::PrefillAttention, self.prefill.ns(&shape)));

@@ -1,13 +1,17 @@
 //! Decodes and whole prompts in one step: TensorRT-LLM's in-flight batching without chunked context.
 //!
 //! With all output reserved (GUARANTEED_NO_EVICT) no decode ever lacks a block; with less, the newest is evicted.
+//!
+//! Groups of ranks with their own sequences wait for each other in every step, so that while all of them write, prompts are
+//! held back until each group has one to read (`attention_dp_config`: `enable_balance`), but not for ever.
 
 use crate::engine::Time;
 use crate::serving::replica::Replica;
 use crate::serving::request::Job;
+use capstan_types::degrees::LONGEST_HOLD;
 
-pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], now: Time) {
-    if replica.grant_decodes(jobs) {
+pub(super) fn form((token_budget, groups): (u32, u32), replica: &mut Replica, jobs: &mut [Job], now: Time) {
+    if replica.grant_decodes(jobs) || holds_back(groups, replica) {
         return;
     }
     let mut left = token_budget.saturating_sub(replica.decode_budget());
@@ -35,4 +39,13 @@ pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], n
         replica.read_prompt(id, prompt, jobs, now);
         left = left.saturating_sub(prompt);
     }
+}
+
+/// Says whether prompts wait in this step for those of other groups, and counts the steps in which they do.
+fn holds_back(groups: u32, replica: &mut Replica) -> bool {
+    let all = groups as usize;
+    let some_groups_lack = !replica.waiting.is_empty() && replica.waiting.len() < all;
+    let holds = some_groups_lack && replica.running.len() >= all && replica.held_back < LONGEST_HOLD;
+    replica.held_back = if holds { replica.held_back + 1 } else { 0 };
+    holds
 }

@@ -45,6 +45,8 @@ pub enum Scheduler {
     InFlight {
         /// Tokens in a step (TensorRT-LLM: `max_num_tokens`).
         token_budget: u32,
+        /// Groups of ranks with their own sequences, which read prompts together; 1 where there are none.
+        groups: u32,
     },
     /// A batch at a time, from its prompts to its longest output: Triton's dynamic batcher before an engine that does not
     /// batch by itself. Begins when `max_sequences` requests wait, or the first has waited long enough.
@@ -71,7 +73,7 @@ impl Scheduler {
             | Scheduler::Sarathi { chunk: tokens }
             | Scheduler::WholePrompts { padded_tokens: tokens }
             | Scheduler::PrefillFirst { token_budget: tokens }
-            | Scheduler::InFlight { token_budget: tokens } => tokens,
+            | Scheduler::InFlight { token_budget: tokens, .. } => tokens,
             Scheduler::Static { .. } => u32::MAX,
         }
     }
@@ -96,7 +98,9 @@ impl Scheduler {
             }
             Scheduler::PrefillFirst { token_budget } => prefill_first::form(token_budget, replica, jobs, now),
             Scheduler::Static { queue_delay_ns } => static_batch::form(queue_delay_ns, replica, jobs, now),
-            Scheduler::InFlight { token_budget } => in_flight::form(token_budget, replica, jobs, now),
+            Scheduler::InFlight { token_budget, groups } => {
+                in_flight::form((token_budget, groups), replica, jobs, now);
+            }
         }
     }
 }

@@ -105,6 +105,8 @@ pub(super) fn service(demand: &[DemandCurve]) -> Service {
                 accelerators: 4,
                 tensor: 4,
                 pipeline: 1,
+                data: 1,
+                expert: 1,
                 precision: Precision::Bf16,
                 kv_precision: Precision::Bf16,
                 engine: "vllm".to_owned(),
