@@ -33,7 +33,7 @@ pub(super) fn add(
             "answered".to_owned(),
             format!("sum(rate({}{{{matcher}}}[5m]))", watch.family.finished_metric()),
         )],
-        planned_peak(frame, group),
+        frame.peak(&group.serve.name),
     ));
     panels.push((
         "Replicas that answer",
@@ -103,11 +103,6 @@ fn levels(watch: &Watch<'_>, group: &Group<'_>, metric: SloMetric) -> Panel {
     };
     let target = planned.map(|slo| slo.target.get()).min_by(f64::total_cmp);
     (title, "s", curves.collect(), target)
-}
-
-fn planned_peak(frame: &Frame<'_>, group: &Group<'_>) -> Option<f64> {
-    let curve = frame.blueprint.demand.iter().find(|curve| curve.workload == group.serve.name)?;
-    curve.rates.iter().flatten().copied().max_by(f64::total_cmp)
 }
 
 fn draw(index: usize, (title, unit, curves, line): Panel) -> Value {

@@ -41,6 +41,7 @@ mod pod;
 mod products;
 mod queues;
 mod rails;
+mod rates;
 mod scaling;
 mod secrets;
 mod server;
@@ -136,6 +137,12 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// Returns the requests per second of a workload at its busiest hour.
+    fn peak(&self, workload: &str) -> Option<f64> {
+        let curve = self.blueprint.demand.iter().find(|curve| curve.workload == workload)?;
+        curve.rates.iter().flatten().copied().max_by(f64::total_cmp)
+    }
+
     /// Returns metadata of a namespaced object.
     fn meta(&self, name: &str, wave: Wave, own: &Labels) -> Meta {
         Meta { namespace: Some(self.deploy.namespace.clone()), ..self.cluster_meta(name, wave, own) }

@@ -165,7 +165,7 @@ pub(super) fn add(
     }
     rules.extend(watch.errors(frame, group));
     rules.push(watch.replicas(group));
-    rules.extend(watch.demand(frame.blueprint));
+    rules.extend(watch.demand(frame));
     let rules = rules.into_iter().map(Line::Alert).collect();
     let mut groups = vec![RuleGroup { name: format!("{}-service-levels", group.name), rules }];
     let follows = group.servers.iter().any(|server| server.placement.in_flight_target.is_some());
@@ -364,9 +364,8 @@ impl<'a> Watch<'a> {
     }
 
     /// Returns the alert on more requests than were planned for.
-    fn demand(&self, blueprint: &Blueprint) -> Option<Alert> {
-        let curve = blueprint.demand.iter().find(|curve| curve.workload == self.workload)?;
-        let peak = curve.rates.iter().flatten().copied().max_by(f64::total_cmp).filter(|&peak| peak > 0.0)?;
+    fn demand(&self, frame: &Frame<'_>) -> Option<Alert> {
+        let peak = frame.peak(self.workload).filter(|&peak| peak > 0.0)?;
         let expr = format!(
             "sum(rate({}{{{}}}[10m])) > {}",
             self.family.finished_metric(),

@@ -9,7 +9,7 @@ use capstan_types::spec::{
 };
 use capstan_types::storage::{Protection, Tier};
 use capstan_types::testing::blueprint::chat_blueprint;
-use capstan_types::units::{Bytes, Seconds};
+use capstan_types::units::{Bytes, RequestsPerSecond, Seconds};
 use serde_json::Value;
 
 /// The one placement of the shared blueprint.
@@ -191,6 +191,7 @@ pub fn operated() -> Blueprint {
         deploy.certificates = Some("letsencrypt".to_owned());
         deploy.load_test = true;
         deploy.mesh = true;
+        deploy.rate_limit = Some(RequestsPerSecond(90.0));
         deploy.jwt = Some(TokenWish {
             issuer: "https://id.example.com".to_owned(),
             jwks: "https://id.example.com/keys".to_owned(),

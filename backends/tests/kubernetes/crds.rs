@@ -113,7 +113,7 @@ fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
 
 /// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret and
 /// Metal3MachineTemplate none is at hand; of JobSet it is what a TrainingRuntime embeds.
-const DEFINITIONS: [(&str, &str, &str); 37] = [
+const DEFINITIONS: [(&str, &str, &str); 38] = [
     ("AlertmanagerConfig", "prometheus-operator/monitoring.coreos.com_alertmanagerconfigs.yaml", "v1alpha1"),
     ("AuthorizationPolicy", "istio/security.istio.io_authorizationpolicies.yaml", "v1"),
     ("CephCluster", "rook/ceph.rook.io_cephclusters.yaml", "v1"),
@@ -123,6 +123,7 @@ const DEFINITIONS: [(&str, &str, &str); 37] = [
     ("ClusterPolicy", "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml", "v1"),
     ("ClusterQueue", "kueue/kueue.x-k8s.io_clusterqueues.yaml", "v1beta2"),
     ("DestinationRule", "istio/networking.istio.io_destinationrules.yaml", "v1"),
+    ("EnvoyFilter", "istio/networking.istio.io_envoyfilters.yaml", "v1alpha3"),
     ("Gateway", "gateway-api/gateway.networking.k8s.io_gateways.yaml", "v1"),
     ("HTTPRoute", "gateway-api/gateway.networking.k8s.io_httproutes.yaml", "v1"),
     (

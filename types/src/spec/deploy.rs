@@ -1,5 +1,6 @@
 //! Where manifests go, and what beside the workloads is written there.
 
+use crate::units::RequestsPerSecond;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct Kubernetes {
     /// Whether a mesh of Istio stands between those who ask and those who answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mesh: bool,
+    /// The most requests of each workload that are let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RequestsPerSecond>,
     /// Whose tokens may ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<TokenWish>,
@@ -228,6 +232,7 @@ impl Kubernetes {
             gateway: None,
             certificates: None,
             mesh: false,
+            rate_limit: None,
             jwt: None,
             gpu_operator: false,
             network_operator: None,
