@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Definitions that emitted objects need: whole folders, or files of large ones.
-const FAMILIES: [&str; 29] = [
+const FAMILIES: [&str; 30] = [
     "cluster-api/bootstrap.cluster.x-k8s.io_kubeadmconfigtemplates.yaml",
     "cluster-api/cluster.x-k8s.io_machinedeployments.yaml",
     "cert-manager/cert-manager.io_certificates.yaml",
@@ -20,6 +20,7 @@ const FAMILIES: [&str; 29] = [
     "istio/security.istio.io_requestauthentications.yaml",
     "karpenter/karpenter.sh_nodepools.yaml",
     "keda",
+    "kserve/serving.kserve.io_inferenceservices.yaml",
     "kserve/serving.kserve.io_llminferenceservices.yaml",
     "kubeflow-trainer",
     "kueue",

@@ -17,6 +17,7 @@ mod operations;
 mod oracle;
 mod parts;
 mod places;
+mod predictors;
 #[path = "../cli/surroundings.rs"]
 #[expect(dead_code, reason = "the other program of tests uses all of it")]
 mod surroundings;

@@ -30,7 +30,7 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 56] = [
+const RESOURCES: [(&str, &str, &str); 57] = [
     ("AlertmanagerConfig", "monitoring.coreos.com", "alertmanagerconfigs"),
     ("AuthorizationPolicy", "security.istio.io", "authorizationpolicies"),
     ("CephCluster", "ceph.rook.io", "cephclusters"),
@@ -49,6 +49,7 @@ const RESOURCES: [(&str, &str, &str); 56] = [
     ("HTTPRoute", "gateway.networking.k8s.io", "httproutes"),
     ("HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers"),
     ("InferencePool", "inference.networking.k8s.io", "inferencepools"),
+    ("InferenceService", "serving.kserve.io", "inferenceservices"),
     ("Job", "batch", "jobs"),
     ("JobSet", "jobset.x-k8s.io", "jobsets"),
     ("KubeadmConfigTemplate", "bootstrap.cluster.x-k8s.io", "kubeadmconfigtemplates"),

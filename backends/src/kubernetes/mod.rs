@@ -38,6 +38,7 @@ mod operators;
 mod partitions;
 mod pipeline;
 mod pod;
+mod predictor;
 mod products;
 mod queues;
 mod rails;
@@ -53,6 +54,7 @@ mod workload;
 
 pub use error::EmitError;
 pub use lint::{Lint, lint};
+pub use predictor::deployment as deployment_of_predictor;
 
 use apart::Pair;
 use apps::Runner;

@@ -178,6 +178,11 @@ pub fn with(change: impl FnOnce(&mut Kubernetes)) -> Blueprint {
     changed(|blueprint| change(blueprint.inputs.spec.deploy.as_mut().expect("it deploys")))
 }
 
+/// The shared blueprint whose replicas KServe runs.
+pub fn by_kserve() -> Blueprint {
+    with(|deploy| deploy.kserve = true)
+}
+
 /// A plan that asks for everything that keeps its services at work and safe.
 pub fn operated() -> Blueprint {
     with(|deploy| {

@@ -12,4 +12,5 @@ mod offline;
 mod operations;
 mod operators;
 mod parts;
+mod predictor;
 mod trainings;

@@ -69,6 +69,10 @@ static FIELDS: &[FieldRow] = &[
         .default("none: the Alertmanager of the cluster tells whom it tells")
         .means("Secret whose keys `page` and `ticket` hold the addresses that alerts are sent to, by severity.")
         .shown("= \"pager\", monitoring = prometheus", "= \"desk\", monitoring = prometheus"),
+    FieldRow::new("serving", FieldType::Word(&["deployment", "kserve"]), FACT)
+        .default("`deployment`")
+        .means("What runs replicas of one machine: Deployments, or an InferenceService of KServe for each placement.")
+        .shown("= kserve", "= deployment"),
     FieldRow::new("gateway", FieldType::Record(&GATEWAY), FACT)
         .default("none: services are reached in the cluster only")
         .means("How requests come in from outside (Gateway API).")
@@ -275,6 +279,7 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
             .map_or(OLDEST_KUBERNETES, |text| minor(checker, text, fields.place_of("version").span())),
         dashboard: is("dashboard", "grafana"),
         alerts: name("alerts"),
+        kserve: is("serving", "kserve"),
         gateway: fields.record("gateway").map(|gateway| read_gateway(checker, gateway)),
         certificates: name("certificates"),
         mesh: is("mesh", "istio"),

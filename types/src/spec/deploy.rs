@@ -25,6 +25,9 @@ pub struct Kubernetes {
     /// Secret that says to which address alerts are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts: Option<String>,
+    /// Whether KServe runs replicas of one node, in place of Deployments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kserve: bool,
     /// How requests come in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayWish>,
@@ -229,6 +232,7 @@ impl Kubernetes {
             minor: OLDEST_KUBERNETES,
             dashboard: false,
             alerts: None,
+            kserve: false,
             gateway: None,
             certificates: None,
             mesh: false,

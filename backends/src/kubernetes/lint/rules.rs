@@ -82,6 +82,7 @@ fn rollouts_fit_and_wait_for_loading(view: &View<'_>, _: &[View<'_>]) -> Vec<Str
     let rollout = match view.kind() {
         "Deployment" => &spec["strategy"]["rollingUpdate"],
         "LeaderWorkerSet" => &spec["rolloutStrategy"]["rollingUpdateConfiguration"],
+        "InferenceService" => &spec["predictor"]["deploymentStrategy"]["rollingUpdate"],
         _ => return messages,
     };
     if number(&rollout["maxSurge"]) != Some(0) {
@@ -377,12 +378,7 @@ fn autoscalers_have_a_target(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
     }
     let (spec, mut messages) = (view.spec(), Vec::new());
     let target = &spec["scaleTargetRef"];
-    let found = all.iter().any(|other| {
-        other.namespace() == view.namespace()
-            && target["kind"] == other.kind()
-            && target["name"] == other.name()
-            && target["apiVersion"] == other.tree["apiVersion"]
-    });
+    let found = all.iter().any(|other| other.namespace() == view.namespace() && other.is_meant(target));
     if !found {
         messages.push(format!("{} {} does not exist", target["kind"], target["name"]));
     }
