@@ -6,6 +6,7 @@
 
 use super::apps::Runner;
 use super::engine::HTTP_PORT;
+use super::metrics::Answers;
 use super::object::{Labels, Object, count, labels};
 use super::server::{Group, Server};
 use super::{EmitError, Files, Frame, Wave, gateway, network, rates, scaling};
@@ -20,9 +21,12 @@ pub(super) const INJECT: &str = "sidecar.istio.io/inject";
 /// Port and path at which a sidecar shows its own metrics and those of its pod, in the clear.
 pub(super) const MERGED: (u16, &str) = (15020, "/stats/prometheus");
 
-/// The counter of answers by status that sidecars keep, the matcher of all and that of those that failed.
-pub(super) const ANSWERS: (&str, &str, &str) =
-    ("istio_requests_total", ",reporter=\"destination\"", "response_code=~\"5..\"");
+/// How sidecars count answers by their status.
+pub(super) const ANSWERS: Answers = Answers {
+    counter: "istio_requests_total",
+    all: ",reporter=\"destination\"",
+    failed: "response_code=~\"5..\"",
+};
 
 /// How often a request is tried at another replica. Origin: Istio's default.
 const ATTEMPTS: u32 = 2;

@@ -28,6 +28,7 @@ mod limits;
 mod lint;
 mod load_test;
 mod mesh;
+mod metrics;
 mod monitoring;
 mod namespace;
 mod network;

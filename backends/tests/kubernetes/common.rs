@@ -260,3 +260,22 @@ pub fn tree(manifest: &Manifest) -> Value {
 pub fn text(manifests: &[Manifest]) -> String {
     manifests.iter().map(|manifest| format!("=== {}\n{}", manifest.path, manifest.yaml)).collect()
 }
+
+/// Every alert of all rules.
+pub fn alerts(manifests: &[Manifest]) -> Vec<Value> {
+    let rules = manifests.iter().filter(|one| one.kind == "PrometheusRule").map(tree);
+    let groups = rules.flat_map(|rule| rule["spec"]["groups"].as_array().cloned().expect("groups"));
+    let rules = groups.flat_map(|group| group["rules"].as_array().cloned().expect("rules"));
+    rules.filter(|rule| rule["alert"].is_string()).collect()
+}
+
+/// The alert of a name.
+pub fn alert(manifests: &[Manifest], name: &str) -> Value {
+    let found = alerts(manifests).into_iter().find(|alert| alert["alert"] == name);
+    found.unwrap_or_else(|| panic!("no alert {name}"))
+}
+
+/// Whether a warning holds a text.
+pub fn says(blueprint: &Blueprint, what: &str) -> bool {
+    emitted(blueprint).warnings.iter().any(|warning| warning.message.contains(what))
+}

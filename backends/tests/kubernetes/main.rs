@@ -7,6 +7,7 @@ mod emitted;
 mod families;
 mod golden;
 mod hall;
+mod levels;
 mod lints;
 mod offline;
 mod operations;

@@ -1,8 +1,8 @@
 //! What keeps a service at work and safe: who is told of alerts, who may ask, and by which certificates.
 
 use crate::common::{
-    changed, constant, deploy, emitted, object, on_engine, operated, placement, tree, two_nodes, two_parts,
-    two_sites, with,
+    alert, alerts, changed, constant, deploy, emitted, object, on_engine, operated, placement, says, tree,
+    two_nodes, two_parts, two_sites, with,
 };
 use capstan_backends::kubernetes::{EmitError, Manifest, Wave, emit, lint};
 use capstan_types::blueprint::Blueprint;
@@ -11,19 +11,6 @@ use capstan_types::spec::Limit;
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::units::RequestsPerSecond;
 use serde_json::{Value, json};
-
-/// Every alert of all rules.
-fn alerts(manifests: &[Manifest]) -> Vec<Value> {
-    let rules = manifests.iter().filter(|one| one.kind == "PrometheusRule").map(tree);
-    let groups = rules.flat_map(|rule| rule["spec"]["groups"].as_array().cloned().expect("groups"));
-    let rules = groups.flat_map(|group| group["rules"].as_array().cloned().expect("rules"));
-    rules.filter(|rule| rule["alert"].is_string()).collect()
-}
-
-fn alert(manifests: &[Manifest], name: &str) -> Value {
-    let found = alerts(manifests).into_iter().find(|alert| alert["alert"] == name);
-    found.unwrap_or_else(|| panic!("no alert {name}"))
-}
 
 /// The operator routes by the namespace of an alert, and addresses are chosen by severity: an alert without one of both would
 /// reach nobody.
@@ -110,10 +97,6 @@ fn inside() -> Blueprint {
 
 fn kinds(blueprint: &Blueprint) -> Vec<String> {
     emitted(blueprint).manifests.into_iter().map(|one| one.kind).collect()
-}
-
-fn says(blueprint: &Blueprint, what: &str) -> bool {
-    emitted(blueprint).warnings.iter().any(|warning| warning.message.contains(what))
 }
 
 #[test]
