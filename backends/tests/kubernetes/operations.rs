@@ -82,8 +82,16 @@ fn what_happens_to_machines_is_told() {
     let busy = alert(&manifests, "AcceleratorsBusy");
     assert_eq!(busy["for"], "5m");
     assert!(busy["expr"].as_str().expect("a query").ends_with("> 90"));
-    for name in ["AcceleratorError", "ContainersRestart"] {
-        assert!(alert(&manifests, name)["expr"].as_str().is_some_and(|expr| expr.starts_with("increase(")));
+    let restarts = alert(&manifests, "ContainersRestart");
+    assert!(restarts["expr"].as_str().is_some_and(|expr| expr.starts_with("increase(")));
+    // A gauge of the last code: another code, and a first one on a series that begins with it. Nothing counts it up.
+    let error = alert(&manifests, "AcceleratorError")["expr"].as_str().expect("a query").to_owned();
+    assert!(!error.contains("increase(") && !error.contains("rate("), "{error}");
+    for part in [
+        "(DCGM_FI_DEV_XID_ERRORS > 0 and changes(DCGM_FI_DEV_XID_ERRORS[5m]) > 0)",
+        "(DCGM_FI_DEV_XID_ERRORS > 0 unless DCGM_FI_DEV_XID_ERRORS offset 5m)",
+    ] {
+        assert!(error.contains(part), "{error}");
     }
 }
 
