@@ -46,7 +46,7 @@ fn pods(object: &Value) -> Vec<(Value, Value)> {
 
 /// Returns labels and specification of the pods of an InferenceService, in which fields of KServe stand beside those of pods.
 pub fn predicted(object: &Value) -> Option<(Value, Value)> {
-    let mut pod = object["spec"]["predictor"].clone();
+    let mut pod = Some(object["spec"]["predictor"].clone()).filter(Value::is_object)?;
     let labels = pod["labels"].take();
     let fields = pod.as_object_mut()?;
     fields.retain(|name, _| {

@@ -7,6 +7,7 @@ mod bench;
 mod definitions;
 mod emitted;
 mod faults;
+mod fetches;
 mod groups;
 mod hall;
 mod jobs;

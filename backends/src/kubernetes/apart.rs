@@ -18,7 +18,7 @@ use super::object::{Labels, Object, labels, slug};
 use super::server::{Group, PartOf, Server, found};
 use super::volumes::Claim;
 use super::workload::warn_of_image;
-use super::{EmitError, Files, Frame, Wave, gateway, limits, network, volumes};
+use super::{EmitError, Files, Frame, Wave, fetch, gateway, limits, network, volumes};
 use capstan_types::spec::Part;
 use serde_json::{Value, json};
 
@@ -220,13 +220,15 @@ fn add_weights(
     }
     let name = format!("{}-weights", pair.of.whole);
     let own = labels([("app.kubernetes.io/name", &pair.of.whole)]);
-    let note = "weights of both parts, which nothing here downloads.";
-    let claim = Claim { name: &name, labels: own, site, bytes: cache_bytes(server), note };
+    let note = fetch::note(server, "weights of both parts");
+    let claim = Claim { name: &name, labels: own, site, bytes: cache_bytes(server), note: &note };
     volumes::add(frame, &claim, &pair.folder, files)?;
-    let message = format!(
-        "KServe mounts weights from a volume and downloads none: put those of {model} into the folder `{model}` of the claim `{name}`"
-    );
-    files.warn(pair.workload, message);
+    // KServe mounts weights from a volume and fetches none.
+    if !fetch::add(frame, server, (&name, fetch::Layout::Folder), &pair.folder, files)? {
+        let message =
+            format!("nothing fetches the weights: put them into the folder `{model}` of the claim `{name}`");
+        files.warn(pair.workload, message);
+    }
     Ok(format!("pvc://{name}/{model}"))
 }
 

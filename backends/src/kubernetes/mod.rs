@@ -20,6 +20,7 @@ mod disruption;
 mod engine;
 mod error;
 mod etcd;
+mod fetch;
 mod gates;
 mod gateway;
 mod hosts;
@@ -75,7 +76,7 @@ pub enum Wave {
     Config,
     /// What makes machines and shows what is in them.
     Operators,
-    /// What keeps data, and volumes of it.
+    /// What keeps data, volumes of it, and what is fetched onto them.
     Storage,
     /// Queues and runtimes that jobs are started in.
     Queues,

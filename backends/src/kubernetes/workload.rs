@@ -7,7 +7,7 @@ use super::object::{ConfigMap, Labels, Object, Selector, TemplateMeta, labels};
 use super::pod::{PodSecurity, PodSpec, Template};
 use super::server::{Role, Server};
 use super::volumes::Claim;
-use super::{EmitError, Files, Frame, Warning, Wave, limits, mesh, predictor, rails, volumes};
+use super::{EmitError, Files, Frame, Warning, Wave, fetch, limits, mesh, predictor, rails, volumes};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
 
@@ -176,9 +176,10 @@ fn add_weights(
         return Ok(None);
     }
     let name = format!("{}-weights", server.name);
-    let note = "weights, downloaded once for all replicas.";
-    let claim = Claim { name: &name, labels: server.labels(), site, bytes: cache_bytes(server), note };
+    let note = fetch::note(server, "weights of all replicas");
+    let claim = Claim { name: &name, labels: server.labels(), site, bytes: cache_bytes(server), note: &note };
     volumes::add(frame, &claim, folder, files)?;
+    fetch::add(frame, server, (&name, fetch::Layout::Cache), folder, files)?;
     Ok(Some(name))
 }
 

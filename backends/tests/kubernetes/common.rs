@@ -279,3 +279,14 @@ pub fn alert(manifests: &[Manifest], name: &str) -> Value {
 pub fn says(blueprint: &Blueprint, what: &str) -> bool {
     emitted(blueprint).warnings.iter().any(|warning| warning.message.contains(what))
 }
+
+/// Takes from every model the names under which a model hub knows it.
+pub fn without_names(blueprint: &mut Blueprint) {
+    let inputs = &mut blueprint.inputs;
+    for model in inputs.catalog.models.iter_mut().chain(&mut inputs.spec.models) {
+        model.names.clear();
+    }
+    for serve in &mut inputs.spec.serves {
+        serve.checkpoint = None;
+    }
+}

@@ -5,6 +5,7 @@ mod common;
 mod crds;
 mod emitted;
 mod families;
+mod fetch;
 mod golden;
 mod hall;
 mod levels;

@@ -2,7 +2,7 @@
 //! around it what each part has of its own.
 
 use crate::common::{
-    deploy, emitted, everything, in_two_parts, object, on_engine, operated, two_nodes, two_parts,
+    deploy, emitted, everything, in_two_parts, object, on_engine, operated, tree, two_nodes, two_parts,
     two_sites,
 };
 use capstan_backends::kubernetes::{EmitError, Manifest, Warning, emit, lint};
@@ -239,7 +239,15 @@ fn weights_of_both_parts_lie_on_one_volume_where_there_are_volumes() {
         model["uri"],
         json!(format!("pvc://chat-weights/{}", model["name"].as_str().expect("a name")))
     );
-    assert!(emitted.warnings.iter().any(|warning| warning.message.contains("downloads none")));
+    let fetch = emitted.manifests.iter().find(|one| one.kind == "Job").map(tree).expect("a Job");
+    let name = model["name"].as_str().expect("a name");
+    let container = &fetch["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!([name, format!("/cache/{name}")]), "where KServe reads it");
+    assert!(!emitted.warnings.iter().any(|warning| warning.message.contains("nothing fetches")));
+    crate::common::without_names(&mut blueprint);
+    let unknown = crate::common::emitted(&blueprint);
+    assert!(unknown.warnings.iter().any(|warning| warning.message.contains("nothing fetches the weights")));
+    assert!(!unknown.manifests.iter().any(|one| one.kind == "Job"));
 }
 
 #[test]
