@@ -6,19 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Definitions that emitted objects need: whole folders, or files of large ones.
-const FAMILIES: [&str; 28] = [
+const FAMILIES: [&str; 30] = [
     "cluster-api/bootstrap.cluster.x-k8s.io_kubeadmconfigtemplates.yaml",
     "cluster-api/cluster.x-k8s.io_machinedeployments.yaml",
     "cert-manager/cert-manager.io_certificates.yaml",
     "gateway-api",
     "gateway-api-inference-extension",
     "istio/networking.istio.io_destinationrules.yaml",
+    "istio/networking.istio.io_envoyfilters.yaml",
     "istio/networking.istio.io_virtualservices.yaml",
     "istio/security.istio.io_authorizationpolicies.yaml",
     "istio/security.istio.io_peerauthentications.yaml",
     "istio/security.istio.io_requestauthentications.yaml",
     "karpenter/karpenter.sh_nodepools.yaml",
     "keda",
+    "kserve/serving.kserve.io_inferenceservices.yaml",
     "kserve/serving.kserve.io_llminferenceservices.yaml",
     "kubeflow-trainer",
     "kueue",

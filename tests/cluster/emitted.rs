@@ -33,13 +33,27 @@ fn templates(value: &Value) -> Vec<&Value> {
 }
 
 /// Returns labels and specification of the pods that the templates of an object describe.
-fn pods(object: &Value) -> Vec<(&Value, &Value)> {
+fn pods(object: &Value) -> Vec<(Value, Value)> {
     let spec = &object["spec"];
     let templates = templates(object).into_iter();
     let templates = templates.map(|template| (&template["metadata"]["labels"], &template["spec"]));
     // Those of KServe have their labels beside them.
     let parts = [spec, &spec["prefill"]].map(|part| (&part["labels"], &part["template"]));
-    templates.chain(parts.into_iter().filter(|(_, pod)| pod["containers"].is_array())).collect()
+    let parts = parts.into_iter().filter(|(_, pod)| pod["containers"].is_array());
+    let pods = templates.chain(parts).map(|(labels, pod)| (labels.clone(), pod.clone()));
+    pods.chain(predicted(object)).collect()
+}
+
+/// Returns labels and specification of the pods of an InferenceService, in which fields of KServe stand beside those of pods.
+pub fn predicted(object: &Value) -> Option<(Value, Value)> {
+    let mut pod = Some(object["spec"]["predictor"].clone()).filter(Value::is_object)?;
+    let labels = pod["labels"].take();
+    let fields = pod.as_object_mut()?;
+    fields.retain(|name, _| {
+        !["labels", "annotations", "minReplicas", "maxReplicas", "deploymentStrategy"]
+            .contains(&name.as_str())
+    });
+    Some((labels, pod))
 }
 
 /// Applies everything in a folder in the order of its list; returns all objects.
@@ -69,7 +83,7 @@ pub fn apply(door: &Door<'_>, folder: &Path, example: &str) -> Vec<Value> {
         assert!(done.status < 300, "{example}: {file}: {}", done.body);
         for (labels, spec) in pods(&object) {
             // The controller of a set adds a volume for each claim.
-            let mut spec = spec.clone();
+            let mut spec = spec;
             for claim in object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
                 let name = &claim["metadata"]["name"];
                 spec["volumes"] = json!([{ "name": name, "persistentVolumeClaim": { "claimName": name } }]);

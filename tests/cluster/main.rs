@@ -7,6 +7,7 @@ mod bench;
 mod definitions;
 mod emitted;
 mod faults;
+mod fetches;
 mod groups;
 mod hall;
 mod jobs;
@@ -17,6 +18,7 @@ mod operations;
 mod oracle;
 mod parts;
 mod places;
+mod predictors;
 #[path = "../cli/surroundings.rs"]
 #[expect(dead_code, reason = "the other program of tests uses all of it")]
 mod surroundings;

@@ -30,6 +30,7 @@ fn a_strict_server_takes_what_keeps_a_service_safe() {
         "AlertmanagerConfig",
         "AuthorizationPolicy",
         "CronJob",
+        "EnvoyFilter",
         "PeerAuthentication",
         "RequestAuthentication",
     ] {

@@ -2,7 +2,7 @@
 
 use crate::served::items;
 use crate::trouble::Trouble;
-use capstan_backends::kubernetes::{Manifest, Wave};
+use capstan_backends::kubernetes::{Manifest, Wave, deployment_of_predictor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -109,6 +109,14 @@ impl Object {
         word.and_then(|word| word.parse().ok()).unwrap_or(0)
     }
 
+    /// Returns kind and name of what an autoscaler of it scales: of what KServe runs, the Deployment that it makes.
+    pub(crate) fn scaled(&self) -> (&str, String) {
+        match self.id.kind.as_str() {
+            "InferenceService" => ("Deployment", deployment_of_predictor(&self.id.name)),
+            kind => (kind, self.id.name.clone()),
+        }
+    }
+
     /// Returns the specification of one of its pods as its controller makes it: with a volume for each claim that a
     /// StatefulSet makes for every pod.
     pub(crate) fn with_claims(&self, spec: &Value) -> Value {
@@ -138,6 +146,10 @@ impl Object {
                 replicas: part["replicas"].as_u64(),
             });
             return pods.collect();
+        }
+        if self.id.kind == "InferenceService" {
+            let pod = &spec["predictor"];
+            return vec![Pods { labels: &pod["labels"], spec: pod, replicas: pod["minReplicas"].as_u64() }];
         }
         let trained = trained(spec);
         if !trained.is_empty() {

@@ -271,11 +271,10 @@ fn needs<'a>(object: &'a Object, all: &[Object]) -> Vec<Need<'a>> {
     if id.kind == "Job" && object.value["spec"]["suspend"] == true {
         return Vec::new();
     }
+    let (kind, name) = object.scaled();
     let scaler = all.iter().find(|other| {
         let target = &other.value["spec"]["scaleTargetRef"];
-        other.id.namespace == id.namespace
-            && target["kind"] == id.kind.as_str()
-            && target["name"] == id.name.as_str()
+        other.id.namespace == id.namespace && target["kind"] == kind && target["name"] == name.as_str()
     });
     let most = scaler.map(|scaler| &scaler.value["spec"]);
     let most = most.and_then(|spec| spec["maxReplicas"].as_u64().or(spec["maxReplicaCount"].as_u64()));
@@ -457,6 +456,24 @@ mod tests {
         let node = json!({"status": {"allocatable": {"nvidia.com/gpu": "10"}}});
         let mut free: Vec<Machine<'_>> = vec![(&node, accelerators(&node["status"]["allocatable"]))];
         assert_eq!(needs.iter().map(|need| place(need, &mut free)).collect::<Vec<_>>(), [2, 2]);
+    }
+
+    #[test]
+    fn what_kserve_runs_needs_machines_for_as_many_as_its_deployment_may_have() {
+        let pod =
+            json!({"minReplicas": 2, "containers": [{"resources": {"limits": {"nvidia.com/gpu": "4"}}}]});
+        let of = |kind: &str, spec: Value| {
+            let value = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "chat"}, "spec": spec});
+            Object::of(value, "test").expect("an object")
+        };
+        let pods = |service: &Object, all: &[Object]| needs(service, all)[0].pods;
+        assert_eq!(pods(&of("InferenceService", json!({"predictor": pod})), &[]), 2);
+        let mut scaled = pod.clone();
+        scaled.as_object_mut().expect("a record").remove("minReplicas");
+        let service = of("InferenceService", json!({"predictor": scaled}));
+        let target = json!({"kind": "Deployment", "name": "chat-predictor"});
+        let scaler = of("HorizontalPodAutoscaler", json!({"maxReplicas": 7, "scaleTargetRef": target}));
+        assert_eq!(pods(&service, &[scaler]), 7);
     }
 
     #[test]

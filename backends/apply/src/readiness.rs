@@ -44,6 +44,7 @@ pub(crate) fn state(object: &Value) -> State {
         // One that waits until somebody starts it, or in a queue, is where it should be.
         "Job" | "TrainJob" | "JobSet" | "RayJob" if object["spec"]["suspend"] == true => State::Ready,
         "PyTorchJob" | "TFJob" | "MPIJob" if object["spec"]["runPolicy"]["suspend"] == true => State::Ready,
+        "Job" if object["metadata"]["annotations"]["capstan.dev/until"] == "complete" => ended(status),
         "Job" | "TrainJob" => finished(status, "Complete", "Failed"),
         "JobSet" => finished(status, "Completed", "Failed"),
         "PyTorchJob" | "TFJob" | "MPIJob" => finished(status, "Succeeded", "Failed"),
@@ -165,6 +166,17 @@ fn finished(status: &Value, done: &str, failed: &str) -> State {
         || active(status)
         || items(status, "replicatedJobsStatus").iter().any(active);
     if is_done || suspended || running { State::Ready } else { State::Waiting("it has not begun".to_owned()) }
+}
+
+/// Work that others stand on: at work only when it has ended well.
+fn ended(status: &Value) -> State {
+    match find(status, "Complete").filter(|row| row["status"] == "True") {
+        Some(_) => State::Ready,
+        None => match finished(status, "Complete", "Failed") {
+            State::Ready => State::Waiting("it has not ended yet".to_owned()),
+            other => other,
+        },
+    }
 }
 
 /// A RayJob is at work while its program runs: before that its cluster is made.
@@ -301,6 +313,19 @@ mod tests {
         ready("RayJob", json!({"jobDeploymentStatus": "Running"}));
         let failed = json!({"jobDeploymentStatus": "Failed", "message": "exit 1", "reason": "AppFailed"});
         assert_eq!(of("RayJob", failed), State::Failed("exit 1".to_owned()));
+    }
+
+    #[test]
+    fn a_job_that_others_stand_on_is_waited_for_until_it_has_ended() {
+        let of = |status: Value| {
+            let metadata = json!({"annotations": {"capstan.dev/until": "complete"}});
+            state(&json!({"kind": "Job", "metadata": metadata, "status": status}))
+        };
+        let with = |kind| json!({"active": 1, "conditions": [{"type": kind, "status": "True"}]});
+        assert_eq!(of(json!({"active": 1})), State::Waiting("it has not ended yet".to_owned()));
+        assert!(matches!(of(Value::Null), State::Waiting(_)));
+        assert_eq!(of(with("Complete")), State::Ready);
+        assert!(matches!(of(with("Failed")), State::Failed(_)));
     }
 
     #[test]

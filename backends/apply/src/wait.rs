@@ -212,7 +212,10 @@ fn selector(live: &Value) -> Option<String> {
         let terms: Vec<String> = shared.map(|(key, value)| format!("{key}={}", word(value))).collect();
         return (!terms.is_empty()).then(|| terms.join(","));
     }
-    let labels = live["spec"]["selector"]["matchLabels"].as_object()?;
+    let labels = match word(&live["kind"]) {
+        "InferenceService" => live["spec"]["predictor"]["labels"].as_object()?,
+        _ => live["spec"]["selector"]["matchLabels"].as_object()?,
+    };
     let terms = labels.iter().map(|(key, value)| format!("{key}={}", word(value)));
     Some(terms.collect::<Vec<_>>().join(","))
 }
@@ -264,5 +267,7 @@ mod tests {
         let parts = json!({"kind": "LLMInferenceService", "spec": {
             "labels": {"a": "b", "part": "decode"}, "prefill": {"labels": {"a": "b", "part": "prefill"}}}});
         assert_eq!(selector(&parts).as_deref(), Some("a=b"), "pods of both parts");
+        let predictor = json!({"kind": "InferenceService", "spec": {"predictor": {"labels": {"a": "b"}}}});
+        assert_eq!(selector(&predictor).as_deref(), Some("a=b"));
     }
 }

@@ -55,19 +55,26 @@ pub(super) fn add(
         metadata: frame.meta(&name, Wave::Monitoring, &Labels::new()),
         spec: json!({ "groups": [{ "name": name, "rules": rules(&frame.deploy.namespace) }] }),
     };
-    let note = "alerts on accelerators that are broken, busy or throttled.";
+    let note = "alerts on accelerators that are broken, busy or throttled.\nThe same XID twice in a row is told once: its gauge holds the last code only.";
     files.add(Wave::Monitoring, FOLDER, ("PrometheusRule", &name), note, &rules)
 }
+
+/// An error since five minutes ago: another code in the same series, or a series with a code that was not there.
+///
+/// The gauge holds the code of the last error and 0 before any; newer exporters write the code in a label too, and so begin a
+/// series for each. What it cannot show: the same code again, since nothing changes; and an old code of an exporter that was
+/// gone for five minutes counts as new.
+const NEW_ERROR: &str = "(DCGM_FI_DEV_XID_ERRORS > 0 and changes(DCGM_FI_DEV_XID_ERRORS[5m]) > 0) or (DCGM_FI_DEV_XID_ERRORS > 0 unless DCGM_FI_DEV_XID_ERRORS offset 5m)";
 
 fn rules(namespace: &str) -> Vec<Value> {
     let own = format!("namespace=\"{namespace}\"");
     [
         (
             "AcceleratorError",
-            "increase(DCGM_FI_DEV_XID_ERRORS[5m]) > 0".to_owned(),
-            "1m",
+            NEW_ERROR.to_owned(),
+            "0m",
             "page",
-            "XID on {{ $labels.Hostname }} accelerator {{ $labels.gpu }}: drain the machine",
+            "XID {{ $value }} on {{ $labels.Hostname }} accelerator {{ $labels.gpu }}: drain the machine",
         ),
         (
             "AcceleratorMemoryError",

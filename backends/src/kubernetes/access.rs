@@ -30,7 +30,7 @@ struct Rule {
 const OBJECTS: [&str; 4] = ["get", "create", "patch", "delete"];
 
 /// Group and resource of every kind that is emitted.
-const RESOURCES: [(&str, &str, &str); 55] = [
+const RESOURCES: [(&str, &str, &str); 57] = [
     ("AlertmanagerConfig", "monitoring.coreos.com", "alertmanagerconfigs"),
     ("AuthorizationPolicy", "security.istio.io", "authorizationpolicies"),
     ("CephCluster", "ceph.rook.io", "cephclusters"),
@@ -43,11 +43,13 @@ const RESOURCES: [(&str, &str, &str); 55] = [
     ("CronJob", "batch", "cronjobs"),
     ("Deployment", "apps", "deployments"),
     ("DestinationRule", "networking.istio.io", "destinationrules"),
+    ("EnvoyFilter", "networking.istio.io", "envoyfilters"),
     ("ExternalSecret", "external-secrets.io", "externalsecrets"),
     ("Gateway", "gateway.networking.k8s.io", "gateways"),
     ("HTTPRoute", "gateway.networking.k8s.io", "httproutes"),
     ("HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers"),
     ("InferencePool", "inference.networking.k8s.io", "inferencepools"),
+    ("InferenceService", "serving.kserve.io", "inferenceservices"),
     ("Job", "batch", "jobs"),
     ("JobSet", "jobset.x-k8s.io", "jobsets"),
     ("KubeadmConfigTemplate", "bootstrap.cluster.x-k8s.io", "kubeadmconfigtemplates"),

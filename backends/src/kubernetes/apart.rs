@@ -13,11 +13,12 @@
 use super::affinity::{affinity, node_selector, tolerations, zones};
 use super::container::{PROBE_PERIOD, Share, TOKEN_SECRET, Times, cache_bytes};
 use super::engine::{Family, one_part};
+use super::load_test::Test;
 use super::object::{Labels, Object, labels, slug};
 use super::server::{Group, PartOf, Server, found};
 use super::volumes::Claim;
 use super::workload::warn_of_image;
-use super::{EmitError, Files, Frame, Wave, limits, network, ranks, volumes};
+use super::{EmitError, Files, Frame, Wave, fetch, gateway, limits, network, ranks, volumes};
 use capstan_types::spec::Part;
 use serde_json::{Value, json};
 
@@ -113,7 +114,8 @@ pub(super) fn add(frame: &Frame<'_>, pair: &Pair<'_>, files: &mut Files) -> Resu
         runs_on(pair.decode),
         frame.deploy.namespace,
     );
-    files.add(Wave::Workload, folder, ("LLMInferenceService", name), &note, &object)
+    files.add(Wave::Workload, folder, ("LLMInferenceService", name), &note, &object)?;
+    add_test(frame, pair, files)
 }
 
 fn runs_on(server: &Server<'_>) -> String {
@@ -213,13 +215,15 @@ fn add_weights(
     }
     let name = format!("{}-weights", pair.of.whole);
     let own = labels([("app.kubernetes.io/name", &pair.of.whole)]);
-    let note = "weights of both parts, which nothing here downloads.";
-    let claim = Claim { name: &name, labels: own, site, bytes: cache_bytes(server), note };
+    let note = fetch::note(server, "weights of both parts");
+    let claim = Claim { name: &name, labels: own, site, bytes: cache_bytes(server), note: &note };
     volumes::add(frame, &claim, &pair.folder, files)?;
-    let message = format!(
-        "KServe mounts weights from a volume and downloads none: put those of {model} into the folder `{model}` of the claim `{name}`"
-    );
-    files.warn(pair.workload, message);
+    // KServe mounts weights from a volume and fetches none.
+    if !fetch::add(frame, server, (&name, fetch::Layout::Folder), &pair.folder, files)? {
+        let message =
+            format!("nothing fetches the weights: put them into the folder `{model}` of the claim `{name}`");
+        files.warn(pair.workload, message);
+    }
     Ok(format!("pvc://{name}/{model}"))
 }
 
@@ -260,10 +264,38 @@ fn warn(frame: &Frame<'_>, pair: &Pair<'_>, files: &mut Files) {
             "requests come in through KServe's own gateway: label the namespace of its pods with `capstan.dev/clients-of={namespace}`, or name a `gateway` in the plan"
         ));
     }
-    if frame.deploy.load_test {
-        warn(format!(
-            "no load test is written: which address it has says `kubectl -n {namespace} get llminferenceservice {}` once it runs",
-            pair.of.whole
-        ));
+    match &frame.deploy.gateway {
+        None if frame.deploy.load_test => {
+            warn(
+                "no load test is written: name a `gateway` in the plan, by which it reaches both parts"
+                    .to_owned(),
+            );
+        }
+        Some(wish) if frame.deploy.load_test && wish.host.is_none() => warn(format!(
+            "the load test asks the gateway as `{}`, the name that the Gateway API proposes: where a controller gives another, write it into the ConfigMap of the test",
+            gateway::service(frame, wish)
+        )),
+        _ => {}
     }
+}
+
+/// Adds the test of a workload in two parts, where the plan asks for one and has the gateway by whose scheduler both are reached.
+fn add_test(frame: &Frame<'_>, pair: &Pair<'_>, files: &mut Files) -> Result<(), EmitError> {
+    let (Some(wish), true) = (&frame.deploy.gateway, frame.deploy.load_test) else { return Ok(()) };
+    let (name, folder, serve) = (pair.of.whole.as_str(), pair.folder.as_str(), pair.decode.serve);
+    let before = match &wish.host {
+        Some(host) => format!("https://{host}"),
+        None => format!("http://{}", gateway::service(frame, wish)),
+    };
+    let (first, next) = (pair.prefill.placement.estimate.ttft, pair.decode.placement.estimate.tpot);
+    network::add_test(frame, name, (&gateway::pods(frame), None), folder, files)?;
+    let test = Test {
+        name,
+        folder,
+        address: format!("{before}/{}/{name}", frame.deploy.namespace),
+        outside: true,
+        serve,
+        seconds: first.get() + serve.load.output.mean * next.get(),
+    };
+    test.add(frame, files)
 }

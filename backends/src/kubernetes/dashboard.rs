@@ -23,18 +23,13 @@ pub(super) fn add(
     let Some(watch) = Watch::of(frame, group).filter(|_| frame.deploy.dashboard) else { return Ok(()) };
     let mut panels = Vec::new();
     for metric in [SloMetric::Ttft, SloMetric::Tpot, SloMetric::E2e] {
-        panels.push(levels(&watch, group, metric));
+        panels.extend(levels(&watch, group, metric));
     }
     let matcher = &watch.matcher;
-    panels.push((
-        "Requests",
-        "reqps",
-        vec![(
-            "answered".to_owned(),
-            format!("sum(rate({}{{{matcher}}}[5m]))", watch.family.finished_metric()),
-        )],
-        planned_peak(frame, group),
-    ));
+    if let Some(finished) = watch.finished() {
+        let curves = vec![("answered".to_owned(), format!("sum(rate({finished}{{{matcher}}}[5m]))"))];
+        panels.push(("Requests", "reqps", curves, frame.peak(&group.serve.name)));
+    }
     panels.push((
         "Replicas that answer",
         "short",
@@ -81,14 +76,14 @@ pub(super) fn add(
 /// A panel: title, unit, curves, and where the plan draws its line.
 type Panel = (&'static str, &'static str, Vec<Curve>, Option<f64>);
 
-/// Returns the panel of a service level: the median, the percentiles that were planned, and the tightest target.
-fn levels(watch: &Watch<'_>, group: &Group<'_>, metric: SloMetric) -> Panel {
+/// Returns the panel of a service level, where the engine reports it: the median, the percentiles that were planned, and the tightest target.
+fn levels(watch: &Watch<'_>, group: &Group<'_>, metric: SloMetric) -> Option<Panel> {
+    let histogram = watch.level(metric)?.histogram;
     let planned = group.serve.slos.iter().filter(|slo| slo.metric == metric);
     let mut shares: Vec<u32> = planned.clone().map(|slo| slo.per_mille).chain([500]).collect();
     shares.sort_unstable();
     shares.dedup();
     let curves = shares.into_iter().map(|share| {
-        let histogram = watch.family.histogram(metric, watch.version);
         let expr = format!(
             "histogram_quantile({}, sum by (le) (rate({histogram}_bucket{{{}}}[5m])))",
             decimal(f64::from(share) / 1000.0),
@@ -102,12 +97,7 @@ fn levels(watch: &Watch<'_>, group: &Group<'_>, metric: SloMetric) -> Panel {
         SloMetric::E2e => "Time to last token",
     };
     let target = planned.map(|slo| slo.target.get()).min_by(f64::total_cmp);
-    (title, "s", curves.collect(), target)
-}
-
-fn planned_peak(frame: &Frame<'_>, group: &Group<'_>) -> Option<f64> {
-    let curve = frame.blueprint.demand.iter().find(|curve| curve.workload == group.serve.name)?;
-    curve.rates.iter().flatten().copied().max_by(f64::total_cmp)
+    Some((title, "s", curves.collect(), target))
 }
 
 fn draw(index: usize, (title, unit, curves, line): Panel) -> Value {

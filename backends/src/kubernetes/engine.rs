@@ -1,14 +1,14 @@
-//! How is a candidate said to its engine, and under which names does the engine report?
+//! How is a candidate said to its engine?
 //!
-//! Command lines and metric names of vLLM, SGLang and TensorRT-LLM as their own documentation gives them.
-//! It knows nothing of pods.
+//! Command lines of vLLM, SGLang and TensorRT-LLM as their own documentation gives them. It knows nothing of pods, nor under
+//! which names an engine reports (`metrics`).
 
 use super::object::{count, decimal};
 use super::server::Server;
 use super::{EmitError, Warning, ranks};
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Precision;
-use capstan_types::spec::{Draft, Routing, SloMetric};
+use capstan_types::spec::{Draft, Routing};
 
 /// Port of the HTTP interface, metrics included.
 pub(super) const HTTP_PORT: u16 = 8000;
@@ -66,81 +66,6 @@ impl Family {
         }
     }
 
-    /// Returns the path of the metrics.
-    pub(super) fn metrics_path(self) -> &'static str {
-        match self {
-            Self::Vllm | Self::Sglang => "/metrics",
-            Self::TensorRtLlm => "/prometheus/metrics",
-        }
-    }
-
-    /// Returns the gauge of requests that wait, where the engine has one.
-    pub(super) fn queue_metric(self) -> Option<&'static str> {
-        match self {
-            Self::Vllm => Some("vllm:num_requests_waiting"),
-            Self::Sglang => Some("sglang:num_queue_reqs"),
-            Self::TensorRtLlm => None,
-        }
-    }
-
-    /// Returns the gauge of requests that run, where the engine has one.
-    pub(super) fn running_metric(self) -> Option<&'static str> {
-        match self {
-            Self::Vllm => Some("vllm:num_requests_running"),
-            Self::Sglang => Some("sglang:num_running_reqs"),
-            Self::TensorRtLlm => None,
-        }
-    }
-
-    /// Returns the counter of requests that were answered.
-    pub(super) fn finished_metric(self) -> &'static str {
-        match self {
-            Self::Vllm => "vllm:request_success_total",
-            Self::Sglang => "sglang:num_requests_total",
-            Self::TensorRtLlm => "trtllm_request_success_total",
-        }
-    }
-
-    /// Returns the histogram of a service level, in seconds.
-    ///
-    /// TPOT is per request, (last token − first) / (output tokens − 1), where the engine reports that: vLLM does
-    /// since 0.11, and before only the gap between two tokens.
-    pub(super) fn histogram(self, metric: SloMetric, version: &str) -> &'static str {
-        match (self, metric) {
-            (Self::Vllm, SloMetric::Ttft) => "vllm:time_to_first_token_seconds",
-            (Self::Vllm, SloMetric::Tpot) if is_before(version, (0, 11)) => {
-                "vllm:time_per_output_token_seconds"
-            }
-            (Self::Vllm, SloMetric::Tpot) => "vllm:request_time_per_output_token_seconds",
-            (Self::Vllm, SloMetric::E2e) => "vllm:e2e_request_latency_seconds",
-            (Self::Sglang, SloMetric::Ttft) => "sglang:time_to_first_token_seconds",
-            (Self::Sglang, SloMetric::Tpot) => "sglang:inter_token_latency_seconds",
-            (Self::Sglang, SloMetric::E2e) => "sglang:e2e_request_latency_seconds",
-            (Self::TensorRtLlm, SloMetric::Ttft) => "trtllm_time_to_first_token_seconds",
-            (Self::TensorRtLlm, SloMetric::Tpot) => "trtllm_time_per_output_token_seconds",
-            (Self::TensorRtLlm, SloMetric::E2e) => "trtllm_e2e_request_latency_seconds",
-        }
-    }
-
-    /// Returns the upper bounds of that histogram, where they are known (vLLM, `v1/metrics/loggers.py`).
-    pub(super) fn buckets(self, metric: SloMetric) -> &'static [f64] {
-        match (self, metric) {
-            (Self::Vllm, SloMetric::Ttft) => &[
-                0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-                20.0, 40.0, 80.0,
-            ],
-            (Self::Vllm, SloMetric::Tpot) => &[
-                0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-                20.0, 40.0, 80.0,
-            ],
-            (Self::Vllm, SloMetric::E2e) => &[
-                0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0,
-                240.0, 480.0, 960.0, 1920.0, 7680.0,
-            ],
-            (Self::Sglang | Self::TensorRtLlm, _) => &[],
-        }
-    }
-
     /// Returns how the processes of a replica are started.
     pub(super) fn launch(
         self,
@@ -183,15 +108,6 @@ impl Family {
             cache: cache(server, self)?,
             weights,
         })
-    }
-}
-
-/// Returns whether a version such as `0.10.1` or `v0.10.1` lies before a major and minor number.
-fn is_before(version: &str, (major, minor): (u32, u32)) -> bool {
-    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(first)), Some(Ok(second))) => (first, second) < (major, minor),
-        _ => false,
     }
 }
 
@@ -306,23 +222,36 @@ fn cache(server: &Server<'_>, family: Family) -> Result<Option<Precision>, EmitE
     }
 }
 
-/// Returns the name under which the model hub knows the model: the plan's own, else one that follows instructions
-/// where there is one, since a base model has no chat template, else the first with an owner.
-fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
+/// Returns the names under which a model hub knows a model.
+fn hub_names<'a>(server: &Server<'a>) -> Vec<&'a String> {
+    server.model.names.iter().filter(|name| name.contains('/')).collect()
+}
+
+/// Returns the name under which the model hub knows the model, where it does: the plan's own, else one that follows
+/// instructions where there is one, since a base model has no chat template, else the first with an owner.
+pub(super) fn hub_name<'a>(server: &Server<'a>) -> Option<&'a str> {
     if let Some(written) = &server.serve.checkpoint {
-        return written.clone();
+        return Some(written);
     }
-    let hub: Vec<&String> = server.model.names.iter().filter(|name| name.contains('/')).collect();
+    let hub = hub_names(server);
     let answers = |name: &str| {
         let name = name.to_ascii_lowercase();
         ["instruct", "chat"].iter().any(|word| name.contains(word)) || name.ends_with("-it")
     };
-    let chosen = hub.iter().find(|name| answers(name)).or(hub.first());
+    hub.iter().find(|name| answers(name)).or(hub.first()).map(|name| name.as_str())
+}
+
+/// Returns the name that the engine is given; says which others there are, or that a hub knows none.
+fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
+    if let Some(written) = &server.serve.checkpoint {
+        return written.clone();
+    }
+    let (hub, chosen) = (hub_names(server), hub_name(server));
     let message = match chosen {
         Some(_) if hub.len() == 1 => None,
         Some(name) => {
             let others: Vec<&str> =
-                hub.iter().filter(|other| other != &name).map(|other| other.as_str()).collect();
+                hub.iter().filter(|other| **other != name).map(|other| other.as_str()).collect();
             Some(format!("serves {name}; checkpoints of the same size are {}", others.join(", ")))
         }
         None => Some(format!(
@@ -331,7 +260,7 @@ fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
         )),
     };
     warnings.extend(message.map(|message| Warning { subject: server.serve.name.clone(), message }));
-    chosen.copied().or(server.model.names.first()).unwrap_or(&server.model.id).clone()
+    chosen.or(server.model.names.first().map(String::as_str)).unwrap_or(&server.model.id).to_owned()
 }
 
 /// Returns the longest sequence that the engine must take: the longest request in whole cache blocks, at most what
@@ -490,15 +419,6 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_compare_as_numbers() {
-        assert!(is_before("0.10.1", (0, 11)));
-        assert!(is_before("v0.9.0", (0, 11)));
-        assert!(!is_before("0.33.0", (0, 11)));
-        assert!(!is_before("1.2", (0, 11)));
-        assert!(!is_before("nightly", (0, 11)));
-    }
 
     #[test]
     fn a_shell_cannot_be_tricked_by_a_model_name() {

@@ -65,6 +65,16 @@ pub enum EmitError {
         /// The name.
         name: String,
     },
+    /// A name that leaves no room for what KServe adds.
+    #[error(
+        "`{name}` has {} letters, and KServe takes {most} and makes a label of it with its own: give the workload a shorter name, or leave `serving` out", .name.len()
+    )]
+    LongForKserve {
+        /// The name.
+        name: String,
+        /// The most letters.
+        most: usize,
+    },
     /// A row that the blueprint must embed is absent.
     #[error("the blueprint embeds no {kind} `{name}`")]
     Missing {

@@ -28,6 +28,11 @@ pub(super) fn pods(frame: &Frame<'_>) -> Labels {
     labels([("gateway.networking.k8s.io/gateway-name", frame.plan.as_str())])
 }
 
+/// Returns the name under which a gateway is reached in the cluster: `GATEWAY-CLASS`, as GEP-1762 proposes.
+pub(super) fn service(frame: &Frame<'_>, wish: &GatewayWish) -> String {
+    format!("{}-{}.{}", frame.plan, wish.class, frame.deploy.namespace)
+}
+
 /// Returns the name of the secret that holds the gateway's certificate.
 pub(super) fn certificate(frame: &Frame<'_>) -> String {
     shortened(&format!("{}-tls", frame.plan))

@@ -2,13 +2,14 @@
 //! certificates, what is too much is turned away, and a replica that fails is left alone for a while.
 //!
 //! A sidecar stands beside pods that answer or ask at declared ports; nodes of a training and of one replica talk past it.
-//! Every number is one of the plan. It does not limit rates: by the API of Istio only an EnvoyFilter does.
+//! Every number is one of the plan. How many requests a second are let in is said by `rates`.
 
 use super::apps::Runner;
 use super::engine::HTTP_PORT;
+use super::metrics::Answers;
 use super::object::{Labels, Object, count, labels};
 use super::server::{Group, Server};
-use super::{EmitError, Files, Frame, Wave, gateway, network, scaling};
+use super::{EmitError, Files, Frame, Wave, gateway, network, rates, scaling};
 use capstan_types::spec::SloMetric;
 use serde_json::{Value, json};
 
@@ -20,9 +21,12 @@ pub(super) const INJECT: &str = "sidecar.istio.io/inject";
 /// Port and path at which a sidecar shows its own metrics and those of its pod, in the clear.
 pub(super) const MERGED: (u16, &str) = (15020, "/stats/prometheus");
 
-/// The counter of answers by status that sidecars keep, the matcher of all and that of those that failed.
-pub(super) const ANSWERS: (&str, &str, &str) =
-    ("istio_requests_total", ",reporter=\"destination\"", "response_code=~\"5..\"");
+/// How sidecars count answers by their status.
+pub(super) const ANSWERS: Answers = Answers {
+    counter: "istio_requests_total",
+    all: ",reporter=\"destination\"",
+    failed: "response_code=~\"5..\"",
+};
 
 /// How often a request is tried at another replica. Origin: Istio's default.
 const ATTEMPTS: u32 = 2;
@@ -84,6 +88,7 @@ pub(super) fn add(
     for group in groups.iter().filter(|group| group.part.is_none()) {
         let folder = group.folder();
         add_limits(frame, group, &folder, files)?;
+        rates::add(frame, group, &folder, files)?;
         if frame.deploy.gateway.is_none() {
             add_route(frame, group, &folder, files)?;
         }
@@ -121,6 +126,11 @@ fn warn(frame: &Frame<'_>, groups: &[Group<'_>], runners: &[Runner<'_>], files: 
             "the mesh does not reach a workload in two parts: KServe brings certificates of its own"
                 .to_owned();
         files.warn(&group.serve.name, message);
+        if frame.deploy.rate_limit.is_some() {
+            let message =
+                "its rate is not limited, since it has no sidecar: limit it at the gateway".to_owned();
+            files.warn(&group.serve.name, message);
+        }
     }
     for runner in runners.iter().filter(|runner| runner.is_written() && !runner.is_of_pods()) {
         let message = format!(
@@ -178,7 +188,7 @@ fn add_limits(
 }
 
 /// Returns how many requests may wait at a replica: what the plan limits the queue to, else what its time to first token allows.
-fn waiting(server: &Server<'_>) -> u32 {
+pub(super) fn waiting(server: &Server<'_>) -> u32 {
     server.serve.queue.as_ref().map_or_else(|| scaling::waiting(server), |limit| limit.value)
 }
 

@@ -20,6 +20,7 @@ mod disruption;
 mod engine;
 mod error;
 mod etcd;
+mod fetch;
 mod gates;
 mod gateway;
 mod hosts;
@@ -28,6 +29,7 @@ mod limits;
 mod lint;
 mod load_test;
 mod mesh;
+mod metrics;
 mod monitoring;
 mod namespace;
 mod network;
@@ -38,10 +40,12 @@ mod operators;
 mod partitions;
 mod pipeline;
 mod pod;
+mod predictor;
 mod products;
 mod queues;
 mod rails;
 mod ranks;
+mod rates;
 mod scaling;
 mod secrets;
 mod server;
@@ -53,6 +57,7 @@ mod workload;
 
 pub use error::EmitError;
 pub use lint::{Lint, lint};
+pub use predictor::deployment as deployment_of_predictor;
 
 use apart::Pair;
 use apps::Runner;
@@ -72,7 +77,7 @@ pub enum Wave {
     Config,
     /// What makes machines and shows what is in them.
     Operators,
-    /// What keeps data, and volumes of it.
+    /// What keeps data, volumes of it, and what is fetched onto them.
     Storage,
     /// Queues and runtimes that jobs are started in.
     Queues,
@@ -137,6 +142,12 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// Returns the requests per second of a workload at its busiest hour.
+    fn peak(&self, workload: &str) -> Option<f64> {
+        let curve = self.blueprint.demand.iter().find(|curve| curve.workload == workload)?;
+        curve.rates.iter().flatten().copied().max_by(f64::total_cmp)
+    }
+
     /// Returns metadata of a namespaced object.
     fn meta(&self, name: &str, wave: Wave, own: &Labels) -> Meta {
         Meta { namespace: Some(self.deploy.namespace.clone()), ..self.cluster_meta(name, wave, own) }

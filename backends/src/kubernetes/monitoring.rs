@@ -5,11 +5,12 @@
 use super::alerts::ABOUT;
 use super::apps::Runner;
 use super::engine::Family;
+use super::metrics::{Answers, Level};
 use super::object::{Labels, Object, Selector, decimal, labels};
 use super::server::Group;
 use super::{EmitError, Files, Frame, Warning, Wave, apart, mesh};
 use capstan_types::blueprint::Blueprint;
-use capstan_types::spec::Slo;
+use capstan_types::spec::{Slo, SloMetric};
 use serde::Serialize;
 
 /// `monitoring.coreos.com/v1.PodMonitorSpec`.
@@ -128,8 +129,8 @@ const FAILED: f64 = 0.001;
 /// Everything that the rules of one service share.
 pub(super) struct Watch<'a> {
     pub(super) family: Family,
-    /// Version of the engine: metrics were renamed.
-    pub(super) version: &'a str,
+    /// Version of the engine: metrics came and were renamed.
+    version: &'a str,
     /// The matcher of its series.
     pub(super) matcher: String,
     /// Beginning of the names of its alerts.
@@ -160,12 +161,12 @@ pub(super) fn add(
     files.add(Wave::Monitoring, folder, ("PodMonitor", &group.name), note, &monitor)?;
     let mut rules: Vec<Alert> = Vec::new();
     for slo in &group.serve.slos {
-        rules.push(watch.missed(slo, frame.blueprint));
+        rules.extend(watch.missed(slo, frame.blueprint));
         rules.extend(watch.burns(slo, &mut files.warnings));
     }
     rules.extend(watch.errors(frame, group));
     rules.push(watch.replicas(group));
-    rules.extend(watch.demand(frame.blueprint));
+    rules.extend(watch.demand(frame));
     let rules = rules.into_iter().map(Line::Alert).collect();
     let mut groups = vec![RuleGroup { name: format!("{}-service-levels", group.name), rules }];
     let follows = group.servers.iter().any(|server| server.placement.in_flight_target.is_some());
@@ -178,8 +179,13 @@ pub(super) fn add(
         metadata: frame.meta(&group.name, Wave::Monitoring, &group.labels()),
         spec: RuleSpec { groups },
     };
-    let note = "alerts on the service levels that were planned, and on what the plan rests on.";
-    files.add(Wave::Monitoring, folder, ("PrometheusRule", &group.name), note, &object)
+    let mut note =
+        "alerts on the service levels that were planned, and on what the plan rests on.".to_owned();
+    for gap in watch.gaps(frame, group) {
+        note += "\n";
+        note += &gap;
+    }
+    files.add(Wave::Monitoring, folder, ("PrometheusRule", &group.name), &note, &object)
 }
 
 /// Adds the alert of a service: its own metrics are not known, so it is watched by what the cluster says of its instances.
@@ -258,9 +264,56 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Returns the alert on a percentile above its target.
-    fn missed(&self, slo: &Slo, blueprint: &Blueprint) -> Alert {
-        let histogram = self.family.histogram(slo.metric, self.version);
+    /// Returns how the engine reports a service level, where it does.
+    pub(super) fn level(&self, metric: SloMetric) -> Option<Level> {
+        self.family.level(metric, self.version)
+    }
+
+    /// Returns the counter of requests that were answered, where the engine has one.
+    pub(super) fn finished(&self) -> Option<&'static str> {
+        self.family.finished_metric(self.version)
+    }
+
+    /// Returns how answers are counted by their status: by the sidecar of a mesh, else by an engine that does.
+    fn answers(&self, frame: &Frame<'_>, group: &Group<'_>) -> Option<Answers> {
+        let by_mesh = frame.deploy.mesh && group.part.is_none();
+        if by_mesh { Some(mesh::ANSWERS) } else { self.family.answers(self.version) }
+    }
+
+    /// Returns what the rules do not say, or say otherwise than the plan, because of what the engine reports.
+    fn gaps(&self, frame: &Frame<'_>, group: &Group<'_>) -> Vec<String> {
+        let engine = format!("{} {}", self.family.container(), self.version);
+        let mut gaps = Vec::new();
+        let mut metrics: Vec<SloMetric> = group.serve.slos.iter().map(|slo| slo.metric).collect();
+        metrics.dedup();
+        for metric in metrics {
+            let word = metric.word();
+            match self.level(metric) {
+                None => gaps.push(format!("No alert on {word}: {engine} does not report it.")),
+                Some(level) if level.bounds.is_empty() => gaps.push(format!(
+                    "No burn alert on {word}: the bounds that {engine} counts by are not known."
+                )),
+                Some(level) if !level.per_request => gaps.push(format!(
+                    "Alerts on {word} count gaps between two tokens: {engine} reports no mean of a request."
+                )),
+                Some(_) => {}
+            }
+        }
+        if self.family == Family::TensorRtLlm && self.level(SloMetric::Ttft).is_some() {
+            gaps.push(format!(
+                "Names and bounds of {engine} are recalled: see that {} has them.",
+                self.family.metrics_path()
+            ));
+        }
+        if self.answers(frame, group).is_none() {
+            gaps.push(format!("No alert on requests that fail: {engine} does not count answers by status."));
+        }
+        gaps
+    }
+
+    /// Returns the alert on a percentile above its target, where the engine reports it.
+    fn missed(&self, slo: &Slo, blueprint: &Blueprint) -> Option<Alert> {
+        let histogram = self.level(slo.metric)?.histogram;
         let (quantile, target) = (decimal(f64::from(slo.per_mille) / 1000.0), decimal(slo.target.get()));
         let expr = format!(
             "histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{}}}[5m]))) > {target}",
@@ -279,15 +332,23 @@ impl<'a> Watch<'a> {
             .collect::<Vec<_>>()
             .join(", ");
         let summary = format!("{level} of {} is above {target} s", self.workload);
-        self.alert((&format!("{}Missed", camel(&about)), &about), expr, "ticket", summary, seen)
+        Some(self.alert((&format!("{}Missed", camel(&about)), &about), expr, "ticket", summary, seen))
     }
 
     /// Returns the alerts on a budget that burns too fast, where the engine counts requests below a bound near the
     /// target and where the burn can be told from every request failing.
     fn burns(&self, slo: &Slo, warnings: &mut Vec<Warning>) -> Vec<Alert> {
         let target = slo.target.get();
-        let Some(bound) = self.family.buckets(slo.metric).iter().copied().rfind(|&bound| bound <= target)
-        else {
+        let Some(level) = self.level(slo.metric) else { return Vec::new() };
+        let Some(bound) = level.bounds.iter().copied().rfind(|&bound| bound <= target) else {
+            if let Some(first) = level.bounds.first() {
+                let message = format!(
+                    "the engine counts {} from {first} s on, so no alert tells how fast the budget for {} s burns",
+                    slo.metric.word(),
+                    decimal(target)
+                );
+                warnings.push(Warning { subject: self.workload.to_owned(), message });
+            }
             return Vec::new();
         };
         if bound < target {
@@ -300,17 +361,14 @@ impl<'a> Watch<'a> {
         }
         let budget = f64::from(1000 - slo.per_mille.min(1000)) / 1000.0;
         let what = format!("{} {}", slo.metric.word(), slo.percentile_word());
-        self.fast_and_slow((&about(slo), &what), budget, |window| self.over(slo, bound, window))
+        self.fast_and_slow((&about(slo), &what), budget, |window| self.over(level.histogram, bound, window))
     }
 
-    /// Returns the alerts on requests that fail, where answers are counted by their status: by the sidecar of a mesh, else by
-    /// an engine that does.
+    /// Returns the alerts on requests that fail, where answers are counted by their status.
     fn errors(&self, frame: &Frame<'_>, group: &Group<'_>) -> Vec<Alert> {
-        let by_mesh = frame.deploy.mesh && group.part.is_none();
-        let counted = if by_mesh { Some(mesh::ANSWERS) } else { answers(self.family) };
-        let Some((counter, own, failed)) = counted else { return Vec::new() };
+        let Some(Answers { counter, all, failed }) = self.answers(frame, group) else { return Vec::new() };
         let budget = group.serve.availability.as_ref().map_or(FAILED, |limit| 1.0 - limit.value);
-        let all = format!("{}{own}", self.matcher);
+        let all = format!("{}{all}", self.matcher);
         self.fast_and_slow(("errors", "requests that fail (5xx)"), budget, |window| {
             format!(
                 "(sum(rate({counter}{{{all},{failed}}}[{window}])) / sum(rate({counter}{{{all}}}[{window}])))"
@@ -342,8 +400,8 @@ impl<'a> Watch<'a> {
     }
 
     /// Returns the share of requests above a bound. Bounds are written as the engine's client library does (`1.0`).
-    fn over(&self, slo: &Slo, bound: f64, window: &str) -> String {
-        let (histogram, matcher) = (self.family.histogram(slo.metric, self.version), &self.matcher);
+    fn over(&self, histogram: &str, bound: f64, window: &str) -> String {
+        let matcher = &self.matcher;
         format!(
             "(1 - sum(rate({histogram}_bucket{{{matcher},le=\"{bound:?}\"}}[{window}])) / sum(rate({histogram}_count{{{matcher}}}[{window}])))"
         )
@@ -364,15 +422,9 @@ impl<'a> Watch<'a> {
     }
 
     /// Returns the alert on more requests than were planned for.
-    fn demand(&self, blueprint: &Blueprint) -> Option<Alert> {
-        let curve = blueprint.demand.iter().find(|curve| curve.workload == self.workload)?;
-        let peak = curve.rates.iter().flatten().copied().max_by(f64::total_cmp).filter(|&peak| peak > 0.0)?;
-        let expr = format!(
-            "sum(rate({}{{{}}}[10m])) > {}",
-            self.family.finished_metric(),
-            self.matcher,
-            decimal(peak)
-        );
+    fn demand(&self, frame: &Frame<'_>) -> Option<Alert> {
+        let peak = frame.peak(self.workload).filter(|&peak| peak > 0.0)?;
+        let expr = format!("sum(rate({}{{{}}}[10m])) > {}", self.finished()?, self.matcher, decimal(peak));
         let summary = format!("{} gets more requests than it is planned for", self.workload);
         Some(self.alert(
             ("DemandAbovePlan", "demand"),
@@ -382,12 +434,6 @@ impl<'a> Watch<'a> {
             format!("{} requests/s at most", decimal(peak)),
         ))
     }
-}
-
-/// Returns the counter of answers by status, the matcher of all and that of those that failed, where the engine has them: vLLM
-/// by its instrumentation of FastAPI (`prometheus_fastapi_instrumentator`, statuses in groups).
-fn answers(family: Family) -> Option<(&'static str, &'static str, &'static str)> {
-    (family == Family::Vllm).then_some(("http_requests_total", "", "status=\"5xx\""))
 }
 
 /// Returns the word for a service level, such as `ttft-p99`.

@@ -261,7 +261,7 @@ pub(super) fn add(
     let follows = group.servers.iter().any(super::scaling::has_autoscaler);
     let mut peers = askers(frame, frame.deploy.monitoring || follows);
     if frame.deploy.load_test {
-        peers.push(Peer::pods(&super::load_test::pods(group)));
+        peers.push(Peer::pods(&super::load_test::pods(&group.name)));
     }
     let mut ingress = vec![Rule { from: peers, to: Vec::new(), ports: vec![port("TCP", HTTP_PORT)] }];
     let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
@@ -286,23 +286,34 @@ pub(super) fn add(
     if !frame.deploy.load_test {
         return Ok(());
     }
-    let test = super::load_test::pods(group);
-    let to = vec![Peer::pods(&group.answering())];
+    add_test(frame, &group.name, (&group.answering(), Some(HTTP_PORT)), folder, files)
+}
+
+/// Adds what the pods of a load test may do: ask pods at a port; those of a gateway at any, and under its name from outside.
+pub(super) fn add_test(
+    frame: &Frame<'_>,
+    service: &str,
+    (asked, number): (&Labels, Option<u16>),
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let test = super::load_test::pods(service);
+    let at = number.map_or(PolicyPort { protocol: "TCP", port: None }, |number| port("TCP", number));
+    let mut egress = vec![Rule { from: Vec::new(), to: vec![Peer::pods(asked)], ports: vec![at] }];
+    if number.is_none() && frame.deploy.gateway.as_ref().is_some_and(|gateway| gateway.host.is_some()) {
+        let out = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+        egress.push(Rule { from: Vec::new(), to: out, ports: vec![port("TCP", 443)] });
+    }
     let spec = PolicySpec {
         pod_selector: Selector::of(&test),
         policy_types: vec!["Ingress", "Egress"],
         ingress: Vec::new(),
-        egress: vec![Rule { from: Vec::new(), to, ports: vec![port("TCP", HTTP_PORT)] }],
+        egress,
     };
-    let name = format!("{}-load-test", group.name);
+    let name = format!("{service}-load-test");
     let object = policy(frame.meta(&name, Wave::Config, &test), spec);
-    files.add(
-        Wave::Config,
-        folder,
-        ("NetworkPolicy", &name),
-        "the load test asks the service, and nothing else.",
-        &object,
-    )
+    let note = "the load test asks the service, and nothing else.";
+    files.add(Wave::Config, folder, ("NetworkPolicy", &name), note, &object)
 }
 
 /// Adds what sidecars need besides: certificates and configuration from the mesh, and to show their metrics.

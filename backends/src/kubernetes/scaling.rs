@@ -2,7 +2,7 @@
 
 use super::object::{Object, count, decimal};
 use super::server::Server;
-use super::{EmitError, Files, Frame, Wave};
+use super::{EmitError, Files, Frame, Wave, predictor};
 use capstan_types::spec::SloMetric;
 use capstan_types::units::Seconds;
 use serde::Serialize;
@@ -175,9 +175,14 @@ pub(super) fn add(
     }
 }
 
-fn target(server: &Server<'_>) -> Target {
+fn target(frame: &Frame<'_>, server: &Server<'_>) -> Target {
     let (api_version, kind) = server.controller();
-    Target { api_version, kind, name: server.name.clone() }
+    // KServe makes a Deployment, which is scaled.
+    let name = match predictor::runs(frame, server) {
+        true => predictor::deployment(&server.name),
+        false => server.name.clone(),
+    };
+    Target { api_version, kind, name }
 }
 
 fn add_scaler(
@@ -188,7 +193,7 @@ fn add_scaler(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let spec = ScalerSpec {
-        scale_target_ref: target(server),
+        scale_target_ref: target(frame, server),
         min_replicas: server.least().max(1),
         max_replicas: server.most(),
         metrics: vec![Metric {
@@ -231,7 +236,7 @@ fn add_keda(
         signal.metric, frame.deploy.namespace, server.name
     );
     let spec = json!({
-        "scaleTargetRef": target(server),
+        "scaleTargetRef": target(frame, server),
         "minReplicaCount": 0,
         "maxReplicaCount": server.most(),
         "cooldownPeriod": count(cooldown),

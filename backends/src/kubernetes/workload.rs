@@ -1,4 +1,4 @@
-//! What runs a placement: a Deployment, or a LeaderWorkerSet where a replica spans nodes.
+//! What runs a placement: a Deployment, a LeaderWorkerSet where a replica spans nodes, or what `predictor` writes.
 
 use super::affinity::{affinity, node_selector, tolerations, zones};
 use super::container::{Share, Times, cache_bytes, container, volumes as pod_volumes};
@@ -7,7 +7,7 @@ use super::object::{ConfigMap, Labels, Object, Selector, TemplateMeta, labels};
 use super::pod::{PodSecurity, PodSpec, Template};
 use super::server::{Role, Server};
 use super::volumes::Claim;
-use super::{EmitError, Files, Frame, Warning, Wave, limits, mesh, rails, volumes};
+use super::{EmitError, Files, Frame, Warning, Wave, fetch, limits, mesh, predictor, rails, volumes};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ impl DeploymentSpec {
             replicas,
             progress_deadline_seconds: deadline,
             selector: Selector::of(own),
-            strategy: Rollout { kind: "RollingUpdate", rolling_update: NO_SURGE },
+            strategy: Rollout::ONE_BY_ONE,
             template,
         }
     }
@@ -40,10 +40,15 @@ impl DeploymentSpec {
 /// `apps/v1.DeploymentStrategy`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Rollout<T> {
+pub(super) struct Rollout<T> {
     #[serde(rename = "type")]
     kind: T,
     rolling_update: Surge,
+}
+
+impl Rollout<&'static str> {
+    /// Accelerators are fully planned, so a rollout takes one away before it adds one.
+    pub(super) const ONE_BY_ONE: Self = Self { kind: "RollingUpdate", rolling_update: NO_SURGE };
 }
 
 /// How many replicas may be more or fewer during a rollout.
@@ -54,7 +59,6 @@ struct Surge {
     max_unavailable: u32,
 }
 
-/// Accelerators are fully planned, so a rollout takes one away before it adds one.
 const NO_SURGE: Surge = Surge { max_surge: 0, max_unavailable: 1 };
 
 /// `leaderworkerset.x-k8s.io/v1.LeaderWorkerSetSpec`.
@@ -135,6 +139,15 @@ pub(super) fn add(
     let plan = Plan { blueprint: frame.blueprint, server, launch, share, times, options, weights };
     if server.pods_per_replica() > 1 {
         plan.add_group(frame, folder, files)
+    } else if predictor::runs(frame, server) {
+        let template = plan.template(frame, Role::Server, &mut files.warnings);
+        predictor::add(
+            frame,
+            server,
+            (template, replicas(server), &plan.times),
+            (folder, &note(server)),
+            files,
+        )
     } else {
         plan.add_deployment(frame, folder, files)
     }
@@ -163,9 +176,10 @@ fn add_weights(
         return Ok(None);
     }
     let name = format!("{}-weights", server.name);
-    let note = "weights, downloaded once for all replicas.";
-    let claim = Claim { name: &name, labels: server.labels(), site, bytes: cache_bytes(server), note };
+    let note = fetch::note(server, "weights of all replicas");
+    let claim = Claim { name: &name, labels: server.labels(), site, bytes: cache_bytes(server), note: &note };
     volumes::add(frame, &claim, folder, files)?;
+    fetch::add(frame, server, (&name, fetch::Layout::Cache), folder, files)?;
     Ok(Some(name))
 }
 
@@ -182,6 +196,14 @@ impl Plan<'_> {
 
     fn add_group(&self, frame: &Frame<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
         let server = self.server;
+        if frame.deploy.kserve {
+            let message = format!(
+                "`{}` has replicas over {} machines, so a LeaderWorkerSet runs it and not KServe",
+                server.name,
+                server.pods_per_replica()
+            );
+            files.warn(&server.serve.name, message);
+        }
         let (api_version, kind) = server.controller();
         let spec = GroupSpec {
             replicas: replicas(server),

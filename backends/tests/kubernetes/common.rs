@@ -9,7 +9,7 @@ use capstan_types::spec::{
 };
 use capstan_types::storage::{Protection, Tier};
 use capstan_types::testing::blueprint::chat_blueprint;
-use capstan_types::units::{Bytes, Seconds};
+use capstan_types::units::{Bytes, RequestsPerSecond, Seconds};
 use serde_json::Value;
 
 /// The one placement of the shared blueprint.
@@ -178,6 +178,11 @@ pub fn with(change: impl FnOnce(&mut Kubernetes)) -> Blueprint {
     changed(|blueprint| change(blueprint.inputs.spec.deploy.as_mut().expect("it deploys")))
 }
 
+/// The shared blueprint whose replicas KServe runs.
+pub fn by_kserve() -> Blueprint {
+    with(|deploy| deploy.kserve = true)
+}
+
 /// A plan that asks for everything that keeps its services at work and safe.
 pub fn operated() -> Blueprint {
     with(|deploy| {
@@ -191,6 +196,7 @@ pub fn operated() -> Blueprint {
         deploy.certificates = Some("letsencrypt".to_owned());
         deploy.load_test = true;
         deploy.mesh = true;
+        deploy.rate_limit = Some(RequestsPerSecond(90.0));
         deploy.jwt = Some(TokenWish {
             issuer: "https://id.example.com".to_owned(),
             jwks: "https://id.example.com/keys".to_owned(),
@@ -253,4 +259,34 @@ pub fn tree(manifest: &Manifest) -> Value {
 /// All files as one text.
 pub fn text(manifests: &[Manifest]) -> String {
     manifests.iter().map(|manifest| format!("=== {}\n{}", manifest.path, manifest.yaml)).collect()
+}
+
+/// Every alert of all rules.
+pub fn alerts(manifests: &[Manifest]) -> Vec<Value> {
+    let rules = manifests.iter().filter(|one| one.kind == "PrometheusRule").map(tree);
+    let groups = rules.flat_map(|rule| rule["spec"]["groups"].as_array().cloned().expect("groups"));
+    let rules = groups.flat_map(|group| group["rules"].as_array().cloned().expect("rules"));
+    rules.filter(|rule| rule["alert"].is_string()).collect()
+}
+
+/// The alert of a name.
+pub fn alert(manifests: &[Manifest], name: &str) -> Value {
+    let found = alerts(manifests).into_iter().find(|alert| alert["alert"] == name);
+    found.unwrap_or_else(|| panic!("no alert {name}"))
+}
+
+/// Whether a warning holds a text.
+pub fn says(blueprint: &Blueprint, what: &str) -> bool {
+    emitted(blueprint).warnings.iter().any(|warning| warning.message.contains(what))
+}
+
+/// Takes from every model the names under which a model hub knows it.
+pub fn without_names(blueprint: &mut Blueprint) {
+    let inputs = &mut blueprint.inputs;
+    for model in inputs.catalog.models.iter_mut().chain(&mut inputs.spec.models) {
+        model.names.clear();
+    }
+    for serve in &mut inputs.spec.serves {
+        serve.checkpoint = None;
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::apps::all;
 use crate::common::{
-    autoscaled, emitted, everything, object, operated, own_hall, trained, tree, two_nodes, two_parts,
+    autoscaled, by_kserve, emitted, everything, object, operated, own_hall, trained, tree, two_nodes,
+    two_parts,
 };
 use capstan_types::hardware::Link;
 use capstan_types::spec::JobKind;
@@ -113,7 +114,7 @@ fn monitors_and_rules_are_what_the_prometheus_operator_knows() {
 
 /// Where the definition of each kind lies that operators bring, and the version that is emitted. Of ExternalSecret and
 /// Metal3MachineTemplate none is at hand; of JobSet it is what a TrainingRuntime embeds.
-const DEFINITIONS: [(&str, &str, &str); 37] = [
+const DEFINITIONS: [(&str, &str, &str); 39] = [
     ("AlertmanagerConfig", "prometheus-operator/monitoring.coreos.com_alertmanagerconfigs.yaml", "v1alpha1"),
     ("AuthorizationPolicy", "istio/security.istio.io_authorizationpolicies.yaml", "v1"),
     ("CephCluster", "rook/ceph.rook.io_cephclusters.yaml", "v1"),
@@ -123,6 +124,7 @@ const DEFINITIONS: [(&str, &str, &str); 37] = [
     ("ClusterPolicy", "nvidia-gpu-operator/nvidia.com_clusterpolicies.yaml", "v1"),
     ("ClusterQueue", "kueue/kueue.x-k8s.io_clusterqueues.yaml", "v1beta2"),
     ("DestinationRule", "istio/networking.istio.io_destinationrules.yaml", "v1"),
+    ("EnvoyFilter", "istio/networking.istio.io_envoyfilters.yaml", "v1alpha3"),
     ("Gateway", "gateway-api/gateway.networking.k8s.io_gateways.yaml", "v1"),
     ("HTTPRoute", "gateway-api/gateway.networking.k8s.io_httproutes.yaml", "v1"),
     (
@@ -130,6 +132,7 @@ const DEFINITIONS: [(&str, &str, &str); 37] = [
         "gateway-api-inference-extension/inference.networking.k8s.io_inferencepools.yaml",
         "v1",
     ),
+    ("InferenceService", "kserve/serving.kserve.io_inferenceservices.yaml", "v1beta1"),
     (
         "KubeadmConfigTemplate",
         "cluster-api/bootstrap.cluster.x-k8s.io_kubeadmconfigtemplates.yaml",
@@ -173,6 +176,7 @@ fn every_family_is_what_its_operator_knows() {
     let mut manifests = emitted(&everything()).manifests;
     manifests.extend(emitted(&autoscaled(0, 0.1, 28)).manifests);
     manifests.extend(emitted(&two_parts()).manifests);
+    manifests.extend(emitted(&by_kserve()).manifests);
     let mut inside = operated();
     manifests.extend(emitted(&inside).manifests);
     let deploy = inside.inputs.spec.deploy.as_mut().expect("it deploys");

@@ -43,7 +43,7 @@ fn each_family_is_written_only_where_it_is_asked_for() {
     assert_eq!(more(&with(|deploy| deploy.karpenter = Some("gpu".to_owned()))), ["NodePool"]);
     assert_eq!(more(&with(|deploy| deploy.secret_store = Some("vault".to_owned()))), ["ExternalSecret"]);
     let classed = with(|deploy| deploy.storage_class = Some("files".to_owned()));
-    assert_eq!(more(&classed), ["PersistentVolumeClaim"]);
+    assert_eq!(more(&classed), ["Job", "NetworkPolicy", "PersistentVolumeClaim"]);
     let volume = &object(&emitted(&classed).manifests, "PersistentVolumeClaim", "chat-weights")["spec"];
     assert_eq!(volume["storageClassName"], "files");
 }

@@ -1,27 +1,16 @@
 //! What keeps a service at work and safe: who is told of alerts, who may ask, and by which certificates.
 
 use crate::common::{
-    changed, constant, emitted, object, on_engine, operated, placement, tree, two_nodes, two_parts, with,
+    alert, alerts, changed, constant, deploy, emitted, object, on_engine, operated, placement, says, tree,
+    two_nodes, two_parts, two_sites, with,
 };
 use capstan_backends::kubernetes::{EmitError, Manifest, Wave, emit, lint};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::images::{IMAGES_FORMAT, ImageLock};
 use capstan_types::spec::Limit;
 use capstan_types::testing::blueprint::chat_blueprint;
+use capstan_types::units::RequestsPerSecond;
 use serde_json::{Value, json};
-
-/// Every alert of all rules.
-fn alerts(manifests: &[Manifest]) -> Vec<Value> {
-    let rules = manifests.iter().filter(|one| one.kind == "PrometheusRule").map(tree);
-    let groups = rules.flat_map(|rule| rule["spec"]["groups"].as_array().cloned().expect("groups"));
-    let rules = groups.flat_map(|group| group["rules"].as_array().cloned().expect("rules"));
-    rules.filter(|rule| rule["alert"].is_string()).collect()
-}
-
-fn alert(manifests: &[Manifest], name: &str) -> Value {
-    let found = alerts(manifests).into_iter().find(|alert| alert["alert"] == name);
-    found.unwrap_or_else(|| panic!("no alert {name}"))
-}
 
 /// The operator routes by the namespace of an alert, and addresses are chosen by severity: an alert without one of both would
 /// reach nobody.
@@ -93,8 +82,16 @@ fn what_happens_to_machines_is_told() {
     let busy = alert(&manifests, "AcceleratorsBusy");
     assert_eq!(busy["for"], "5m");
     assert!(busy["expr"].as_str().expect("a query").ends_with("> 90"));
-    for name in ["AcceleratorError", "ContainersRestart"] {
-        assert!(alert(&manifests, name)["expr"].as_str().is_some_and(|expr| expr.starts_with("increase(")));
+    let restarts = alert(&manifests, "ContainersRestart");
+    assert!(restarts["expr"].as_str().is_some_and(|expr| expr.starts_with("increase(")));
+    // A gauge of the last code: another code, and a first one on a series that begins with it. Nothing counts it up.
+    let error = alert(&manifests, "AcceleratorError")["expr"].as_str().expect("a query").to_owned();
+    assert!(!error.contains("increase(") && !error.contains("rate("), "{error}");
+    for part in [
+        "(DCGM_FI_DEV_XID_ERRORS > 0 and changes(DCGM_FI_DEV_XID_ERRORS[5m]) > 0)",
+        "(DCGM_FI_DEV_XID_ERRORS > 0 unless DCGM_FI_DEV_XID_ERRORS offset 5m)",
+    ] {
+        assert!(error.contains(part), "{error}");
     }
 }
 
@@ -108,10 +105,6 @@ fn inside() -> Blueprint {
 
 fn kinds(blueprint: &Blueprint) -> Vec<String> {
     emitted(blueprint).manifests.into_iter().map(|one| one.kind).collect()
-}
-
-fn says(blueprint: &Blueprint, what: &str) -> bool {
-    emitted(blueprint).warnings.iter().any(|warning| warning.message.contains(what))
 }
 
 #[test]
@@ -145,6 +138,44 @@ fn limits_of_the_mesh_are_those_of_the_plan() {
     alone.inputs.spec.deploy = blueprint.inputs.spec.deploy;
     let rule = object(&emitted(&alone).manifests, "DestinationRule", "chat");
     assert_eq!(rule["spec"]["trafficPolicy"]["outlierDetection"], Value::Null);
+}
+
+/// Replicas share the rate that the plan lets in; tokens come whole, exactly as often as makes a share.
+#[test]
+fn each_replica_lets_in_its_share_of_the_rate_that_was_planned() {
+    let mut blueprint = operated();
+    let most = f64::from(placement(&mut blueprint).peak_replicas());
+    let token = |manifests: &[Manifest], name: &str| {
+        let patch = object(manifests, "EnvoyFilter", name)["spec"]["configPatches"][0]["patch"].clone();
+        let bucket = patch["value"]["typed_config"]["value"]["token_bucket"].clone();
+        let every: f64 = bucket["fill_interval"]
+            .as_str()
+            .and_then(|text| text.strip_suffix('s')?.parse().ok())
+            .expect("seconds");
+        assert!(every >= 1.0, "Envoy takes none below 50 ms: {bucket}");
+        (bucket["tokens_per_fill"].as_f64().expect("tokens") / every, bucket["max_tokens"].as_u64())
+    };
+    for limit in [90.0, 0.01, 1e9] {
+        deploy(&mut blueprint).rate_limit = Some(RequestsPerSecond(limit));
+        let (rate, burst) = token(&emitted(&blueprint).manifests, "chat");
+        assert!((rate * most / limit - 1.0).abs() < 1e-4, "{rate} × {most} of {limit}");
+        assert!(burst >= Some(u64::from(placement(&mut blueprint).candidate.max_sequences)));
+    }
+    assert!(!says(&blueprint, "`rate_limit` lets in"));
+    deploy(&mut blueprint).rate_limit = Some(RequestsPerSecond(0.01));
+    assert!(says(&blueprint, "`rate_limit` lets in 0.01 requests/s, and"));
+    // Of two kinds of replicas, each lets in by what it can serve.
+    let mut two = two_sites();
+    two.inputs.spec.deploy = operated().inputs.spec.deploy;
+    two.services[0].placements[0].derating /= 2.0;
+    let manifests = emitted(&two).manifests;
+    let filters = manifests.iter().filter(|one| one.kind == "EnvoyFilter");
+    let rates: Vec<f64> = filters.map(|one| token(&manifests, &one.name).0).collect();
+    assert_eq!(rates.len(), 2);
+    let (low, high) = (rates[0].min(rates[1]), rates[0].max(rates[1]));
+    assert!((high / low - 2.0).abs() < 1e-3 && ((low + high) * most - 90.0).abs() < 1e-2, "{rates:?}");
+    deploy(&mut blueprint).rate_limit = None;
+    assert!(!kinds(&blueprint).iter().any(|kind| kind == "EnvoyFilter"));
 }
 
 #[test]
@@ -213,6 +244,7 @@ fn the_mesh_says_what_it_does_not_reach() {
     parts.inputs.spec.deploy.as_mut().expect("it deploys").load_test = false;
     assert!(says(&parts, "does not reach a workload in two parts"));
     assert!(says(&parts, "no token is asked for of a workload in two parts"));
+    assert!(says(&parts, "its rate is not limited") && !says(&operated(), "its rate is not limited"));
     assert!(!kinds(&parts).iter().any(|kind| kind == "PeerAuthentication" || kind == "DestinationRule"));
     // At a gateway tokens are asked for all the same.
     parts.inputs.spec.deploy.as_mut().expect("it deploys").gateway =
@@ -266,6 +298,8 @@ fn gaps_in_what_keeps_others_out_are_found() {
     assert_eq!(broken(&rewrite("AuthorizationPolicy", "requestPrincipals", "principals")), ["tokens-asked"]);
     assert_eq!(broken(&rewrite("PodMonitor", "portNumber: 15020", "portNumber: 8000")), ["mesh-scrape"]);
     assert_eq!(broken(&|all| all.retain(|one| one.kind != "Certificate")), ["selector-matches"]);
+    let other = "app.kubernetes.io/component: server";
+    assert_eq!(broken(&rewrite("EnvoyFilter", other, "app.kubernetes.io/component: app")), ["mesh-rates"]);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! A workload whose prompts are read on machines of their own: one object of KServe with a template for each part, and
 //! around it what each part has of its own.
 
-use crate::common::{emitted, everything, in_two_parts, object, on_engine, two_nodes, two_parts, two_sites};
-use capstan_backends::kubernetes::{EmitError, Manifest, emit, lint};
+use crate::common::{
+    deploy, emitted, everything, in_two_parts, object, on_engine, operated, tree, two_nodes, two_parts,
+    two_sites,
+};
+use capstan_backends::kubernetes::{EmitError, Manifest, Warning, emit, lint};
 use capstan_types::blueprint::Blueprint;
-use capstan_types::spec::{PrefixCaching, Reuse, Routing};
+use capstan_types::spec::{GatewayWish, PrefixCaching, Reuse, Routing};
 use capstan_types::testing::blueprint::chat_blueprint;
 use serde_json::{Value, json};
 
@@ -71,24 +74,79 @@ fn nothing_else_runs_scales_or_reaches_the_parts() {
     all.inputs.spec.trains.clear();
     all.trainings.clear();
     let all = emitted(&all);
-    for kind in ["Deployment", "Service", "HorizontalPodAutoscaler", "HTTPRoute", "InferencePool", "Job"] {
+    for kind in ["Deployment", "Service", "HorizontalPodAutoscaler", "HTTPRoute", "InferencePool"] {
         assert!(!all.manifests.iter().any(|manifest| manifest.kind == kind), "{kind}");
     }
     let gateway = all.manifests.iter().find(|manifest| manifest.kind == "Gateway").expect("a gateway");
     let spec = service(&all.manifests);
     assert_eq!(spec["router"]["gateway"]["refs"], json!([{ "name": gateway.name, "namespace": "llm" }]));
     let said = |words: &str| all.warnings.iter().any(|warning| warning.message.contains(words));
-    assert!(
-        said("no load test is written") && said("KServe keeps those of the busiest"),
-        "{:?}",
-        all.warnings
-    );
+    assert!(said("KServe keeps those of the busiest"), "{:?}", all.warnings);
     assert!(!said("KServe's own gateway"));
     assert_eq!(service(&emitted(&two_parts()).manifests)["router"]["gateway"], json!({}));
     // The accelerators of both parts count.
     let quota = object(&all.manifests, "ResourceQuota", "chat-and-pretrain-planned");
     let most = chat_blueprint().services[0].placements[0].peak_replicas();
     assert_eq!(quota["spec"]["hard"]["requests.nvidia.com/gpu"], json!((3 * 2 + most * 4).to_string()));
+}
+
+/// What a user asks: the gateway, behind which KServe's scheduler has one part read what the other answers.
+#[test]
+fn a_load_test_of_both_parts_asks_the_gateway() {
+    let mut blueprint = two_parts();
+    let tested = |blueprint: &Blueprint| {
+        let emitted = emitted(blueprint);
+        let script = object(&emitted.manifests, "ConfigMap", "chat-load-test")["data"]["test.js"].clone();
+        let job = object(&emitted.manifests, "Job", "chat-load-test");
+        let policy = object(&emitted.manifests, "NetworkPolicy", "chat-load-test")["spec"].clone();
+        (script.as_str().expect("a script").to_owned(), job, policy, emitted.warnings)
+    };
+    let said = |warnings: &[Warning], words: &str| warnings.iter().any(|one| one.message.contains(words));
+    deploy(&mut blueprint).load_test = true;
+    let alone = emitted(&blueprint);
+    assert!(said(&alone.warnings, "no load test is written: name a `gateway`"));
+    assert!(!alone.manifests.iter().any(|one| one.kind == "Job"));
+    let gateway = GatewayWish { class: "istio".to_owned(), host: None, picker: false };
+    deploy(&mut blueprint).gateway = Some(gateway.clone());
+    let (script, job, policy, warnings) = tested(&blueprint);
+    assert!(script.contains("const url = \"http://chat-and-pretrain-istio.llm/llm/chat/v1\";"), "{script}");
+    assert!(said(&warnings, "asks the gateway as `chat-and-pretrain-istio.llm`"));
+    // The busiest hour of the whole, and the levels of the part that answers.
+    let rates = blueprint.demand[1].rates.iter().flatten();
+    let peak = rates.copied().fold(0.0, f64::max);
+    assert!(script.contains(&format!("target: {}, duration: \"10m\"", (peak * 60.0).ceil())), "{script}");
+    let pods = json!({ "gateway.networking.k8s.io/gateway-name": "chat-and-pretrain" });
+    assert_eq!(policy["egress"][0]["to"][0]["podSelector"]["matchLabels"], pods);
+    assert_eq!(policy["egress"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&job["spec"]["suspend"], &job["spec"]["template"]["spec"]["containers"][0]["env"]),
+        (&json!(true), &Value::Null)
+    );
+    // With a host it asks as people do, and where tokens are asked for it has one.
+    deploy(&mut blueprint).gateway =
+        Some(GatewayWish { host: Some("llm.example.com".to_owned()), ..gateway });
+    deploy(&mut blueprint).mesh = true;
+    deploy(&mut blueprint).jwt = operated().inputs.spec.deploy.expect("it deploys").jwt;
+    let (script, job, policy, warnings) = tested(&blueprint);
+    assert!(script.contains("const url = \"https://llm.example.com/llm/chat/v1\";"), "{script}");
+    assert!(script.contains("Authorization: `Bearer ${__ENV.TOKEN}`"), "{script}");
+    assert_eq!(policy["egress"][1]["ports"], json!([{ "protocol": "TCP", "port": 443 }]));
+    let template = &job["spec"]["template"];
+    let token = &template["spec"]["containers"][0]["env"][0];
+    assert_eq!(token["valueFrom"]["secretKeyRef"]["name"], "load-test-token");
+    assert!(template["metadata"]["labels"]["sidecar.istio.io/inject"].is_null());
+    assert!(said(&warnings, "kubectl -n llm create secret generic load-test-token"));
+}
+
+/// Its initial code may ask nothing: k6 refuses requests outside of `setup` and of what users do.
+#[test]
+fn a_load_test_asks_for_the_name_of_the_model_in_its_setup() {
+    let manifests = emitted(&crate::common::with(|deploy| deploy.load_test = true)).manifests;
+    let config = object(&manifests, "ConfigMap", "chat-load-test");
+    let script = config["data"]["test.js"].as_str().expect("a script");
+    let (first, rest) = script.split_once("export function setup() {").expect("a setup");
+    assert!(!first.contains("http.get") && rest.contains("http.get(`${url}/models`"), "{script}");
+    assert!(script.contains("const url = \"http://chat.llm/v1\";"), "{script}");
 }
 
 #[test]
@@ -181,7 +239,15 @@ fn weights_of_both_parts_lie_on_one_volume_where_there_are_volumes() {
         model["uri"],
         json!(format!("pvc://chat-weights/{}", model["name"].as_str().expect("a name")))
     );
-    assert!(emitted.warnings.iter().any(|warning| warning.message.contains("downloads none")));
+    let fetch = emitted.manifests.iter().find(|one| one.kind == "Job").map(tree).expect("a Job");
+    let name = model["name"].as_str().expect("a name");
+    let container = &fetch["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!([name, format!("/cache/{name}")]), "where KServe reads it");
+    assert!(!emitted.warnings.iter().any(|warning| warning.message.contains("nothing fetches")));
+    crate::common::without_names(&mut blueprint);
+    let unknown = crate::common::emitted(&blueprint);
+    assert!(unknown.warnings.iter().any(|warning| warning.message.contains("nothing fetches the weights")));
+    assert!(!unknown.manifests.iter().any(|one| one.kind == "Job"));
 }
 
 #[test]

@@ -1,16 +1,18 @@
 //! `deploy`: where do the manifests go?
 
+use capstan_types::quantity::Dimension;
 use capstan_types::spec::{
     FabricWish, Fleet, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Pipeline,
     TokenWish, TrainingWish,
 };
+use capstan_types::units::RequestsPerSecond;
 
 use super::checker::Checker;
 use super::fields::Fields;
 use super::metal::{METAL3, read_metal3};
 use super::plan::assumed;
 use super::rails::{NETWORK_OPERATOR, read_rails};
-use super::table::{FACT, FieldRow, FieldType, LabelRule, Table};
+use super::table::{Bounds, FACT, FieldRow, FieldType, LabelRule, Table};
 use crate::ast::Block;
 use crate::codes;
 
@@ -67,6 +69,10 @@ static FIELDS: &[FieldRow] = &[
         .default("none: the Alertmanager of the cluster tells whom it tells")
         .means("Secret whose keys `page` and `ticket` hold the addresses that alerts are sent to, by severity.")
         .shown("= \"pager\", monitoring = prometheus", "= \"desk\", monitoring = prometheus"),
+    FieldRow::new("serving", FieldType::Word(&["deployment", "kserve"]), FACT)
+        .default("`deployment`")
+        .means("What runs replicas of one machine: Deployments, or an InferenceService of KServe for each placement.")
+        .shown("= kserve", "= deployment"),
     FieldRow::new("gateway", FieldType::Record(&GATEWAY), FACT)
         .default("none: services are reached in the cluster only")
         .means("How requests come in from outside (Gateway API).")
@@ -82,6 +88,11 @@ static FIELDS: &[FieldRow] = &[
         .default("`none`")
         .means("Whether a mesh stands between those who ask and those who answer: proof of who asks, limits, retries.")
         .shown("= istio", "= none"),
+    FieldRow::new("rate_limit", FieldType::Quantity(Dimension::REQUEST_RATE), FACT)
+        .bounds(Bounds::UpTo(1e9))
+        .default("none: only what is under way is limited")
+        .means("Most requests a second that each workload lets in, shared by its replicas; more is turned away (429). Needs `mesh = istio`.")
+        .shown("= 200 req/s, mesh = istio", "= 80 req/s, mesh = istio"),
     FieldRow::new("jwt", FieldType::Record(&JWT), FACT)
         .default("none: whoever reaches a model may ask it")
         .means("Whose tokens may ask, at the gateway or else at each model; needs `mesh = istio`.")
@@ -268,9 +279,11 @@ fn read(checker: &Checker<'_>, fields: &Fields, namespace: String) -> Kubernetes
             .map_or(OLDEST_KUBERNETES, |text| minor(checker, text, fields.place_of("version").span())),
         dashboard: is("dashboard", "grafana"),
         alerts: name("alerts"),
+        kserve: is("serving", "kserve"),
         gateway: fields.record("gateway").map(|gateway| read_gateway(checker, gateway)),
         certificates: name("certificates"),
         mesh: is("mesh", "istio"),
+        rate_limit: fields.number("rate_limit").map(RequestsPerSecond),
         jwt: fields.record("jwt").map(|jwt| read_jwt(checker, jwt)),
         gpu_operator: fields.bool("gpu_operator").unwrap_or(false),
         training: fields.record("training").map(|training| read_training(checker, training)),
@@ -308,6 +321,12 @@ fn contradictions(checker: &Checker<'_>, fields: &Fields) {
             fields.has("alerts") && !watched,
             "alerts tell of what is monitored, and nothing is",
             "add `monitoring = prometheus`",
+        ),
+        (
+            "rate_limit",
+            fields.has("rate_limit") && !meshed,
+            "rates are limited by a mesh, and there is none",
+            "add `mesh = istio`",
         ),
         (
             "jwt",

@@ -1,5 +1,6 @@
 //! Where manifests go, and what beside the workloads is written there.
 
+use crate::units::RequestsPerSecond;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct Kubernetes {
     /// Secret that says to which address alerts are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts: Option<String>,
+    /// Whether KServe runs replicas of one node, in place of Deployments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kserve: bool,
     /// How requests come in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayWish>,
@@ -33,6 +37,9 @@ pub struct Kubernetes {
     /// Whether a mesh of Istio stands between those who ask and those who answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mesh: bool,
+    /// The most requests of each workload that are let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RequestsPerSecond>,
     /// Whose tokens may ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<TokenWish>,
@@ -225,9 +232,11 @@ impl Kubernetes {
             minor: OLDEST_KUBERNETES,
             dashboard: false,
             alerts: None,
+            kserve: false,
             gateway: None,
             certificates: None,
             mesh: false,
+            rate_limit: None,
             jwt: None,
             gpu_operator: false,
             network_operator: None,

@@ -12,7 +12,7 @@ use serde_json::Value;
 type Check = fn(&View<'_>, &[View<'_>]) -> Vec<String>;
 
 /// Every rule with its name.
-pub(super) const ALL: [(&str, Check); 32] = [
+pub(super) const ALL: [(&str, Check); 33] = [
     ("L1", operators::operators_have_one_policy),
     ("L2", operators::accelerators_have_one_ledger),
     ("L3", accelerators_are_whole_and_equal),
@@ -39,6 +39,7 @@ pub(super) const ALL: [(&str, Check); 32] = [
     ("no-secret", no_secret_is_written),
     ("tokens-asked", safety::tokens_are_asked_for),
     ("host-access", safety::machines_are_reached_where_it_is_allowed),
+    ("mesh-rates", safety::rates_are_limited_where_there_is_a_sidecar),
     ("mesh-scrape", safety::members_are_scraped_through_the_mesh),
     ("dns-label", names_are_labels),
     ("selector-matches", selectors_select_something),
@@ -81,6 +82,7 @@ fn rollouts_fit_and_wait_for_loading(view: &View<'_>, _: &[View<'_>]) -> Vec<Str
     let rollout = match view.kind() {
         "Deployment" => &spec["strategy"]["rollingUpdate"],
         "LeaderWorkerSet" => &spec["rolloutStrategy"]["rollingUpdateConfiguration"],
+        "InferenceService" => &spec["predictor"]["deploymentStrategy"]["rollingUpdate"],
         _ => return messages,
     };
     if number(&rollout["maxSurge"]) != Some(0) {
@@ -376,12 +378,7 @@ fn autoscalers_have_a_target(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
     }
     let (spec, mut messages) = (view.spec(), Vec::new());
     let target = &spec["scaleTargetRef"];
-    let found = all.iter().any(|other| {
-        other.namespace() == view.namespace()
-            && target["kind"] == other.kind()
-            && target["name"] == other.name()
-            && target["apiVersion"] == other.tree["apiVersion"]
-    });
+    let found = all.iter().any(|other| other.namespace() == view.namespace() && other.is_meant(target));
     if !found {
         messages.push(format!("{} {} does not exist", target["kind"], target["name"]));
     }

@@ -48,6 +48,21 @@ pub(super) fn members_are_scraped_through_the_mesh(view: &View<'_>, all: &[View<
     Vec::new()
 }
 
+/// What limits a rate is told to a sidecar: where it selects no pod with one, nothing is limited.
+pub(super) fn rates_are_limited_where_there_is_a_sidecar(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
+    if view.kind() != "EnvoyFilter" {
+        return Vec::new();
+    }
+    let selector = serde_json::json!({ "matchLabels": view.spec()["workloadSelector"]["labels"] });
+    let mut members = all.iter().filter(|other| other.namespace() == view.namespace()).flat_map(View::pods);
+    if members.any(|pods| pods.labels[INJECT] == "true" && selects(&selector, pods.labels)) {
+        return Vec::new();
+    }
+    vec![format!(
+        "it selects no pod with a sidecar, so it limits nothing: give its pods the label {INJECT}=true"
+    )]
+}
+
 /// Pods that use files or the network of their machine stand where Pod Security allows it.
 pub(super) fn machines_are_reached_where_it_is_allowed(view: &View<'_>, all: &[View<'_>]) -> Vec<String> {
     let reaches = |spec: &Value| {

@@ -1,6 +1,6 @@
 //! A manifest as a tree, with the paths that rules need.
 
-use crate::kubernetes::Manifest;
+use crate::kubernetes::{Manifest, predictor};
 use serde_json::Value;
 
 /// Pods of one kind that an object makes.
@@ -112,6 +112,11 @@ impl<'a> View<'a> {
                     .map(|(name, each)| Pods::of(&group[name], &spec["replicas"], each))
                     .collect()
             }
+            "InferenceService" => {
+                let pod = &spec["predictor"];
+                let (labels, annotations) = (&pod["labels"], &pod["annotations"]);
+                vec![Pods { labels, annotations, spec: pod, replicas: &pod["minReplicas"], each: 1 }]
+            }
             "LLMInferenceService" => self
                 .parts()
                 .into_iter()
@@ -143,7 +148,8 @@ impl<'a> View<'a> {
 
     /// Returns whether it makes pods that answer.
     pub(super) fn is_workload(&self) -> bool {
-        matches!(self.kind(), "Deployment" | "StatefulSet" | "LeaderWorkerSet" | "LLMInferenceService")
+        ["Deployment", "StatefulSet", "LeaderWorkerSet", "InferenceService", "LLMInferenceService"]
+            .contains(&self.kind())
     }
 
     /// Returns the autoscaler of a workload.
@@ -151,9 +157,19 @@ impl<'a> View<'a> {
         all.iter().find(|view| {
             ["HorizontalPodAutoscaler", "ScaledObject"].contains(&view.kind())
                 && view.namespace() == self.namespace()
-                && view.spec()["scaleTargetRef"]["kind"] == self.kind()
-                && view.spec()["scaleTargetRef"]["name"] == self.name()
+                && self.is_meant(&view.spec()["scaleTargetRef"])
         })
+    }
+
+    /// Returns whether the target of an autoscaler is this: of what KServe runs, the Deployment that it makes.
+    pub(super) fn is_meant(&self, target: &Value) -> bool {
+        let is = |version: &str, kind: &str, name: &str| {
+            target["apiVersion"] == version && target["kind"] == kind && target["name"] == name
+        };
+        match self.kind() {
+            "InferenceService" => is("apps/v1", "Deployment", &predictor::deployment(self.name())),
+            kind => is(self.tree["apiVersion"].as_str().unwrap_or_default(), kind, self.name()),
+        }
     }
 }
 
