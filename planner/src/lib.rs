@@ -41,6 +41,7 @@ mod scheduling;
 pub mod settle;
 mod shortcuts;
 pub mod simulate;
+mod span;
 pub mod spares;
 pub mod storage;
 mod usage;
