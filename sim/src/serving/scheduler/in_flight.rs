@@ -19,16 +19,16 @@ pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], n
             passed += 1;
             continue;
         }
-        let job = &mut jobs[id as usize];
+        let job = &jobs[id as usize];
         let (reused, shared) = replica.reusable(job);
         let prompt = job.to_prefill - reused;
         // What was written before a preemption can make a prompt longer than any step; it is then the only one.
         let alone = replica.batch.prefills == 0 && job.restarts > 0;
         let blocks = replica.blocks.blocks_for(job.to_prefill) - shared;
-        if (prompt > left && !alone) || !replica.admit(job, blocks, blocks) {
+        if (prompt > left && !alone) || !replica.admit(id, jobs, blocks, blocks) {
             break;
         }
-        replica.reuse(id, job, reused);
+        replica.reuse(id, &mut jobs[id as usize], reused);
         replica.waiting.remove(passed);
         replica.enter_adapter(&jobs[id as usize]);
         replica.running.push(id);

@@ -107,7 +107,7 @@ impl Mixed {
 
     /// Takes the first blocks of a waiting request; `None` if it does not fit.
     fn admit(&self, id: u32, left: u32, replica: &mut Replica, jobs: &mut [Job]) -> Option<u32> {
-        let job = &mut jobs[id as usize];
+        let job = &jobs[id as usize];
         let (reused, shared) = replica.reusable(job);
         let prompt = job.to_prefill;
         let chunk = (prompt - reused).min(left);
@@ -117,9 +117,9 @@ impl Mixed {
             Reserve::PromptChecked => (blocks(prompt), blocks(reused + chunk)),
             Reserve::Prompt => (blocks(prompt), blocks(prompt)),
         };
-        let admitted = replica.admit(job, counted, taken);
+        let admitted = replica.admit(id, jobs, counted, taken);
         if admitted {
-            replica.reuse(id, job, reused);
+            replica.reuse(id, &mut jobs[id as usize], reused);
         }
         admitted.then_some(chunk)
     }
