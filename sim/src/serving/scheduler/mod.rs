@@ -3,7 +3,6 @@
 //! A policy reads and changes the queues and blocks of a [`Replica`] and leaves the step in its `batch` and `chunks`;
 //! an empty batch means that nothing can run. It knows no time but `now`, and no duration.
 
-mod in_flight;
 mod mixed;
 mod prefill_first;
 mod static_batch;
@@ -84,11 +83,12 @@ impl Scheduler {
                     Admission::ChunkFits => mixed::Reserve::Chunk,
                     Admission::PromptFits => mixed::Reserve::PromptChecked,
                 };
-                mixed::Mixed { token_budget, reserve, admits_after_eviction: false }.form(replica, jobs, now);
+                mixed::Mixed { token_budget, reserve, admits_after_eviction: false, whole: false }
+                    .form(replica, jobs, now);
             }
             Scheduler::Sarathi { chunk } => {
                 let reserve = mixed::Reserve::Prompt;
-                mixed::Mixed { token_budget: chunk, reserve, admits_after_eviction: true }
+                mixed::Mixed { token_budget: chunk, reserve, admits_after_eviction: true, whole: false }
                     .form(replica, jobs, now);
             }
             Scheduler::WholePrompts { padded_tokens } => {
@@ -96,7 +96,11 @@ impl Scheduler {
             }
             Scheduler::PrefillFirst { token_budget } => prefill_first::form(token_budget, replica, jobs, now),
             Scheduler::Static { queue_delay_ns } => static_batch::form(queue_delay_ns, replica, jobs, now),
-            Scheduler::InFlight { token_budget } => in_flight::form(token_budget, replica, jobs, now),
+            Scheduler::InFlight { token_budget } => {
+                let reserve = mixed::Reserve::Prompt;
+                mixed::Mixed { token_budget, reserve, admits_after_eviction: false, whole: true }
+                    .form(replica, jobs, now);
+            }
         }
     }
 }
