@@ -180,22 +180,6 @@ impl<'a> Replica<'a> {
         fits
     }
 
-    /// Returns the blocks that running requests were promised and do not hold yet.
-    fn still_to_come(&self, jobs: &[Job]) -> u64 {
-        let jobs = self.running.iter().map(|&id| &jobs[id as usize]);
-        let left = jobs.map(|job| {
-            // The step being formed has given its decodes their blocks already.
-            let granted = job.is_decoding() && self.batch.decodes > 0;
-            let held = if granted {
-                self.blocks.blocks_for(job.processed_at(self.decodes.round()))
-            } else {
-                self.held(job)
-            };
-            self.promise(job).saturating_sub(u64::from(held))
-        });
-        left.sum()
-    }
-
     /// Returns the blocks that a request is promised at admission: those of its prompt and of the reserved output.
     fn promise(&self, job: &Job) -> u64 {
         if self.config.reserved_output_per_mille == 0 {
