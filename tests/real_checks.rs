@@ -190,7 +190,8 @@ fn server_over_offline(config: &ServingConfig, step: &PreparedStep) -> f64 {
             max_requests,
         };
         let limits = [(Metric::Ttft, 2_000e6), (Metric::Tpot, 200e6)];
-        let objectives = limits.map(|(metric, limit_ns)| Objective { metric, quantile: 0.99, limit_ns });
+        let objectives =
+            limits.map(|(metric, limit_ns)| Objective { metric, quantile: 0.99, limit_ns, window_ns: None });
         let mut tally = Tally::new(Window::ALL, &objectives);
         let mut log = |_: u64, record: &Record| {
             tally.add(record);
@@ -272,7 +273,7 @@ fn a_bursty_trace_needs_more_than_random_arrivals_of_its_mean() {
         until: Time::from_seconds(span),
         max_requests: u64::MAX,
     });
-    let limit = Objective { metric: Metric::Ttft, quantile: 0.99, limit_ns: 1_000e6 };
+    let limit = Objective { metric: Metric::Ttft, quantile: 0.99, limit_ns: 1_000e6, window_ns: None };
     let needed = |workload: &Workload| {
         let holds = |n_replicas: &u32| {
             let cache = KvCache::new((kv / 16.0) as u32);

@@ -237,6 +237,7 @@ fn examples_of(path: &str, row: &FieldRow) -> [String; 2] {
         ("site", "provider") => ["provider = lambda".to_owned(), "provider = runpod".to_owned()],
         ("site", "region") => plain.map(|field| format!("provider = aws, {field}")),
         ("train", "rank") => plain.map(|field| format!("method = lora, {field}")),
+        ("serve/slo", "over") => plain.map(|field| format!("p99 <= 500 ms, {field}")),
         ("serve/slo", _) => plain,
         ("scenario/fail", "notice") => plain.map(|field| format!("fail spot {{ {field} }}")),
         ("scenario/fail", "slower") => plain.map(|field| format!("fail slow {{ {field} }}")),

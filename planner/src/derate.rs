@@ -8,11 +8,12 @@ use crate::batches;
 use crate::candidates::Way;
 use crate::frame::Frame;
 use crate::settle::Proof;
-use crate::verify::{Trial, VerifyError, each, verify};
+use crate::span::each;
+use crate::verify::{Trial, VerifyError, verify};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{OfflineSeen, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
-use capstan_types::spec::{Serve, percentile_word};
+use capstan_types::spec::{Serve, over_words, percentile_word};
 use std::collections::BTreeMap;
 
 /// Shares of the load at which a placement that missed is tried again; the last means "not at all".
@@ -154,10 +155,11 @@ fn all_met(verdicts: &[Verdict]) -> bool {
 
 fn words(verdict: &Verdict) -> String {
     format!(
-        "{} {} {}: {:.0} ms seen, {:.0} ms asked",
+        "{} {} {}{}: {:.0} ms seen, {:.0} ms asked",
         verdict.workload,
         verdict.metric.word(),
         percentile_word(verdict.per_mille),
+        over_words(verdict.over),
         verdict.seen.millis(),
         verdict.target.millis()
     )

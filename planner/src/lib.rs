@@ -41,6 +41,7 @@ mod scheduling;
 pub mod settle;
 mod shortcuts;
 pub mod simulate;
+mod span;
 pub mod spares;
 mod splits;
 pub mod storage;

@@ -16,7 +16,7 @@ use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::origin::Origin;
-use capstan_types::spec::{Assumption, RuleKind, Serve, Spec, percentile_word};
+use capstan_types::spec::{Assumption, RuleKind, Serve, Spec, over_words, percentile_word};
 use rust_decimal::Decimal;
 
 /// A service level that the simulation did not show to hold.
@@ -206,7 +206,8 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
         .iter()
         .filter(|verdict| verdict.status != VerdictStatus::Met)
         .map(|verdict| {
-            let level = format!("{} {}", verdict.metric.word(), percentile_word(verdict.per_mille));
+            let percentile = percentile_word(verdict.per_mille) + &over_words(verdict.over);
+            let level = format!("{} {percentile}", verdict.metric.word());
             let serve = frame.spec.serves.iter().find(|serve| serve.name == verdict.workload);
             let slo = serve.and_then(|serve| {
                 serve

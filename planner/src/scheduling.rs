@@ -16,28 +16,26 @@ pub(crate) fn replica(
     // Groups with their own sequences are one replica with the places and the steps of all.
     let of_all = |limit: u32| limit.saturating_mul(candidate.data);
     let (step_tokens, max_sequences) = (of_all(candidate.step_tokens), of_all(candidate.max_sequences));
-    if let Some(delay) = serve.queue_delay {
-        let delay_ns = (delay.get() * 1e9).round() as u64;
-        return ServingConfig::static_batching(max_sequences, delay_ns, cache);
-    }
-    of(serve, engine)(step_tokens.max(max_sequences), max_sequences, cache).in_groups(candidate.data)
+    of(serve, engine, (step_tokens.max(max_sequences), max_sequences), cache).in_groups(candidate.data)
 }
 
 /// Returns how many steps an engine that is busy begins before it sees a request.
 pub(crate) fn unseen_steps(serve: &Serve, engine: &Engine) -> f64 {
-    if serve.queue_delay.is_some() {
-        return 0.0;
-    }
-    f64::from(of(serve, engine)(1, 1, KvCache::new(1)).visibility_steps)
+    f64::from(of(serve, engine, (1, 1), KvCache::new(1)).visibility_steps)
 }
 
-/// Returns what makes a replica of tokens in a step, sequences and a cache.
-fn of(serve: &Serve, engine: &Engine) -> fn(u32, u32, KvCache) -> ServingConfig {
-    match family(serve, engine) {
+/// Returns a replica of so many tokens in a step and sequences.
+fn of(serve: &Serve, engine: &Engine, (tokens, sequences): (u32, u32), cache: KvCache) -> ServingConfig {
+    if let Some(delay) = serve.queue_delay {
+        let delay_ns = (delay.get() * 1e9).round() as u64;
+        return ServingConfig::static_batching(sequences, delay_ns, cache);
+    }
+    let of_engine = match family(serve, engine) {
         EngineFamily::Sglang => ServingConfig::sglang,
         EngineFamily::TensorRtLlm => ServingConfig::tensorrt_llm,
         EngineFamily::Vllm | EngineFamily::Other => ServingConfig::vllm,
-    }
+    };
+    of_engine(tokens, sequences, cache)
 }
 
 /// Returns the family whose scheduler is simulated: vLLM's where the engine's own does not know what the plan asks for.

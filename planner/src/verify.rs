@@ -7,45 +7,18 @@ use crate::apart;
 use crate::autoscale;
 use crate::candidates::Way;
 use crate::scheduling;
-use crate::shortcuts::{adapters, background, beginnings, grain, hash_tokens, reused, router, tiers};
-use capstan_sim::bridge::length;
-use capstan_sim::engine::Time;
+use crate::shortcuts::{adapters, background, beginnings, grain, reused, router, tiers};
+use crate::span::{Group, objective, stream, workload_within};
 use capstan_sim::random::QuantileTableError;
 use capstan_sim::serving::{
-    self, Autoscaler, ConfigError, Judged, KvCache, Lengths, Metric, Objective, OpenLoop, Rate, Record,
-    Recording, Replicated, Replications, ServingConfig, Tally, Tandem, TandemTotals, Unwatched,
-    Verdict as Judgement, Window, Workload, replicate_runs, simulate_tandem, simulate_watched,
+    self, Autoscaler, ConfigError, Judged, KvCache, Objective, Record, Recording, Replicated, Replications,
+    ServingConfig, Tally, Tandem, TandemTotals, Unwatched, Verdict as Judgement, Workload, replicate_runs,
+    simulate_tandem, simulate_watched,
 };
 use capstan_types::blueprint::{BackgroundSeen, HOURS, Latency, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
 use capstan_types::spec::{Part, Serve, Slo, SloMetric};
 use capstan_types::units::{BytesPerSecond, RequestsPerSecond, Seconds};
-
-/// Time before the measured hour in which queues and caches fill.
-const WARM_UP_S: f64 = 300.0;
-
-/// The measured time is the busiest hour, or a sample of it that holds enough requests, of this length at least.
-const HOUR_S: f64 = 3600.0;
-const SHORTEST_S: f64 = 600.0;
-
-/// Requests of one replication that are enough: 240 of them lie above the 99th percentile, in each of eight
-/// replications and more.
-const ENOUGH_REQUESTS: f64 = 24_000.0;
-
-/// Requests that a replication holds at least, if it takes longer than the hour, and the lowest rate that is simulated: a
-/// replica that sees less is no worse off.
-const FEWEST_REQUESTS: f64 = 200.0;
-const SLOWEST: f64 = 1e-4;
-
-/// How long the rate rises from one hour's to the next's, and how long it stays there, where replicas follow it.
-const RISE_S: f64 = 3600.0;
-const HOLD_S: f64 = 1800.0;
-
-/// Requests of one replication at most where replicas follow them, unless fewer than [`MOST_REPLICAS`] have more.
-const MOST_SCALED_REQUESTS: f64 = 120_000.0;
-
-/// Most replicas that are simulated; more are simulated on a split.
-const MOST_REPLICAS: u32 = 4;
 
 /// Stands for "never": a percentile that falls on a request without an answer is infinite, which JSON cannot say.
 const MOST_NS: f64 = 1e18;
@@ -151,30 +124,24 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
     if serve.slos.is_empty() || trial.rate <= 0.0 {
         return Ok(Vec::new());
     }
-    let overhead = |slo: &Slo| overhead_ns(trial, slo.metric, f64::from(slo.per_mille) / 1000.0);
-    let overheads: Vec<f64> = serve.slos.iter().map(overhead).collect();
-    let objectives: Vec<Objective> =
-        serve.slos.iter().zip(&overheads).map(|(slo, overhead)| objective(slo, *overhead)).collect();
-    let (seen, split, rate) = watch(trial, &objectives)?;
-    let judged = seen.judged.iter().zip(&serve.slos).zip(&overheads);
-    Ok(judged
-        .map(|((judged, slo), overhead)| verdict(trial, slo, judged, *overhead, &seen, split, rate))
-        .collect())
+    let group = Group::of(trial);
+    let objectives: Vec<Objective> = serve.slos.iter().map(|slo| objective(trial, slo, group.rate)).collect();
+    let (seen, group) = watch(trial, &objectives)?;
+    let judged = seen.judged.iter().zip(&serve.slos);
+    Ok(judged.map(|(judged, slo)| verdict(trial, slo, judged, &seen, group)).collect())
 }
 
-/// Simulates one placement; returns what was seen, how many replicas were simulated, and their requests per second.
+/// Simulates one placement; returns what was seen, and on which part of its replicas.
 ///
 /// # Errors
 /// See [`VerifyError`].
-pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated, u32, f64), VerifyError> {
-    let split = split(trial);
-    let rate = (trial.rate * f64::from(split) / f64::from(trial.replicas.max(1))).max(SLOWEST);
+pub(crate) fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated, Group), VerifyError> {
+    let group = Group::of(trial);
     let way = trial.way;
-    let config = serving_config(trial, split);
-    let share = f64::from(split) / f64::from(trial.replicas.max(1));
-    let (workload, window) = workload_within(trial, (rate, share), f64::INFINITY)
+    let config = serving_config(trial, group.replicas);
+    let (workload, window) = workload_within(trial, (group.rate, group.share), f64::INFINITY)
         .map_err(|source| VerifyError::Lengths { workload: trial.serve.name.clone(), source })?;
-    let autoscaler = autoscaler(trial, split);
+    let autoscaler = autoscaler(trial, group.replicas);
     let one = |replication: u32| {
         let mut tally = Tally::new(window, objectives);
         let mut log = |_: u64, record: &Record| tally.add(record);
@@ -196,7 +163,7 @@ pub fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated,
     };
     let seen = replicate_runs(Replications::until_decided(&workload), objectives, &one)
         .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })?;
-    Ok((seen, split, rate))
+    Ok((seen, group))
 }
 
 /// Runs one replication of a workload in two parts: those that write are `writers`, those that read as many as go with them.
@@ -224,25 +191,6 @@ pub(crate) fn run_apart(
         replication,
     };
     simulate_tandem(&tandem, (&*way.step, &*trial.way.step), log)
-}
-
-/// Returns how many replicas are simulated.
-fn split(trial: &Trial<'_>) -> u32 {
-    if trial.trace.is_some() {
-        return trial.replicas.max(1);
-    }
-    if trial.serve.autoscale.is_some() {
-        let most = MOST_SCALED_REQUESTS / (each(trial) * (WARM_UP_S + RISE_S + HOLD_S));
-        return trial.replicas.clamp(1, (most.floor().min(1e6) as u32).max(MOST_REPLICAS));
-    }
-    let shortest = each(trial) * (SHORTEST_S + WARM_UP_S);
-    let most = (ENOUGH_REQUESTS / shortest).floor().clamp(1.0, f64::from(MOST_REPLICAS)) as u32;
-    trial.replicas.clamp(1, most)
-}
-
-/// Returns the requests per second of one replica.
-pub(crate) fn each(trial: &Trial<'_>) -> f64 {
-    (trial.rate / f64::from(trial.replicas.max(1))).max(1e-9)
 }
 
 /// Returns `split` replicas as the trial's way runs them.
@@ -273,64 +221,6 @@ fn common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a.max(1) } else { common_divisor(b, a % b) }
 }
 
-/// Returns the coefficient of variation between arrivals at a share of the replicas, each arrival being for any of them:
-/// of thinned renewals, c² − 1 is the share of the whole's.
-fn burstiness(whole: f64, share: f64) -> f64 {
-    (1.0 + share.clamp(0.0, 1.0) * (whole * whole - 1.0)).sqrt()
-}
-
-/// Returns the requests of the trial that come to a share of its replicas at `rate`, about so many of them at most, and
-/// which of them count.
-pub(crate) fn workload_within(
-    trial: &Trial<'_>,
-    (rate, share): (f64, f64),
-    most_requests: f64,
-) -> Result<(Workload, Window), QuantileTableError> {
-    let seconds = |seconds: f64| Time::from_seconds(seconds);
-    if let Some(trace) = trial.trace {
-        let hashes = trial.readers.map_or(trial.serve, |readers| readers.serve);
-        let workload = |trace: &Recording| trace.workload(hash_tokens(hashes));
-        let reads = trial.serve.is_part(Part::Prefill);
-        return Ok((if reads { workload(&trace.first_tokens()) } else { workload(trace) }, Window::ALL));
-    }
-    let load = &trial.serve.load;
-    if trial.serve.autoscale.is_some() {
-        return rising(trial, (rate, share));
-    }
-    let measured = (ENOUGH_REQUESTS / rate).clamp(SHORTEST_S, HOUR_S.max(FEWEST_REQUESTS / rate));
-    let until = WARM_UP_S + measured.min((most_requests / rate - WARM_UP_S).max(WARM_UP_S));
-    let open = OpenLoop {
-        name: stream(trial),
-        rate: Rate::constant(rate),
-        burstiness: burstiness(load.burstiness, share),
-        lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
-        max_tokens: u32::MAX,
-        until: seconds(until),
-        max_requests: u64::MAX,
-    };
-    Ok((Workload::Open(open), Window { from: seconds(WARM_UP_S), until: seconds(until) }))
-}
-
-/// Returns the requests from the hour before to the one that is busy, whose rates are joined by a line from middle to
-/// middle. What counts is the hour in which it is reached: the second half of the rise, and what follows.
-fn rising(trial: &Trial<'_>, (rate, share): (f64, f64)) -> Result<(Workload, Window), QuantileTableError> {
-    let load = &trial.serve.load;
-    let before = if trial.rate > 0.0 { (trial.before / trial.rate).min(1.0) * rate } else { rate };
-    let at = Time::from_seconds;
-    let points = vec![(Time::ZERO, before), (at(WARM_UP_S), before), (at(WARM_UP_S + RISE_S), rate)];
-    let until = at(WARM_UP_S + RISE_S + HOLD_S);
-    let open = OpenLoop {
-        name: stream(trial),
-        rate: Rate::lines(points).unwrap_or_else(|_| Rate::constant(rate)),
-        burstiness: burstiness(load.burstiness, share),
-        lengths: Lengths::Independent { prompt: length(&load.prompt)?, output: length(&load.output)? },
-        max_tokens: u32::MAX,
-        until,
-        max_requests: u64::MAX,
-    };
-    Ok((Workload::Open(open), Window { from: at(WARM_UP_S + RISE_S - HOLD_S), until }))
-}
-
 /// Returns the autoscaler of the trial's workload, if it has one: it begins with what the hour before needs.
 pub(crate) fn autoscaler(trial: &Trial<'_>, split: u32) -> Option<Autoscaler> {
     let scaled = trial.serve.autoscale.as_ref()?;
@@ -339,10 +229,6 @@ pub(crate) fn autoscaler(trial: &Trial<'_>, split: u32) -> Option<Autoscaler> {
     let share = if trial.trace.is_some() { 1.0 } else { (trial.before / trial.rate).min(1.0) };
     let initial = (f64::from(split) * share - 1e-9).ceil().max(0.0) as u32;
     Some(autoscale::scaler(scaled, (candidate, estimate), target, initial.max(1), split))
-}
-
-fn stream(trial: &Trial<'_>) -> String {
-    format!("{}/{}", trial.serve.name, trial.site)
 }
 
 /// Returns what a request waits outside the scheduler: tokenising and delivery.
@@ -360,26 +246,8 @@ pub(crate) fn overhead_ns(trial: &Trial<'_>, metric: SloMetric, share: f64) -> f
     }
 }
 
-/// Returns what the scheduler must reach for a level to hold.
-pub(crate) fn objective(slo: &Slo, overhead_ns: f64) -> Objective {
-    let metric = match slo.metric {
-        SloMetric::Ttft => Metric::Ttft,
-        SloMetric::Tpot => Metric::Tpot,
-        SloMetric::E2e => Metric::E2e,
-    };
-    let limit_ns = (slo.target.get() * 1e9 - overhead_ns).max(0.0);
-    Objective { metric, quantile: f64::from(slo.per_mille) / 1000.0, limit_ns }
-}
-
-fn verdict(
-    trial: &Trial<'_>,
-    slo: &Slo,
-    judged: &Judged,
-    overhead_ns: f64,
-    seen: &Replicated,
-    split: u32,
-    rate: f64,
-) -> Verdict {
+fn verdict(trial: &Trial<'_>, slo: &Slo, judged: &Judged, seen: &Replicated, group: Group) -> Verdict {
+    let overhead_ns = overhead_ns(trial, slo.metric, f64::from(slo.per_mille) / 1000.0);
     let runs = &seen.runs[..(judged.replications as usize).min(seen.runs.len())];
     let mean = |part: fn(&capstan_sim::serving::Summary) -> f64| {
         runs.iter().map(part).sum::<f64>() / runs.len().max(1) as f64
@@ -391,6 +259,7 @@ fn verdict(
         site: trial.site.to_owned(),
         metric: slo.metric,
         per_mille: slo.per_mille,
+        over: slo.over,
         target: slo.target,
         seen: at(interval.map_or(MOST_NS, |interval| interval.mean.min(MOST_NS))),
         low: at(interval.map_or(0.0, |interval| (interval.mean - interval.half_width).clamp(0.0, MOST_NS))),
@@ -399,8 +268,8 @@ fn verdict(
         attainment: judged.share.map_or(0.0, |share| share.mean),
         period: trial.period as u32,
         hour: trial.hour as u32,
-        rate: RequestsPerSecond(rate),
-        replicas: split,
+        rate: RequestsPerSecond(group.rate),
+        replicas: group.replicas,
         replicas_planned: trial.replicas,
         requests: runs.iter().map(|run| run.arrived).sum(),
         replications: judged.replications,
@@ -472,19 +341,5 @@ pub(crate) fn arrivals_words(trial: &Trial<'_>) -> String {
         (Some(trace), Some(_)) => format!("trace {}", trace.path),
         _ if trial.serve.load.burstiness == 1.0 => "Poisson".to_owned(),
         _ => format!("gamma, coefficient of variation {}", trial.serve.load.burstiness),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_gets_its_share_of_a_burst() {
-        assert_eq!(burstiness(9.9, 1.0), 9.9);
-        assert_eq!(burstiness(1.0, 0.25), 1.0);
-        // Of arrivals in pairs that are never apart (c² = 3), a half leaves each alone as often as not: c² = 2.
-        assert!((burstiness(3.0_f64.sqrt(), 0.5) - 2.0_f64.sqrt()).abs() < 1e-12);
-        assert!((burstiness(9.9, 1e-9) - 1.0).abs() < 1e-6);
     }
 }

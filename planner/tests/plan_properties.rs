@@ -2,6 +2,7 @@
 //!
 //! The plans are small and their service levels easy, since simulation is what takes time.
 
+use capstan_planner::explain::explain;
 use capstan_planner::plan::{Provenance, Variants, plan};
 use capstan_types::blueprint::{Blueprint, Status};
 use capstan_types::catalog::Catalog;
@@ -94,6 +95,36 @@ fn a_looser_service_level_never_costs_more() {
     [&tight, &middle, &loose].into_iter().for_each(assert_sound);
     assert_no_cheaper(&tight, &middle);
     assert_no_cheaper(&middle, &loose);
+}
+
+/// Machines that bear the bursts of the whole hour on average do not bear those of its worst minutes.
+#[test]
+fn a_level_over_short_windows_needs_more_machines_for_bursty_requests() {
+    let with_windows = |over: Option<f64>| {
+        let mut spec = chat(12.0);
+        let serve = &mut spec.serves[0];
+        serve.load.burstiness = 3.0;
+        serve.slos[0].target = Seconds(1.0);
+        serve.slos[0].over = over.map(Seconds);
+        planned(spec)
+    };
+    let (hour, minutes) = (with_windows(None), with_windows(Some(120.0)));
+    [&hour, &minutes].into_iter().for_each(assert_sound);
+    assert_no_cheaper(&minutes, &hour);
+    let accelerators = |blueprint: &Blueprint| -> u32 {
+        let placements = blueprint.services[0].placements.iter();
+        placements.map(|one| one.peak_replicas() * one.candidate.tensor * one.candidate.pipeline).sum()
+    };
+    let [more, fewer] = [&minutes, &hour].map(accelerators);
+    assert!(more > fewer, "{more} against {fewer}");
+    let seen = &minutes.verdicts[0];
+    assert_eq!((seen.over, hour.verdicts[0].over), (Some(Seconds(120.0)), None));
+    assert!(
+        minutes.solver.rounds.len() > 1,
+        "the estimate knows the hour only; the simulator asked for more"
+    );
+    let told = format!("{:?}", explain(&minutes, Some("chat")).expect("it is in the plan"));
+    assert!(told.contains("ttft p99 over 2 min is"), "{told}");
 }
 
 #[test]

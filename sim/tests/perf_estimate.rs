@@ -15,6 +15,7 @@ fn slo(metric: SloMetric, per_mille: u32, target_ms: f64) -> Slo {
     Slo {
         metric,
         per_mille,
+        over: None,
         target: Seconds(target_ms / 1e3),
         place: Span::default().in_file(&FileId::new("chat.plan")),
     }

@@ -78,6 +78,24 @@ fn reused(result: &RunResult) -> u64 {
     result.replicas.iter().map(|work| work.reused_tokens).sum()
 }
 
+/// Each needs 12 blocks in all. What the first has written since it was admitted is no longer to come, so the second is let
+/// in at the next step where there are 24, and when the first has left where there is one less.
+#[test]
+fn what_is_written_of_an_output_is_not_reserved_as_well() {
+    let step = StepTable { by_tokens: vec![10.0, 10.0], ..StepTable::default() };
+    let request = |at_ns| Request { arrival: Time::from_ns(at_ns), prompt: 4, output: 8 };
+    let workload = prefixed(vec![(request(0), vec![1]), (request(25), vec![2])], 4);
+    for engine in [ServingConfig::sglang, ServingConfig::tensorrt_llm] {
+        let scheduled = |blocks: u32| {
+            let kv = KvCache { blocks, block_tokens: 1, watermark_blocks: 0 };
+            let base = engine(64, 8, kv);
+            let config = ServingConfig { visibility_steps: 0, reserved_output_per_mille: 1_000, ..base };
+            simulate(&config, &step, &workload, 1, 0).unwrap().records[1].scheduled.ns()
+        };
+        assert_eq!((scheduled(24), scheduled(23)), (30, 80));
+    }
+}
+
 #[test]
 fn a_prompt_that_was_read_before_is_read_from_its_last_token_on() {
     let row = |at_ns, hashes: &[u64]| {

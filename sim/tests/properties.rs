@@ -146,7 +146,7 @@ proptest! {
     #[test]
     fn handing_records_out_changes_nothing(config in configs(), trace in traces(), stop_ns in 0u64..400_000) {
         let config = ServingConfig { until: Time::from_ns(stop_ns), ..config };
-        let objective = Objective { metric: Metric::Ttft, quantile: 0.9, limit_ns: 50_000.0 };
+        let objective = Objective { metric: Metric::Ttft, quantile: 0.9, limit_ns: 50_000.0, window_ns: None };
         let window = Window { from: Time::from_ns(9_000), until: Time::from_ns(150_000) };
         let workload = Workload::Trace(trace);
         let kept = run(&config, &workload);
@@ -160,6 +160,41 @@ proptest! {
         prop_assert_eq!((left, totals.requests), (kept.records.len(), kept.records.len() as u64));
         let summary = tally.summarize(&config, &totals.replicas, totals.stop, totals.end);
         prop_assert_eq!(summary, kept.summarize(&config, window, &[objective]));
+    }
+
+    /// The worst of some windows is that of lists written out, and no easier than all requests together.
+    #[test]
+    fn a_shorter_window_is_never_easier(
+        config in configs(), trace in traces(), length_ns in 10_000u64..200_000, quantile in 0.1f64..0.9,
+    ) {
+        let result = run(&config, &Workload::Trace(trace));
+        let (from, until) = (9_000, 150_000);
+        let window = Window { from: Time::from_ns(from), until: Time::from_ns(until) };
+        let whole = Objective { metric: Metric::E2e, quantile, limit_ns: 60_000.0, window_ns: None };
+        let parts = Objective { window_ns: Some(length_ns), ..whole };
+        let seen = result.summarize(&config, window, &[whole, parts]).attained;
+        let last = ((until - from) / length_ns).max(1) - 1;
+        let mut windows = vec![Vec::new(); last as usize + 1];
+        for record in result.records.iter().filter(|one| (from..until).contains(&one.arrival.ns())) {
+            let number = ((record.arrival.ns() - from) / length_ns).min(last);
+            windows[number as usize].push(record.e2e_ns().map_or(f64::INFINITY, |ns| ns as f64));
+        }
+        let (mut worst_ns, mut worst_share) = (seen[0].quantile_ns, seen[0].share);
+        for mut window in windows {
+            // Too few have no such quantile.
+            if window.len() as f64 * (1.0 - quantile) < 1.0 {
+                continue;
+            }
+            window.sort_by(f64::total_cmp);
+            let place = quantile * (window.len() - 1) as f64;
+            let (low, high) = (window[place.floor() as usize], window[place.ceil() as usize]);
+            let between = if low == high { low } else { low + (high - low) * place.fract() };
+            let within = window.iter().filter(|ns| **ns <= whole.limit_ns).count() as f64 / window.len() as f64;
+            worst_ns = worst_ns.map(|ns| ns.max(between));
+            worst_share = worst_share.map(|share| share.min(within));
+        }
+        prop_assert_eq!((seen[1].quantile_ns, seen[1].share), (worst_ns, worst_share));
+        prop_assert!(seen[1].quantile_ns >= seen[0].quantile_ns && seen[1].share <= seen[0].share);
     }
 
     /// Whatever fails, and whenever: each request is completed, rejected, or lost for a reason; tokens and blocks are checked
@@ -253,13 +288,16 @@ fn chat(n: u64) -> Workload {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let config = ServingConfig { n_replicas: 3, ..ServingConfig::chunked(64, 12, KvCache::new(30)) };
-    let objective = Objective { metric: Metric::Ttft, quantile: 0.9, limit_ns: 150_000.0 };
+    let objective = Objective { metric: Metric::Ttft, quantile: 0.9, limit_ns: 150_000.0, window_ns: None };
     let replicated = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| replicate(&config, &step(), &chat(2_000), 5, Window::ALL, &[objective]).unwrap())
+        let objectives = [objective, Objective { window_ns: Some(1_000_000), ..objective }];
+        pool.install(|| replicate(&config, &step(), &chat(2_000), 5, Window::ALL, &objectives).unwrap())
     };
     let one = replicated(1);
     assert!(one.runs.iter().any(|run| run.preemptions > 0), "the cache is small enough to matter");
+    let [all, windows] = [0, 1].map(|at| one.judged[at].quantile_ns.unwrap().mean);
+    assert!(windows > all, "the worst millisecond of several is worse than all: {windows} against {all}");
     assert_eq!(one, replicated(2));
     assert_eq!(one, replicated(8));
 }

@@ -128,7 +128,7 @@ fn verdicts_are_right_on_both_sides_of_a_known_percentile() {
     let step = StepTable { by_tokens: vec![0.0, SERVICE_NS / 10_000.0], ..StepTable::default() };
     let workload = poisson(load, 20_000, Length::Exponential(10_000.0));
     let p95 = libm::log(20.0) * SERVICE_NS / (1.0 - load);
-    let objective = |limit_ns| Objective { metric: Metric::E2e, quantile: 0.95, limit_ns };
+    let objective = |limit_ns| Objective { metric: Metric::E2e, quantile: 0.95, limit_ns, window_ns: None };
     let objectives = [objective(p95 * 1.1), objective(p95 * 0.9), objective(p95)];
     let window = Window { from: Time::from_seconds(1.0), until: Time::NEVER };
     let replicated = replicate(&single_server(), &step, &workload, 3, window, &objectives).unwrap();

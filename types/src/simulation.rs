@@ -142,6 +142,9 @@ pub struct SimulatedLevel {
     pub metric: SloMetric,
     /// Percentile in thousandths.
     pub per_mille: u32,
+    /// The windows of the hour, of each run the worst of which was taken; the whole hour where none are given.
+    #[serde(default, rename = "over_s", skip_serializing_if = "Option::is_none")]
+    pub over: Option<Seconds>,
     /// The limit.
     #[serde(rename = "target_s")]
     pub target: Seconds,

@@ -4,7 +4,7 @@ use capstan_types::hardware::Precision;
 use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::quantity::Dimension;
-use capstan_types::spec::{Buy, Disaggregated, OnFailure, Parallelism, Serve};
+use capstan_types::spec::{Buy, Disaggregated, Load, OnFailure, Parallelism, Serve};
 use capstan_types::units::Seconds;
 
 use super::checker::Checker;
@@ -180,8 +180,8 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let Contents { fields, blocks, .. } = checker.contents(&SERVE, block);
     let shown = name.as_deref().unwrap_or("serve");
     let complete = fields.complete(checker);
-    let slos = slo::check(checker, &blocks);
     let load = fields.record("load").and_then(|record| load::check(checker, record, shown));
+    let slos = slo::check(checker, &blocks, load.as_ref().map(|load| urgent_rate(load, &fields)));
     let id = fields.text("model").map(str::to_owned);
     let model = id.as_deref().and_then(|id| checker.model(id));
     if let (Some(model), Some(load), Some(id)) = (model, &load, &id) {
@@ -292,6 +292,12 @@ fn queue_delay(checker: &Checker<'_>, fields: &Fields, batching: &Fields) -> Opt
         checker.values.report(found.help("leave one of the two out"));
     }
     Some(delay)
+}
+
+/// Returns the requests per second of the busiest hour of the first month that do not yield to others.
+fn urgent_rate(load: &Load, fields: &Fields) -> f64 {
+    let yielding = fields.record("background").and_then(|record| record.number("share"));
+    load.peak.get() * (1.0 - yielding.unwrap_or(0.0))
 }
 
 fn disaggregated(checker: &Checker<'_>, fields: &Fields) -> Disaggregated {

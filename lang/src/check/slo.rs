@@ -1,11 +1,13 @@
 //! `slo`: which percentile of which latency stays below what?
 
+use capstan_types::figure;
+use capstan_types::place::Span;
 use capstan_types::quantity::Dimension;
 use capstan_types::spec::{Slo, SloMetric};
 use capstan_types::units::Seconds;
 
 use super::checker::Checker;
-use super::table::{AT_MOST, Bounds, FieldRow, FieldType, LabelRule, Table};
+use super::table::{AT_MOST, Bounds, FACT, FieldRow, FieldType, LabelRule, Table};
 use crate::ast::Block;
 use crate::codes;
 
@@ -37,11 +39,17 @@ static FIELDS: &[FieldRow] = &[
     percentile("p95", "95 % of all requests are faster."),
     percentile("p99", "99 % of all requests are faster."),
     percentile("p999", "99.9 % of all requests are faster."),
-    FieldRow::not_yet("over", "The window over which a percentile is taken; it is the busiest hour."),
+    FieldRow::new("over", FieldType::Quantity(Dimension::TIME), FACT)
+        .bounds(Bounds::Within(1.0, HOUR_S))
+        .default("the busiest hour")
+        .means("Windows of this length in the busiest hour, by when requests arrive: each percentile holds in every one of them. In a quieter hour, or on a part of the replicas, they are so long that as many requests come as the percentile needs.")
+        .shown("= 5 min", "= 10 min"),
 ];
 
-/// Reads the service levels of one `serve` block.
-pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<Slo> {
+const HOUR_S: f64 = 3600.0;
+
+/// Reads the service levels of one `serve` block, to which so many requests per second come that have levels.
+pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block], rate: Option<f64>) -> Vec<Slo> {
     let mut slos: Vec<Slo> = Vec::new();
     let mut seen = Vec::new();
     for block in blocks {
@@ -61,11 +69,36 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block]) -> Vec<Slo> {
         for (name, per_mille) in PERCENTILES {
             let Some(seconds) = fields.number(name) else { continue };
             let place = fields.place_of(name).clone();
-            slos.push(Slo { metric, per_mille, target: Seconds(seconds), place });
+            let over = fields.number("over").map(Seconds);
+            let slo = Slo { metric, per_mille, over, target: Seconds(seconds), place };
+            enough_come(checker, &slo, fields.place_of("over").span(), rate);
+            slos.push(slo);
         }
-        if PERCENTILES.iter().all(|(name, _)| !fields.has(name)) && !fields.has("over") {
+        if PERCENTILES.iter().all(|(name, _)| !fields.has(name)) {
             fields.need(checker, "p99");
         }
     }
     slos
+}
+
+/// Reports a window in which fewer requests are expected than it takes for one to be beyond the percentile.
+fn enough_come(checker: &Checker<'_>, slo: &Slo, over: Span, rate: Option<f64>) {
+    let (Some(Seconds(seconds)), Some(rate)) = (slo.over, rate) else { return };
+    let (needed, word) = (slo.requests_needed(), slo.percentile_word());
+    if seconds * rate >= needed * (1.0 - 1e-9) {
+        return;
+    }
+    let message = format!(
+        "`over` is too short for `{word}`: about {} requests come in {}, and it takes {needed:.0} for one to be slower",
+        figure::short(seconds * rate),
+        figure::span(slo.over.unwrap_or_default())
+    );
+    let shortest = (needed / rate).ceil();
+    let help = if shortest <= HOUR_S {
+        format!("write `over = {shortest} s`, which is the shortest that would do, or a lower percentile")
+    } else {
+        format!("leave `over` out, or write a lower percentile: so many come in {shortest} s only")
+    };
+    let found = checker.values.error(codes::CONTRADICTION, over, message);
+    checker.values.report(found.also(slo.place.clone(), "this percentile").help(help));
 }

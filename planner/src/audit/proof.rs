@@ -54,7 +54,7 @@ pub(super) fn verdicts(blueprint: &Blueprint) -> AuditCheck {
                     && verdict.metric == slo.metric
                     && verdict.per_mille == slo.per_mille
             });
-            check.that(mine.any(|verdict| verdict.target == slo.target), || {
+            check.that(mine.any(|verdict| (verdict.target, verdict.over) == (slo.target, slo.over)), || {
                 format!("`{}` {} {} was not simulated", serve.name, slo.metric.word(), slo.percentile_word())
             });
         }
@@ -99,6 +99,7 @@ mod tests {
         caught_by("verdicts", |b| b.verdicts[0].latencies[0].seen = Seconds(0.4));
         caught_by("verdicts", |b| b.verdicts[0].latencies[3].seen = Seconds(0.42));
         caught_by("verdicts", |b| b.inputs.spec.serves[0].slos[0].target = Seconds(0.4));
+        caught_by("verdicts", |b| b.inputs.spec.serves[0].slos[0].over = Some(Seconds(300.0)));
     }
 
     #[test]

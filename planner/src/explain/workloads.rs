@@ -6,6 +6,7 @@ use capstan_types::blueprint::{
 };
 use capstan_types::explanation::Section;
 use capstan_types::figure::{self, counted};
+use capstan_types::spec::over_words;
 
 /// Returns a section per placement, and one on its memory.
 pub(super) fn serving(blueprint: &Blueprint, service: &Service) -> Vec<Section> {
@@ -82,9 +83,10 @@ fn seen(verdict: &Verdict) -> String {
     let per_mille = verdict.per_mille;
     let percentile = if per_mille.is_multiple_of(10) { per_mille / 10 } else { per_mille };
     format!(
-        "Simulated over {} requests, {} p{percentile} is {} (95 %: {} to {}), which {word} {}.",
+        "Simulated over {} requests, {} p{percentile}{} is {} (95 %: {} to {}), which {word} {}.",
         figure::count(verdict.requests),
         verdict.metric.word(),
+        over_words(verdict.over),
         figure::span(verdict.seen),
         figure::span(verdict.low),
         figure::span(verdict.high),

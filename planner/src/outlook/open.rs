@@ -44,11 +44,11 @@ pub(super) fn point(
         readers: None,
         seed: ask.seed,
     };
-    let (seen, _, simulated) =
+    let (seen, group) =
         watch(&trial, &[]).map_err(|error| RowError::NotPriced(format!("cannot be simulated: {error}")))?;
     let never = || RowError::NotPriced("no request was answered".to_owned());
     let (ttft, tpot) = (seen.ttft.ok_or_else(never)?, seen.tpot);
-    let spread = Spread::of(run, names, simulated * seen_e2e(&seen.e2e))?;
+    let spread = Spread::of(run, names, group.rate * seen_e2e(&seen.e2e))?;
     let waiting = |per_mille: u32| overhead_ns(&trial, SloMetric::Ttft, f64::from(per_mille) / 1000.0);
     let at = |ns: f64, like: Ranged| spread.around(ns * 1e-9, like);
     let tpot_ns = |part: fn(&Estimates) -> f64| tpot.as_ref().map_or(0.0, part);

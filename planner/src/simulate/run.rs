@@ -8,6 +8,7 @@ use super::{Details, Progress, Question, SimulateError, seconds};
 use crate::apart::share_of_fabric;
 use crate::candidates::Way;
 use crate::shortcuts::{beginnings, reused};
+use crate::span;
 use crate::verify::{self, Readers, overhead_ns, run_apart, serving_config, verdict_status};
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
@@ -186,20 +187,10 @@ impl<'a> Stage<'a> {
         let config = serving_config(&trial, hour.replicas);
         let max_events = question.most_events.unwrap_or(config.max_events);
         let config = ServingConfig { max_events, ..config };
-        let (workload, window) = verify::workload_within(&trial, (trial.rate, 1.0), question.most_requests)?;
-        let window = match &workload {
-            Workload::Trace(rows) | Workload::Prefixed(rows, _) => {
-                let last = rows.iter().map(|row| row.arrival).max().unwrap_or(Time::ZERO);
-                Window { from: Time::ZERO, until: last.plus(1) }
-            }
-            _ => window,
-        };
+        let (workload, window) = span::workload_within(&trial, (trial.rate, 1.0), question.most_requests)?;
         let (config, workload) = asked::changed(question, config, workload, window);
-        let slos = &scene.serve.slos;
-        let objectives = slos
-            .iter()
-            .map(|slo| verify::objective(slo, overhead_ns(&trial, slo.metric, share(slo))))
-            .collect();
+        let slos = scene.serve.slos.iter();
+        let objectives = slos.map(|slo| span::objective(&trial, slo, trial.rate)).collect();
         let failure = question.failure.as_ref();
         let failure = failure
             .map(|failure| {
@@ -360,6 +351,7 @@ impl<'a> Stage<'a> {
         SimulatedLevel {
             metric: slo.metric,
             per_mille: slo.per_mille,
+            over: slo.over,
             target: slo.target,
             seen_s: seen.map(|interval| estimated(interval, 1e-9, outside)),
             attainment: judged.share.map(|share| estimated(share, 1.0, 0.0)),

@@ -28,9 +28,10 @@ pub(super) fn random_arrivals(
         until: span,
         max_requests: u64::MAX,
     });
+    let window = Window { from: Time::ZERO, until: span };
     let run = |n_replicas: u32| -> Result<Summary, ConfigError> {
         let config = ServingConfig { n_replicas, ..stage.config };
-        let mut tally = Tally::new(Window::ALL, &stage.objectives);
+        let mut tally = Tally::new(window, &stage.objectives);
         let mut log = |_: u64, record: &Record| tally.add(record);
         let seed = stage.scene.question.seed;
         let totals = simulate_into(&config, &*stage.scene.way.step, &workload, seed, 0, &mut log)?;

@@ -9,7 +9,8 @@ use capstan_types::blueprint::{
 use capstan_types::figure::{self, counted};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
-use capstan_types::spec::RuleKind;
+use capstan_types::spec::{RuleKind, SloMetric, over_words};
+use capstan_types::units::Seconds;
 use rust_decimal::Decimal;
 
 /// Returns the frame in one line: months, prices, planning date.
@@ -233,6 +234,11 @@ pub(crate) fn percentile(per_mille: u32) -> String {
     }
 }
 
+/// Returns a service level as people write it: `ttft p99.9 over 5 min`.
+pub(crate) fn level_words((metric, per_mille, over): (SloMetric, u32, Option<Seconds>)) -> String {
+    format!("{} {}{}", metric.word(), percentile(per_mille), over_words(over))
+}
+
 /// Returns a verdict as it is shown.
 pub(crate) fn outcome(status: VerdictStatus) -> Cell {
     match status {
@@ -247,7 +253,7 @@ fn level(blueprint: &Blueprint, verdict: &Verdict) -> Vec<Cell> {
     let interval = format!("simulated: 95 % interval of the mean over {} replications", verdict.replications);
     vec![
         format!("{} at {}", verdict.workload, verdict.site).into(),
-        format!("{} {}", verdict.metric.word(), percentile(verdict.per_mille)).into(),
+        level_words((verdict.metric, verdict.per_mille, verdict.over)).into(),
         Cell::from(figure::span(verdict.seen))
             .hinted(origins::simulation(verdict) + &sure::hint(blueprint, verdict)),
         Cell::from(format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)))

@@ -1,6 +1,6 @@
 //! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
 
-use super::first::{oldest_price, percentile};
+use super::first::{level_words, oldest_price};
 use super::origins;
 use super::what_if::burst_words;
 use crate::document::{Block, Cell, Table, Tone};
@@ -174,7 +174,8 @@ pub(super) fn certainty(blueprint: &Blueprint) -> Vec<Block> {
 
 /// Returns how one service level was simulated: how often, how much, on what, when, from which stream.
 fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
-    let name = format!("{} {} {}", verdict.workload, verdict.metric.word(), percentile(verdict.per_mille));
+    let level = level_words((verdict.metric, verdict.per_mille, verdict.over));
+    let name = format!("{} {level}", verdict.workload);
     let day = if verdict.hour < 24 { "weekday" } else { "weekend" };
     let runs = counted(verdict.replications as usize, "run");
     let found =

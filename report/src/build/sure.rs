@@ -42,7 +42,7 @@ pub(super) fn hint(blueprint: &Blueprint, verdict: &Verdict) -> String {
 
 fn level(blueprint: &Blueprint, verdict: &Verdict) -> Option<Vec<Cell>> {
     let (low, high) = around(blueprint, verdict)?;
-    let name = format!("{} {}", verdict.metric.word(), super::percentile(verdict.per_mille));
+    let name = super::level_words((verdict.metric, verdict.per_mille, verdict.over));
     let end = |end: Seconds| Cell::from(figure::span(end)).hinted(MULTIPLE);
     Some(vec![
         verdict.workload.as_str().into(),

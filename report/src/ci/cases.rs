@@ -1,7 +1,7 @@
 //! Blueprint → what CI lists: its findings as remarks; every level, rule, deadline and limit as a case.
 
 use super::{Case, Outcome, Remark, Spot, Suite, Told};
-use crate::build::percentile;
+use crate::build::level_words;
 use capstan_types::blueprint::{Blueprint, Status, Verdict, VerdictStatus};
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
@@ -116,7 +116,11 @@ fn level(blueprint: &Blueprint, verdict: &Verdict, locate: Locate<'_>) -> Case {
     );
     Case {
         class: format!("serve {}", verdict.workload),
-        name: format!("{} {} at {}", verdict.metric.word(), percentile(verdict.per_mille), verdict.site),
+        name: format!(
+            "{} at {}",
+            level_words((verdict.metric, verdict.per_mille, verdict.over)),
+            verdict.site
+        ),
         spot: place.and_then(locate),
         outcome: match verdict.status {
             VerdictStatus::Met => Outcome::Passed,

@@ -9,6 +9,7 @@ use crate::picture::{INK, NoPicture, PAPER, SERIES, svg};
 use crate::terminal::round_up;
 use capstan_types::blueprint::{Blueprint, Latency, Verdict};
 use capstan_types::figure;
+use capstan_types::spec::over_words;
 use capstan_types::units::Seconds;
 use plotters::prelude::*;
 
@@ -44,7 +45,7 @@ fn distribution(verdict: &Verdict) -> Result<String, NoPicture> {
             let at = at as f64;
             chart.draw_series([PathElement::new([(at, 0.0), (at, most)], INK.0.stroke_width(1))])?;
         }
-        let said = format!("limit of {}", percentile(verdict.per_mille));
+        let said = format!("limit of {}{}", percentile(verdict.per_mille), over_words(verdict.over));
         chart.draw_series([Text::new(said, (0.02 * last, verdict.target.get() + most * 0.07), font(13))])?;
         Ok(())
     })?;
@@ -56,12 +57,13 @@ fn caption(verdict: &Verdict) -> String {
     let point = |one: &Latency| format!("{} {}", percentile(one.per_mille), figure::span(one.seen));
     let points: Vec<String> = verdict.latencies.iter().map(point).collect();
     format!(
-        "{} of {} at {} as simulated: {}; {} may be {} at most",
+        "{} of {} at {} as simulated: {}; {}{} may be {} at most",
         verdict.metric.word(),
         verdict.workload,
         verdict.site,
         points.join(", "),
         percentile(verdict.per_mille),
+        over_words(verdict.over),
         figure::span(verdict.target)
     )
 }

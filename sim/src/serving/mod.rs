@@ -20,7 +20,7 @@
 //!     until: Time::from_seconds(300.0),
 //!     max_requests: u64::MAX,
 //! });
-//! let ttft = Objective { metric: Metric::Ttft, quantile: 0.99, limit_ns: 500e6 };
+//! let ttft = Objective { metric: Metric::Ttft, quantile: 0.99, limit_ns: 500e6, window_ns: None };
 //! let window = Window { from: Time::from_seconds(30.0), until: Time::from_seconds(270.0) };
 //! let replicated = replicate(&config, &step, &workload, 1, window, &[ttft])?;
 //! assert_eq!(replicated.judged[0].verdict, Verdict::Met);

@@ -165,12 +165,13 @@ impl<'a> Replica<'a> {
     }
 
     /// Takes `taken` blocks for a waiting request if `counted` are free and it can be promised what is reserved.
-    pub fn admit(&mut self, job: &Job, counted: u32, taken: u32) -> bool {
+    pub fn admit(&mut self, id: u32, jobs: &[Job], counted: u32, taken: u32) -> bool {
+        let job = &jobs[id as usize];
         let promise = self.promise(job);
-        let has_room = if self.kept.is_some() && !self.running.is_empty() {
-            // Prompts share blocks, so what is free beside the outputs counts, and no sum over prompts. What has been
-            // written of an output counts twice, so nobody is let in too early.
-            self.promised + promise + u64::from(counted) <= u64::from(self.blocks.free())
+        let has_room = if promise > 0 && self.kept.is_some() && !self.running.is_empty() {
+            // Prompts share blocks, so what is free beside the outputs counts, and no sum over prompts.
+            let output = promise.saturating_sub(u64::from(self.blocks.blocks_for(job.to_prefill)));
+            self.still_to_come(jobs) + output + u64::from(counted) <= u64::from(self.blocks.free())
         } else {
             self.promised + promise <= self.blocks.for_admission()
         };
@@ -182,16 +183,14 @@ impl<'a> Replica<'a> {
         fits
     }
 
-    /// Returns the blocks that a request is promised at admission: those of its prompt and of the reserved output; of the
-    /// output alone where prompts share theirs.
+    /// Returns the blocks that a request is promised at admission: those of its prompt and of the reserved output.
     fn promise(&self, job: &Job) -> u64 {
         if self.config.reserved_output_per_mille == 0 {
             return 0;
         }
         let reserved = u64::from(job.output) * u64::from(self.config.reserved_output_per_mille);
         let output = reserved.div_ceil(u64::from(WHOLE_OUTPUT_PER_MILLE)) as u32;
-        let all = u64::from(self.blocks.blocks_for(job.to_prefill.max(job.prompt + output)));
-        if self.kept.is_some() { all - u64::from(self.blocks.blocks_for(job.prompt)) } else { all }
+        u64::from(self.blocks.blocks_for(job.to_prefill.max(job.prompt + output)))
     }
 
     fn n_unseen(&self) -> usize {

@@ -18,7 +18,7 @@ pub enum Metric {
     E2e,
 }
 
-/// A target: the `quantile` of `metric` over all requests is at most `limit_ns`.
+/// A target: the `quantile` of `metric` over all requests is at most `limit_ns`, and over those of every window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Objective {
     /// What is measured.
@@ -27,6 +27,15 @@ pub struct Objective {
     pub quantile: f64,
     /// Most nanoseconds.
     pub limit_ns: f64,
+    /// Length of the windows into which requests fall by their arrival; of the time that is left over the last one is longer.
+    pub window_ns: Option<u64>,
+}
+
+impl Objective {
+    /// Says whether so many requests have a quantile: one of them at least lies beyond it.
+    pub(crate) fn is_defined_for(&self, n: u64) -> bool {
+        n as f64 * (1.0 - self.quantile) > 1.0 - 1e-9
+    }
 }
 
 /// Which requests count: those that arrive from `from` on and before `until`.
@@ -128,10 +137,11 @@ impl Distribution {
 pub struct Attained {
     /// The objective.
     pub objective: Objective,
-    /// The quantile over all requests that have the metric; infinite if it falls on one that was rejected or not
-    /// completed. `None` if no request counts.
+    /// The quantile over all requests that have the metric, or over those of the worst window; infinite if it falls on one
+    /// that was rejected or not completed. `None` if no request counts.
     pub quantile_ns: Option<f64>,
-    /// Share of requests within the limit; rejected and incomplete ones are not. `None` if no request counts.
+    /// Share of requests within the limit, of all or of the worst window; rejected and incomplete ones are not. `None` if no
+    /// request counts.
     pub share: Option<f64>,
 }
 

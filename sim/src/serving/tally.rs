@@ -6,8 +6,10 @@ use super::run::Stop;
 use super::stats::{Attained, Distribution, Metric, Objective, Summary, Window, Yielded, quantile_of};
 use super::work::Work;
 use crate::engine::Time;
+use std::collections::BTreeMap;
 
-/// The sums of a run so far. Percentiles are exact: of each request in the window its times are kept, 24 bytes at most.
+/// The sums of a run so far. Percentiles are exact: of each request in the window its times are kept, 24 bytes at most, and
+/// 8 more for each objective with windows of its own.
 #[derive(Debug, Clone)]
 pub struct Tally {
     window: Window,
@@ -37,18 +39,29 @@ struct Background {
 }
 
 /// How an objective fares.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Fate {
     objective: Objective,
     /// Requests that have the metric.
     n: u64,
     within: u64,
+    /// By number; none where all requests are taken together.
+    windows: BTreeMap<u64, Part>,
+}
+
+/// The requests of one window of an objective.
+#[derive(Debug, Clone, Default)]
+struct Part {
+    all: u64,
+    n: u64,
+    within: u64,
+    values: Vec<f64>,
 }
 
 impl Tally {
     /// Returns the tally of no request yet.
     pub fn new(window: Window, objectives: &[Objective]) -> Tally {
-        let fate = |&objective| Fate { objective, n: 0, within: 0 };
+        let fate = |&objective| Fate { objective, n: 0, within: 0, windows: BTreeMap::new() };
         Tally {
             window,
             objectives: objectives.iter().map(fate).collect(),
@@ -94,10 +107,7 @@ impl Tally {
         keep(&mut self.values, record);
         let mut good = true;
         for fate in &mut self.objectives {
-            let within = meets(record, &fate.objective);
-            fate.n += u64::from(has(record, fate.objective.metric));
-            fate.within += u64::from(within);
-            good &= within;
+            good &= fate.add(record, self.window);
         }
         self.good += u64::from(good);
         good
@@ -148,12 +158,17 @@ impl Tally {
     }
 
     fn attained(&self, fate: &Fate) -> Attained {
-        let Fate { objective, n, within } = *fate;
+        let Fate { objective, n, within, .. } = *fate;
         let sorted = &self.values[objective.metric as usize];
+        let whole = (n > 0).then(|| quantile_of(sorted, n as usize, objective.quantile));
+        // All requests together count too: of few values a quantile lies between two, and can be below that of all.
+        let parts = fate.windows.values().filter(|part| objective.is_defined_for(part.n));
+        let quantiles = parts.clone().map(|part| part.quantile(objective.quantile));
+        let shares = parts.map(|part| part.within as f64 / part.all as f64);
         Attained {
             objective,
-            quantile_ns: (n > 0).then(|| quantile_of(sorted, n as usize, objective.quantile)),
-            share: self.share_of_urgent(within),
+            quantile_ns: whole.map(|whole| quantiles.fold(whole, f64::max)),
+            share: self.share_of_urgent(within).map(|whole| shares.fold(whole, f64::min)),
         }
     }
 
@@ -161,6 +176,40 @@ impl Tally {
     fn share_of_urgent(&self, n: u64) -> Option<f64> {
         let all = self.arrived - self.background.arrived;
         (all > 0).then(|| n as f64 / all as f64)
+    }
+}
+
+impl Fate {
+    /// Counts a request of the window, and says whether it meets the objective.
+    fn add(&mut self, record: &Record, window: Window) -> bool {
+        let within = meets(record, &self.objective);
+        let n = u64::from(has(record, self.objective.metric));
+        self.n += n;
+        self.within += u64::from(within);
+        if let Some(number) = self.number(record, window) {
+            let part = self.windows.entry(number).or_default();
+            part.all += 1;
+            part.n += n;
+            part.within += u64::from(within);
+            part.values.extend(value(record, self.objective.metric));
+        }
+        within
+    }
+
+    /// Returns the window that a request falls into.
+    fn number(&self, record: &Record, window: Window) -> Option<u64> {
+        let length = self.objective.window_ns?.max(1);
+        let whole = if window.until == Time::NEVER { u64::MAX } else { window.until.since(window.from) };
+        let last = (whole / length).max(1) - 1;
+        Some((record.arrival.since(window.from) / length).min(last))
+    }
+}
+
+impl Part {
+    fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.values.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        quantile_of(&sorted, self.n as usize, share)
     }
 }
 

@@ -330,6 +330,9 @@ pub struct Slo {
     pub metric: SloMetric,
     /// Percentile in thousandths: 500, 900, 950, 990 or 999.
     pub per_mille: u32,
+    /// The windows in each of which it holds; over the whole hour where none are given.
+    #[serde(default, rename = "over_s", skip_serializing_if = "Option::is_none")]
+    pub over: Option<Seconds>,
     /// The limit.
     #[serde(rename = "target_s")]
     pub target: Seconds,
@@ -338,6 +341,11 @@ pub struct Slo {
 }
 
 impl Slo {
+    /// Returns how many requests it takes for one of them to be beyond the percentile.
+    pub fn requests_needed(&self) -> f64 {
+        1000.0 / f64::from(1000 - self.per_mille.min(999))
+    }
+
     /// Returns the percentile as the plan language writes it.
     pub fn percentile_word(&self) -> String {
         percentile_word(self.per_mille)
@@ -347,6 +355,15 @@ impl Slo {
 /// Returns a percentile in thousandths as the plan language writes it: `p99`, `p999`.
 pub fn percentile_word(per_mille: u32) -> String {
     if per_mille.is_multiple_of(10) { format!("p{}", per_mille / 10) } else { format!("p{per_mille}") }
+}
+
+/// Returns what is said behind a percentile that holds in windows: ` over 5 min`; nothing where it holds over the hour.
+pub fn over_words(over: Option<Seconds>) -> String {
+    match over.map(Seconds::get) {
+        None => String::new(),
+        Some(seconds) if seconds % 60.0 == 0.0 => format!(" over {} min", seconds / 60.0),
+        Some(seconds) => format!(" over {seconds} s"),
+    }
 }
 
 /// A way of buying that a workload may use, with limits on its share of node-hours.

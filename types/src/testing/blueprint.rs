@@ -144,6 +144,7 @@ fn verdicts(peak_replicas: u32) -> Vec<Verdict> {
         site: CLOUD.0.to_owned(),
         metric: SloMetric::Ttft,
         per_mille: 990,
+        over: None,
         target: Seconds(0.5),
         seen: Seconds(0.412),
         low: Seconds(0.398),

@@ -56,6 +56,7 @@ pub fn chat_simulation() -> Simulation {
     let level = SimulatedLevel {
         metric: SloMetric::Ttft,
         per_mille: 990,
+        over: None,
         target: Seconds(0.5),
         seen_s: Some(about(0.4)),
         attainment: Some(about(0.995)),

@@ -29,6 +29,22 @@ impl<'a> Kept<'a> {
 }
 
 impl Replica<'_> {
+    /// Returns the blocks that running requests were promised and do not hold yet.
+    pub(super) fn still_to_come(&self, jobs: &[Job]) -> u64 {
+        let jobs = self.running.iter().map(|&id| &jobs[id as usize]);
+        let left = jobs.map(|job| {
+            // The step being formed has given its decodes their blocks already.
+            let granted = job.is_decoding() && self.batch.decodes > 0;
+            let held = if granted {
+                self.blocks.blocks_for(job.processed_at(self.decodes.round()))
+            } else {
+                self.held(job)
+            };
+            self.promise(job).saturating_sub(u64::from(held))
+        });
+        left.sum()
+    }
+
     /// Gives back the blocks of a request.
     pub(super) fn give_back(&mut self, id: u32, blocks: u32) {
         let freed = match &mut self.kept {

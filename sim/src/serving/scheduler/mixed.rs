@@ -1,8 +1,10 @@
-//! Decodes and pieces of prompts in one step: vLLM V1, and Sarathi.
+//! Decodes and prompts in one step: in pieces by vLLM V1 and Sarathi, whole by TensorRT-LLM's in-flight batching. With all
+//! output reserved (its GUARANTEED_NO_EVICT) no decode ever lacks a block; with less, the newest is evicted.
 //!
 //! Invariant: at most one running prompt is unfinished. A second is admitted only with tokens left over, and tokens are
 //! left over only when the first has had its last piece.
 
+use super::balance::holds_back;
 use crate::engine::Time;
 use crate::serving::replica::Replica;
 use crate::serving::request::Job;
@@ -23,6 +25,10 @@ pub(super) struct Mixed {
     pub token_budget: u32,
     pub reserve: Reserve,
     pub admits_after_eviction: bool,
+    /// Whether prompts are read whole, as TensorRT-LLM does without chunked context.
+    pub whole: bool,
+    /// Groups of ranks with their own sequences that read prompts together; 1 where none wait for each other.
+    pub groups: u32,
 }
 
 impl Mixed {
@@ -33,7 +39,7 @@ impl Mixed {
         if let Some(id) = replica.unfinished_prompt {
             evicted |= self.go_on(id, &mut left, replica, jobs, now);
         }
-        if evicted && !self.admits_after_eviction {
+        if (evicted && !self.admits_after_eviction) || holds_back(self.groups, replica) {
             return;
         }
         self.admit_waiting(left, replica, jobs, now);
@@ -43,7 +49,7 @@ impl Mixed {
     pub fn admit_waiting(&self, mut left: u32, replica: &mut Replica, jobs: &mut [Job], now: Time) {
         // Those that are passed over because their adapter finds no place stay where they are.
         let mut passed = 0;
-        while left > 0 && replica.has_place() {
+        while (left > 0 || self.whole) && replica.has_place() {
             let Some(&id) = replica.waiting.get(passed) else { break };
             if !replica.has_adapter(&jobs[id as usize]) {
                 passed += 1;
@@ -54,7 +60,7 @@ impl Mixed {
             replica.enter_adapter(&jobs[id as usize]);
             replica.run(id, jobs);
             replica.read_prompt(id, chunk, jobs, now);
-            left -= chunk;
+            left = left.saturating_sub(chunk);
         }
     }
 
@@ -107,19 +113,24 @@ impl Mixed {
 
     /// Takes the first blocks of a waiting request; `None` if it does not fit.
     fn admit(&self, id: u32, left: u32, replica: &mut Replica, jobs: &mut [Job]) -> Option<u32> {
-        let job = &mut jobs[id as usize];
+        let job = &jobs[id as usize];
         let (reused, shared) = replica.reusable(job);
         let prompt = job.to_prefill;
-        let chunk = (prompt - reused).min(left);
+        let chunk = if self.whole { prompt - reused } else { (prompt - reused).min(left) };
+        // What was written before a preemption can make a prompt longer than any step; it is then the only one.
+        let alone = replica.batch.prefills == 0 && job.restarts > 0;
+        if chunk > left && !alone {
+            return None;
+        }
         let blocks = |tokens| replica.blocks.blocks_for(tokens) - shared;
         let (counted, taken) = match self.reserve {
             Reserve::Chunk => (blocks(reused + chunk), blocks(reused + chunk)),
             Reserve::PromptChecked => (blocks(prompt), blocks(reused + chunk)),
             Reserve::Prompt => (blocks(prompt), blocks(prompt)),
         };
-        let admitted = replica.admit(job, counted, taken);
+        let admitted = replica.admit(id, jobs, counted, taken);
         if admitted {
-            replica.reuse(id, job, reused);
+            replica.reuse(id, &mut jobs[id as usize], reused);
         }
         admitted.then_some(chunk)
     }

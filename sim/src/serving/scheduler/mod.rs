@@ -3,7 +3,7 @@
 //! A policy reads and changes the queues and blocks of a [`Replica`] and leaves the step in its `batch` and `chunks`;
 //! an empty batch means that nothing can run. It knows no time but `now`, and no duration.
 
-mod in_flight;
+mod balance;
 mod mixed;
 mod prefill_first;
 mod static_batch;
@@ -86,12 +86,19 @@ impl Scheduler {
                     Admission::ChunkFits => mixed::Reserve::Chunk,
                     Admission::PromptFits => mixed::Reserve::PromptChecked,
                 };
-                mixed::Mixed { token_budget, reserve, admits_after_eviction: false }.form(replica, jobs, now);
+                mixed::Mixed { token_budget, reserve, admits_after_eviction: false, whole: false, groups: 1 }
+                    .form(replica, jobs, now);
             }
             Scheduler::Sarathi { chunk } => {
                 let reserve = mixed::Reserve::Prompt;
-                mixed::Mixed { token_budget: chunk, reserve, admits_after_eviction: true }
-                    .form(replica, jobs, now);
+                mixed::Mixed {
+                    token_budget: chunk,
+                    reserve,
+                    admits_after_eviction: true,
+                    whole: false,
+                    groups: 1,
+                }
+                .form(replica, jobs, now);
             }
             Scheduler::WholePrompts { padded_tokens } => {
                 whole_prompts::form(padded_tokens, replica, jobs, now);
@@ -99,7 +106,9 @@ impl Scheduler {
             Scheduler::PrefillFirst { token_budget } => prefill_first::form(token_budget, replica, jobs, now),
             Scheduler::Static { queue_delay_ns } => static_batch::form(queue_delay_ns, replica, jobs, now),
             Scheduler::InFlight { token_budget, groups } => {
-                in_flight::form((token_budget, groups), replica, jobs, now);
+                let reserve = mixed::Reserve::Prompt;
+                mixed::Mixed { token_budget, reserve, admits_after_eviction: false, whole: true, groups }
+                    .form(replica, jobs, now);
             }
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn form(queue_delay_ns: u64, replica: &mut Replica, jobs: &mut [Job],
         let job = &jobs[id as usize];
         let prompt = job.to_prefill;
         let blocks = replica.blocks.blocks_for(prompt);
-        if !replica.admit(job, blocks, blocks) {
+        if !replica.admit(id, jobs, blocks, blocks) {
             break;
         }
         replica.waiting.pop_front();

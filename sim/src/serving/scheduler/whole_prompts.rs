@@ -15,7 +15,7 @@ pub(super) fn form(padded_tokens: u32, replica: &mut Replica, jobs: &mut [Job], 
         // What was written before a preemption can make a prompt longer than any step; it then runs alone.
         let alone = n_admitted == 0 && job.restarts > 0;
         let blocks = replica.blocks.blocks_for(prompt);
-        if (padded > u64::from(padded_tokens) && !alone) || !replica.admit(job, blocks, blocks) {
+        if (padded > u64::from(padded_tokens) && !alone) || !replica.admit(id, jobs, blocks, blocks) {
             break;
         }
         replica.waiting.pop_front();

@@ -176,6 +176,7 @@ fn serve() -> Serve {
     let slo = |metric, target, start, end| Slo {
         metric,
         per_mille: 990,
+        over: None,
         target: Seconds(target),
         place: place(start, end),
     };
