@@ -16,7 +16,7 @@ fn one_model_on_one_accelerator_is_told_in_full() {
     let place = Place::new();
     let seen = place.run(&["estimate", "llama-3.1-8b", "--on", "h100_sxm", "--price", "2.50 USD/h"]).exits(0);
     for said in [
-        "tensor 1: fits",
+        "tp 1: fits",
         "time to first token",
         "time per output token",
         "90 % interval",

@@ -1,6 +1,7 @@
 //! Apply, again, drift, back, and away: with exactly the rights that the emitted role gives.
 
 use crate::bench::{Bench, Door, chat, shared, until, with_replicas};
+use crate::definitions::install;
 use crate::surroundings::{Place, Seen};
 use capstan_types::blueprint::Blueprint;
 use serde_json::{Value, json};
@@ -45,6 +46,7 @@ impl<'a> Ground<'a> {
         place.write("kubeconfig", door.kubeconfig(&bench.limited));
         place.write_blueprint("b.json", blueprint);
         place.run(&["emit", "b.json", "--target", "kubernetes", "-o", "out"]).exits(0);
+        install(&door, &place.path("out"));
         Ground { place, door, name: name.to_owned() }
     }
 

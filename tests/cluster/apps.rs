@@ -3,7 +3,7 @@
 
 use crate::apply::Ground;
 use crate::bench::{Bench, until};
-use crate::definitions::install;
+use crate::definitions::at_hand;
 use crate::oracle::{provision, said};
 use crate::places::placed;
 use crate::surroundings::{LAB, LAB_MACHINES, Place};
@@ -84,7 +84,7 @@ fn comes_back(ground: &Ground<'_>, set: &str) {
 #[test]
 fn services_are_placed_on_the_machines_that_were_planned_and_what_they_keep_stays() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
-    if !install(&bench.door()) {
+    if !at_hand() {
         return;
     }
     let place = Place::new();

@@ -2,11 +2,12 @@
 
 use crate::bench::{Door, until};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Definitions that emitted objects need: whole folders, or files of large ones.
-const FAMILIES: [&str; 30] = [
+const FAMILIES: [&str; 34] = [
     "cluster-api/bootstrap.cluster.x-k8s.io_kubeadmconfigtemplates.yaml",
     "cluster-api/cluster.x-k8s.io_machinedeployments.yaml",
     "cert-manager/cert-manager.io_certificates.yaml",
@@ -23,6 +24,10 @@ const FAMILIES: [&str; 30] = [
     "kserve/serving.kserve.io_inferenceservices.yaml",
     "kserve/serving.kserve.io_llminferenceservices.yaml",
     "kubeflow-trainer",
+    "kubeflow-training-operator/kubeflow.org_mpijobs.yaml",
+    "kubeflow-training-operator/kubeflow.org_pytorchjobs.yaml",
+    "kubeflow-training-operator/kubeflow.org_tfjobs.yaml",
+    "kuberay/ray.io_rayjobs.yaml",
     "kueue",
     "lws",
     "node-feature-discovery/nfd.k8s-sigs.io_nodefeaturerules.yaml",
@@ -51,37 +56,73 @@ fn files(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Those of operators beside Kubeflow Trainer that run trainings; JobSet's is made of what Trainer embeds.
-const TRAININGS: [&str; 4] = [
-    "kubeflow-training-operator/kubeflow.org_mpijobs.yaml",
-    "kubeflow-training-operator/kubeflow.org_pytorchjobs.yaml",
-    "kubeflow-training-operator/kubeflow.org_tfjobs.yaml",
-    "kuberay/ray.io_rayjobs.yaml",
-];
+/// Says whether definitions are at hand.
+pub fn at_hand() -> bool {
+    capstan_types::testing::data().is_some()
+}
 
-/// Returns the definitions in a family.
-fn read(data: &Path, family: &str) -> Vec<Value> {
-    let texts = files(&data.join("crds").join(family)).into_iter().map(fs::read_to_string);
-    let documents = texts.flat_map(|text| -> Vec<Value> {
-        serde_saphyr::from_multiple(&text.expect("a readable file")).expect("YAML")
+/// A kind, with the group and the version that it is of.
+type Kind = (String, String, String);
+
+/// Returns the kinds of the manifests in a folder.
+fn emitted(folder: &Path) -> BTreeSet<Kind> {
+    let mut kinds = BTreeSet::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            kinds.extend(emitted(&path));
+        } else if path.extension().is_some_and(|ending| ending == "yaml") {
+            let text = fs::read_to_string(&path).expect("a readable file");
+            let word = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            let of = word("apiVersion: ").zip(word("kind: "));
+            kinds.extend(of.and_then(|(of, kind)| {
+                let (group, version) = of.split_once('/')?;
+                Some((group.to_owned(), version.to_owned(), kind))
+            }));
+        }
+    }
+    kinds
+}
+
+/// Returns the definitions of kinds in a family. What does not speak of any is not read: these files are large.
+fn read(data: &Path, family: &str, kinds: &BTreeSet<Kind>) -> Vec<Value> {
+    let is_one = |group: &Value, kind: &Value| kinds.iter().any(|(of, _, is)| group == of && kind == is);
+    let mut found = Vec::new();
+    for file in files(&data.join("crds").join(family)) {
+        let text = fs::read_to_string(file).expect("a readable file");
+        let speaks = |(group, _, kind): &Kind| text.contains(group) && text.contains(kind);
+        if kinds.iter().any(speaks) {
+            let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+            found.extend(documents.into_iter().filter(|document| {
+                let spec = &document["spec"];
+                document["kind"] == "CustomResourceDefinition"
+                    && is_one(&spec["group"], &spec["names"]["kind"])
+            }));
+        }
+    }
+    found
+}
+
+/// Has the server know the kinds of the manifests in a folder that operators bring, as far as they are at hand.
+pub fn install(door: &Door<'_>, folder: &Path) {
+    let Some(data) = capstan_types::testing::data() else { return };
+    let mut kinds = emitted(&folder.join("kubernetes"));
+    kinds.retain(|(group, version, kind)| {
+        let served = door.object(&format!("/apis/{group}/{version}")).unwrap_or_default();
+        let rows = served["resources"].as_array().into_iter().flatten();
+        rows.into_iter().all(|row| row["kind"] != kind.as_str())
     });
-    documents.filter(|document| document["kind"] == "CustomResourceDefinition").collect()
-}
-
-/// Installs the definitions that emitted objects need; false where the data is absent.
-pub fn install(door: &Door<'_>) -> bool {
-    let Some(data) = capstan_types::testing::data() else { return false };
-    make(door, FAMILIES.iter().flat_map(|family| read(&data, family)).chain([machine_template()]));
-    true
-}
-
-/// Installs those of all operators that run trainings; false where the data is absent.
-pub fn install_trainings(door: &Door<'_>) -> bool {
-    let Some(data) = capstan_types::testing::data() else { return false };
-    let runtimes = read(&data, "kubeflow-trainer/trainer.kubeflow.org_trainingruntimes.yaml");
-    let set = job_set(runtimes.first().expect("a definition"));
-    make(door, TRAININGS.iter().flat_map(|family| read(&data, family)).chain([set]));
-    true
+    let own = |kind: &str| kinds.iter().any(|(_, _, is)| is == kind);
+    let (sets, machines) = (own("JobSet"), own("Metal3MachineTemplate"));
+    let mut definitions: Vec<Value> =
+        FAMILIES.iter().flat_map(|family| read(&data, family, &kinds)).collect();
+    if sets {
+        let runtime = ["trainer.kubeflow.org", "v1alpha1", "TrainingRuntime"].map(str::to_owned);
+        let runtime = BTreeSet::from([runtime.into()]);
+        definitions.extend(read(&data, "kubeflow-trainer", &runtime).iter().map(job_set));
+    }
+    definitions.extend(machines.then(machine_template));
+    make(door, definitions.into_iter());
 }
 
 /// Returns the definition of a JobSet, of which a TrainingRuntime embeds the specification.

@@ -1,7 +1,7 @@
 //! Every object of every example, applied to a real server that refuses unknown fields; pod templates as bare pods.
 
 use crate::bench::{Bench, Door};
-use crate::definitions::install;
+use crate::definitions::{at_hand, install};
 use crate::surroundings::Place;
 use serde_json::{Value, json};
 use std::fs;
@@ -58,6 +58,7 @@ pub fn predicted(object: &Value) -> Option<(Value, Value)> {
 
 /// Applies everything in a folder in the order of its list; returns all objects.
 pub fn apply(door: &Door<'_>, folder: &Path, example: &str) -> Vec<Value> {
+    install(door, folder);
     let read = |file: &Path| -> Value {
         serde_saphyr::from_str(&fs::read_to_string(file).expect("a file")).expect("YAML")
     };
@@ -143,7 +144,7 @@ pub fn examples() -> Vec<Example> {
 fn a_strict_server_takes_every_object_of_every_example() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
-    if !install(&door) {
+    if !at_hand() {
         return;
     }
     let examples = examples();

@@ -2,7 +2,7 @@
 
 use crate::apply::Ground;
 use crate::bench::{Bench, audited, chat, node, until};
-use crate::definitions::install;
+use crate::definitions::at_hand;
 use crate::emitted::apply;
 use crate::oracle::provision;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn end(ground: &Ground<'_>, job: &str) -> bool {
 #[test]
 fn servers_start_when_their_weights_are_there() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
-    if !install(&bench.door()) {
+    if !at_hand() {
         return;
     }
     bench.machines(&json!([node("m0", "a"), node("m1", "b")]));

@@ -2,7 +2,7 @@
 
 use crate::apply::Ground;
 use crate::bench::{Bench, Door, audited, chat, node, until};
-use crate::definitions::install;
+use crate::definitions::at_hand;
 use capstan_types::blueprint::Blueprint;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ pub fn make_pods(door: &Door<'_>, group: &Value) -> usize {
 #[test]
 fn a_group_is_waited_for_until_its_controller_says_that_all_are_ready() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
-    if !install(&bench.door()) {
+    if !at_hand() {
         return;
     }
     bench.machines(&(0..4).map(|number| node(&format!("m{number}"), "a")).collect());

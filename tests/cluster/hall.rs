@@ -3,7 +3,7 @@
 
 use crate::apply::Ground;
 use crate::bench::{Bench, Door, until};
-use crate::definitions::install;
+use crate::definitions::at_hand;
 use crate::emitted::apply;
 use crate::jobs::tell;
 use crate::oracle::{are_placed, provision, said};
@@ -24,7 +24,7 @@ fn planned(namespace: &str) -> Place {
 fn machines_of_the_hall_hold_its_training_and_one_fewer_does_not() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
-    if !install(&door) {
+    if !at_hand() {
         return;
     }
     assert_eq!(are_placed(&bench, &door, "own hall", &planned("own-hall")), 2);
@@ -40,7 +40,7 @@ fn template(objects: &[Value]) -> &Value {
 fn a_machine_that_lacks_a_rail_takes_no_pod_that_spans_machines() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
-    if !install(&door) {
+    if !at_hand() {
         return;
     }
     bench.machines(&json!([]));
@@ -110,7 +110,7 @@ fn listed(door: &Door<'_>, path: &str) -> Vec<(String, Value)> {
 #[test]
 fn every_kind_of_the_hall_is_waited_for_and_what_holds_data_stays() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
-    if !install(&bench.door()) {
+    if !at_hand() {
         return;
     }
     for namespace in ["hosts", "rook-ceph", "nvidia-network-operator"] {

@@ -3,7 +3,7 @@
 
 use crate::apply::Ground;
 use crate::bench::{Bench, Door};
-use crate::definitions::{install, install_trainings};
+use crate::definitions::at_hand;
 use crate::oracle::are_placed;
 use crate::surroundings::Place;
 use capstan_types::spec::JobKind;
@@ -45,7 +45,7 @@ fn planned(job: JobKind, namespace: &str) -> Place {
 fn machines_of_a_training_hold_the_pods_of_every_operator_and_one_fewer_does_not() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
-    if !(install(&door) && install_trainings(&door)) {
+    if !at_hand() {
         return;
     }
     for job in JobKind::ALL {
@@ -76,7 +76,7 @@ fn condition(kind: &str) -> Value {
 #[test]
 fn a_training_that_a_queue_has_let_go_stays_so() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
-    if !(install(&bench.door()) && install_trainings(&bench.door())) {
+    if !at_hand() {
         return;
     }
     let running = json!({ "jobDeploymentStatus": "Running" });

@@ -3,7 +3,7 @@
 
 use crate::apply::Ground;
 use crate::bench::Bench;
-use crate::definitions::install;
+use crate::definitions::at_hand;
 use crate::emitted::apply;
 use crate::surroundings::Place;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const PLAN: &str = include_str!("../plans/operations.plan");
 fn a_strict_server_takes_what_keeps_a_service_safe() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
-    if !install(&door) {
+    if !at_hand() {
         return;
     }
     let blueprint = Place::new().planned(PLAN, 0);
@@ -56,7 +56,7 @@ fn a_strict_server_takes_what_keeps_a_service_safe() {
 fn a_strict_server_takes_a_mesh_without_a_gateway() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
-    if !install(&door) {
+    if !at_hand() {
         return;
     }
     let inside: String = PLAN

@@ -2,7 +2,7 @@
 //! those are not of which `preflight` says so.
 
 use crate::bench::{Bench, Door, until};
-use crate::definitions::install;
+use crate::definitions::at_hand;
 use crate::emitted::{Example, apply, examples};
 use crate::places::placed;
 use crate::surroundings::Place;
@@ -258,7 +258,7 @@ pub fn are_placed(bench: &Bench, door: &Door<'_>, name: &str, place: &Place) -> 
 fn machines_of_every_example_hold_its_pods_and_one_fewer_does_not() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
-    if !install(&door) {
+    if !at_hand() {
         return;
     }
     let mut tried = Vec::new();

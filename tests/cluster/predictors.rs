@@ -2,7 +2,7 @@
 
 use crate::apply::Ground;
 use crate::bench::{Bench, audited, chat, node, until};
-use crate::definitions::install;
+use crate::definitions::at_hand;
 use crate::emitted::{apply, predicted};
 use crate::oracle::said;
 use crate::places::placed;
@@ -28,7 +28,7 @@ fn deployment(service: &Value, replicas: u64) -> Value {
 #[test]
 fn replicas_are_placed_as_preflight_says_and_waited_for_by_what_kserve_tells() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
-    if !install(&bench.door()) {
+    if !at_hand() {
         return;
     }
     bench.machines(&json!([]));
