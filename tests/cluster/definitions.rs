@@ -92,7 +92,10 @@ fn read(data: &Path, family: &str, kinds: &BTreeSet<Kind>) -> Vec<Value> {
         let text = fs::read_to_string(file).expect("a readable file");
         let speaks = |(group, _, kind): &Kind| text.contains(group) && text.contains(kind);
         if kinds.iter().any(speaks) {
-            let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+            // Many are JSON, whose reader is much faster.
+            let documents = serde_json::from_str(&text).map(|document| vec![document]);
+            let documents: Vec<Value> =
+                documents.unwrap_or_else(|_| serde_saphyr::from_multiple(&text).expect("YAML"));
             found.extend(documents.into_iter().filter(|document| {
                 let spec = &document["spec"];
                 document["kind"] == "CustomResourceDefinition"

@@ -1,5 +1,5 @@
-//! Every example before the real scheduler: on the machines of its blueprint all pods are placed, and on one fewer exactly
-//! those are not of which `preflight` says so.
+//! Every object of every example before a strict server, and its pods before the real scheduler: on the machines of the
+//! blueprint all are placed, and on one fewer exactly those are not of which `preflight` says so.
 
 use crate::bench::{Bench, Door, until};
 use crate::definitions::at_hand;
@@ -255,7 +255,7 @@ pub fn are_placed(bench: &Bench, door: &Door<'_>, name: &str, place: &Place) -> 
 }
 
 #[test]
-fn machines_of_every_example_hold_its_pods_and_one_fewer_does_not() {
+fn a_strict_server_takes_every_example_and_its_machines_hold_its_pods_and_one_fewer_does_not() {
     let Some(bench) = Bench::start() else { return println!("skipped: needs Go") };
     let door = bench.door();
     if !at_hand() {
