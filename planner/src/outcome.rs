@@ -1,6 +1,7 @@
 //! What is said beside the numbers: findings, runners-up, assumptions, and the rows the answer stands on.
 
 use crate::batches;
+use crate::egress;
 use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
 use crate::plan::{Provenance, Turn};
@@ -327,6 +328,7 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
         ));
         add("space, staff and licences beyond what the plan states are not part of the cost".to_owned());
     }
+    egress::assumption(frame.spec).into_iter().for_each(&mut add);
     let engine_of = |serve: &Serve| scheduling::assumption(serve, frame.catalog.engine(&serve.engine)?);
     frame.spec.serves.iter().filter_map(engine_of).for_each(&mut add);
     if !frame.spec.trains.is_empty() {

@@ -4,6 +4,7 @@ use crate::assemble::{Draft, draft, summaries};
 use crate::columns::ServeColumns;
 use crate::cost::{self, PricedPool};
 use crate::derate::Deratings;
+use crate::egress;
 use crate::fabric;
 use crate::formulate::Formulation;
 use crate::frame::{Effort, Frame, Unsolved};
@@ -364,6 +365,11 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
             }
         })
         .collect();
-    let beside = outside::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores);
-    cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn), beside)
+    let (mut beside, mut unknown) = outside::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores);
+    let usage = usage(frame, turn);
+    let (lines, unpriced) =
+        egress::bill(frame.spec, &frame.periods, usage.iter().flat_map(|used| &used.sent));
+    beside.extend(lines);
+    unknown.extend(unpriced);
+    cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage, (beside, unknown))
 }

@@ -31,5 +31,6 @@ mod spread;
 mod stores;
 mod surroundings;
 mod trainings;
+mod transfer;
 mod what_ifs;
 mod worlds;

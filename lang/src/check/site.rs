@@ -87,7 +87,11 @@ static FIELDS: &[FieldRow] = &[
         .default("that of the plan")
         .means("Clock of times of day of the workloads that run here and nowhere else.")
         .shown("= \"Europe/Berlin\"", "= \"Asia/Tokyo\""),
-    FieldRow::not_yet("egress_price", "Price of traffic that leaves the site."),
+    FieldRow::new("egress_price", FieldType::Quantity(Dimension::DATA_PRICE), FACT)
+        .bounds(Bounds::NotNegative)
+        .default("unknown, counted as unpriced")
+        .means("Price of traffic that leaves the site: what services answer goes to their users.")
+        .shown("= 0.09 USD/GB", "= 0.05 USD/GB"),
 ];
 
 /// A rack.
@@ -182,6 +186,7 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
         pue,
         energy_price_per_kwh: fields.money(checker, "energy_price", "/kWh"),
         colocation_price_per_kw_month: fields.money(checker, "colocation_price", "/kW/mo"),
+        egress_price_per_gb: fields.money(checker, "egress_price", "/GB"),
         rack: fields
             .record("rack")
             .map(|rack| self::rack(checker, rack))
@@ -288,6 +293,7 @@ fn anywhere(checker: &Checker<'_>) -> Vec<Site> {
         pue: 1.0,
         energy_price_per_kwh: None,
         colocation_price_per_kw_month: None,
+        egress_price_per_gb: None,
         rack: None,
         racks: None,
         redundancy: Redundancy::None,
