@@ -282,6 +282,8 @@ pub(crate) fn finish(
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
     findings.extend(intervals::late_if_slow(frame, &turn.draft.trainings));
     let catalog = outcome::rows_used(frame, &networks);
+    let mut assumptions = outcome::assumptions(frame);
+    assumptions.extend(outcome::taken_to_have_liquid(frame, &pools));
     let mut services = turn.draft.services;
     intervals::fill_in(frame, &catalog, &mut services);
     let mut blueprint = Blueprint {
@@ -319,7 +321,7 @@ pub(crate) fn finish(
         rejections: frame.rejections.clone(),
         unpriced: frame.market.unpriced.clone(),
         findings: Vec::new(),
-        assumptions: outcome::assumptions(frame),
+        assumptions,
         audit: Vec::new(),
     };
     blueprint.rules = rules::outcomes(&blueprint);

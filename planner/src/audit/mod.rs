@@ -57,6 +57,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
             limits::power(blueprint),
             limits::racks(blueprint),
             limits::quotas(blueprint),
+            limits::cooling(blueprint),
             limits::shares(blueprint),
             physics::memory(blueprint),
             physics::speed(blueprint),

@@ -1,7 +1,7 @@
 //! `site`, checked: where may machines stand, and what does the place allow?
 
 use super::Limit;
-use crate::hardware::NodeShape;
+use crate::hardware::{Cooling, NodeShape};
 use crate::place::Place;
 use crate::units::Watts;
 use rust_decimal::Decimal;
@@ -71,6 +71,9 @@ pub struct Site {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<f64>")]
     pub egress_price_per_gb: Option<Decimal>,
+    /// What carries heat away, where the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooling: Option<Cooling>,
     /// One rack.
     pub rack: Option<Rack>,
     /// Most racks.
@@ -92,6 +95,11 @@ impl Site {
     /// Returns whether the machines there are one's own.
     pub fn is_own(&self) -> bool {
         self.provider == "own"
+    }
+
+    /// Returns whether a machine needs liquid where the plan says that heat goes into air alone.
+    pub fn refuses_heat_of(&self, shape: &NodeShape) -> bool {
+        shape.cooling == Some(Cooling::Liquid) && self.cooling == Some(Cooling::Air)
     }
 }
 
