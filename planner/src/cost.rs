@@ -3,6 +3,7 @@
 //! Invariant: a line is quantity × unit price, rounded once; every total is a sum of rounded lines.
 
 use crate::demand::hour_weight;
+use crate::egress::{self, Sent};
 use crate::periods::{monthly_rate, present_value};
 use crate::pricing::{Basis, Component, Quote, decimal, standing};
 use capstan_types::blueprint::{Cost, CostKind, CostLine, Period, Pool, Purchase, WorkloadCost};
@@ -38,6 +39,8 @@ pub struct Usage {
     pub workload: String,
     /// Accelerator-hours used over the horizon, by where.
     pub on: Vec<Used>,
+    /// What leaves sites for its users.
+    pub sent: Vec<Sent>,
     /// Requests over the horizon.
     pub requests: f64,
     /// Prompt tokens over the horizon.
@@ -60,8 +63,12 @@ pub struct Used {
 }
 
 impl Usage {
-    /// Returns the accelerator-hours that are charged for a line of the bill: those on its machines, or at its site.
-    fn hours_of(&self, line: &CostLine) -> f64 {
+    /// Returns what is charged for a line of the bill: what is sent from its site, where it pays for that, or accelerator-hours,
+    /// on its machines or at its site.
+    fn share_of(&self, line: &CostLine) -> f64 {
+        if egress::is_line(line) {
+            return self.sent.iter().filter(|sent| sent.site == line.site).map(Sent::all).sum();
+        }
         let on = self.on.iter().filter(|used| used.site == line.site);
         let counts =
             |used: &&Used| line.shape.as_ref().map_or(used.accelerators, |shape| *shape == used.shape);
@@ -200,11 +207,12 @@ fn highest_opex(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Decima
 }
 
 /// Splits every line over the workloads by their accelerator-hours on its machines, a line that is no machine's by those at
-/// its site, and what nobody uses by all hours; the last workload takes what rounding leaves.
+/// its site, what leaves a site by what each sends, and what nobody uses by all hours; the last workload takes what rounding
+/// leaves.
 fn shares(frame: &Frame, lines: &[CostLine], usage: &[Usage]) -> Vec<WorkloadCost> {
     let mut costs = vec![Decimal::ZERO; usage.len()];
     for line in lines {
-        let here: Vec<f64> = usage.iter().map(|used| used.hours_of(line)).collect();
+        let here: Vec<f64> = usage.iter().map(|used| used.share_of(line)).collect();
         let used = here.iter().any(|hours| *hours > 0.0);
         let hours = if used { here } else { usage.iter().map(Usage::hours).collect() };
         let all: f64 = hours.iter().sum();

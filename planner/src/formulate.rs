@@ -3,6 +3,7 @@
 use crate::apps::{self, AppColumns};
 use crate::batches::{self, BatchColumn, BatchColumns};
 use crate::columns::{ServeColumns, TrainColumn, TrainColumns, charge, spare_nodes};
+use crate::egress;
 use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
 use crate::limits::Limits;
@@ -133,7 +134,7 @@ fn workloads(
     is_bound: bool,
 ) -> Vec<Workload> {
     let (market, by_hour) = (&frame.market, frame.kept.as_ref().map(|kept| kept.firm));
-    let serving = serves.iter().map(|serve| serve_workload(serve, market, parts, by_hour));
+    let serving = serves.iter().map(|serve| serve_workload(serve, (market, &frame.periods), parts, by_hour));
     let training = frame.trains.iter().map(|train| {
         let held = |column: &TrainColumn| parts::of_job(parts, &frame.periods, &column.held(), is_bound);
         train_workload(train, market, held, by_hour)
@@ -253,9 +254,18 @@ fn allowed_offers(stand: &Stand<'_>, buy: &[Buy], by_hour: Option<bool>) -> Vec<
     (0..stand.quotes.len()).filter(|&index| wanted(&stand.quotes[index])).collect()
 }
 
+/// Returns what is paid in each part, of what is paid in each period; nothing of nothing.
+fn of_parts(parts: &[Part], periods: &[Period], paid: &[f64]) -> Vec<f64> {
+    let share = |part: &Part| part.months / f64::from(periods[part.period].months);
+    if paid.is_empty() {
+        return Vec::new();
+    }
+    parts.iter().map(|part| paid[part.period] * share(part)).collect()
+}
+
 fn serve_workload(
     serve: &ServeColumns<'_>,
-    market: &Market<'_>,
+    (market, periods): (&Market<'_>, &[Period]),
     parts: &[Part],
     by_hour: Option<bool>,
 ) -> Workload {
@@ -271,6 +281,7 @@ fn serve_workload(
                 min_replicas: column.fewest,
                 spare_replicas: column.spares + column.redundancy,
             },
+            paid: of_parts(parts, periods, &egress::paid(serve, column, market, periods)),
         }
     });
     Workload {
@@ -292,7 +303,7 @@ fn base_workloads(serve: &ServeColumns<'_>, market: &Market<'_>, parts: &[Part])
         if chunk[0] > 0 {
             let periods = parts::of_periods(parts, &(start..end));
             let runs = Runs::Job { accelerators: vec![u64::from(chunk[0]) * each], periods };
-            let column = Column { pool: base.stand, offers: Vec::new(), runs };
+            let column = Column { pool: base.stand, offers: Vec::new(), runs, paid: Vec::new() };
             workloads.push(Workload { demand: Vec::new(), columns: vec![column] });
         }
         start = end;
@@ -318,6 +329,7 @@ fn train_workload(
             pool: column.stand,
             offers: allowed_offers(stand, &train.train.buy, by_hour),
             runs: Runs::Job { accelerators: at_hours.chain(always).collect(), periods: held(column) },
+            paid: Vec::new(),
         }
     });
     Workload { demand: Vec::new(), columns: columns.collect() }
@@ -339,6 +351,7 @@ fn batch_workload(
                 accelerators: batches::charged(column, batch.ways, stand),
                 periods: held(column),
             },
+            paid: Vec::new(),
         }
     });
     Workload { demand: Vec::new(), columns: columns.collect() }
@@ -361,6 +374,7 @@ fn app_workload(
             min_replicas: 0,
             spare_replicas: column.spares.div_ceil(column.per_charge) + column.redundancy,
         },
+        paid: Vec::new(),
     });
     Workload { demand: vec![demand; parts.len()], columns: columns.collect() }
 }

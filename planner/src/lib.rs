@@ -14,6 +14,7 @@ pub mod cost;
 pub mod demand;
 pub mod derate;
 pub mod diff;
+pub mod egress;
 pub mod explain;
 pub mod fabric;
 pub mod finance;

@@ -73,6 +73,10 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
 
 /// Returns why a site cannot take a machine: an unknown power or height is not zero, so no limit can be kept with it.
 fn refusal(site: &Site, shape: &NodeShape) -> Option<(&'static str, String)> {
+    if site.refuses_heat_of(shape) {
+        let words = format!("it needs liquid to carry its heat away, and {} is cooled by air", site.name);
+        return Some(("needs_liquid", words));
+    }
     if site.power.is_some() && shape.power.is_none() {
         let words = format!("its power is unknown, and {} has a limit on power", site.name);
         return Some(("power_unknown", words));

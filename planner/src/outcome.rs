@@ -1,6 +1,7 @@
 //! What is said beside the numbers: findings, runners-up, assumptions, and the rows the answer stands on.
 
 use crate::batches;
+use crate::egress;
 use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
 use crate::plan::{Provenance, Turn};
@@ -15,6 +16,7 @@ use capstan_types::blueprint::{
 use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
+use capstan_types::hardware::Cooling;
 use capstan_types::origin::Origin;
 use capstan_types::spec::{Assumption, RuleKind, Serve, Spec, over_words, percentile_word};
 use rust_decimal::Decimal;
@@ -327,6 +329,7 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
         ));
         add("space, staff and licences beyond what the plan states are not part of the cost".to_owned());
     }
+    egress::assumption(frame.spec).into_iter().for_each(&mut add);
     let engine_of = |serve: &Serve| scheduling::assumption(serve, frame.catalog.engine(&serve.engine)?);
     frame.spec.serves.iter().filter_map(engine_of).for_each(&mut add);
     if !frame.spec.trains.is_empty() {
@@ -351,6 +354,23 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
             .to_owned());
     }
     all
+}
+
+/// Returns what is assumed of sites that do not say what carries heat away, where machines that need liquid stand there.
+pub(crate) fn taken_to_have_liquid(frame: &Frame<'_>, pools: &[Pool]) -> Vec<Assumption> {
+    let untold = |name: &str| {
+        let site = frame.spec.sites.iter().find(|site| site.name == name);
+        site.is_some_and(|site| site.is_own() && site.cooling.is_none())
+    };
+    let needs_it =
+        |shape: &str| frame.catalog.shape(shape).is_some_and(|shape| shape.cooling == Some(Cooling::Liquid));
+    let all = pools.iter().filter(|pool| needs_it(&pool.shape) && untold(&pool.site)).map(|pool| {
+        let Pool { shape, site, .. } = pool;
+        format!(
+            "{shape} needs liquid to carry its heat away, and `{site}`, which states no `cooling`, has it"
+        )
+    });
+    all.map(|text| Assumption { text, place: None, origin: Origin::Assumed }).collect()
 }
 
 /// Returns the days from the oldest price in use to the planning date.

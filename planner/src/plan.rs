@@ -4,6 +4,7 @@ use crate::assemble::{Draft, draft, summaries};
 use crate::columns::ServeColumns;
 use crate::cost::{self, PricedPool};
 use crate::derate::Deratings;
+use crate::egress;
 use crate::fabric;
 use crate::formulate::Formulation;
 use crate::frame::{Effort, Frame, Unsolved};
@@ -281,6 +282,8 @@ pub(crate) fn finish(
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
     findings.extend(intervals::late_if_slow(frame, &turn.draft.trainings));
     let catalog = outcome::rows_used(frame, &networks);
+    let mut assumptions = outcome::assumptions(frame);
+    assumptions.extend(outcome::taken_to_have_liquid(frame, &pools));
     let mut services = turn.draft.services;
     intervals::fill_in(frame, &catalog, &mut services);
     let mut blueprint = Blueprint {
@@ -318,7 +321,7 @@ pub(crate) fn finish(
         rejections: frame.rejections.clone(),
         unpriced: frame.market.unpriced.clone(),
         findings: Vec::new(),
-        assumptions: outcome::assumptions(frame),
+        assumptions,
         audit: Vec::new(),
     };
     blueprint.rules = rules::outcomes(&blueprint);
@@ -364,6 +367,11 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
             }
         })
         .collect();
-    let beside = outside::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores);
-    cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage(frame, turn), beside)
+    let (mut beside, mut unknown) = outside::bill(frame.spec, frame.catalog, &frame.periods, &frame.stores);
+    let usage = usage(frame, turn);
+    let (lines, unpriced) =
+        egress::bill(frame.spec, &frame.periods, usage.iter().flat_map(|used| &used.sent));
+    beside.extend(lines);
+    unknown.extend(unpriced);
+    cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage, (beside, unknown))
 }

@@ -3,6 +3,7 @@
 use crate::apps;
 use crate::cost::{Usage, Used};
 use crate::demand;
+use crate::egress;
 use crate::frame::Frame;
 use crate::plan::Turn;
 use crate::program::charged_accelerators;
@@ -27,6 +28,9 @@ pub(crate) fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
         usage.push(Usage {
             workload: serve.serve.name.clone(),
             on: placements.map(used).collect(),
+            sent: service.map_or_else(Vec::new, |service| {
+                egress::sent(serve.serve, &serve.demand, service, &frame.periods)
+            }),
             requests: requests * counted,
             prompt_tokens: requests * prompt,
             output_tokens: requests * output,
@@ -44,6 +48,7 @@ pub(crate) fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
                 hours: nodes * f64::from(per_node) * run.hours * run.share_of_week(),
                 accelerators: true,
             }],
+            sent: Vec::new(),
             requests: 0.0,
             prompt_tokens: train.map_or(0.0, |train| train.tokens.get()),
             output_tokens: 0.0,
@@ -68,6 +73,7 @@ fn offline_usage(frame: &Frame<'_>, run: &BatchRun) -> Usage {
             hours: run.replica_hours * charged,
             accelerators: true,
         }],
+        sent: Vec::new(),
         requests: run.requests,
         prompt_tokens,
         output_tokens,
@@ -92,6 +98,7 @@ fn app_usage(frame: &Frame<'_>, run: &AppRun) -> Usage {
             hours: units,
             accelerators: run.per_accelerator > 0,
         }],
+        sent: Vec::new(),
         requests: 0.0,
         prompt_tokens: 0.0,
         output_tokens: 0.0,

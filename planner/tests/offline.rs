@@ -76,7 +76,7 @@ fn with_batch(mut spec: Spec, requests: f64, interruptible: bool, finish: Date) 
         engine: serve.engine.clone(),
         precisions: serve.precisions.clone(),
         accelerators: None,
-        parallelism: serve.parallelism.clone(),
+        parallelism: serve.parallelism,
         buy: serve.buy.clone(),
         sites: None,
     };

@@ -30,7 +30,7 @@ fn pool(site: usize, offers: Vec<Offer>) -> Pool {
 
 fn column(pool: usize, offers: Vec<usize>) -> Column {
     let runs = Runs::Replicas { units_per_replica: 1.0, accelerators: 8, min_replicas: 1, spare_replicas: 0 };
-    Column { pool, offers, runs }
+    Column { pool, offers, runs, paid: Vec::new() }
 }
 
 /// Ten own nodes cost 10 × (10,500 + 12 × 200 − 400) = 125,000, all on spot 122,640; day and night have 365 h each.
@@ -256,7 +256,8 @@ fn jobs_and_existing_nodes_share_the_pool() {
     let mut problem = base(vec![column(1, vec![1])], vec![]);
     problem.pools[1].existing_nodes = vec![10];
     assert_eq!(run(&problem).objective, 0.0);
-    let job = Column { pool: 1, offers: vec![1], runs: Runs::Job { accelerators: vec![17], periods: 0..1 } };
+    let runs = Runs::Job { accelerators: vec![17], periods: 0..1 };
+    let job = Column { runs, ..column(1, vec![1]) };
     problem.workloads.push(Workload { demand: vec![], columns: vec![job] });
     // 17 accelerators are 3 nodes: all must be rented by day, none by night.
     let found = run(&problem);
@@ -391,6 +392,8 @@ fn a_problem_with_flaws_is_refused_before_anything_is_solved() {
     };
     check(&beyond_counting, Flaw::Column { workload: 0, column: 0 });
     check(&|p| p.workloads[0].columns[1].offers.push(9), Flaw::Column { workload: 0, column: 1 });
+    check(&|p| p.workloads[0].columns[0].paid = vec![-1.0], Flaw::Column { workload: 0, column: 0 });
+    check(&|p| p.workloads[0].columns[0].paid = vec![1.0; 9], Flaw::Column { workload: 0, column: 0 });
     check(&|p| p.limits[0].bound = Bound::AtLeast(1.0), Flaw::Limit { limit: 0 });
     check(&|p| p.limits[0].rule = Rule::Capex { periods: 0..2 }, Flaw::Limit { limit: 0 });
 }

@@ -37,6 +37,7 @@ fn problem() -> Problem {
         pool,
         offers: vec![0, 1, 2, 3],
         runs: Runs::Replicas { units_per_replica: 1.0, accelerators: 8, min_replicas: 0, spare_replicas: 0 },
+        paid: Vec::new(),
     };
     let hours = |level: f64| {
         (0..48).map(|hour| if hour % 24 < 8 { level / 2.0 } else { level }).collect::<Vec<f64>>()

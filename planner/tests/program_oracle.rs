@@ -89,7 +89,7 @@ mod apart {
         let workloads = instance.demand.iter().zip(&instance.rate).map(|(demand, rates)| Workload {
             demand: vec![vec![f64::from(*demand)]],
             columns: (0..rates.len())
-                .map(|pool| Column { pool, offers: vec![0], runs: replicas(rates[pool]) })
+                .map(|pool| Column { pool, offers: vec![0], runs: replicas(rates[pool]), paid: Vec::new() })
                 .collect(),
         });
         frame(&[1.0], pools.collect(), workloads.collect())
@@ -97,11 +97,16 @@ mod apart {
 
     /// Every assignment of workloads to offerings with every count of nodes up to 6.
     pub fn brute_force(instance: &Instance) -> Option<f64> {
+        cheapest(instance, |_, _| 0.0)
+    }
+
+    /// The same, where a workload pays something beside its nodes on each offering.
+    pub fn cheapest(instance: &Instance, paid: impl Fn(usize, usize) -> f64) -> Option<f64> {
         let (n_workloads, n_offerings) = (instance.demand.len(), instance.price.len());
         let mut best: Option<f64> = None;
         for mut choice in 0..n_offerings.pow(n_workloads as u32) {
             let chosen: Vec<usize> = (0..n_workloads).map(|_| digit(&mut choice, n_offerings)).collect();
-            let mut total = Some(0.0);
+            let mut total = Some(chosen.iter().enumerate().map(|(w, &offering)| paid(w, offering)).sum());
             for offering in 0..n_offerings {
                 let needs = (0..n_workloads).filter(|w| chosen[*w] == offering);
                 let need: u32 = needs.map(|w| instance.demand[w].div_ceil(instance.rate[w][offering])).sum();
@@ -122,6 +127,35 @@ mod apart {
             };
         }
         best
+    }
+}
+
+/// The grid *apart*, where each workload pays something beside its nodes wherever it runs, and all may cost so much.
+mod paying {
+    use super::*;
+
+    /// Not more than this, where there is a limit: some instances cost more, some cost less.
+    pub const MOST: [Option<f64>; 3] = [None, Some(6.0), Some(4.0)];
+
+    /// Odd parts, so that no two choices cost the same.
+    pub fn paid(w: usize, pool: usize) -> f64 {
+        [[0.125, 2.5, 0.0], [1.75, 0.25, 3.0625]][w][pool]
+    }
+
+    pub fn problem(instance: &Instance, most: Option<f64>) -> Problem {
+        let mut problem = apart::problem(instance);
+        for (w, workload) in problem.workloads.iter_mut().enumerate() {
+            workload.columns.iter_mut().for_each(|column| column.paid = vec![paid(w, column.pool)]);
+        }
+        let weights: Vec<(usize, f64)> = (0..problem.pools.len()).map(|pool| (pool, 1.0)).collect();
+        let rule = Rule::Cost { weights, discounted: false };
+        problem.limits.extend(most.map(|most| Limit { rule, bound: Bound::AtMost(most) }));
+        problem
+    }
+
+    pub fn brute_force(instance: &Instance, most: Option<f64>) -> Option<f64> {
+        let cheapest = apart::cheapest(instance, paid);
+        cheapest.filter(|cost| most.is_none_or(|most| *cost <= most))
     }
 }
 
@@ -154,6 +188,7 @@ mod together {
                 pool: 0,
                 offers: if w == 0 { vec![0, 1, 2] } else { vec![0, 1] },
                 runs: replicas(instance.rate[w][0]),
+                paid: Vec::new(),
             }],
         });
         frame(&HOURS, vec![pool(2, offers)], workloads.collect())
@@ -224,6 +259,7 @@ mod by_slot {
             pool: 0,
             offers: vec![0, 1],
             runs: Runs::Job { accelerators: accelerators.to_vec(), periods: 0..1 },
+            paid: Vec::new(),
         };
         problem.workloads.push(Workload { demand: Vec::new(), columns: ways.map(job).to_vec() });
         problem
@@ -360,6 +396,25 @@ fn check_by_slot(method: Option<Method>, stride: usize) {
             }
         });
     }
+}
+
+fn check_paying(method: Option<Method>, limits: &[Option<f64>], stride: usize) {
+    for &most in limits {
+        for (n_workloads, n_offerings) in SHAPES {
+            for index in (0..n_instances(n_workloads, n_offerings)).step_by(stride) {
+                let instance = instance(n_workloads, n_offerings, index);
+                let expected = paying::brute_force(&instance, most);
+                agree(&paying::problem(&instance, most), expected, method, &instance);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_columns_pay_beside_their_nodes_equals_brute_force() {
+    check_paying(None, &paying::MOST, 37);
+    check_paying(Some(Method::Partition), &[None], 41);
+    check_paying(Some(Method::Integer), &paying::MOST, 1499);
 }
 
 #[test]

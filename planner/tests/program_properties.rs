@@ -66,6 +66,7 @@ fn workload((demand, rates, may_spot): Work, pools: &[Pool]) -> Workload {
                 min_replicas: 0,
                 spare_replicas: 0,
             },
+            paid: Vec::new(),
         }
     });
     let columns = columns.collect();

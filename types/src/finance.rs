@@ -23,6 +23,8 @@ pub enum Category {
     Energy,
     /// Space and cooling.
     Space,
+    /// Traffic that leaves sites.
+    Transfer,
     /// Contracts on machines that stand there already.
     Contract,
     /// Machines by reservation.
@@ -39,13 +41,14 @@ pub enum Category {
 
 impl Category {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Purchase,
         Self::Support,
         Self::Staff,
         Self::Licences,
         Self::Energy,
         Self::Space,
+        Self::Transfer,
         Self::Contract,
         Self::Reserved,
         Self::OnDemand,
@@ -63,6 +66,7 @@ impl Category {
             Self::Licences => "licences",
             Self::Energy => "energy",
             Self::Space => "space and cooling",
+            Self::Transfer => "data transfer",
             Self::Contract => "contracts",
             Self::Reserved => "reserved",
             Self::OnDemand => "on demand",

@@ -219,9 +219,38 @@ pub struct NodeShape {
     pub power: Option<Watts>,
     /// Height in rack units.
     pub height_u: Option<f64>,
+    /// What it needs to be cooled by, where that is not air.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooling: Option<Cooling>,
     /// Source and date.
     #[serde(flatten)]
     pub provenance: Provenance,
+}
+
+/// What carries heat away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cooling {
+    /// Air alone.
+    Air,
+    /// Liquid to the chips, and air for the rest.
+    Liquid,
+}
+
+impl Cooling {
+    /// Each with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("air", Self::Air), ("liquid", Self::Liquid)];
+
+    /// Heat that a cubic metre of air takes per kelvin, in kJ: density times heat capacity.
+    const AIR_KJ_PER_M3_K: f64 = 1.2;
+
+    /// By how much air is warmer behind a machine than before it, in kelvin. Origin: Assumed.
+    pub const AIR_WARMER_BY_K: f64 = 15.0;
+
+    /// Returns the air that carries away so much heat, in cubic metres per second.
+    pub fn air_flow(heat: Watts) -> f64 {
+        heat.kw() / (Self::AIR_KJ_PER_M3_K * Self::AIR_WARMER_BY_K)
+    }
 }
 
 /// A network between nodes: what its switches and cables are.
@@ -287,6 +316,12 @@ mod tests {
         for precision in Precision::ALL {
             assert_eq!(Precision::from_word(precision.word()), Some(precision));
         }
+    }
+
+    #[test]
+    fn a_machine_of_ten_kilowatts_takes_half_a_cubic_metre_of_air_a_second() {
+        // 10.2 kW / (1.2 kJ/m³K · 15 K)
+        assert!((Cooling::air_flow(Watts(10.2e3)) - 0.5667).abs() < 1e-4);
     }
 
     #[test]

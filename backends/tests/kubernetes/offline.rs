@@ -53,7 +53,7 @@ fn nights(change: impl FnOnce(&mut Blueprint)) -> Blueprint {
             engine: serve.engine.clone(),
             precisions: serve.precisions.clone(),
             accelerators: None,
-            parallelism: serve.parallelism.clone(),
+            parallelism: serve.parallelism,
             buy: serve.buy.clone(),
             sites: None,
         };

@@ -118,6 +118,12 @@ fn belongs(checker: &Checker<'_>, fields: &Fields, shape: &str, site: &str) {
     let Some(site) = checker.sites.iter().find(|known| known.name == site) else { return };
     let Some(row) = checker.catalog.shape(shape) else { return };
     if row.provider == site.provider {
+        if site.refuses_heat_of(row) {
+            let message = format!("`{shape}` needs liquid, and `{}` is cooled by air", site.name);
+            let found = checker.values.error(codes::CONTRADICTION, fields.place_of("shape").span(), message);
+            let help = format!("give `{}` `cooling = liquid`, or name other machines", site.name);
+            checker.values.report(found.help(help));
+        }
         return;
     }
     let message = format!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use capstan_types::hardware::Cooling;
 use capstan_types::place::Span;
 use capstan_types::quantity::{Dimension, HOUR_S, MONTH_H};
 use capstan_types::spec::{Rack, Redundancy, Site};
@@ -18,6 +19,16 @@ use crate::codes;
 /// Facility power over IT power of an own site that states none. Origin: Assumed; the mean of the Uptime
 /// Institute's global surveys of 2020 to 2024 lies between 1.55 and 1.59.
 const DEFAULT_PUE: f64 = 1.5;
+
+/// The same where liquid carries heat away. Origin: Assumed; new sites stay below 1.3, the largest lie between 1.1 and 1.2.
+const LIQUID_PUE: f64 = 1.2;
+
+/// Power of a rack that air carries away, where the plan states none. Origin: Assumed; the densest racks that are published
+/// with air alone hold four DGX B300 of 14.5 kW.
+const AIR_RACK: Watts = Watts(60e3);
+
+/// What carries heat away, in words.
+const COOLING: [&str; 2] = [Cooling::WORDS[0].0, Cooling::WORDS[1].0];
 
 /// Months between order and use of machines where a site states none. Origin: Assumed.
 const DEFAULT_LEAD_MONTHS: f64 = 0.0;
@@ -82,12 +93,19 @@ static FIELDS: &[FieldRow] = &[
         .default("0")
         .means("Time between order and use of machines that are bought.")
         .shown("= 3 mo", "= 6 mo"),
-    FieldRow::not_yet("cooling", "How heat is carried away."),
+    FieldRow::new("cooling", FieldType::Word(&COOLING), FACT)
+        .default("not stated: every machine may stand there")
+        .means("What carries heat away: `air` alone, or `liquid` to the chips. Machines that need liquid do not stand where air is all there is; a rack that states no power then gives 60 kW. `pue` is 1.5 with air and 1.2 with liquid where it is not stated.")
+        .shown("= air", "= liquid"),
     FieldRow::new("time_zone", FieldType::Text, FACT)
         .default("that of the plan")
         .means("Clock of times of day of the workloads that run here and nowhere else.")
         .shown("= \"Europe/Berlin\"", "= \"Asia/Tokyo\""),
-    FieldRow::not_yet("egress_price", "Price of traffic that leaves the site."),
+    FieldRow::new("egress_price", FieldType::Quantity(Dimension::DATA_PRICE), FACT)
+        .bounds(Bounds::NotNegative)
+        .default("unknown, counted as unpriced")
+        .means("Price of traffic that leaves the site: what services answer goes to their users.")
+        .shown("= 0.09 USD/GB", "= 0.05 USD/GB"),
 ];
 
 /// A rack.
@@ -110,8 +128,17 @@ static RACK_FIELDS: &[FieldRow] = &[
 const DEFAULT_HEIGHT_U: f64 = 42.0;
 
 /// What only the owner of a room can say.
-const OWN_ONLY: [&str; 8] =
-    ["power", "pue", "energy_price", "colocation_price", "rack", "racks", "redundancy", "lead_time"];
+const OWN_ONLY: [&str; 9] = [
+    "power",
+    "pue",
+    "energy_price",
+    "colocation_price",
+    "cooling",
+    "rack",
+    "racks",
+    "redundancy",
+    "lead_time",
+];
 
 /// Reads the sites into the checker; without any, every region with prices is one.
 pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) {
@@ -153,11 +180,12 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
         region_exists(checker, fields, &provider, region.as_deref());
     }
     let place = fields.place.clone();
+    let cooling = cooling(fields);
     let pue = match fields.number("pue") {
         Some(pue) => pue,
         None if own => {
-            let text = format!("the power usage effectiveness is {DEFAULT_PUE}");
-            assumed(checker, fields, &place, "pue", DEFAULT_PUE, &text)
+            let pue = if cooling == Some(Cooling::Liquid) { LIQUID_PUE } else { DEFAULT_PUE };
+            assumed(checker, fields, &place, "pue", pue, &format!("the power usage effectiveness is {pue}"))
         }
         None => 1.0,
     };
@@ -182,10 +210,9 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
         pue,
         energy_price_per_kwh: fields.money(checker, "energy_price", "/kWh"),
         colocation_price_per_kw_month: fields.money(checker, "colocation_price", "/kW/mo"),
-        rack: fields
-            .record("rack")
-            .map(|rack| self::rack(checker, rack))
-            .or_else(|| fields.has("racks").then(|| usual_rack(checker, fields))),
+        egress_price_per_gb: fields.money(checker, "egress_price", "/GB"),
+        cooling,
+        rack: racks_of(checker, fields, cooling),
         racks: fields.limit("racks", fields.small("racks")),
         redundancy: redundancy(fields.word("redundancy")),
         zones: fields.limit("zones", fields.small("zones")),
@@ -201,6 +228,26 @@ fn site(checker: &Checker<'_>, fields: &Fields) -> Option<Site> {
     })
 }
 
+/// Returns what carries heat away.
+fn cooling(fields: &Fields) -> Option<Cooling> {
+    let word = fields.word("cooling")?;
+    Cooling::WORDS.into_iter().find(|(name, _)| *name == word).map(|(_, cooling)| cooling)
+}
+
+/// Returns one rack, where the site says anything of racks or of what air carries away.
+fn racks_of(checker: &Checker<'_>, fields: &Fields, cooling: Option<Cooling>) -> Option<Rack> {
+    let described = fields.record("rack").map(|rack| self::rack(checker, rack));
+    let by_air = cooling == Some(Cooling::Air);
+    let rack =
+        described.or_else(|| (fields.has("racks") || by_air).then(|| usual_rack(checker, fields, by_air)))?;
+    if !by_air || rack.power.is_some() {
+        return Some(rack);
+    }
+    let text = format!("air carries {:.0} kW away from a rack", AIR_RACK.kw());
+    checker.assume(fields.place_of("cooling"), text);
+    Some(Rack { power: fields.limit("cooling", Some(AIR_RACK)), ..rack })
+}
+
 fn rack(checker: &Checker<'_>, fields: &Fields) -> Rack {
     let text = format!("a rack has {DEFAULT_HEIGHT_U} U");
     let height_u = fields
@@ -209,9 +256,10 @@ fn rack(checker: &Checker<'_>, fields: &Fields) -> Rack {
     Rack { power: fields.limit("power", fields.number("power").map(Watts)), height_u }
 }
 
-/// Returns the rack that a limit on racks is about where the site does not describe one.
-fn usual_rack(checker: &Checker<'_>, fields: &Fields) -> Rack {
-    let text = format!("a rack has {DEFAULT_HEIGHT_U} U and power for what it holds");
+/// Returns the rack that a limit on racks, or on what air carries away, is about where the site does not describe one.
+fn usual_rack(checker: &Checker<'_>, fields: &Fields, by_air: bool) -> Rack {
+    let power = if by_air { "" } else { " and power for what it holds" };
+    let text = format!("a rack has {DEFAULT_HEIGHT_U} U{power}");
     let height_u = assumed(checker, fields, &fields.place, "rack", DEFAULT_HEIGHT_U, &text);
     Rack { power: None, height_u }
 }
@@ -288,6 +336,8 @@ fn anywhere(checker: &Checker<'_>) -> Vec<Site> {
         pue: 1.0,
         energy_price_per_kwh: None,
         colocation_price_per_kw_month: None,
+        egress_price_per_gb: None,
+        cooling: None,
         rack: None,
         racks: None,
         redundancy: Redundancy::None,

@@ -3,7 +3,7 @@
 use super::{Check, at, most_needed, pool_name, same};
 use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool, Store};
 use capstan_types::figure;
-use capstan_types::hardware::NodeShape;
+use capstan_types::hardware::{Cooling, NodeShape};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Buy, Site};
 use rust_decimal::Decimal;
@@ -158,6 +158,20 @@ pub(super) fn quotas(blueprint: &Blueprint) -> AuditCheck {
             check.that(most <= quota.most.value, || {
                 let Site { name, .. } = site;
                 format!("{name}: {most} × {}, the quota is {}", quota.accelerator, quota.most.value)
+            });
+        }
+    }
+    check.done()
+}
+
+/// No machine that needs liquid stands where heat goes into air alone.
+pub(super) fn cooling(blueprint: &Blueprint) -> AuditCheck {
+    let mut check = Check::new("limits: machines that need liquid have it");
+    for site in &blueprint.inputs.spec.sites {
+        for pool in pools_at(blueprint, &site.name) {
+            let needs = shape(blueprint, pool).and_then(|shape| shape.cooling);
+            check.that(needs != Some(Cooling::Liquid) || site.cooling != Some(Cooling::Air), || {
+                format!("{} needs liquid, {} is cooled by air", pool.shape, site.name)
             });
         }
     }

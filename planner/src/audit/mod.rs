@@ -18,6 +18,7 @@ mod physics;
 mod prices;
 mod proof;
 mod stores;
+mod transfer;
 mod worlds;
 
 use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Pool, Status};
@@ -44,6 +45,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
     if blueprint.status != Status::Infeasible {
         checks.extend([
             money::stated(blueprint),
+            transfer::paid(blueprint),
             nodes::needed(blueprint),
             nodes::covered(blueprint),
             nodes::node_hours(blueprint),
@@ -55,6 +57,7 @@ pub fn audit(blueprint: &Blueprint) -> Vec<AuditCheck> {
             limits::power(blueprint),
             limits::racks(blueprint),
             limits::quotas(blueprint),
+            limits::cooling(blueprint),
             limits::shares(blueprint),
             physics::memory(blueprint),
             physics::speed(blueprint),

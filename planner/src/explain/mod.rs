@@ -12,6 +12,8 @@ mod worlds;
 use capstan_types::blueprint::{Blueprint, ReasonCount, RejectionCount, Status, by_reason};
 use capstan_types::explanation::{Explanation, Section};
 use capstan_types::figure::{self, counted};
+use capstan_types::hardware::Cooling;
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// A subject that the blueprint does not have.
@@ -166,8 +168,38 @@ fn site(blueprint: &Blueprint, name: &str) -> Explanation {
         sections.push(section("Not used", vec![format!("Nothing runs at {name} in this plan.")]));
     }
     sections.push(machines::tenants(blueprint, |site, _| site == name));
+    sections.extend(heat(blueprint, name));
     sections.push(limits::binding(blueprint, Some(name)));
     finish(name.to_owned(), sections)
+}
+
+/// Says what carries heat away from a site, how much, and what may not stand there for it.
+fn heat(blueprint: &Blueprint, name: &str) -> Option<Section> {
+    let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == name)?;
+    let heat = blueprint.sites.iter().find(|summary| summary.site == name).and_then(|told| told.it_power);
+    let amount = heat.map_or("An unknown amount of heat".to_owned(), |heat| {
+        format!("{} of heat at full load", figure::power(heat))
+    });
+    let sentence = match (site.cooling?, heat) {
+        (Cooling::Liquid, _) => format!("{amount} goes into liquid, and into air what the chips leave."),
+        (Cooling::Air, Some(heat)) => format!(
+            "{amount} goes into air: {} m³/s of it, if it leaves {:.0} K warmer.",
+            figure::short(Cooling::air_flow(heat)),
+            Cooling::AIR_WARMER_BY_K
+        ),
+        (Cooling::Air, None) => format!("{amount} goes into air."),
+    };
+    let refused: BTreeSet<&str> = blueprint
+        .rejections
+        .iter()
+        .filter(|row| row.reason == "needs_liquid" && row.nearest.contains(&format!("{name} is cooled")))
+        .map(|row| row.shape.as_str())
+        .collect();
+    let refused: Vec<&str> = refused.into_iter().collect();
+    let left_out = format!("Machines that need liquid do not stand here: {}.", refused.join(", "));
+    let mut sentences = vec![sentence];
+    sentences.extend((!refused.is_empty()).then_some(left_out));
+    Some(section("Heat", sentences))
 }
 
 fn answer(blueprint: &Blueprint) -> Section {

@@ -1,12 +1,14 @@
 //! Why a workload runs as it does: what a replica achieves, what bounds it, what was seen.
 
 use super::{machines, memory};
+use crate::egress;
 use capstan_types::blueprint::{
     AppRun, BatchRun, Blueprint, Placement, Service, TrainingRun, Verdict, VerdictStatus,
 };
 use capstan_types::explanation::Section;
 use capstan_types::figure::{self, counted};
 use capstan_types::spec::over_words;
+use capstan_types::units::Bytes;
 
 /// Returns a section per placement, and one on its memory.
 pub(super) fn serving(blueprint: &Blueprint, service: &Service) -> Vec<Section> {
@@ -64,6 +66,7 @@ fn why(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Secti
         figure::short(peak),
         placement.fewest_replicas()
     ));
+    sentences.extend(transfer(blueprint, service, placement));
     let mine =
         blueprint.verdicts.iter().filter(|v| v.workload == service.workload && v.site == placement.site);
     sentences.extend(mine.map(seen));
@@ -72,6 +75,23 @@ fn why(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Secti
         sentences,
         facts: Vec::new(),
     }
+}
+
+/// Says what leaves a site for the users of a service, where that has a price.
+fn transfer(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Option<String> {
+    let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site)?;
+    let price = site.egress_price_per_gb?;
+    let currency = blueprint.cost.currency;
+    let sent = egress::of_placements(blueprint, service);
+    let gigabytes: f64 = sent.iter().filter(|sent| sent.site == site.name).map(egress::Sent::all).sum();
+    let months = f64::from(blueprint.inputs.spec.frame.months.max(1));
+    Some(format!(
+        "Its answers leave {} for its users: {} a month at {} {}/GB.",
+        site.name,
+        figure::data(Bytes(gigabytes / months * egress::GB)),
+        figure::price(price, currency),
+        currency.code()
+    ))
 }
 
 fn seen(verdict: &Verdict) -> String {

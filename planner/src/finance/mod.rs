@@ -7,6 +7,7 @@ mod alternatives;
 mod earnings;
 
 use crate::cost::{of_line_by_month, spread};
+use crate::egress;
 use crate::periods::{monthly_rate, present_value};
 use crate::pricing::{decimal, write_off_terms};
 use capstan_types::blueprint::{Blueprint, CostKind, CostLine};
@@ -48,6 +49,7 @@ fn category(line: &CostLine) -> Category {
         (CostKind::Capex, _) => Category::Purchase,
         (CostKind::Opex, _) if begins("energy") => Category::Energy,
         (CostKind::Opex, _) if begins("space") => Category::Space,
+        (CostKind::Opex, _) if egress::is_line(line) => Category::Transfer,
         (CostKind::Opex, _) if begins("maintenance") || stated("support") => Category::Support,
         (CostKind::Opex, _) if stated("staff") => Category::Staff,
         (CostKind::Opex, _) if stated("licences") => Category::Licences,

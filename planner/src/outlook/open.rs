@@ -89,6 +89,7 @@ fn way(ask: &Ask<'_>, serve: &Serve, accelerator: &Accelerator, most: u32) -> Re
         scale_out: None,
         power: None,
         height_u: None,
+        cooling: None,
         provenance: Provenance { ..accelerator.provenance.clone() },
     };
     let served = Served { serve, model: ask.model, draft: None, engine: ask.engine, offline: false };

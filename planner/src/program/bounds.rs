@@ -26,6 +26,8 @@ pub(super) struct Priced<'a> {
     prices: Vec<Vec<f64>>,
     /// By variable, without what only some workloads are charged.
     costs: Vec<f64>,
+    /// What column `[workload][column]` pays beside its nodes, and what limits charge for that.
+    paid: Vec<Vec<f64>>,
     /// (workload, pool, limit, row) that has a price and is asked only where the workload runs on the pool.
     only: Vec<(usize, usize, usize, usize)>,
     /// By the workloads that are charged.
@@ -44,8 +46,9 @@ impl<'a> Priced<'a> {
     /// Charges `prices` by limit and row; a limit without prices is dropped.
     pub fn new(prepared: &'a Prepared<'a>, case: &'a Case, prices: &[Vec<f64>]) -> Self {
         let costs = prepared.vars.iter().map(|var| var.discounted).collect();
-        let (prices, buyers) = (prices.to_vec(), RefCell::default());
-        let mut priced = Priced { prepared, case, prices, costs, only: Vec::new(), buyers, allowance: 0.0 };
+        let (prices, buyers, paid) = (prices.to_vec(), RefCell::default(), prepared.paid.clone());
+        let (only, allowance) = (Vec::new(), 0.0);
+        let mut priced = Priced { prepared, case, prices, costs, paid, only, buyers, allowance };
         for (index, limit) in prepared.limits.iter().enumerate() {
             let Some(value) = case.limits[index] else { continue };
             for (row, &price) in priced.prices[index].iter().enumerate().filter(|(_, price)| **price != 0.0) {
@@ -54,11 +57,18 @@ impl<'a> Priced<'a> {
                     None => {
                         priced.allowance +=
                             charge(&mut priced.costs, limit, &limit.rows[row], (value, price));
+                        let charged = limit.rows[row].paid.iter();
+                        charged.for_each(|&(w, c, amount)| priced.paid[w][c] += price * amount);
                     }
                 }
             }
         }
         priced
+    }
+
+    /// Returns what (workload, column) pairs pay beside their nodes at these prices.
+    pub fn paid(&self, pairs: &[(usize, usize)]) -> f64 {
+        pairs.iter().map(|&(w, c)| self.paid[w][c]).sum()
     }
 
     /// Returns the cheapest purchase for what runs on `pool` at these costs, and what it costs at least.
@@ -122,8 +132,15 @@ impl<'a> Priced<'a> {
             let here = priced.only.iter().filter(|only| only.1 == pool);
             here.map(|&(_, _, limit, row)| (limit, row, priced.prices[limit][row])).collect()
         };
+        let paid = |priced: &Priced<'_>| -> Vec<f64> {
+            let workloads = self.prepared.problem.workloads.iter().zip(&priced.paid);
+            let each = workloads.flat_map(|(w, paid)| w.columns.iter().zip(paid));
+            each.filter(|(column, _)| column.pool == pool).map(|(_, paid)| *paid).collect()
+        };
         let mut vars = self.prepared.pool_vars[pool].iter();
-        vars.all(|&var| self.costs[var] == other.costs[var]) && only(self) == only(other)
+        vars.all(|&var| self.costs[var] == other.costs[var])
+            && only(self) == only(other)
+            && paid(self) == paid(other)
     }
 
     /// Returns the costs by variable, without what is charged only for some workloads.
@@ -177,7 +194,7 @@ fn price_apart(
         let Some(bought) = Buyer::at(prepared, case, costs).buy_alone(pool, &pieces) else { return false };
         let mut nodes = vec![0.0; prepared.vars.len()];
         bought.nodes.iter().for_each(|&(var, count)| nodes[var] = count as f64);
-        let (lhs, base) = row.sides(&nodes);
+        let (lhs, base) = row.sides_of(&nodes, |of, c| (of, c) == (w, column));
         let used = lhs - value * base;
         if matches!(limit.bound, Bound::AtMost(_)) { used > 0.0 } else { used < 0.0 }
     };

@@ -102,13 +102,14 @@ impl<'a> Buyer<'a> {
             bound = joint_bound;
             (must_solve, is_apart) = (false, false);
         }
-        let cost = self.prepared.cost(&nodes);
-        let bound = if is_apart { cost } else { bound.min(cost) };
+        let paid = self.prepared.paid(columns.iter().copied().enumerate());
+        let cost = self.prepared.cost(&nodes) + paid;
+        let bound = if is_apart { cost } else { (bound + paid).min(cost) };
         Ok(Plan { columns: columns.to_vec(), cost, bound, nodes, is_exact })
     }
 
     /// Buys for pools that limits in force couple: in parts of nodes, then whole where they stay, each rounded; then
-    /// whole altogether, unless that is close enough. Returns what it costs at least, and whether that is proven up to the gap asked for.
+    /// whole altogether, unless that is close enough. Returns what nodes cost at least, and whether that is proven up to the gap asked for.
     fn buy_jointly(
         &self,
         case: &Case,
@@ -185,10 +186,11 @@ impl<'a> Buyer<'a> {
         self.menu(pool, &need).buy(&need.need)
     }
 
-    /// Returns what [`Buyer::buy_alone`] costs for these (workload, column) pairs; infinite if it cannot be bought.
+    /// Returns what [`Buyer::buy_alone`] costs for these (workload, column) pairs with what they pay; infinite if it cannot be bought.
     pub fn cost_alone(&self, pool: usize, pairs: &[(usize, usize)]) -> f64 {
         let pieces: Vec<Piece<'_>> = pairs.iter().map(|&(w, c)| self.piece(w, c)).collect();
-        self.buy_alone(pool, &pieces).map_or(f64::INFINITY, |bought| bought.cost)
+        let paid = self.prepared.paid(pairs.iter().copied());
+        self.buy_alone(pool, &pieces).map_or(f64::INFINITY, |bought| bought.cost + paid)
     }
 
     fn piece(&self, w: usize, c: usize) -> Piece<'_> {
@@ -272,7 +274,7 @@ impl<'a> Buyer<'a> {
         stops: Stops,
     ) -> Result<Draft, NoDraft> {
         let whole = Whole { columns: nodes == WholeNodes::All, nodes };
-        master::solve(self.prepared, case, (whole, Goal::Cost, stops), Some(pools))
+        master::solve(self.prepared, case, (whole, Goal::Charged(&self.costs), stops), Some(pools))
     }
 
     fn take(&self, draft: &Draft, pools: &[bool], nodes: &mut [f64]) {
@@ -355,8 +357,8 @@ impl<'a> Buyer<'a> {
 }
 
 /// Returns by how much a row exceeds its limit beyond tolerance; at most 0 if it keeps it.
-fn excess(row: &LimitRow, bound: Bound, value: f64, nodes: &[f64]) -> f64 {
-    let (lhs, base) = row.sides(nodes);
+fn excess(row: &LimitRow, bound: Bound, value: f64, (nodes, columns): (&[f64], &[usize])) -> f64 {
+    let (lhs, base) = row.sides(nodes, columns);
     let largest = row.lhs.iter().fold(0.0_f64, |most, (_, c)| most.max(c.abs()));
     let tolerance = ROW_TOLERANCE * largest + 1e-9 * (value * base).abs();
     match bound {
@@ -373,5 +375,5 @@ fn is_broken(
     (nodes, columns): (&[f64], &[usize]),
 ) -> bool {
     let mut asked = limit.rows.iter().filter(|row| row.is_asked(problem, columns));
-    asked.any(|row| excess(row, limit.bound, value, nodes) > 0.0)
+    asked.any(|row| excess(row, limit.bound, value, (nodes, columns)) > 0.0)
 }

@@ -114,7 +114,9 @@ impl Problem {
                 }
                 Runs::Job { .. } => f64::NAN,
             };
-            if !fits || !is_amount(accelerators) || accelerators > MAX_ACCELERATORS {
+            let pays = candidate.paid.is_empty() || candidate.paid.len() == self.periods.len();
+            let pays = pays && candidate.paid.iter().all(|amount| is_amount(*amount));
+            if !fits || !pays || !is_amount(accelerators) || accelerators > MAX_ACCELERATORS {
                 flaws.push(Flaw::Column { workload, column });
             }
         }

@@ -77,9 +77,9 @@ impl WholeNodes {
 /// What is minimised.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Goal<'c> {
-    /// Discounted cost.
+    /// Discounted cost, what columns pay included.
     Cost,
-    /// Cost by variable that includes what limits charge.
+    /// Cost by variable alone, which may include what limits charge.
     Charged(&'c [f64]),
     /// The value that the limit (by index) would need, if its rows have no base.
     Need { limit: usize },
@@ -188,9 +188,11 @@ pub(super) fn solve(
 impl<'a> Builder<'a> {
     fn new(prepared: &'a Prepared<'a>, case: &'a Case, goal: Goal<'a>, whole: Whole) -> Self {
         let mut program = Program::new();
-        let mut add =
-            |columns: &Vec<usize>| columns.iter().map(|_| program.add(0.0, 1.0, whole.columns)).collect();
-        let columns = case.columns.iter().map(&mut add).collect();
+        let paid = |w: usize, c: usize| if matches!(goal, Goal::Cost) { prepared.paid[w][c] } else { 0.0 };
+        let mut add = |(w, columns): (usize, &Vec<usize>)| {
+            columns.iter().map(|&c| program.add(paid(w, c), 1.0, whole.columns)).collect()
+        };
+        let columns = case.columns.iter().enumerate().map(&mut add).collect();
         let need = match goal {
             Goal::Need { .. } => Some(program.add(1.0, f64::INFINITY, false)),
             _ => None,
@@ -363,6 +365,7 @@ impl<'a> Builder<'a> {
             let mut terms = self.terms(&row.lhs);
             let base = row.base.as_deref().map(|base| self.terms(base));
             terms.extend(base.iter().flatten().map(|&(var, c)| (var, -value * c)));
+            terms.extend(row.paid.iter().filter_map(|&(w, c, amount)| Some((self.column(w, c)?, amount))));
             let scale = terms.iter().fold(0.0_f64, |most, (_, c)| most.max(c.abs()));
             let scale = if scale > 0.0 { scale } else { 1.0 };
             terms.iter_mut().for_each(|(_, c)| *c /= scale);
@@ -384,6 +387,12 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A column, if the case has it.
+    fn column(&self, w: usize, c: usize) -> Option<Var> {
+        let position = self.case.columns[w].iter().position(|column| *column == c)?;
+        Some(self.columns[w][position])
+    }
+
     /// The columns of a workload on a pool.
     fn columns_on(&self, w: usize, pool: usize) -> Vec<Var> {
         let columns = self.case.columns[w].iter().zip(&self.columns[w]);
@@ -399,11 +408,15 @@ impl<'a> Builder<'a> {
         lhs.iter().filter_map(|&(var, c)| self.nodes[var].map(|node| (node, c))).collect()
     }
 
-    /// Σ cost · nodes ≤ cost_at_most; minimise kinds of pools, then the sum of column indices.
+    /// Σ cost · nodes + Σ paid · column ≤ cost_at_most; minimise kinds of pools, then the sum of column indices.
     fn prefer_fewest(&mut self, cost_at_most: f64) {
         let costs: Vec<(usize, f64)> =
             self.prepared.vars.iter().enumerate().map(|(v, var)| (v, var.discounted)).collect();
         let mut terms = self.terms(&costs);
+        for (w, columns) in self.case.columns.iter().enumerate() {
+            let paid = columns.iter().zip(&self.columns[w]);
+            terms.extend(paid.map(|(&c, &var)| (var, self.prepared.paid[w][c])));
+        }
         let scale = terms.iter().fold(1.0_f64, |most, (_, c)| most.max(c.abs()));
         terms.iter_mut().for_each(|(_, c)| *c /= scale);
         self.program.at_most(&terms, cost_at_most / scale);

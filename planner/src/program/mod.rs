@@ -9,10 +9,10 @@
 //! The formulation, with w workloads, c columns, o offers, p periods, s slots of a typical month:
 //!
 //! ```text
-//! minimise  Σ discounted cost(o) · nodes(o, …)
+//! minimise  Σ discounted cost(o) · nodes(o, …) + Σ paid(w, c) · column(w, c)
 //! column(w, c) ∈ {0, 1},  Σ_c column(w, c) = 1
 //! existing(p) + Σ_{o ∈ K} nodes(o, p, s) ≥ ⌈Σ_{w, c: offers ⊆ K} load(w, c, p, s) · column(w, c) / accelerators⌉
-//! limits: linear rows over nodes
+//! limits: linear rows over nodes, those on money over what columns pay too
 //! ```
 //!
 //! How that is solved: `search` by size, `partition` and `walk` for few workloads with `pool_plans` for what limits are

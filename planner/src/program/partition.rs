@@ -112,7 +112,8 @@ impl<'a> Sides<'a> {
         columns
     }
 
-    /// What runs on a pool where each workload of the set may run any of its columns: the least at each point.
+    /// What runs on a pool where each workload of the set may run any of its columns: the least at each point, and the least
+    /// that one pays.
     pub fn cost(&self, priced: &Priced<'_>, side: usize, lists: &[(usize, Vec<usize>)]) -> f64 {
         let (loads, masks) = (&self.prepared.loads, &self.prepared.masks);
         let least = lists.iter().map(|(w, columns)| {
@@ -135,7 +136,12 @@ impl<'a> Sides<'a> {
             .map(|(w, load, mask)| Piece { workload: *w, load, mask: *mask })
             .chain(fixed)
             .collect();
-        priced.buy_alone(self.sides[side].pool, &pieces).map_or(f64::INFINITY, |(_, cost)| cost)
+        let least = |(w, columns): &(usize, Vec<usize>)| {
+            columns.iter().map(|&c| priced.paid(&[(*w, c)])).fold(f64::INFINITY, f64::min)
+        };
+        let paid = lists.iter().map(least).sum::<f64>() + priced.paid(&self.sides[side].fixed);
+        let bought = priced.buy_alone(self.sides[side].pool, &pieces);
+        bought.map_or(f64::INFINITY, |(_, cost)| cost + paid)
     }
 
     /// The (workload, column) pairs of lists of one column each, those without a choice last.
@@ -159,12 +165,15 @@ pub(super) fn members(set: u32) -> impl Iterator<Item = usize> {
     (0..32).filter(move |at| set & 1 << at != 0)
 }
 
-/// Columns of one pool without those that need no less than another at any point, of the same offers.
+/// Columns of one pool without those that need and pay no less than another at any point, of the same offers.
 fn undominated(prepared: &Prepared, w: usize, columns: Vec<usize>) -> Vec<usize> {
-    let (loads, masks) = (&prepared.loads[w], &prepared.masks[w]);
+    let (loads, masks, of) = (&prepared.loads[w], &prepared.masks[w], &prepared.problem.workloads[w].columns);
+    let pays = |c: usize| (0..prepared.n_periods).map(move |period| of[c].paid_in(period));
     let beats = |a: usize, b: usize| {
         let no_more = loads[a].iter().zip(&loads[b]).all(|(a, b)| a <= b);
-        masks[a] & masks[b] == masks[b] && no_more && (a < b || loads[a] != loads[b] || masks[a] != masks[b])
+        let no_dearer = pays(a).zip(pays(b)).all(|(a, b)| a <= b);
+        let differ = loads[a] != loads[b] || masks[a] != masks[b] || pays(a).ne(pays(b));
+        masks[a] & masks[b] == masks[b] && no_more && no_dearer && (a < b || differ)
     };
     columns.iter().copied().filter(|&c| !columns.iter().any(|&other| other != c && beats(other, c))).collect()
 }
@@ -347,8 +356,11 @@ impl<'s, 'a> Table<'s, 'a> {
     /// What these (workload, column) pairs cost on a pool at least, under limits that are asked of it alone: in parts
     /// of nodes, or, where that is no more than is `known`, with whole nodes where they stay.
     pub fn at_least_within(&self, side: usize, pairs: &[(usize, usize)], known: Option<f64>) -> f64 {
-        let at_least =
-            |nodes| self.bound_within(side, pairs, nodes).map_or(f64::NEG_INFINITY, |within| within.at_least);
+        let paid = self.priced.paid(pairs);
+        let at_least = |nodes| {
+            let within = self.bound_within(side, pairs, nodes);
+            within.map_or(f64::NEG_INFINITY, |within| within.at_least + paid)
+        };
         let parts = at_least(WholeNodes::None);
         let is_no_more = |known: f64| parts.is_finite() && parts <= known + TIE * known.abs();
         if known.is_some_and(is_no_more) { at_least(WholeNodes::Committed).max(parts) } else { parts }
@@ -369,7 +381,8 @@ impl<'s, 'a> Table<'s, 'a> {
                 return first.at_least;
             }
             let (pool, pieces) = (self.sides.sides[side].pool, self.sides.pieces(pairs));
-            self.priced.at_least_alone(pool, &pieces, &first.prices).unwrap_or(f64::INFINITY)
+            let bought = self.priced.at_least_alone(pool, &pieces, &first.prices);
+            bought.map_or(f64::INFINITY, |bought| bought + self.priced.paid(pairs))
         });
         self.sides.first_within.borrow_mut().entry(key).or_insert(first);
         self.known.borrow_mut()[side].nearly_within.insert(pairs.to_vec(), at_least);

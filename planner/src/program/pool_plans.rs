@@ -112,8 +112,9 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
     }
 
     fn add(&mut self, side: usize, set: u32, columns: Vec<usize>, nodes: &[f64]) {
-        let uses = self.rows.iter().map(|row| self.used(row, nodes)).collect();
-        let cost = self.prepared.cost(nodes);
+        let pairs = self.sides.pairs(side, set, &columns);
+        let uses = self.rows.iter().map(|row| self.used(row, nodes, &pairs)).collect();
+        let cost = self.prepared.cost(nodes) + self.prepared.paid(pairs);
         let is_known = |plan: &PoolPlan| {
             (plan.side, plan.set, plan.cost) == (side, set, cost)
                 && plan.columns == columns
@@ -124,10 +125,10 @@ impl<'s, 'a> PoolPlans<'s, 'a> {
         }
     }
 
-    /// What nodes use of a row; of a share beyond what it may be.
-    fn used(&self, row: &LimitRow, nodes: &[f64]) -> f64 {
+    /// What nodes for (workload, column) pairs use of a row; of a share beyond what it may be.
+    fn used(&self, row: &LimitRow, nodes: &[f64], pairs: &[(usize, usize)]) -> f64 {
         let lowered = &self.prepared.limits[row.limit].rows[row.row];
-        let (lhs, base) = lowered.sides(nodes);
+        let (lhs, base) = lowered.sides_of(nodes, |w, c| pairs.contains(&(w, c)));
         let value = self.case.limits[row.limit].unwrap_or_default();
         let used = lhs - lowered.constant - if lowered.base.is_some() { value * base } else { 0.0 };
         if is_from_above(self.prepared, row.limit) { used } else { -used }

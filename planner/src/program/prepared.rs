@@ -4,7 +4,7 @@
 //! It knows nothing of how a plan is found.
 
 use super::committed::Committed;
-use super::problem::{Bound, LimitId, Offer, OfferRef, Problem, Rule, Runs};
+use super::problem::{Bound, Column, LimitId, Offer, OfferRef, Problem, Rule, Runs};
 use std::ops::Range;
 
 /// Demand that exceeds a whole number of replicas by less than this share is rounding noise of a product.
@@ -57,6 +57,8 @@ pub(super) struct LimitRow {
     pub lhs: Vec<(usize, f64)>,
     pub constant: f64,
     pub base: Option<Vec<(usize, f64)>>,
+    /// What columns add to the left side wherever they are chosen: (workload, column, amount).
+    pub paid: Vec<(usize, usize, f64)>,
     /// The (workload, pool) for which it is asked: only where this workload runs on this pool.
     pub only: Option<(usize, usize)>,
 }
@@ -67,10 +69,17 @@ impl LimitRow {
         self.only.is_none_or(|(w, pool)| problem.workloads[w].columns[columns[w]].pool == pool)
     }
 
-    /// Returns the left side and what the limit's value is multiplied by.
-    pub fn sides(&self, nodes: &[f64]) -> (f64, f64) {
+    /// Returns the left side and what the limit's value is multiplied by, where each workload runs one of these columns.
+    pub fn sides(&self, nodes: &[f64], columns: &[usize]) -> (f64, f64) {
+        self.sides_of(nodes, |w, c| columns[w] == c)
+    }
+
+    /// The same, where some (workload, column) pairs are chosen.
+    pub fn sides_of(&self, nodes: &[f64], is_chosen: impl Fn(usize, usize) -> bool) -> (f64, f64) {
         let dot = |terms: &[(usize, f64)]| terms.iter().map(|&(var, c)| c * nodes[var]).sum::<f64>();
-        (dot(&self.lhs) + self.constant, self.base.as_deref().map_or(1.0, dot))
+        let paid = self.paid.iter().filter(|(w, c, _)| is_chosen(*w, *c));
+        let paid: f64 = paid.map(|(_, _, amount)| amount).sum();
+        (dot(&self.lhs) + paid + self.constant, self.base.as_deref().map_or(1.0, dot))
     }
 }
 
@@ -101,6 +110,8 @@ pub(super) struct Prepared<'a> {
     pub loads: Vec<Vec<Vec<u64>>>,
     /// Offers that column `[workload][column]` may use and that have a price, as bits.
     pub masks: Vec<Vec<u32>>,
+    /// What column `[workload][column]` pays beside its nodes, discounted.
+    pub paid: Vec<Vec<f64>>,
     /// The most nodes that each pool can need at once; no variable exceeds it.
     pub peak_nodes: Vec<u64>,
     /// Offer node limits first, then stated limits: the order in which a deletion filter drops them.
@@ -121,6 +132,7 @@ impl<'a> Prepared<'a> {
             vars: Vec::new(),
             pool_vars: vec![Vec::new(); problem.pools.len()],
             masks: masks(problem),
+            paid: paid(problem),
             peak_nodes: peak_nodes(problem, &loads),
             loads,
             limits: Vec::new(),
@@ -150,7 +162,12 @@ impl<'a> Prepared<'a> {
         1 << self.vars[var].offer.offer
     }
 
-    /// Returns the discounted cost of a purchase.
+    /// Returns what (workload, column) pairs pay beside their nodes, discounted.
+    pub fn paid(&self, pairs: impl IntoIterator<Item = (usize, usize)>) -> f64 {
+        pairs.into_iter().map(|(w, c)| self.paid[w][c]).sum()
+    }
+
+    /// Returns the discounted cost of a purchase, without what columns pay.
     pub fn cost(&self, nodes: &[f64]) -> f64 {
         self.vars.iter().zip(nodes).map(|(var, count)| var.discounted * count).sum()
     }
@@ -239,11 +256,19 @@ impl<'a> Prepared<'a> {
                 _ => 0.0,
             })],
             Rule::OpexPerMonth { periods } => self.monthly_rows(periods.clone()),
-            Rule::Cost { weights, discounted } => vec![self.money_row(&|var| {
-                let weight: f64 =
-                    weights.iter().filter(|(pool, _)| *pool == var.offer.pool).map(|(_, w)| w).sum();
-                weight * if *discounted { var.discounted } else { var.undiscounted() }
-            })],
+            Rule::Cost { weights, discounted } => {
+                let weight = |at: usize| -> f64 {
+                    weights.iter().filter(|(pool, _)| *pool == at).map(|(_, w)| w).sum()
+                };
+                let row = self.money_row(&|var| {
+                    weight(var.offer.pool) * if *discounted { var.discounted } else { var.undiscounted() }
+                });
+                let paid = self.paid_each(&|w, c, column| {
+                    let amount = if *discounted { self.paid[w][c] } else { column.paid.iter().sum() };
+                    weight(column.pool) * amount
+                });
+                vec![LimitRow { paid, ..row }]
+            }
             Rule::Share { part, whole, workload } => self.share_rows(part, whole, *workload),
         }
     }
@@ -259,9 +284,22 @@ impl<'a> Prepared<'a> {
                 let here = var.running.iter().filter(|(period, _)| (start..end).contains(period));
                 here.map(|(_, cost)| cost / months).sum()
             };
-            self.money_row(&inside)
+            let paid = |column: &Column| (start..end).map(|period| column.paid_in(period)).sum::<f64>();
+            LimitRow {
+                paid: self.paid_each(&|_, _, column| paid(column) / months),
+                ..self.money_row(&inside)
+            }
         };
         starts.map(row).collect()
+    }
+
+    /// What each column adds to a row on money, where that is something.
+    fn paid_each(&self, amount: &dyn Fn(usize, usize, &Column) -> f64) -> Vec<(usize, usize, f64)> {
+        let workloads = self.problem.workloads.iter().enumerate();
+        let each = workloads.flat_map(|(w, workload)| {
+            workload.columns.iter().enumerate().map(move |(c, column)| (w, c, amount(w, c, column)))
+        });
+        each.filter(|(_, _, amount)| *amount != 0.0).collect()
     }
 
     /// One row over all pools, or one for each pool that a workload may run on.
@@ -275,6 +313,7 @@ impl<'a> Prepared<'a> {
             lhs: hours(part, pool),
             constant: 0.0,
             base: Some(hours(whole, pool)),
+            paid: Vec::new(),
             only: workload.zip(pool),
         };
         let Some(workload) = workload else { return vec![row(None)] };
@@ -295,7 +334,8 @@ impl<'a> Prepared<'a> {
 
     fn money_row(&self, weight: &dyn Fn(&NodeVar) -> f64) -> LimitRow {
         let terms = self.vars.iter().enumerate().map(|(index, var)| (index, weight(var)));
-        LimitRow { lhs: terms.filter(|(_, w)| *w != 0.0).collect(), constant: 0.0, base: None, only: None }
+        let lhs = terms.filter(|(_, w)| *w != 0.0).collect();
+        LimitRow { lhs, constant: 0.0, base: None, paid: Vec::new(), only: None }
     }
 
     /// One row per point; one per period where no variable of the limit is hourly.
@@ -314,7 +354,8 @@ impl<'a> Prepared<'a> {
             let stays: Vec<_> =
                 committed.iter().copied().filter(|(var, _)| self.vars[*var].covers(period, 0)).collect();
             for _ in 0..n_slots {
-                rows.push(LimitRow { lhs: stays.clone(), constant: standing, base: None, only: None });
+                let (lhs, paid) = (stays.clone(), Vec::new());
+                rows.push(LimitRow { lhs, constant: standing, base: None, paid, only: None });
             }
         }
         for (var, weight) in hourly {
@@ -391,6 +432,15 @@ fn occupied(runs: &Runs, (period, slot): (usize, usize), demand: f64) -> u64 {
             }
         }
     }
+}
+
+/// What each column pays beside its nodes, discounted like other running cost.
+fn paid(problem: &Problem) -> Vec<Vec<f64>> {
+    let discounted = |column: &Column| {
+        let each = column.paid.iter().zip(&problem.periods);
+        each.map(|(amount, period)| amount * period.discount).sum()
+    };
+    problem.workloads.iter().map(|w| w.columns.iter().map(discounted).collect()).collect()
 }
 
 fn masks(problem: &Problem) -> Vec<Vec<u32>> {

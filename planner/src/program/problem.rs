@@ -155,6 +155,15 @@ pub struct Column {
     pub offers: Vec<usize>,
     /// What it occupies.
     pub runs: Runs,
+    /// Paid beside its nodes wherever it is chosen, by period, not discounted; empty is nothing.
+    pub paid: Vec<f64>,
+}
+
+impl Column {
+    /// Returns what is paid beside its nodes in a period.
+    pub fn paid_in(&self, period: usize) -> f64 {
+        self.paid.get(period).copied().unwrap_or(0.0)
+    }
 }
 
 /// What a column occupies, in accelerators of its pool.
@@ -264,12 +273,12 @@ pub enum Rule {
         /// The periods.
         periods: Range<usize>,
     },
-    /// Running cost per month in each of some periods, not discounted.
+    /// Running cost per month in each of some periods, what columns pay included, not discounted.
     OpexPerMonth {
         /// The periods.
         periods: Range<usize>,
     },
-    /// Weighted cost over the horizon, residual credit included.
+    /// Weighted cost over the horizon, residual credit and what columns pay included.
     Cost {
         /// Pools that count, with their weight (1 for money; 1 / tokens for money per token).
         weights: Vec<(usize, f64)>,

@@ -91,7 +91,7 @@ fn way_out(prepared: &Prepared, limit: usize, options: &Options) -> Option<WayOu
     } else {
         nearest(prepared, &case, (Goal::Need { limit }, stops))?
     };
-    let value = used(lowered, &draft.nodes)?;
+    let value = used(lowered, &draft.nodes, &case_then)?;
     let margin = if matches!(lowered.bound, Bound::AtMost(_)) { 1.0 + MARGIN } else { 1.0 - MARGIN };
     case.limits[limit] = Some(value * margin);
     let found = search::search(prepared, &case, options);
@@ -110,7 +110,8 @@ fn way_out_of_share(prepared: &Prepared, case: &Case, limit: usize, options: &Op
     let plan = search::search(prepared, case, options).ok()?.plan;
     let lowered = &prepared.limits[limit];
     let asked = lowered.rows.iter().filter(|row| row.is_asked(prepared.problem, &plan.columns));
-    let (mut enough, mut short) = (farthest(lowered, asked, &plan.nodes)?, lowered.bound.value());
+    let (mut enough, mut short) =
+        (farthest(lowered, asked, (&plan.nodes, &plan.columns))?, lowered.bound.value());
     let mut trial = case.clone();
     for _ in 0..SHARE_STEPS {
         let middle = (enough + short) / 2.0;
@@ -141,9 +142,9 @@ fn nearest_ratio(prepared: &Prepared, case: &Case, limit: usize, stops: Stops) -
     let lowered = &prepared.limits[limit];
     let mut best = nearest(prepared, case, (Goal::Ratio { limit, ratio: lowered.bound.value() }, stops))?;
     for _ in 0..MAX_RATIO_STEPS {
-        let ratio = used(lowered, &best.0.nodes)?;
+        let ratio = used(lowered, &best.0.nodes, &best.1)?;
         let next = nearest(prepared, case, (Goal::Ratio { limit, ratio }, stops))?;
-        let change = used(lowered, &next.0.nodes)? - ratio;
+        let change = used(lowered, &next.0.nodes, &next.1)? - ratio;
         if change.abs() <= MARGIN {
             break;
         }
@@ -152,17 +153,18 @@ fn nearest_ratio(prepared: &Prepared, case: &Case, limit: usize, stops: Stops) -
     Some(best)
 }
 
-/// The value that a limit must have for a purchase to keep it.
-fn used(limit: &LoweredLimit, nodes: &[f64]) -> Option<f64> {
-    farthest(limit, limit.rows.iter(), nodes)
+/// The value that a limit must have for a purchase of a case with one column per workload to keep it.
+fn used(limit: &LoweredLimit, nodes: &[f64], fixed: &Case) -> Option<f64> {
+    let columns: Vec<usize> = fixed.columns.iter().flatten().copied().collect();
+    farthest(limit, limit.rows.iter(), (nodes, &columns))
 }
 
 fn farthest<'r>(
     limit: &LoweredLimit,
     rows: impl Iterator<Item = &'r LimitRow>,
-    nodes: &[f64],
+    (nodes, columns): (&[f64], &[usize]),
 ) -> Option<f64> {
-    let ratios = rows.map(|row| row.sides(nodes)).filter(|(_, base)| *base > 0.0);
+    let ratios = rows.map(|row| row.sides(nodes, columns)).filter(|(_, base)| *base > 0.0);
     let ratios = ratios.map(|(lhs, base)| lhs / base);
     match limit.bound {
         Bound::AtMost(_) => ratios.reduce(f64::max),

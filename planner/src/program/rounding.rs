@@ -93,7 +93,7 @@ impl<'a, 'n> Rounding<'a, 'n> {
                     _ => adds[var].push((rows.len(), more)),
                 });
                 let mut row = Row { row, is_from_above, value, left: 0.0 };
-                row.left = row.left(nodes);
+                row.left = row.left(nodes, columns);
                 rows.push(row);
             }
         }
@@ -208,8 +208,8 @@ impl<'a, 'n> Rounding<'a, 'n> {
 }
 
 impl Row<'_> {
-    fn left(&self, nodes: &[f64]) -> f64 {
-        let (lhs, base) = self.row.sides(nodes);
+    fn left(&self, nodes: &[f64], columns: &[usize]) -> f64 {
+        let (lhs, base) = self.row.sides(nodes, columns);
         if self.is_from_above { self.value * base - lhs } else { lhs - self.value * base }
     }
 }

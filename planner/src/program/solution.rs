@@ -50,7 +50,7 @@ pub struct Solution {
     pub status: Status,
     /// How it was found.
     pub method: Method,
-    /// Discounted cost of the whole-number plan: the sum of [`CostLine::discounted`].
+    /// Discounted cost of the whole-number plan: the sum of [`CostLine::discounted`] and what its columns pay.
     pub objective: f64,
     /// No plan with one column per workload costs less.
     pub best_bound: f64,
@@ -66,8 +66,10 @@ pub struct Solution {
     pub columns: Vec<usize>,
     /// What is bought, ascending by offer, then start.
     pub purchases: Vec<Purchase>,
-    /// What it costs, ascending by offer, period, item.
+    /// What nodes cost, ascending by offer, period, item.
     pub lines: Vec<CostLine>,
+    /// What the chosen columns pay beside their nodes, discounted.
+    pub paid: f64,
     /// How far each limit is used, offer limits first.
     pub limits: Vec<LimitUse>,
     /// Offers left out because their price is unknown.
@@ -201,7 +203,7 @@ pub enum Flaw {
         /// Which.
         workload: usize,
     },
-    /// A column that names no pool or offer, has no rate, or loads a pool beyond counting.
+    /// A column that names no pool or offer, has no rate, pays what is no amount, or loads a pool beyond counting.
     Column {
         /// Which workload.
         workload: usize,

@@ -12,7 +12,8 @@ const NO_GAP: f64 = 1e-7;
 /// Writes out a plan in indices of the problem.
 pub(super) fn state(prepared: &Prepared, proven: &Proven) -> Solution {
     let lines = lines(prepared, &proven.plan.nodes);
-    let objective: f64 = lines.iter().map(|line| line.discounted).sum();
+    let paid = prepared.paid(proven.plan.columns.iter().copied().enumerate());
+    let objective = lines.iter().map(|line| line.discounted).sum::<f64>() + paid;
     let best_bound = proven.best_bound.min(objective);
     let gap = if objective > 0.0 { ((objective - best_bound) / objective).max(0.0) } else { 0.0 };
     Solution {
@@ -27,6 +28,7 @@ pub(super) fn state(prepared: &Prepared, proven: &Proven) -> Solution {
         columns: proven.plan.columns.clone(),
         purchases: purchases(prepared, &proven.plan.nodes),
         lines,
+        paid,
         limits: limit_uses(prepared, &proven.plan),
         unpriced: prepared.unpriced.clone(),
     }
@@ -92,7 +94,7 @@ fn limit_uses(prepared: &Prepared, plan: &Plan) -> Vec<LimitUse> {
     let used = |limit: &super::prepared::LoweredLimit| {
         let asked = limit.rows.iter().filter(|row| row.is_asked(prepared.problem, &plan.columns));
         let uses = asked.filter_map(|row| {
-            let (lhs, base) = row.sides(&plan.nodes);
+            let (lhs, base) = row.sides(&plan.nodes, &plan.columns);
             (base > 0.0).then(|| lhs / base)
         });
         match limit.bound {

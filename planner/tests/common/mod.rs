@@ -111,6 +111,7 @@ fn reference_workload(stream: &mut Stream, n_periods: usize, pools: &[Pool]) -> 
                 min_replicas: 1,
                 spare_replicas: u32::from(stream.unit() < 0.5),
             },
+            paid: Vec::new(),
         }
     };
     Workload {

@@ -127,7 +127,7 @@ impl Line<'_> {
             subcategory.to_owned(),
             text(line.shape.as_deref().unwrap_or(&line.item)),
             text(&line.item),
-            if line.shape.is_some() { "Node" } else { "Other" }.to_owned(),
+            resource_type(line, self.flow.category).to_owned(),
             text(line.shape.as_deref().unwrap_or_default()),
         ]
     }
@@ -146,6 +146,7 @@ impl Line<'_> {
             Some(PurchaseOption::Spot) => "Dynamic",
             Some(option) if option.contract_months().is_some() => "Committed",
             Some(_) => "Standard",
+            None if self.flow.category == Category::Transfer => "Standard",
             None => "Other",
         };
         let price = line.unit_price.normalize().to_string();
@@ -185,6 +186,14 @@ impl Line<'_> {
     }
 }
 
+fn resource_type(line: &CostLine, category: Category) -> &'static str {
+    match category {
+        Category::Transfer => "Data Transfer",
+        _ if line.shape.is_some() => "Node",
+        _ => "Other",
+    }
+}
+
 /// Returns category and subcategory of the service, words of the specification.
 fn service(line: &CostLine, category: Category) -> (&'static str, &'static str) {
     match category {
@@ -192,6 +201,7 @@ fn service(line: &CostLine, category: Category) -> (&'static str, &'static str) 
             ("Other", "Other (Other)")
         }
         Category::Support => ("Management and Governance", "Support"),
+        Category::Transfer => ("Networking", "Network Connectivity"),
         _ if line.item.ends_with(", storage") => ("Storage", "Other (Storage)"),
         _ if line.item.starts_with("network") => ("Networking", "Network Infrastructure"),
         _ => ("Compute", "Virtual Machines"),

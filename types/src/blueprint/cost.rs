@@ -65,7 +65,7 @@ pub struct WorkloadCost {
     /// The workload.
     pub workload: String,
     /// What it pays: of each line its share by accelerator-hours on those machines, of what is no machine's by those at the
-    /// site; rounded so that all sum to the total.
+    /// site, of data transfer by what each sends from there; rounded so that all sum to the total.
     #[schemars(with = "f64")]
     pub cost: Decimal,
     /// Accelerator-hours used over the horizon.

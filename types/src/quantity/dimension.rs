@@ -125,6 +125,8 @@ impl Dimension {
     pub const MONEY_RATE: Dimension = Dimension::MONEY.per(Dimension::TIME);
     /// The price of electricity.
     pub const ENERGY_PRICE: Dimension = Dimension::MONEY.per(Dimension::ENERGY);
+    /// The price of traffic.
+    pub const DATA_PRICE: Dimension = Dimension::MONEY.per(Dimension::DATA);
     /// Tokens.
     pub const TOKENS: Dimension = Dimension::of(Base::Token);
     /// Tokens per time.
@@ -239,6 +241,7 @@ impl Dimension {
             Dimension::MONEY => "",
             Dimension::MONEY_RATE => "/mo",
             Dimension::ENERGY_PRICE => "/kWh",
+            Dimension::DATA_PRICE => "/GB",
             other if other == Dimension::MONEY.per(Dimension::TOKENS) => "/Mtok",
             other if other == Dimension::MONEY_RATE.per(Dimension::ACCELERATORS) => "/GPU/h",
             _ => return None,

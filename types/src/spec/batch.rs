@@ -84,7 +84,7 @@ impl Batch {
             precisions: self.precisions.clone(),
             kv_precision: None,
             accelerators: self.accelerators.clone(),
-            parallelism: self.parallelism.clone(),
+            parallelism: self.parallelism,
             max_sequences: None,
             step_tokens: None,
             queue_delay: None,

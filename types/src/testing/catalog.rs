@@ -273,6 +273,7 @@ fn shape(id: &str, accelerator: &str, accelerators: u32, scale_out_gb_per_s: Opt
         scale_out: scale_out_gb_per_s.map(|rate| BytesPerSecond(rate * 1e9)),
         power: Some(Watts(10_200.0)),
         height_u: Some(8.0),
+        cooling: None,
         provenance: provenance(),
     }
 }

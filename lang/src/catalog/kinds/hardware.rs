@@ -1,7 +1,7 @@
 //! Accelerators, machines and fabrics.
 
 use capstan_types::catalog::Catalog;
-use capstan_types::hardware::{Accelerator, Fabric, Link, NodeShape, ScaleUp, ScaleUpKind, Slice};
+use capstan_types::hardware::{Accelerator, Cooling, Fabric, Link, NodeShape, ScaleUp, ScaleUpKind, Slice};
 use capstan_types::origin::Provenance;
 use capstan_types::quantity::Dimension;
 use capstan_types::units::{Bytes, BytesPerSecond, FlopPerSecond, Watts};
@@ -141,6 +141,7 @@ impl Row for NodeShape {
         may("height", |row, cell| {
             cell.positive(Dimension::RACK_UNITS).map(|height| row.height_u = Some(height))
         }),
+        may("cooling", |row, cell| cell.choice(&Cooling::WORDS).map(|by| row.cooling = Some(by))),
     ];
 
     fn blank() -> Self {
@@ -156,6 +157,7 @@ impl Row for NodeShape {
             scale_out: None,
             power: None,
             height_u: None,
+            cooling: None,
             provenance: nowhere(),
         }
     }

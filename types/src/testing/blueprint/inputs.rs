@@ -125,6 +125,8 @@ fn own_site() -> Site {
         pue: 1.25,
         energy_price_per_kwh: Some(decimal("0.08")),
         colocation_price_per_kw_month: None,
+        egress_price_per_gb: None,
+        cooling: None,
         rack: Some(Rack { power: Some(limit(Watts(40e3), 205, 219)), height_u: 42.0 }),
         racks: Some(limit(12, 222, 232)),
         redundancy: Redundancy::NPlus1,
@@ -145,6 +147,8 @@ fn cloud_site() -> Site {
         pue: 1.0,
         energy_price_per_kwh: None,
         colocation_price_per_kw_month: None,
+        egress_price_per_gb: None,
+        cooling: None,
         rack: None,
         racks: None,
         redundancy: Redundancy::None,
@@ -411,6 +415,7 @@ fn shape(id: &str, name: &str, provider: &str, height_u: Option<f64>) -> NodeSha
         scale_out: Some(BytesPerSecond(400e9)),
         power: height_u.map(|_| Watts(10.2e3)),
         height_u,
+        cooling: None,
         provenance: provenance("the vendor's page", RENTED_AS_OF, Grade::DataSheet),
     }
 }

@@ -219,7 +219,7 @@ pub(super) fn cost(
         workloads: workloads(&lines, demand, service, training),
         not_included: vec![
             "space and cooling at hz1: no colocation price is given".to_owned(),
-            "data transfer out of use1".to_owned(),
+            "data transfer out of use1 (no `egress_price`)".to_owned(),
             "licences (no `licences` in `plan`)".to_owned(),
             "staff (no `staff` in `plan`)".to_owned(),
             "support (no `support` in `plan`)".to_owned(),
