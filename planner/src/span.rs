@@ -6,7 +6,9 @@ use crate::verify::{Trial, overhead_ns};
 use capstan_sim::bridge::length;
 use capstan_sim::engine::Time;
 use capstan_sim::random::QuantileTableError;
-use capstan_sim::serving::{Lengths, Metric, Objective, OpenLoop, Rate, Recording, Window, Workload};
+use capstan_sim::serving::{
+    Lengths, Metric, Objective, OpenLoop, Rate, Recording, Replications, Window, Workload,
+};
 use capstan_types::spec::{Part, Slo, SloMetric};
 
 /// Time before the measured hour in which queues and caches fill.
@@ -29,10 +31,17 @@ const SLOWEST: f64 = 1e-4;
 const RISE_S: f64 = 3600.0;
 const HOLD_S: f64 = 1800.0;
 
+/// Requests of one replication that are enough where a level has windows: of a whole hour, so that there are more, in
+/// fewer replications.
+const ENOUGH_OF_WINDOWS: f64 = 2.0 * ENOUGH_REQUESTS;
+
+/// Fewest replications at once: of fewer, hardly any interval decides.
+const FEWEST_AT_ONCE: u32 = 4;
+
 /// Windows of a level that are measured at least, however few requests are wanted.
 const FEWEST_WINDOWS: f64 = 4.0;
 
-/// Requests of one replication at most where replicas follow them, or a level has windows, unless fewer than [`MOST_REPLICAS`] have more.
+/// Requests of one replication at most where replicas follow them, unless fewer than [`MOST_REPLICAS`] have more.
 const MOST_HOURLY_REQUESTS: f64 = 120_000.0;
 
 /// Most replicas that are simulated; more are simulated on a split.
@@ -63,23 +72,37 @@ fn split(trial: &Trial<'_>) -> u32 {
     if trial.trace.is_some() {
         return trial.replicas.max(1);
     }
-    let whole_s = match (&trial.serve.autoscale, has_windows(trial)) {
-        (Some(_), _) => Some(RISE_S + HOLD_S),
-        (None, true) => Some(HOUR_S),
-        (None, false) => None,
+    let within = |requests: f64, seconds: f64| {
+        let most = requests / (each(trial) * (WARM_UP_S + seconds));
+        most.floor().min(1e6) as u32
     };
-    if let Some(whole_s) = whole_s {
-        let most = MOST_HOURLY_REQUESTS / (each(trial) * (WARM_UP_S + whole_s));
-        return trial.replicas.clamp(1, (most.floor().min(1e6) as u32).max(MOST_REPLICAS));
+    if trial.serve.autoscale.is_some() {
+        let most = within(MOST_HOURLY_REQUESTS, RISE_S + HOLD_S);
+        return trial.replicas.clamp(1, most.max(MOST_REPLICAS));
     }
-    let shortest = each(trial) * (SHORTEST_S + WARM_UP_S);
-    let most = (ENOUGH_REQUESTS / shortest).floor().clamp(1.0, f64::from(MOST_REPLICAS)) as u32;
-    trial.replicas.clamp(1, most)
+    let most = if has_windows(trial) {
+        within(ENOUGH_OF_WINDOWS, HOUR_S)
+    } else {
+        within(ENOUGH_REQUESTS, SHORTEST_S)
+    };
+    trial.replicas.clamp(1, most.clamp(1, MOST_REPLICAS))
 }
 
 /// Returns the requests per second of one replica.
 pub(crate) fn each(trial: &Trial<'_>) -> f64 {
     (trial.rate / f64::from(trial.replicas.max(1))).max(1e-9)
+}
+
+/// Returns how many replications are run of so many requests per second: fewer of those that hold more requests because a
+/// level has windows, so that a verdict on it costs about what one on the whole hour does.
+pub(crate) fn replications(trial: &Trial<'_>, workload: &Workload, rate: f64) -> Replications {
+    let all = Replications::until_decided(workload);
+    if trial.trace.is_some() || trial.serve.autoscale.is_some() || !has_windows(trial) {
+        return all;
+    }
+    let enough = f64::from(all.batch) * ENOUGH_REQUESTS / (rate * HOUR_S);
+    // A cast from a float saturates.
+    Replications { batch: (enough as u32).clamp(FEWEST_AT_ONCE, all.batch), ..all }
 }
 
 /// Returns the coefficient of variation between arrivals at a share of the replicas, each arrival being for any of them:

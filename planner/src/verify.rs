@@ -8,12 +8,12 @@ use crate::autoscale;
 use crate::candidates::Way;
 use crate::scheduling;
 use crate::shortcuts::{adapters, background, beginnings, grain, reused, router, tiers};
-use crate::span::{Group, objective, stream, workload_within};
+use crate::span::{Group, objective, replications, stream, workload_within};
 use capstan_sim::random::QuantileTableError;
 use capstan_sim::serving::{
-    self, Autoscaler, ConfigError, Judged, KvCache, Objective, Record, Recording, Replicated, Replications,
-    ServingConfig, Tally, Tandem, TandemTotals, Unwatched, Verdict as Judgement, Workload, replicate_runs,
-    simulate_tandem, simulate_watched,
+    self, Autoscaler, ConfigError, Judged, KvCache, Objective, Record, Recording, Replicated, ServingConfig,
+    Tally, Tandem, TandemTotals, Unwatched, Verdict as Judgement, Workload, replicate_runs, simulate_tandem,
+    simulate_watched,
 };
 use capstan_types::blueprint::{BackgroundSeen, HOURS, Latency, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
@@ -161,7 +161,7 @@ pub(crate) fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Repl
         let totals = simulate_watched(&trial, &*way.step, &mut log, &mut Unwatched)?;
         Ok(tally.summarize(&config, &totals.replicas, totals.stop, totals.end))
     };
-    let seen = replicate_runs(Replications::until_decided(&workload), objectives, &one)
+    let seen = replicate_runs(replications(trial, &workload, group.rate), objectives, &one)
         .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })?;
     Ok((seen, group))
 }
