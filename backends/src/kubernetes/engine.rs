@@ -270,7 +270,9 @@ fn context(server: &Server<'_>, warnings: &mut Vec<Warning>) -> u32 {
     let longest = count(prompt.ceil() + output.ceil()).max(1);
     let block = server.engine.block_tokens.max(1);
     let wanted = longest.div_ceil(block).saturating_mul(block);
-    let cached = u32::try_from(server.placement.estimate.kv_tokens).unwrap_or(u32::MAX);
+    // A sequence lies in the cache of one group.
+    let groups = u64::from(server.placement.candidate.data.max(1));
+    let cached = u32::try_from(server.placement.estimate.kv_tokens / groups).unwrap_or(u32::MAX);
     let most = server.model.context.min(cached).max(1);
     if longest > most {
         let message = format!(

@@ -151,7 +151,7 @@ fn add_limits(
         let each = group.servers.iter().map(|server| of(server).saturating_mul(server.most()));
         each.fold(0, u32::saturating_add).clamp(1, MOST)
     };
-    let (running, waiting) = (all(|server| server.placement.candidate.max_sequences), all(waiting));
+    let (running, waiting) = (all(|server| server.placement.candidate.sequences_at_once()), all(waiting));
     let under_way = running.saturating_add(waiting).min(MOST);
     let mut tcp = json!({ "maxConnections": under_way });
     let levels = group.serve.slos.iter().filter(|slo| slo.metric == SloMetric::Ttft);

@@ -78,7 +78,7 @@ fn serves(server: &Server<'_>) -> f64 {
 /// second; full, it lets in at once what the replica runs and has waiting.
 fn bucket(server: &Server<'_>, share: f64) -> Value {
     let tokens = count(share).max(1);
-    let held = server.placement.candidate.max_sequences.saturating_add(mesh::waiting(server));
+    let held = server.placement.candidate.sequences_at_once().saturating_add(mesh::waiting(server));
     let always = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
     json!({
         "stat_prefix": "capstan_rate_limit",

@@ -145,7 +145,7 @@ pub(super) fn speed(check: &mut Check, blueprint: &Blueprint) {
                 format!("`{name}`: {} FLOP/s asked of {} FLOP/s", figure::large(asked), figure::large(chips))
             });
         }
-        let most = f64::from(run.candidate.max_sequences);
+        let most = f64::from(run.candidate.sequences_at_once());
         check.that(run.estimate.batch > 0.0 && run.estimate.batch <= most, || {
             format!("`{name}`: {} sequences at once, {most} at most", run.estimate.batch)
         });

@@ -72,6 +72,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Returns the most sequences that a replica runs at once: those of all its groups.
+    pub fn sequences_at_once(&self) -> u32 {
+        self.max_sequences.saturating_mul(self.data)
+    }
+
     /// Returns over how many accelerators a replica is spread, and how.
     pub fn degrees(&self) -> Degrees {
         let Self { tensor, pipeline, data, expert, .. } = *self;
