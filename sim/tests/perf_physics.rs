@@ -153,9 +153,7 @@ proptest! {
     ) {
         let catalog = testing::catalog();
         let data = if model.experts.is_some() { 1 << d } else { 1 };
-        // Groups over several stages are refused by plans.
-        let pipeline = if data > 1 { 1 } else { p };
-        let degrees = Degrees { tensor: 1 << t, pipeline, data, expert: data };
+        let degrees = Degrees { tensor: 1 << t, pipeline: p, data, expert: data };
         let setup = Setup {
             model: &model,
             accelerator: &catalog.accelerators[2],
@@ -169,7 +167,7 @@ proptest! {
         if chunk > 0 {
             shape = shape.with_chunk(f64::from(chunk), 0.0, true);
         }
-        let sum: f64 = step.waterfall(&shape).iter().map(|(_, ns)| ns).sum();
+        let sum: f64 = step.waterfall(&shape, step.groups()).iter().map(|(_, ns)| ns).sum();
         let whole = step.step_ns(&shape);
         prop_assert!((sum / whole - 1.0).abs() < 0.01, "{sum} against {whole}");
         // Groups that have nothing of their own take no longer than groups that do, and wait for the one that has.

@@ -236,15 +236,9 @@ impl<'a> Run<'a> {
         self.slices(&[self.decode_shape(writing)], self.degrees.data)
     }
 
-    /// Returns the parts of a step in which each of `groups` groups has the shape.
-    fn parts(&self, shape: &StepShape, groups: u32) -> Vec<(Part, f64)> {
-        let tokens = shape.decodes + shape.prefill_tokens;
-        self.step.waterfall_among(shape, tokens * f64::from(groups))
-    }
-
     fn slices(&self, shapes: &[StepShape], groups: u32) -> Vec<TimeSlice> {
         let mut parts: Vec<(Part, f64)> = Vec::new();
-        for (part, ns) in shapes.iter().flat_map(|shape| self.parts(shape, groups)) {
+        for (part, ns) in shapes.iter().flat_map(|shape| self.step.waterfall(shape, groups)) {
             match parts.iter_mut().find(|(known, _)| *known == part) {
                 Some((_, sum)) => *sum += ns,
                 None => parts.push((part, ns)),
@@ -275,7 +269,7 @@ impl<'a> Run<'a> {
         for (shape, groups, times) in pieces.chain([(decode, groups, steps)]) {
             let floors = self.step.floors(&shape);
             let host = |part: Part| matches!(part, Part::Host | Part::Launch | Part::Pipeline);
-            let hosted = self.parts(&shape, groups).into_iter().filter(|(part, _)| host(*part));
+            let hosted = self.step.waterfall(&shape, groups).into_iter().filter(|(part, _)| host(*part));
             let of_step =
                 [floors.memory_ns, floors.compute_ns, floors.link_ns, hosted.map(|(_, ns)| ns).sum::<f64>()];
             spent.iter_mut().zip(of_step).for_each(|(sum, ns)| *sum += times * ns);

@@ -455,19 +455,15 @@ impl PreparedStep {
     }
 
     /// Returns where the time of a step of the replica goes, in nanoseconds per part; the parts sum to
-    /// [`PreparedStep::step_ns`] but for the straight lines between knots. All attention-parallel groups do the same.
-    pub fn waterfall(&self, shape: &StepShape) -> Vec<(Part, f64)> {
-        let own = shape.decodes + shape.prefill_tokens;
-        self.waterfall_among(shape, own * f64::from(self.groups()))
-    }
-
-    /// The same of a step in which one group has `shape` and all groups together have `all_tokens` tokens.
-    pub fn waterfall_among(&self, shape: &StepShape, all_tokens: f64) -> Vec<(Part, f64)> {
+    /// [`PreparedStep::step_ns`] but for the straight lines between knots. One attention-parallel group has `shape`; all
+    /// together have `groups` times its tokens.
+    pub fn waterfall(&self, shape: &StepShape, groups: u32) -> Vec<(Part, f64)> {
         let shape = if self.stages > 1.0 { self.group(shape) } else { *shape };
         let lines = Lines { operators: &self.operators, context: &self.context };
         let linear = lines.linear(shape.decodes + shape.prefill_tokens);
         let mut parts: Vec<(Part, f64)> = linear.into_iter().map(|(part, us)| (part, us * 1e3)).collect();
-        parts.extend(lines.shared(all_tokens).into_iter().map(|(part, us)| (part, us * 1e3)));
+        let all = (shape.decodes + shape.prefill_tokens) * f64::from(groups);
+        parts.extend(lines.shared(all).into_iter().map(|(part, us)| (part, us * 1e3)));
         parts.push((Part::Head, lines.head(shape.sampled) * 1e3));
         parts.push((Part::DecodeAttention, self.cache.ns(shape.decodes, shape.decode_kv)));
         parts.push((Part::PrefillAttention, self.prefill.ns(&shape)));
