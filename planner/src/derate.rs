@@ -13,7 +13,7 @@ use crate::verify::{Trial, VerifyError, verify};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{OfflineSeen, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
-use capstan_types::spec::{Serve, over_words, percentile_word};
+use capstan_types::spec::{Serve, level_word};
 use std::collections::BTreeMap;
 
 /// Shares of the load at which a placement that missed is tried again; the last means "not at all".
@@ -155,11 +155,9 @@ fn all_met(verdicts: &[Verdict]) -> bool {
 
 fn words(verdict: &Verdict) -> String {
     format!(
-        "{} {} {}{}: {:.0} ms seen, {:.0} ms asked",
+        "{} {}: {:.0} ms seen, {:.0} ms asked",
         verdict.workload,
-        verdict.metric.word(),
-        percentile_word(verdict.per_mille),
-        over_words(verdict.over),
+        level_word(verdict.metric, verdict.per_mille, verdict.over),
         verdict.seen.millis(),
         verdict.target.millis()
     )

@@ -18,7 +18,7 @@ use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::hardware::Cooling;
 use capstan_types::origin::Origin;
-use capstan_types::spec::{Assumption, RuleKind, Serve, Spec, over_words, percentile_word};
+use capstan_types::spec::{Assumption, RuleKind, Serve, Spec, level_word};
 use rust_decimal::Decimal;
 
 /// A service level that the simulation did not show to hold.
@@ -208,8 +208,7 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
         .iter()
         .filter(|verdict| verdict.status != VerdictStatus::Met)
         .map(|verdict| {
-            let percentile = percentile_word(verdict.per_mille) + &over_words(verdict.over);
-            let level = format!("{} {percentile}", verdict.metric.word());
+            let level = level_word(verdict.metric, verdict.per_mille, verdict.over);
             let serve = frame.spec.serves.iter().find(|serve| serve.name == verdict.workload);
             let slo = serve.and_then(|serve| {
                 serve

@@ -79,7 +79,7 @@ impl Spread<'_> {
     /// Returns why nothing is run with these degrees.
     fn why_not(&self, degrees: Degrees) -> Option<&'static str> {
         let Degrees { data, expert, pipeline, .. } = degrees;
-        if (data, expert) == (1, 1) {
+        if degrees.is_plain() {
             return None;
         }
         let all_or_none = |degree: u32| degree == 1 || degree == degrees.of_stage();

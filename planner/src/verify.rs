@@ -126,17 +126,20 @@ pub fn verify(trial: &Trial<'_>) -> Result<Vec<Verdict>, VerifyError> {
     }
     let group = Group::of(trial);
     let objectives: Vec<Objective> = serve.slos.iter().map(|slo| objective(trial, slo, group.rate)).collect();
-    let (seen, group) = watch(trial, &objectives)?;
+    let seen = watch(trial, group, &objectives)?;
     let judged = seen.judged.iter().zip(&serve.slos);
     Ok(judged.map(|(judged, slo)| verdict(trial, slo, judged, &seen, group)).collect())
 }
 
-/// Simulates one placement; returns what was seen, and on which part of its replicas.
+/// Simulates one placement on a part of its replicas; returns what was seen.
 ///
 /// # Errors
 /// See [`VerifyError`].
-pub(crate) fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Replicated, Group), VerifyError> {
-    let group = Group::of(trial);
+pub(crate) fn watch(
+    trial: &Trial<'_>,
+    group: Group,
+    objectives: &[Objective],
+) -> Result<Replicated, VerifyError> {
     let way = trial.way;
     let config = serving_config(trial, group.replicas);
     let (workload, window) = workload_within(trial, (group.rate, group.share), f64::INFINITY)
@@ -161,9 +164,8 @@ pub(crate) fn watch(trial: &Trial<'_>, objectives: &[Objective]) -> Result<(Repl
         let totals = simulate_watched(&trial, &*way.step, &mut log, &mut Unwatched)?;
         Ok(tally.summarize(&config, &totals.replicas, totals.stop, totals.end))
     };
-    let seen = replicate_runs(replications(trial, &workload, group.rate), objectives, &one)
-        .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })?;
-    Ok((seen, group))
+    replicate_runs(replications(trial, &workload, group.rate), objectives, &one)
+        .map_err(|source| VerifyError::Config { workload: trial.serve.name.clone(), source })
 }
 
 /// Runs one replication of a workload in two parts: those that write are `writers`, those that read as many as go with them.

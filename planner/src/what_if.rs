@@ -7,7 +7,7 @@ use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{Blueprint, Bursts, VerdictStatus, WhatIfHour, WhatIfOutcome};
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::simulation::SimulatedHour;
-use capstan_types::spec::{Surge, WhatIf, over_words, percentile_word};
+use capstan_types::spec::{Surge, WhatIf, level_word};
 use capstan_types::units::Seconds;
 use std::collections::BTreeMap;
 
@@ -117,9 +117,8 @@ pub(crate) fn findings(blueprint: &Blueprint) -> Vec<Finding> {
                     || "it falls on a request without an answer".to_owned(),
                     |seen| format!("{:.0} ms seen, {:.0} ms asked", seen.mean * 1e3, level.target.millis()),
                 );
-                let percentile = percentile_word(level.per_mille) + &over_words(level.over);
-                let metric = level.metric.word();
-                format!("{} {metric} {percentile}: {seen}", hour.workload)
+                let asked = level_word(level.metric, level.per_mille, level.over);
+                format!("{} {asked}: {seen}", hour.workload)
             })
         });
         let place = blueprint.inputs.spec.what_ifs.iter().find(|known| known.scenario == told.scenario);

@@ -11,7 +11,7 @@ use capstan_types::simulation::{
     Estimated, Latency, RandomArrivals, SimulatedFailure, SimulatedHour, SimulatedLevel, SimulatedScaling,
     Simulation, TimelinePoint,
 };
-use capstan_types::spec::{over_words, percentile_word};
+use capstan_types::spec::level_word;
 use capstan_types::units::Seconds;
 
 /// Characters of a sparkline.
@@ -91,8 +91,7 @@ fn levels(run: &SimulatedHour) -> Table {
     let row = |level: &SimulatedLevel| {
         let unanswered = || Cell::toned("no answer", Tone::Bad);
         vec![
-            format!("{} {}{}", level.metric.word(), percentile_word(level.per_mille), over_words(level.over))
-                .into(),
+            level_word(level.metric, level.per_mille, level.over).into(),
             figure::span(level.target).into(),
             level.seen_s.as_ref().map_or_else(unanswered, |seen| span(seen.mean).into()),
             level.seen_s.as_ref().map_or_else(|| "–".into(), |seen| interval(seen).into()),

@@ -28,6 +28,11 @@ impl Degrees {
         Self { tensor, pipeline, data: 1, expert: 1 }
     }
 
+    /// Says whether every layer is split by the same ranks, with nothing dealt out to groups of them.
+    pub const fn is_plain(self) -> bool {
+        self.data == 1 && self.expert == 1
+    }
+
     /// Returns the ranks of one stage.
     pub const fn of_stage(self) -> u32 {
         self.tensor.saturating_mul(self.data)
@@ -64,7 +69,7 @@ impl Degrees {
     /// Returns the degrees as a product, as files write them: `2x1`, or `1x1x8x8` where sequences or experts are dealt out.
     pub fn product(self) -> String {
         let Self { tensor, pipeline, data, expert } = self;
-        let dealt = if (data, expert) == (1, 1) { String::new() } else { format!("x{data}x{expert}") };
+        let dealt = if self.is_plain() { String::new() } else { format!("x{data}x{expert}") };
         format!("{tensor}x{pipeline}{dealt}")
     }
 

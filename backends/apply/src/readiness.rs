@@ -4,6 +4,7 @@
 //! operator for its own. What no rule knows is ready when the server has taken it.
 
 use crate::served::items;
+use capstan_backends::kubernetes::UNTIL;
 use serde_json::Value;
 
 /// Where an object stands.
@@ -44,7 +45,7 @@ pub(crate) fn state(object: &Value) -> State {
         // One that waits until somebody starts it, or in a queue, is where it should be.
         "Job" | "TrainJob" | "JobSet" | "RayJob" if object["spec"]["suspend"] == true => State::Ready,
         "PyTorchJob" | "TFJob" | "MPIJob" if object["spec"]["runPolicy"]["suspend"] == true => State::Ready,
-        "Job" if object["metadata"]["annotations"]["capstan.dev/until"] == "complete" => ended(status),
+        "Job" if object["metadata"]["annotations"][UNTIL.0] == UNTIL.1 => ended(status),
         "Job" | "TrainJob" => finished(status, "Complete", "Failed"),
         "JobSet" => finished(status, "Completed", "Failed"),
         "PyTorchJob" | "TFJob" | "MPIJob" => finished(status, "Succeeded", "Failed"),

@@ -17,7 +17,7 @@ use super::{EmitError, Files, Frame, Wave, network};
 use serde_json::{Value, json};
 
 /// The annotation of a Job that is at work only when it has ended.
-const UNTIL: (&str, &str) = ("capstan.dev/until", "complete");
+pub const UNTIL: (&str, &str) = ("capstan.dev/until", "complete");
 
 /// What the pod runs. Its arguments are the model, and a folder where the layout is not that of the hub's cache.
 const PROGRAM: &str = r#"import sys

@@ -56,6 +56,7 @@ mod volumes;
 mod workload;
 
 pub use error::EmitError;
+pub use fetch::UNTIL;
 pub use lint::{Lint, lint};
 pub use predictor::deployment as deployment_of_predictor;
 

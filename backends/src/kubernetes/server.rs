@@ -7,8 +7,9 @@ use super::EmitError;
 use super::affinity::Machine;
 use super::engine::Family;
 use super::object::{Labels, fnv, is_dns_label, labels, slug};
-use capstan_types::blueprint::{Blueprint, Candidate, Placement, Service};
+use capstan_types::blueprint::{Blueprint, Placement, Service};
 use capstan_types::catalog::Engine;
+use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, NodeShape};
 use capstan_types::model::Model;
 use capstan_types::spec::{Part, Serve, Site};
@@ -323,9 +324,9 @@ fn names(group: &str, placements: &[&Placement]) -> Option<Vec<String>> {
         |placement| {
             let candidate = &placement.candidate;
             let (site, shape) = (slug(&placement.site), slug(&candidate.shape));
-            let Candidate { tensor, pipeline, data, expert, .. } = *candidate;
-            let dealt =
-                if (data, expert) == (1, 1) { String::new() } else { format!("-dp{data}-ep{expert}") };
+            let degrees = candidate.degrees();
+            let Degrees { tensor, pipeline, data, expert } = degrees;
+            let dealt = if degrees.is_plain() { String::new() } else { format!("-dp{data}-ep{expert}") };
             format!("{site}-{shape}-tp{tensor}-pp{pipeline}{dealt}-{}", slug(candidate.precision.word()))
         },
     ];

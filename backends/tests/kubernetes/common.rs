@@ -1,6 +1,6 @@
 //! Variants of the shared blueprint that the tests of manifests need.
 
-use capstan_backends::kubernetes::{Emitted, Manifest, emit};
+use capstan_backends::kubernetes::{Emitted, Manifest, emit, lint};
 use capstan_types::blueprint::{Blueprint, Placement, Store, Stored};
 use capstan_types::catalog::EngineFamily;
 use capstan_types::spec::{
@@ -289,4 +289,18 @@ pub fn without_names(blueprint: &mut Blueprint) {
     for serve in &mut inputs.spec.serves {
         serve.checkpoint = None;
     }
+}
+
+/// Checks that changing one text of the object of a kind breaks exactly one rule.
+pub fn breaks_one(blueprint: &Blueprint, kind: &str, (from, to): (&str, &str), rule: &str) {
+    let mut manifests = emitted(blueprint).manifests;
+    assert_eq!(lint(&manifests), []);
+    let object = manifests.iter_mut().find(|manifest| manifest.kind == kind).expect("it is there");
+    assert!(object.yaml.contains(from), "no {from:?}:\n{}", object.yaml);
+    object.yaml = object.yaml.replacen(from, to, 1);
+    let broken = lint(&manifests);
+    assert!(
+        !broken.is_empty() && broken.iter().all(|lint| lint.rule == rule),
+        "{from:?} → {to:?}: {broken:#?}"
+    );
 }

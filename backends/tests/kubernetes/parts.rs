@@ -2,10 +2,10 @@
 //! around it what each part has of its own.
 
 use crate::common::{
-    deploy, emitted, everything, in_two_parts, object, on_engine, operated, tree, two_nodes, two_parts,
-    two_sites,
+    breaks_one, deploy, emitted, everything, in_two_parts, object, on_engine, operated, tree, two_nodes,
+    two_parts, two_sites,
 };
-use capstan_backends::kubernetes::{EmitError, Manifest, Warning, emit, lint};
+use capstan_backends::kubernetes::{EmitError, Manifest, Warning, emit};
 use capstan_types::blueprint::Blueprint;
 use capstan_types::spec::{GatewayWish, PrefixCaching, Reuse, Routing};
 use capstan_types::testing::blueprint::chat_blueprint;
@@ -282,17 +282,7 @@ fn what_is_not_emitted_names_the_workload_and_a_way_out() {
 fn breaks(from: &str, to: &str, rule: &str) {
     let mut blueprint = two_parts();
     blueprint.inputs.spec.deploy.as_mut().expect("it deploys").quota = true;
-    let mut manifests = emitted(&blueprint).manifests;
-    assert_eq!(lint(&manifests), []);
-    let service =
-        manifests.iter_mut().find(|manifest| manifest.kind == "LLMInferenceService").expect("it is there");
-    assert!(service.yaml.contains(from), "no {from:?}:\n{}", service.yaml);
-    service.yaml = service.yaml.replacen(from, to, 1);
-    let broken = lint(&manifests);
-    assert!(
-        !broken.is_empty() && broken.iter().all(|lint| lint.rule == rule),
-        "{from:?} → {to:?}: {broken:#?}"
-    );
+    breaks_one(&blueprint, "LLMInferenceService", (from, to), rule);
 }
 
 #[test]

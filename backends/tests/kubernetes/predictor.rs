@@ -1,7 +1,8 @@
 //! Replicas that KServe runs: the pods of a Deployment in an InferenceService, with everything around them as it was.
 
 use crate::common::{
-    autoscaled, by_kserve, constant, deploy, emitted, object, on_engine, operated, tree, two_nodes, with,
+    autoscaled, breaks_one, by_kserve, constant, deploy, emitted, object, on_engine, operated, tree,
+    two_nodes, with,
 };
 use capstan_backends::kubernetes::{EmitError, Manifest, emit, lint};
 use capstan_types::blueprint::Blueprint;
@@ -98,16 +99,7 @@ fn a_replica_over_machines_stays_a_group_and_a_name_that_kserve_cannot_label_is_
 fn breaks(from: &str, to: &str, rule: &str) {
     let mut blueprint = kserve(constant(3));
     deploy(&mut blueprint).quota = true;
-    let mut manifests = emitted(&blueprint).manifests;
-    assert_eq!(lint(&manifests), []);
-    let service = manifests.iter_mut().find(|one| one.kind == "InferenceService").expect("it is there");
-    assert!(service.yaml.contains(from), "no {from:?}:\n{}", service.yaml);
-    service.yaml = service.yaml.replacen(from, to, 1);
-    let broken = lint(&manifests);
-    assert!(
-        !broken.is_empty() && broken.iter().all(|lint| lint.rule == rule),
-        "{from:?} → {to:?}: {broken:#?}"
-    );
+    breaks_one(&blueprint, "InferenceService", (from, to), rule);
 }
 
 #[test]

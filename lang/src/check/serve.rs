@@ -111,14 +111,10 @@ pub static PARALLELISM: Table =
 static PARALLELISM_FIELDS: &[FieldRow] = &[
     TENSOR,
     STAGES,
-    FieldRow::new("data", FieldType::Count(Dimension::NONE), FACT)
-        .bounds(Bounds::Within(1.0, 4096.0))
-        .default("decided by the planner")
+    degree("data")
         .means("Groups of such accelerators within a replica, each with its own sequences; they share the experts.")
         .shown("= 8", "= 4"),
-    FieldRow::new("expert", FieldType::Count(Dimension::NONE), FACT)
-        .bounds(Bounds::Within(1.0, 4096.0))
-        .default("decided by the planner")
+    degree("expert")
         .means("Groups of accelerators that each have their own experts.")
         .shown("= 8", "= 4"),
     CONTEXT,
@@ -138,16 +134,15 @@ static TRAINING_PARALLELISM_FIELDS: &[FieldRow] = &[
     FieldRow::not_yet("data", "Copies of the model."),
 ];
 
-const TENSOR: FieldRow = FieldRow::new("tensor", FieldType::Count(Dimension::NONE), FACT)
-    .bounds(Bounds::Within(1.0, 4096.0))
-    .default("decided by the planner")
-    .means("Accelerators that share each layer.")
-    .shown("= 2", "= 4");
-const STAGES: FieldRow = FieldRow::new("pipeline", FieldType::Count(Dimension::NONE), FACT)
-    .bounds(Bounds::Within(1.0, 4096.0))
-    .default("decided by the planner")
-    .means("Stages of layers.")
-    .shown("= 2", "= 4");
+const TENSOR: FieldRow = degree("tensor").means("Accelerators that share each layer.").shown("= 2", "= 4");
+/// Begins the row of a degree.
+const fn degree(name: &'static str) -> FieldRow {
+    FieldRow::new(name, FieldType::Count(Dimension::NONE), FACT)
+        .bounds(Bounds::Within(1.0, 4096.0))
+        .default("decided by the planner")
+}
+
+const STAGES: FieldRow = degree("pipeline").means("Stages of layers.").shown("= 2", "= 4");
 
 /// Batching.
 pub static BATCHING: Table = Table::record("batching", "Limits on what runs at once.", BATCHING_FIELDS);

@@ -5,7 +5,7 @@ use capstan_types::blueprint::{
 };
 use capstan_types::diff::{Change, ChangeKind, Counts, LevelDelta, MachineDelta, Value};
 use capstan_types::figure;
-use capstan_types::spec::{over_words, percentile_word};
+use capstan_types::spec::level_word;
 use std::collections::BTreeMap;
 
 /// What a blueprint says about things, by kind and address.
@@ -145,11 +145,9 @@ fn offline(run: &BatchRun) -> String {
 
 fn level(verdict: &Verdict) -> String {
     format!(
-        "{} {} {}{} at {}",
+        "{} {} at {}",
         verdict.workload,
-        verdict.metric.word(),
-        percentile_word(verdict.per_mille),
-        over_words(verdict.over),
+        level_word(verdict.metric, verdict.per_mille, verdict.over),
         verdict.site
     )
 }

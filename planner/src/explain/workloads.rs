@@ -7,7 +7,7 @@ use capstan_types::blueprint::{
 };
 use capstan_types::explanation::Section;
 use capstan_types::figure::{self, counted};
-use capstan_types::spec::over_words;
+use capstan_types::spec::level_word;
 use capstan_types::units::Bytes;
 
 /// Returns a section per placement, and one on its memory.
@@ -100,13 +100,10 @@ fn seen(verdict: &Verdict) -> String {
         VerdictStatus::Missed => "misses",
         VerdictStatus::Undecided => "can neither be said to meet nor to miss",
     };
-    let per_mille = verdict.per_mille;
-    let percentile = if per_mille.is_multiple_of(10) { per_mille / 10 } else { per_mille };
     format!(
-        "Simulated over {} requests, {} p{percentile}{} is {} (95 %: {} to {}), which {word} {}.",
+        "Simulated over {} requests, {} is {} (95 %: {} to {}), which {word} {}.",
         figure::count(verdict.requests),
-        verdict.metric.word(),
-        over_words(verdict.over),
+        level_word(verdict.metric, verdict.per_mille, verdict.over),
         figure::span(verdict.seen),
         figure::span(verdict.low),
         figure::span(verdict.high),

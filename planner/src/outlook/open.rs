@@ -3,6 +3,7 @@
 use super::Ask;
 use super::run::{Run, Times};
 use crate::candidates::{Served, Way, enumerate};
+use crate::span::Group;
 use crate::verify::{Trial, overhead_ns, watch};
 use capstan_sim::serving::Estimates;
 use capstan_sim::tables::{Names, RowError};
@@ -44,8 +45,9 @@ pub(super) fn point(
         readers: None,
         seed: ask.seed,
     };
-    let (seen, group) =
-        watch(&trial, &[]).map_err(|error| RowError::NotPriced(format!("cannot be simulated: {error}")))?;
+    let group = Group::of(&trial);
+    let seen = watch(&trial, group, &[])
+        .map_err(|error| RowError::NotPriced(format!("cannot be simulated: {error}")))?;
     let never = || RowError::NotPriced("no request was answered".to_owned());
     let (ttft, tpot) = (seen.ttft.ok_or_else(never)?, seen.tpot);
     let spread = Spread::of(run, names, group.rate * seen_e2e(&seen.e2e))?;

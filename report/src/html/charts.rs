@@ -10,7 +10,7 @@ use crate::terminal::round_up;
 use capstan_types::blueprint::{Blueprint, Pool};
 use capstan_types::figure;
 use capstan_types::finance::Finance;
-use capstan_types::spec::{over_words, percentile_word};
+use capstan_types::spec::level_word;
 use plotters::prelude::*;
 use plotters::style::Color;
 use rust_decimal::Decimal;
@@ -258,13 +258,7 @@ pub(super) fn levels(blueprint: &Blueprint) -> Result<Option<String>, NoPicture>
         .iter()
         .filter(|one| one.target.get() > 0.0)
         .map(|one| Bar {
-            name: format!(
-                "{} {} {}{}",
-                one.workload,
-                one.metric.word(),
-                percentile_word(one.per_mille),
-                over_words(one.over)
-            ),
+            name: format!("{} {}", one.workload, level_word(one.metric, one.per_mille, one.over)),
             from: 0.0,
             to: one.seen.get() / one.target.get(),
             said: format!("{} of {}", figure::span(one.seen), figure::span(one.target)),

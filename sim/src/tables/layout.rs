@@ -50,9 +50,9 @@ impl<'a> Configuration<'a> {
 
 /// Degrees of a row of `serving_latency`.
 ///
-/// A column `degrees`, as [`Degrees::product`] writes it, is taken as it stands. Else two quirks of the source are undone. On eight-way machines a count above 8 is a product of two flags that named
-/// the same ranks, so its square root is meant. Rows with both
-/// attention-DP and `tp` above 1 named the same ranks twice: they repeat runs with `tp` ranks and no attention-DP.
+/// A column `degrees`, as [`Degrees::product`] writes it, is taken as it stands. Else two quirks of the source are undone. On
+/// eight-way machines a count above 8 is a product of two flags that named the same ranks, so its square root is meant. Rows
+/// with both attention-DP and `tp` above 1 named the same ranks twice: they repeat runs with `tp` ranks and no attention-DP.
 pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<Split, RowError> {
     if let Some(text) = row.text("degrees") {
         let ranks = Degrees::of_product(text).and_then(Ranks::with);

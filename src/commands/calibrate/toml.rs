@@ -45,7 +45,7 @@ fn calibration(text: &mut String, row: &Calibration) {
         quoted(&row.engine_version),
         row.precision.word(),
         row.degrees.product(),
-        if (row.degrees.data, row.degrees.expert) == (1, 1) {
+        if row.degrees.is_plain() {
             "tensor x pipeline"
         } else {
             "tensor x pipeline x groups with their own sequences x with their own experts"

@@ -268,6 +268,11 @@ pub fn percentile_word(per_mille: u32) -> String {
     if per_mille.is_multiple_of(10) { format!("p{}", per_mille / 10) } else { format!("p{per_mille}") }
 }
 
+/// Returns a service level as the plan language writes it: `ttft p999 over 5 min`.
+pub fn level_word(metric: SloMetric, per_mille: u32, over: Option<Seconds>) -> String {
+    format!("{} {}{}", metric.word(), percentile_word(per_mille), over_words(over))
+}
+
 /// Returns what is said behind a percentile that holds in windows: ` over 5 min`; nothing where it holds over the hour.
 pub fn over_words(over: Option<Seconds>) -> String {
     match over.map(Seconds::get) {

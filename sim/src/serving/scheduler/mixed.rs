@@ -32,6 +32,11 @@ pub(super) struct Mixed {
 }
 
 impl Mixed {
+    /// Returns what reads prompts in pieces, without groups that wait for each other.
+    pub fn in_pieces(token_budget: u32, reserve: Reserve, admits_after_eviction: bool) -> Mixed {
+        Mixed { token_budget, reserve, admits_after_eviction, whole: false, groups: 1 }
+    }
+
     pub fn form(&self, replica: &mut Replica, jobs: &mut [Job], now: Time) {
         let mut evicted = self.make_way(replica, jobs);
         evicted |= replica.grant_decodes(jobs);

@@ -86,19 +86,10 @@ impl Scheduler {
                     Admission::ChunkFits => mixed::Reserve::Chunk,
                     Admission::PromptFits => mixed::Reserve::PromptChecked,
                 };
-                mixed::Mixed { token_budget, reserve, admits_after_eviction: false, whole: false, groups: 1 }
-                    .form(replica, jobs, now);
+                mixed::Mixed::in_pieces(token_budget, reserve, false).form(replica, jobs, now);
             }
             Scheduler::Sarathi { chunk } => {
-                let reserve = mixed::Reserve::Prompt;
-                mixed::Mixed {
-                    token_budget: chunk,
-                    reserve,
-                    admits_after_eviction: true,
-                    whole: false,
-                    groups: 1,
-                }
-                .form(replica, jobs, now);
+                mixed::Mixed::in_pieces(chunk, mixed::Reserve::Prompt, true).form(replica, jobs, now);
             }
             Scheduler::WholePrompts { padded_tokens } => {
                 whole_prompts::form(padded_tokens, replica, jobs, now);

@@ -9,13 +9,7 @@ use crate::serving::replica::Replica;
 use crate::serving::request::Job;
 
 pub(super) fn form(token_budget: u32, replica: &mut Replica, jobs: &mut [Job], now: Time) {
-    let prompts = Mixed {
-        token_budget,
-        reserve: Reserve::Prompt,
-        admits_after_eviction: true,
-        whole: false,
-        groups: 1,
-    };
+    let prompts = Mixed::in_pieces(token_budget, Reserve::Prompt, true);
     let mut left = token_budget;
     if let Some(id) = replica.unfinished_prompt {
         prompts.go_on(id, &mut left, replica, jobs, now);
