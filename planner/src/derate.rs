@@ -209,9 +209,10 @@ fn more(trial: &Trial<'_>, peak: u32, deratings: &mut Deratings) -> Result<Optio
 
 /// Returns the largest factor that was seen to hold at the trial's replicas, or 0 where none did.
 ///
-/// Bisection over a fixed list of loads: a lower load is taken to be no worse.
+/// A fixed list of loads, of which a lower one is taken to be no worse: most that miss miss by little, so the highest are
+/// tried first, in steps that double, and then what lies between by bisection.
 fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Result<f64, VerifyError> {
-    let holds = |step: u32| -> Result<bool, VerifyError> {
+    let mut holds = |step: u32| -> Result<bool, VerifyError> {
         let share = STEPS[step as usize];
         let rate = trial.rate * share;
         let requests = scaled_trace(frame, trial.serve, rate);
@@ -219,7 +220,16 @@ fn lower(frame: &Frame<'_>, trial: &Trial<'_>, deratings: &mut Deratings) -> Res
         let lighter = Trial { rate, before, capacity, trace: requests.as_ref(), ..*trial };
         Ok(all_met(&simulated(&lighter, deratings)?))
     };
-    let found = first(0, STEPS.len() as u32, holds)?;
+    let (mut from, mut good, mut stride) = (0, STEPS.len() as u32, 1);
+    while from < good {
+        let next = (from + stride - 1).min(good - 1);
+        if holds(next)? {
+            good = next;
+            break;
+        }
+        (from, stride) = (next + 1, 2 * stride);
+    }
+    let found = first(from, good, &mut holds)?;
     let estimated = trial.way.estimate.rate.get();
     Ok(STEPS.get(found as usize).map_or(0.0, |step| each(trial) * step / estimated))
 }

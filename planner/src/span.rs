@@ -38,6 +38,9 @@ const ENOUGH_OF_WINDOWS: f64 = 2.0 * ENOUGH_REQUESTS;
 /// Fewest replications at once: of fewer, hardly any interval decides.
 const FEWEST_AT_ONCE: u32 = 4;
 
+/// Chance that all replications decide below which no more of them are run. What stays open is planned as if it were missed.
+const LEAST_CHANCE: f64 = 0.1;
+
 /// Windows of a level that are measured at least, however few requests are wanted.
 const FEWEST_WINDOWS: f64 = 4.0;
 
@@ -93,10 +96,11 @@ pub(crate) fn each(trial: &Trial<'_>) -> f64 {
     (trial.rate / f64::from(trial.replicas.max(1))).max(1e-9)
 }
 
-/// Returns how many replications are run of so many requests per second: fewer of those that hold more requests because a
+/// Returns how many replications are run of so many requests per second; none further once it is unlikely that they show
+/// that a level is met. They are fewer of those that hold more requests because a
 /// level has windows, so that a verdict on it costs about what one on the whole hour does.
 pub(crate) fn replications(trial: &Trial<'_>, workload: &Workload, rate: f64) -> Replications {
-    let all = Replications::until_decided(workload);
+    let all = Replications { least_chance: LEAST_CHANCE, ..Replications::until_decided(workload) };
     if trial.trace.is_some() || trial.serve.autoscale.is_some() || !has_windows(trial) {
         return all;
     }

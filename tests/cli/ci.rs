@@ -240,7 +240,8 @@ fn processor_seconds(place: &Place, arguments: &str) -> f64 {
 }
 
 /// Bars of the product: an unchanged plan in 0.2 s, 200 variants of the first plan in 60 s on two cores, which are 120 s of
-/// a processor. The second is missed in the profile of the tests: 205 s are reached, and the bar here may only fall.
+/// a processor. The profile of the tests checks every step against physics and optimises less: 135 s are reached in it, and
+/// the bar here may only fall.
 #[test]
 #[ignore = "measures time: make test-long"]
 fn long_a_repository_of_two_hundred_plans_is_planned_once_and_known_afterwards() {
@@ -255,7 +256,7 @@ fn long_a_repository_of_two_hundred_plans_is_planned_once_and_known_afterwards()
     let one =
         (0..5).map(|_| processor_seconds(&place, "plan all/007.plan -o b.json")).fold(f64::MAX, f64::min);
     assert!(one < 0.2, "an unchanged plan took {one:.2} s");
-    assert!(cold < 260.0 && warm < 200.0 * 0.2, "cold {cold:.1} s, warm {warm:.1} s");
+    assert!(cold < 220.0 && warm < 200.0 * 0.2, "cold {cold:.1} s, warm {warm:.1} s");
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub(super) fn run(
     };
     // A trace has nothing random in it.
     let replications = match requests {
-        Some(_) => Replications { batch: 1, least_batches: 1, most_batches: 1 },
+        Some(_) => Replications { batch: 1, least_batches: 1, most_batches: 1, least_chance: 0.0 },
         None => Replications::at_least(scene.question.replications),
     };
     let seen = replicate_runs(replications, &stage.objectives, &one)?;

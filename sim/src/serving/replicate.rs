@@ -100,7 +100,7 @@ pub struct Replicated {
 }
 
 /// How many replications are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Replications {
     /// In a batch.
     pub batch: u32,
@@ -108,6 +108,9 @@ pub struct Replications {
     pub least_batches: u32,
     /// Most batches.
     pub most_batches: u32,
+    /// No further batch where the chance that all of them would decide is less: who asks for a yes need not know how long
+    /// it stays open. 0 runs them all.
+    pub least_chance: f64,
 }
 
 impl Replications {
@@ -115,13 +118,14 @@ impl Replications {
     pub fn until_decided(workload: &Workload) -> Replications {
         let random = !workload.is_given();
         let (batch, most_batches) = if random { (BATCH, MAX_BATCHES) } else { (1, 1) };
-        Replications { batch, least_batches: 1, most_batches }
+        Replications { batch, least_batches: 1, most_batches, least_chance: 0.0 }
     }
 
     /// At least so many, in whole batches, and more where that does not decide.
     pub fn at_least(n: u32) -> Replications {
         let least_batches = n.div_ceil(BATCH).max(1);
-        Replications { batch: BATCH, least_batches, most_batches: least_batches.max(MAX_BATCHES) }
+        let most_batches = least_batches.max(MAX_BATCHES);
+        Replications { batch: BATCH, least_batches, most_batches, least_chance: 0.0 }
     }
 }
 
@@ -150,7 +154,7 @@ pub fn replicate_runs(
     objectives: &[Objective],
     one: &(dyn Fn(u32) -> Result<Summary, ConfigError> + Sync),
 ) -> Result<Replicated, ConfigError> {
-    let Replications { batch, least_batches, most_batches } = replications;
+    let Replications { batch, least_batches, most_batches, least_chance } = replications;
     let mut runs: Vec<Summary> = Vec::new();
     let mut judged: Vec<Option<Judged>> = vec![None; objectives.len()];
     for number in 0..most_batches {
@@ -163,10 +167,13 @@ pub fn replicate_runs(
         if number + 1 < least_batches {
             continue;
         }
-        let last = number + 1 == most_batches;
         for (index, open) in judged.iter_mut().enumerate().filter(|(_, judged)| judged.is_none()) {
             let judgement = judge(&runs, index, objectives[index], most_batches);
-            *open = (judgement.verdict != Verdict::Undecided || last).then_some(judgement);
+            let is_last = number + 1 == most_batches
+                || least_chance > 0.0
+                    && chance(&quantiles(&runs, index), objectives[index].limit_ns, &replications)
+                        < least_chance;
+            *open = (judgement.verdict != Verdict::Undecided || is_last).then_some(judgement);
         }
         if judged.iter().all(Option::is_some) {
             break;
@@ -226,9 +233,9 @@ fn estimates(runs: &[Summary], part: fn(&Summary) -> Option<Distribution>) -> Op
 }
 
 fn judge(runs: &[Summary], index: usize, objective: Objective, most_batches: u32) -> Judged {
-    let quantiles: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].quantile_ns).collect();
+    let quantiles = quantiles(runs, index);
     let shares: Vec<f64> = runs.iter().filter_map(|run| run.attained[index].share).collect();
-    let level = 1.0 - (1.0 - CONFIDENCE) / f64::from(most_batches.max(MAX_BATCHES));
+    let level = level(most_batches);
     let cut_short = runs.iter().any(|run| matches!(run.stop, Stop::MaxEvents | Stop::Interrupted));
     let verdict = match (quantiles.is_empty(), interval(&quantiles, level)) {
         (true, _) => Verdict::Undecided,
@@ -240,6 +247,34 @@ fn judge(runs: &[Summary], index: usize, objective: Objective, most_batches: u32
     let some = |values: &[f64]| (!values.is_empty()).then(|| interval(values, CONFIDENCE));
     let (quantile_ns, share) = (some(&quantiles), some(&shares));
     Judged { objective, quantile_ns, share, verdict, replications: runs.len() as u32 }
+}
+
+/// Returns what each run saw of an objective.
+fn quantiles(runs: &[Summary], index: usize) -> Vec<f64> {
+    runs.iter().filter_map(|run| run.attained[index].quantile_ns).collect()
+}
+
+/// Returns the confidence at which one of so many looks is judged.
+fn level(most_batches: u32) -> f64 {
+    1.0 - (1.0 - CONFIDENCE) / f64::from(most_batches.max(MAX_BATCHES))
+}
+
+/// Returns the chance that an objective is decided once there are `most` replications, going by those there are.
+///
+/// Their mean will be normal about that of today: of n values with the deviation s, s² (1/n − 1/N) is its variance.
+fn chance(values: &[f64], limit: f64, replications: &Replications) -> f64 {
+    let most = replications.most_batches * replications.batch;
+    let (n, most, degrees) = (values.len() as f64, f64::from(most), most.saturating_sub(1));
+    if n < 2.0 || n >= most {
+        return 0.0;
+    }
+    let Interval { mean, half_width } = interval(values, CONFIDENCE);
+    let deviation = half_width * n.sqrt() / two_sided_t(CONFIDENCE, values.len() as u32 - 1);
+    let moves = deviation * (1.0 / n - 1.0 / most).sqrt();
+    let needed = two_sided_t(level(replications.most_batches), degrees) * deviation / most.sqrt();
+    let above = |distance: f64| 0.5 * libm::erfc(distance / (moves * core::f64::consts::SQRT_2));
+    let gap = (mean - limit).abs();
+    above(needed - gap) + above(needed + gap)
 }
 
 /// Returns the mean of independent values and its t interval. One infinite value makes the mean infinite, for certain.
@@ -254,4 +289,41 @@ fn interval(values: &[f64], confidence: f64) -> Interval {
     let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0);
     let t = two_sided_t(confidence, values.len() as u32 - 1);
     Interval { mean, half_width: t * (variance / n).sqrt() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Streams;
+
+    /// Means all around the limit, each with 64 normal replications: of those that are given a chance after one batch, as
+    /// many are decided in the end as was said; of those that are given up, hardly any.
+    #[test]
+    fn the_chance_to_decide_is_how_often_it_is_decided() {
+        let replications =
+            Replications { batch: BATCH, least_batches: 1, most_batches: MAX_BATCHES, least_chance: 0.1 };
+        let limit = 100.0;
+        let decides = |values: &[f64]| {
+            let Interval { mean, half_width } = interval(values, level(MAX_BATCHES));
+            (mean - limit).abs() > half_width
+        };
+        let (mut said, mut decided, mut given_up, mut wrongly, mut open) = (0.0, 0.0, 0, 0, 0);
+        for number in 0..4_000_u32 {
+            let mut stream = Streams::new(7).stream(&format!("chance {number}"));
+            let mean = limit + 3.0 * (f64::from(number) / 2_000.0 - 1.0);
+            let values: Vec<f64> = (0..64).map(|_| mean + 2.0 * stream.normal()).collect();
+            let of_one_batch = chance(&values[..8], limit, &replications);
+            if decides(&values[..8]) {
+                continue;
+            }
+            open += 1;
+            said += of_one_batch;
+            decided += f64::from(u8::from(decides(&values)));
+            let after_three = chance(&values[..24], limit, &replications);
+            given_up += u32::from(after_three < 0.1);
+            wrongly += u32::from(after_three < 0.1 && decides(&values));
+        }
+        assert!((said / decided - 1.0).abs() < 0.05, "{said} said, {decided} decided of {open}");
+        assert!(given_up > open / 10 && wrongly * 10 < given_up, "{wrongly} wrongly of {given_up} of {open}");
+    }
 }

@@ -244,7 +244,7 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
         let stop = loop {
             let next =
                 [self.agenda.next_time(), self.arrivals.next_time(), self.next_turn(), self.next_scaling()];
-            let Some(next) = next.into_iter().flatten().min() else {
+            let Some(next) = next.into_iter().fold(None, earlier) else {
                 // Where clients wait for answers, giving up brings their next requests.
                 if self.give_up_homeless() {
                     continue;
@@ -433,6 +433,14 @@ impl<'a, S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'a, S, R, P> {
             outstanding_ns: self.outstanding_ns,
             scaled: self.scaling.map(|scaling| scaling.conclude(self.now)),
         }
+    }
+}
+
+/// Returns the earlier of two instants that may never come.
+fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
     }
 }
 

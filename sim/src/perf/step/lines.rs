@@ -1,6 +1,6 @@
-//! The lines of a step: what each part takes, before anything is tabulated, and the physical floor of the whole.
+//! The lines of a step: what each part takes, before anything is tabulated.
 
-use super::{CacheSlopes, Context, Floors, PrefillSlopes, StepShape};
+use super::{CacheSlopes, Context, PrefillSlopes};
 use crate::perf::coefficients::Coefficients;
 use crate::perf::device::Device;
 use crate::perf::operators::{AttentionLayers, Gemm, Operators, Part, Rows};
@@ -92,12 +92,12 @@ impl Lines<'_> {
         self.operators.gemms.iter().filter(|gemm| gemm.rows == Rows::Sequences).map(of).sum()
     }
 
-    fn layers_of_kind(&self, windowed: bool) -> f64 {
+    pub(super) fn layers_of_kind(&self, windowed: bool) -> f64 {
         let of_kind = |kind: &&AttentionLayers| kind.window.is_some() == windowed;
         self.operators.attention.layers.iter().filter(of_kind).map(|kind| kind.count).sum()
     }
 
-    fn window(&self) -> f64 {
+    pub(super) fn window(&self) -> f64 {
         self.operators.attention.layers.iter().find_map(|kind| kind.window).unwrap_or(0.0)
     }
 
@@ -133,42 +133,6 @@ impl Lines<'_> {
             half_context: device.attention.half_context,
             token_ns: token_ns * self.operators.layers,
         }
-    }
-
-    /// Returns the physical limits of a pass; see [`PreparedStep::floors`].
-    pub(super) fn floors(&self, shape: &StepShape) -> Floors {
-        let tokens = shape.decodes + shape.prefill_tokens;
-        if tokens <= 0.0 {
-            return Floors::default();
-        }
-        let (device, attention) = (&self.context.device, &self.operators.attention);
-        let (mut math, mut read) = (0.0, 0.0);
-        for gemm in &self.operators.gemms {
-            let curve = &device.gemm[&gemm.precision];
-            let rows = if gemm.rows == Rows::Tokens { tokens } else { shape.sampled };
-            let weights = gemm.count * gemm.n * gemm.k;
-            math += 2.0 * rows * weights / curve.peak;
-            // Counts below one are means over steps of which only some read these weights.
-            read += weights * curve.weight_bytes * rows.min(1.0);
-        }
-        if let Some(grouped) = &self.operators.experts {
-            let curve = &device.experts[&grouped.precision];
-            let active = grouped.active / grouped.ranks;
-            let weights = grouped.count * active * grouped.matrices * grouped.hidden * grouped.width;
-            math += 2.0 * tokens * weights / curve.peak;
-            read += weights * curve.weight_bytes / curve.memory.max(1.0) * tokens.min(1.0);
-        }
-        let seen = shape.decode_kv.min(shape.decodes * self.window());
-        let cached = self.layers_of_kind(false) * shape.decode_kv + self.layers_of_kind(true) * seen;
-        math += attention.decode_flops * cached / device.peak_16bit;
-        read += attention.cached * self.context.cache_bytes * cached;
-        let pairs = self.layers_of_kind(false) * shape.pairs_twice / 2.0;
-        math +=
-            2.0 * attention.heads * (attention.score_dim + attention.value_dim) * pairs / device.peak_16bit;
-        let t = f64::from(self.operators.tensor);
-        let wire = self.operators.reduces * roofline::wire(t) * tokens * self.operators.reduce_bytes;
-        let link = wire / device.collective.link;
-        Floors { compute_ns: math * 1e3, memory_ns: read / device.bandwidth * 1e3, link_ns: link * 1e3 }
     }
 
     pub(super) fn origin(&self, engine: &Engine, pipeline: u32) -> Origin {

@@ -9,6 +9,7 @@
 //! whole pass over all layers with b/p of them, and each stage beyond the first costs 11 %. A prompt cannot be spread over stages at
 //! once: its share of a pass is (2p − 1)/p² instead of 1/p, the fill time of p pieces.
 
+mod floor;
 mod lines;
 mod speculation;
 mod table;
@@ -25,6 +26,8 @@ use capstan_types::degrees::Degrees;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
+use floor::FloorSlopes;
+pub use floor::Floors;
 use lines::Lines;
 pub use speculation::{Drafter, Speculation};
 use table::Table;
@@ -116,6 +119,7 @@ pub struct PreparedStep {
     head: Table,
     cache: CacheSlopes,
     prefill: PrefillSlopes,
+    floor: FloorSlopes,
     host_ns: f64,
     host_sequence_ns: f64,
     prefill_step_ns: f64,
@@ -177,17 +181,6 @@ impl PrefillSlopes {
             + self.windowed_pair_ns * (windowed + short)
             + self.token_ns * shape.prefill_tokens
     }
-}
-
-/// The shortest times that physics allows for a pass, one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Floors {
-    /// FLOPs at the peak.
-    pub compute_ns: f64,
-    /// Bytes at the full memory bandwidth.
-    pub memory_ns: f64,
-    /// Bytes over the link.
-    pub link_ns: f64,
 }
 
 /// What to prepare a step for.
@@ -279,13 +272,14 @@ impl PreparedStep {
             .then(|| Table::new(|m| lines.shared(m).iter().map(|(_, us)| us).sum::<f64>() * 1e3));
         let head = Table::new(|b| lines.head(b) * 1e3);
         let (cache, prefill) = (lines.cache_slopes(), lines.prefill_slopes());
-        let origin = lines.origin(engine, pipeline);
+        let (floor, origin) = (FloorSlopes::of(&lines), lines.origin(engine, pipeline));
         Self {
             linear,
             shared,
             head,
             cache,
             prefill,
+            floor,
             host_ns: engine.host_step_us * 1e3,
             host_sequence_ns: engine.host_sequence_us * 1e3,
             prefill_step_ns: engine.prefill_step_us * 1e3,
@@ -451,7 +445,7 @@ impl PreparedStep {
 
     /// Returns the three limits whose largest is [`PreparedStep::floor_ns`].
     pub fn floors(&self, shape: &StepShape) -> Floors {
-        Lines { operators: &self.operators, context: &self.context }.floors(shape)
+        self.floor.floors(shape)
     }
 
     /// Returns where the time of a step of the replica goes, in nanoseconds per part; the parts sum to

@@ -13,6 +13,9 @@ const PER_OCTAVE: u32 = 8;
 /// Octaves above [`EXACT`]: up to 2^17 tokens; beyond, the last line goes on.
 const OCTAVES: u32 = 13;
 
+/// Bits of a double below its exponent.
+const MANTISSA: u64 = (1 << 52) - 1;
+
 impl Table {
     /// Tabulates a function of a count.
     pub(super) fn new(mut value_ns: impl FnMut(f64) -> f64) -> Self {
@@ -33,9 +36,15 @@ impl Table {
         } else {
             // The exponent of the float names the octave, its top bits the knot.
             let octave = ((count.to_bits() >> 52) as u32).saturating_sub(1023 + EXACT.trailing_zeros());
-            let octave = octave.min(OCTAVES - 1);
-            let base = f64::from(EXACT << octave);
-            let place = (count / base - 1.0) * f64::from(PER_OCTAVE);
+            let last = OCTAVES - 1;
+            // Its other bits are how far it is into the octave; beyond the last, octaves are longer.
+            let into = if octave <= last {
+                f64::from_bits(count.to_bits() & MANTISSA | 1f64.to_bits()) - 1.0
+            } else {
+                count / f64::from(EXACT << last) - 1.0
+            };
+            let octave = octave.min(last);
+            let place = into * f64::from(PER_OCTAVE);
             let knot = (place as u32).min(PER_OCTAVE - 1);
             ((EXACT + octave * PER_OCTAVE + knot) as usize, place - f64::from(knot))
         };
