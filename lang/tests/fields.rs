@@ -177,7 +177,7 @@ fn jobs(with: impl Fn(&'static str, &str) -> &'static str) -> Vec<Frame> {
         Frame { after: "} }\n", ..frame("train/checkpoint", with(train, "checkpoint"), &[]) },
         frame("fabric", "fabric f {", &[("site", "= hall")]),
         frame("storage", "storage s {", &[("site", "= hall")]),
-        frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
+        frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB"), ("read", ">= 20 GB/s")]),
         frame("budget", "budget b {", &[]),
         frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
         frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),

@@ -186,3 +186,51 @@ fn two_tiers_are_sized_apart_and_both_draw_from_the_site() {
     // Bulk storage of the built-in catalog is not known to draw anything, so no limit is shown to hold with it.
     planned(&plan(", power <= 5 MW", data), 3);
 }
+
+/// 60 GB/s of files of 120 kB are half a million files a second, and 10 of 50,000 a node open them; bytes alone need three.
+#[test]
+fn small_files_need_nodes_that_open_them() {
+    let data = |file: &str| {
+        format!("storage s {{ system = lustre_nvme }}\ndataset d {{ size = 100 TB, read >= 60 GB/s{file} }}")
+    };
+    let large = only(&plan("", &data("")));
+    assert_eq!((large.nodes, large.binds, large.opens), (3, StoreLimit::Read, None));
+    let small = only(&plan("", &data(", file = 120 kB")));
+    assert_eq!((small.nodes, small.binds), (10, StoreLimit::Files));
+    let opens = small.opens.expect("files are opened");
+    assert_eq!((opens.all_per_s, opens.needed_per_s), (Some(5e5), 5e5));
+    // Of two datasets all files are opened, and some are written.
+    let more = only(&plan(
+        "",
+        &(data(", file = 120 kB") + "\ndataset e { size = 1 TB, write >= 1 GB/s, file = 20 kB }"),
+    ));
+    assert_eq!(more.nodes, 11);
+    let place = Place::new();
+    place.planned(&plan("", &data(", file = 120 kB")), 0);
+    let told = place.run(&["report", "b.json"]).exits(0);
+    assert!(told.out.contains("opening files"), "{}", told.told());
+    assert!(
+        told.out.contains("500 k a second, 500 k needed; 2.30 ms an open, so 1,150 readers at once"),
+        "{}",
+        told.told()
+    );
+}
+
+#[test]
+fn random_reads_need_nodes_that_answer_them() {
+    let store = only(&plan("", "storage s { system = ceph_nvme, iops >= 2_000_000 IOPS }"));
+    assert_eq!((store.nodes, store.binds), (6, StoreLimit::Operations));
+    assert_eq!(store.operations.and_then(|rate| rate.all_per_s), Some(6.0 * 375_000.0));
+}
+
+/// What nobody knows of a system is not enough: another is taken, and one that the plan names is refused with the place.
+#[test]
+fn a_system_of_which_nobody_knows_how_it_opens_files_is_not_taken() {
+    let data = "dataset d { size = 100 TB, read >= 60 GB/s, file = 120 kB }";
+    let store = only(&plan("", &format!("storage s {{ kind = parallel_file_system }}\n{data}")));
+    assert_eq!(store.system, "lustre_nvme");
+    let named = planned(&plan("", &format!("storage s {{ system = minio_nvme }}\n{data}")), 3);
+    let found = named.findings.iter().find(|found| found.code == "E0381").expect("a finding");
+    assert!(found.message.starts_with("nobody knows the rate of opening files"), "{}", found.message);
+    assert!(named.audit.iter().all(|check| check.violations.is_empty()), "{:?}", named.audit);
+}

@@ -2,7 +2,7 @@
 
 use crate::money::Currency;
 use crate::origin::Provenance;
-use crate::units::{Bytes, BytesPerSecond, Watts};
+use crate::units::{Bytes, BytesPerSecond, Seconds, Watts};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,15 @@ pub struct StorageSystem {
     /// Rate at which clients write to one node, copies and parity not counted.
     #[serde(rename = "write_bytes_per_s")]
     pub write: Option<BytesPerSecond>,
+    /// Small random reads that one node answers a second.
+    #[serde(default, rename = "operations_per_s", skip_serializing_if = "Option::is_none")]
+    pub operations: Option<f64>,
+    /// Files, or objects, that one node finds and opens a second.
+    #[serde(default, rename = "opens_per_s", skip_serializing_if = "Option::is_none")]
+    pub opens: Option<f64>,
+    /// How long one reader waits for a file to be opened.
+    #[serde(default, rename = "open_s", skip_serializing_if = "Option::is_none")]
+    pub open: Option<Seconds>,
     /// How it protects data unless the plan says otherwise.
     pub protection: Protection,
     /// Do copies and parts lie inside one node, as in an appliance, rather than on different ones?

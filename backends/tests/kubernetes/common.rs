@@ -138,6 +138,7 @@ pub fn own_hall() -> Blueprint {
         site,
         tier: Tier::Bulk,
         size: Bytes(5e13),
+        file: None,
         tokens: None,
         growth_per_month: 0.0,
         read: None,

@@ -29,6 +29,8 @@ pub static DATASET: Table = Table::named(
 
 /// An exabyte: more is a slip of the pen.
 const MOST_BYTES: f64 = 1e18;
+/// A thousand times what the largest systems answer.
+const MOST_OPERATIONS: f64 = 1e12;
 /// A petabyte a second.
 const MOST_RATE: f64 = 1e15;
 
@@ -75,6 +77,10 @@ static STORAGE_FIELDS: &[FieldRow] = &[
         .bounds(Bounds::UpTo(MOST_RATE))
         .means("Rate at which it must be written, by all together.")
         .shown(">= 30 GB/s", ">= 300 GB/s"),
+    FieldRow::new("iops", FieldType::Quantity(Dimension::IO_RATE), AT_LEAST)
+        .bounds(Bounds::UpTo(MOST_OPERATIONS))
+        .means("Small random reads that it must answer, for all together: shuffled records, databases, images of virtual machines.")
+        .shown(">= 500_000 IOPS", ">= 10_000_000 IOPS"),
     FieldRow::new("checkpoint_stall", FieldType::Quantity(Dimension::TIME), AT_MOST)
         .bounds(Bounds::Within(1.0, 86_400.0))
         .default("no limit")
@@ -114,6 +120,11 @@ static DATASET_FIELDS: &[FieldRow] = &[
         .default("1")
         .means("Copies, each at an own site: the first at `site`, the others at the further own sites in the order of the file. Copies inside a site are its storage's own.")
         .shown("= 2", "= 1"),
+    FieldRow::new("file", FieldType::Quantity(Dimension::DATA), FACT)
+        .bounds(Bounds::Within(1.0, MOST_BYTES))
+        .default("so large that opening files does not count")
+        .means("Mean size of its files: so many of them are opened as its `read` and `write` take, and storage must keep up with it.")
+        .shown("= 120 kB", "= 1 MiB"),
     FieldRow::new("tokens", FieldType::Quantity(Dimension::TOKENS), FACT)
         .bounds(Bounds::Within(1.0, 1e18))
         .default("unknown")
@@ -161,6 +172,7 @@ fn storage(checker: &Checker<'_>, fields: &Fields) -> Option<StorageWish> {
         capacity: fields.limit("capacity", fields.number("capacity").map(Bytes)),
         read: rate("read"),
         write: rate("write"),
+        operations: limit("iops"),
         stall: fields.limit("checkpoint_stall", fields.number("checkpoint_stall").map(Seconds)),
     })
 }
@@ -231,12 +243,26 @@ fn dataset(checker: &Checker<'_>, fields: &Fields) -> Option<Dataset> {
         let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("growth").span(), message);
         checker.values.report(found.help("write a growth that lasts, or a shorter horizon"));
     }
+    let file = fields.limit("file", fields.number("file").map(Bytes));
+    if let Some(file) = &file {
+        if file.value.get() > size {
+            let message = "a file is larger than all of the data".to_owned();
+            let found = checker.values.error(codes::CONTRADICTION, fields.place_of("file").span(), message);
+            checker.values.report(found.help("write the mean size of its files"));
+        }
+        if !fields.has("read") && !fields.has("write") {
+            let message = "nobody says how fast its files are read or written".to_owned();
+            let found = checker.values.error(codes::MISSING_FIELD, fields.place_of("file").span(), message);
+            checker.values.report(found.help("add `read >= …` or `write >= …`, or leave `file` out"));
+        }
+    }
     Some(Dataset {
         name: String::new(),
         place: fields.place.clone(),
         site: site?,
         tier: tier(fields),
         size: Bytes(size),
+        file,
         tokens: fields.number("tokens").map(Tokens),
         growth_per_month: growth,
         read: rate("read"),

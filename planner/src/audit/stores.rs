@@ -44,12 +44,34 @@ pub(super) fn kept(blueprint: &Blueprint) -> AuditCheck {
             store.is_some_and(|store| store.kept().get() >= dataset.size.get() * (1.0 - super::TOLERANCE));
         let told = blueprint.findings.iter().any(|finding| finding.code == "E0380");
         check.that(room || told, || format!("the dataset {} lies nowhere", dataset.name));
+        let opened = store.and_then(|store| store.opens).map_or(0.0, |opens| opens.needed_per_s);
+        let files = dataset.file.as_ref().map_or(0.0, |file| {
+            let rates = [&dataset.read, &dataset.write].into_iter().flatten();
+            rates.map(|rate| rate.value.get()).sum::<f64>() / file.value.get()
+        });
+        check.that(told || opened >= files * (1.0 - super::TOLERANCE), || {
+            format!("{}: {files} files a second are opened, {opened} planned", dataset.name)
+        });
     }
     check.done()
 }
 
 /// Nothing is read or written faster than the networks of all nodes, nor slower than needed.
 fn rates(check: &mut Check, name: &str, store: &Store, row: &StorageSystem) {
+    for (what, each, told) in
+        [("random reads", row.operations, store.operations), ("opened files", row.opens, store.opens)]
+    {
+        let Some(told) = told else { continue };
+        let all = each.map(|each| each * f64::from(store.nodes));
+        check.that(
+            all.zip(told.all_per_s).map_or(all == told.all_per_s, |(all, told)| same(all, told)),
+            || format!("{name}: {:?} {what} a second told, {all:?} seen", told.all_per_s),
+        );
+        check.that(
+            told.all_per_s.is_none_or(|all| all >= told.needed_per_s * (1.0 - super::TOLERANCE)),
+            || format!("{name}: {:?} {what} a second, {} are needed", told.all_per_s, told.needed_per_s),
+        );
+    }
     let most = row.network.get() * f64::from(store.nodes) * (1.0 + super::TOLERANCE);
     for (what, rate, needed) in
         [("read", store.read, store.needed_read), ("written", store.write, store.needed_write)]
@@ -64,7 +86,7 @@ fn rates(check: &mut Check, name: &str, store: &Store, row: &StorageSystem) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::caught_by;
-    use capstan_types::blueprint::Store;
+    use capstan_types::blueprint::{Store, StoreRate};
     use capstan_types::storage::Protection;
     use capstan_types::units::{Bytes, BytesPerSecond};
 
@@ -86,5 +108,7 @@ mod tests {
         seen(|store| store.needed_read = BytesPerSecond(60e9));
         seen(|store| store.write = BytesPerSecond(200e9));
         seen(|store| store.power = None);
+        seen(|store| store.operations = Some(StoreRate { all_per_s: Some(6e6), needed_per_s: 7e6 }));
+        seen(|store| store.opens = Some(StoreRate { all_per_s: Some(1e9), needed_per_s: 1.0 }));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::origins;
 use crate::document::{Block, Cell, Tone};
-use capstan_types::blueprint::{Blueprint, Store};
+use capstan_types::blueprint::{Blueprint, Store, StoreRate};
 use capstan_types::figure;
 use capstan_types::units::{Bytes, BytesPerSecond};
 
@@ -16,12 +16,14 @@ fn rate(rate: BytesPerSecond) -> String {
 }
 
 fn store(blueprint: &Blueprint, store: &Store) -> Vec<(String, Cell)> {
-    let row = blueprint.inputs.catalog.storage.iter().find(|row| row.id == store.system);
-    let row = row.map_or_else(String::new, |row| format!("; {}", origins::catalog(&row.id, &row.provenance)));
+    let row_of = blueprint.inputs.catalog.storage.iter().find(|row| row.id == store.system);
+    let row =
+        row_of.map_or_else(String::new, |row| format!("; {}", origins::catalog(&row.id, &row.provenance)));
     let fact = |name: &str, value: String, hint: &str| (name.to_owned(), Cell::from(value).hinted(hint));
     let decides = format!("as many nodes as what decides asks for{row}");
     let room = format!("raw less copies or parity, free nodes and the limit on filling{row}");
     let rates = format!("all nodes together, beside what the work at the site needs{row}");
+    let often_hint = format!("all nodes together, beside what the plan asks for{row}");
     let mut facts = vec![
         fact(
             &format!("{}, {}", store.site, store.tier.word()),
@@ -49,6 +51,23 @@ fn store(blueprint: &Blueprint, store: &Store) -> Vec<(String, Cell)> {
         fact("reading", format!("{}, {} needed", rate(store.read), rate(store.needed_read)), &rates),
         fact("writing", format!("{}, {} needed", rate(store.write), rate(store.needed_write)), &rates),
     ];
+    let often = |asked: StoreRate| {
+        let all = asked.all_per_s.map_or_else(|| "unknown".to_owned(), figure::large);
+        format!("{all} a second, {} needed", figure::large(asked.needed_per_s))
+    };
+    let rates = [("random reading", store.operations), ("opening files", store.opens)];
+    for (name, asked) in rates.into_iter().filter_map(|(name, asked)| Some((name, asked?))) {
+        let waits = row_of.and_then(|row| row.open).filter(|_| name == "opening files");
+        let readers = waits.map_or_else(String::new, |open| {
+            let readers = (asked.needed_per_s * open.get()).ceil();
+            format!(
+                "; {} an open, so {} at once",
+                figure::span(open),
+                figure::counted(readers as usize, "reader")
+            )
+        });
+        facts.push(fact(name, often(asked) + &readers, &often_hint));
+    }
     for one in &store.stored {
         let text = format!("{}: {}", one.what, figure::data(one.bytes));
         facts.push(fact("holds", text, "on the last day of the horizon, copies and parity not counted"));

@@ -17,6 +17,10 @@ pub enum StoreLimit {
     Write,
     /// Parts of one object lie on different nodes.
     Protection,
+    /// Small random reads.
+    Operations,
+    /// Files that are opened.
+    Files,
 }
 
 impl StoreLimit {
@@ -27,6 +31,8 @@ impl StoreLimit {
             Self::Read => "reading",
             Self::Write => "writing",
             Self::Protection => "protection",
+            Self::Operations => "random reading",
+            Self::Files => "opening files",
         }
     }
 }
@@ -38,6 +44,15 @@ pub struct Stored {
     pub what: String,
     /// How much, copies and parity not counted.
     pub bytes: Bytes,
+}
+
+/// Something that nodes do so many times a second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StoreRate {
+    /// What all nodes do a second; unknown where nobody knows it of one.
+    pub all_per_s: Option<f64>,
+    /// What is needed a second.
+    pub needed_per_s: f64,
 }
 
 /// The storage of one site.
@@ -78,6 +93,12 @@ pub struct Store {
     /// Rate that is needed.
     #[serde(rename = "needed_write_bytes_per_s")]
     pub needed_write: BytesPerSecond,
+    /// Small random reads of all nodes, where they are asked for; unknown where those of one node are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<StoreRate>,
+    /// Files that all nodes open, where they are small enough to count; unknown where those of one node are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<StoreRate>,
     /// What the number of nodes follows from.
     pub binds: StoreLimit,
     /// Highest power of all nodes; unknown where that of one is.

@@ -35,6 +35,9 @@ pub struct StorageWish {
     /// Rate at which it must be written.
     #[serde(rename = "write_bytes_per_s")]
     pub write: Option<Limit<BytesPerSecond>>,
+    /// Small random reads that it must answer a second.
+    #[serde(default, rename = "operations_per_s", skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Limit<f64>>,
     /// How long a training may stand still while it writes a checkpoint.
     #[serde(rename = "stall_s")]
     pub stall: Option<Limit<Seconds>>,
@@ -55,6 +58,9 @@ pub struct Dataset {
     /// Its size on the first day.
     #[serde(rename = "size_bytes")]
     pub size: Bytes,
+    /// Mean size of its files; unknown where so few are opened that it does not count.
+    #[serde(default, rename = "file_bytes", skip_serializing_if = "Option::is_none")]
+    pub file: Option<Limit<Bytes>>,
     /// Tokens that it holds, where the plan says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,

@@ -5,7 +5,7 @@ use capstan_types::money::Currency;
 use capstan_types::origin::Provenance;
 use capstan_types::quantity::Dimension;
 use capstan_types::storage::{Protection, StorageKind, StorageSystem};
-use capstan_types::units::{Bytes, BytesPerSecond, Watts};
+use capstan_types::units::{Bytes, BytesPerSecond, Seconds, Watts};
 
 use super::super::cell::{Cell, Read};
 use super::super::row::{Field, Row, identifier, may, need};
@@ -65,6 +65,11 @@ impl Row for StorageSystem {
         may("write", |row, cell| {
             cell.positive(Dimension::DATA_RATE).map(|rate| row.write = Some(BytesPerSecond(rate)))
         }),
+        may("iops", |row, cell| cell.positive(Dimension::IO_RATE).map(|rate| row.operations = Some(rate))),
+        may("opens", |row, cell| cell.positive(Dimension::IO_RATE).map(|rate| row.opens = Some(rate))),
+        may("open_time", |row, cell| {
+            cell.positive(Dimension::TIME).map(|time| row.open = Some(Seconds(time)))
+        }),
         need("protection", |row, cell| protection(cell).map(|protection| row.protection = protection)),
         may("inside", |row, cell| cell.flag().map(|inside| row.inside = inside)),
         need("fill", |row, cell| cell.share().map(|share| row.fill = share)),
@@ -86,6 +91,9 @@ impl Row for StorageSystem {
             network: BytesPerSecond::ZERO,
             read: None,
             write: None,
+            operations: None,
+            opens: None,
+            open: None,
             protection: Protection::Copies { copies: 3 },
             inside: false,
             fill: 0.0,

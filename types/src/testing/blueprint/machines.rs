@@ -4,7 +4,7 @@ use super::inputs::{OWNED_AS_OF, RENTED_AS_OF};
 use super::{CLOUD, MODEL, OWN, decimal};
 use crate::blueprint::{
     Band, Candidate, DemandCurve, HOURS, Network, Period, Placement, Pool, PriceRow, Purchase, Service,
-    ServiceEstimate, ServiceInterval, SiteSummary, StepInterval, Store, StoreLimit, Stored,
+    ServiceEstimate, ServiceInterval, SiteSummary, StepInterval, Store, StoreLimit, StoreRate, Stored,
     TrainingCandidate, TrainingRun,
 };
 use crate::hardware::Precision;
@@ -308,6 +308,8 @@ pub(super) fn stores() -> Vec<Store> {
         needed_read: BytesPerSecond(2e9),
         write: BytesPerSecond(62.5e9),
         needed_write: BytesPerSecond(20e9),
+        operations: Some(StoreRate { all_per_s: Some(6e6), needed_per_s: 5e5 }),
+        opens: None,
         binds: StoreLimit::Capacity,
         power: Some(Watts(5000.0)),
         height_u: Some(10.0),

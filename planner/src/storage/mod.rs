@@ -1,22 +1,25 @@
-//! What keeps the data of an own site, how many nodes of it, and what do they cost?
+//! What keeps the data of an own site, and how many nodes of it?
 //!
 //! Storage is sized before anything is bought, for all that may come to lie there: the datasets as they are on the last
 //! day, the weights of every model and the checkpoints of every training that may run at the site. Its power, racks and
 //! money are then no longer there for machines. Providers keep data on systems of their own, which are not priced here.
 
-use capstan_types::blueprint::{CostKind, CostLine, Period, Store, StoreLimit, Stored};
+use capstan_types::blueprint::{Store, StoreLimit, StoreRate, Stored};
 use capstan_types::catalog::Catalog;
 use capstan_types::finding::{Finding, Severity};
-use capstan_types::origin::Origin;
 use capstan_types::place::Place;
 use capstan_types::spec::{App, Limit, Site, Spec, StorageWish};
 use capstan_types::storage::{Protection, StorageKind, StorageSystem, Tier};
-use capstan_types::units::{Bytes, BytesPerSecond, HOURS_PER_MONTH, Seconds, Watts};
+use capstan_types::units::{Bytes, BytesPerSecond, Seconds, Watts};
 use rust_decimal::Decimal;
 
 use crate::assemble::READ_BYTES_PER_S;
 use crate::jobs;
-use crate::pricing::{MEAN_POWER_SHARE, WriteOff, converted, decimal, write_off_terms};
+use crate::pricing::converted;
+
+mod bill;
+
+pub use bill::bill;
 
 /// No system of the catalog can do what is asked.
 const IMPOSSIBLE: &str = "E0380";
@@ -65,7 +68,15 @@ impl Stores {
 }
 
 /// Returns which fact that a limit of the site is about nobody knows of a store.
-fn unknown_fact(site: &Site, store: &Store) -> Option<(&'static str, Place)> {
+fn unknown_fact(site: &Site, asked: &Asked, store: &Store) -> Option<(&'static str, Place)> {
+    let rates = [
+        ("rate of random reads", &asked.operations, store.operations),
+        ("rate of opening files", &asked.opens, store.opens),
+    ];
+    let unknown = rates.into_iter().find(|(_, _, rate)| rate.is_some_and(|rate| rate.all_per_s.is_none()));
+    if let Some((fact, Some(wanted), _)) = unknown {
+        return Some((fact, wanted.place.clone()));
+    }
     let of_rack = site.racks.as_ref().filter(|_| site.rack.is_some());
     let shelf = site.rack.as_ref().and_then(|rack| rack.power.as_ref());
     let power =
@@ -76,8 +87,8 @@ fn unknown_fact(site: &Site, store: &Store) -> Option<(&'static str, Place)> {
 }
 
 /// An unknown power or height is not zero: a limit cannot be shown to hold with it.
-fn not_known(site: &Site, store: &Store) -> Option<Finding> {
-    let (fact, place) = unknown_fact(site, store)?;
+fn not_known(site: &Site, asked: &Asked, store: &Store) -> Option<Finding> {
+    let (fact, place) = unknown_fact(site, asked, store)?;
     Some(Finding {
         code: UNKNOWN_FACT.to_owned(),
         severity: Severity::Error,
@@ -133,7 +144,7 @@ pub fn stores(spec: &Spec, catalog: &Catalog) -> Stores {
             };
             match chosen(spec, catalog, site, &asked, wish) {
                 Ok(store) => {
-                    stores.findings.extend(not_known(site, &store));
+                    stores.findings.extend(not_known(site, &asked, &store));
                     stores.all.push(store);
                 }
                 Err(why) => stores.findings.push(impossible(site, wish, why)),
@@ -150,6 +161,10 @@ struct Asked {
     stored: Vec<Stored>,
     read: f64,
     write: f64,
+    /// Small random reads a second.
+    operations: Option<Limit<f64>>,
+    /// Files that are opened a second; the place is that of the first dataset with small ones.
+    opens: Option<Limit<f64>>,
 }
 
 impl Asked {
@@ -205,12 +220,27 @@ impl Asked {
 
     /// The datasets of a tier, as they are on the last day.
     fn data(spec: &Spec, site: &str, tier: Tier) -> Self {
-        let mut asked = Asked { site: site.to_owned(), tier, stored: Vec::new(), read: 0.0, write: 0.0 };
+        let mut asked = Asked {
+            site: site.to_owned(),
+            tier,
+            stored: Vec::new(),
+            read: 0.0,
+            write: 0.0,
+            operations: None,
+            opens: None,
+        };
         for dataset in spec.datasets.iter().filter(|dataset| dataset.site == site && dataset.tier == tier) {
             let grown = libm::pow(1.0 + dataset.growth_per_month, f64::from(spec.frame.months));
             asked.keep(format!("dataset {}", dataset.name), dataset.size * grown);
             asked.read += rate(dataset.read.as_ref());
             asked.write += rate(dataset.write.as_ref());
+            if let Some(file) = &dataset.file {
+                let bytes = rate(dataset.read.as_ref()) + rate(dataset.write.as_ref());
+                let others = asked.opens.take();
+                let value = others.as_ref().map_or(0.0, |limit| limit.value) + bytes / file.value.get();
+                let place = others.map_or_else(|| file.place.clone(), |limit| limit.place);
+                asked.opens = Some(Limit { value, place });
+            }
         }
         asked
     }
@@ -223,6 +253,7 @@ impl Asked {
         }
         self.read = self.read.max(rate(wish.read.as_ref()));
         self.write = self.write.max(rate(wish.write.as_ref()));
+        self.operations.clone_from(&wish.operations);
         self
     }
 
@@ -265,7 +296,7 @@ fn chosen(
         }
     }
     let rank = |(cost, store): &(Option<Decimal>, Store)| {
-        (unknown_fact(site, store).is_some(), cost.is_none(), *cost, store.nodes)
+        (unknown_fact(site, asked, store).is_some(), cost.is_none(), *cost, store.nodes)
     };
     found.into_iter().min_by_key(rank).map(|(_, store)| store).ok_or(why)
 }
@@ -282,6 +313,8 @@ fn sized(asked: &Asked, system: &StorageSystem, wish: Option<&StorageWish>) -> R
         (StoreLimit::Capacity, (kept / per_node).ceil() + f64::from(system.free_nodes)),
         (StoreLimit::Read, (asked.read / each.read).ceil()),
         (StoreLimit::Write, (asked.write / each.write).ceil()),
+        (StoreLimit::Operations, of_rate(asked.operations.as_ref(), system.operations)),
+        (StoreLimit::Files, of_rate(asked.opens.as_ref(), system.opens)),
         (StoreLimit::Protection, if system.inside { 1.0 } else { f64::from(protection.fewest_nodes()) }),
     ];
     let (binds, nodes) = needed
@@ -308,10 +341,24 @@ fn sized(asked: &Asked, system: &StorageSystem, wish: Option<&StorageWish>) -> R
         needed_read: BytesPerSecond(asked.read),
         write: BytesPerSecond(each.write * count),
         needed_write: BytesPerSecond(asked.write),
+        operations: done(asked.operations.as_ref(), system.operations, nodes),
+        opens: done(asked.opens.as_ref(), system.opens, nodes),
         binds,
         power: system.power.map(|power| power * count),
         height_u: system.height_u.map(|height| height * count),
     })
+}
+
+/// Returns the nodes that something so often asked for takes; none where nobody knows how often one node does it, which is
+/// found out by [`unknown_fact`].
+fn of_rate(asked: Option<&Limit<f64>>, each: Option<f64>) -> f64 {
+    asked.zip(each).map_or(0.0, |(asked, each)| (asked.value / each).ceil())
+}
+
+/// Returns how often all nodes do what is asked for.
+fn done(asked: Option<&Limit<f64>>, each: Option<f64>, nodes: u32) -> Option<StoreRate> {
+    let all_per_s = each.map(|each| each * f64::from(nodes));
+    asked.map(|asked| StoreRate { all_per_s, needed_per_s: asked.value })
 }
 
 /// What clients read from and write to one node.
@@ -346,120 +393,5 @@ fn impossible(site: &Site, wish: Option<&StorageWish>, why: String) -> Finding {
         places: place.into_iter().map(|place| (place, "asked for here".to_owned())).collect(),
         because: Vec::new(),
         ways_out: vec!["another `system`, another `kind`, or lower rates".to_owned()],
-    }
-}
-
-/// The bill of all stores: lines, and what has no known price.
-pub fn bill(
-    spec: &Spec,
-    catalog: &Catalog,
-    periods: &[Period],
-    stores: &[Store],
-) -> (Vec<CostLine>, Vec<String>) {
-    let mut lines = Vec::new();
-    let mut unknown = Vec::new();
-    for store in stores {
-        let site = spec.sites.iter().find(|site| site.name == store.site);
-        let system = catalog.storage.iter().find(|row| row.id == store.system);
-        if let (Some(site), Some(system)) = (site, system) {
-            let bill = Bill { spec, periods, site, store, id: &system.id };
-            bill.purchase(catalog, system, &mut lines, &mut unknown);
-            bill.energy(system, &mut lines, &mut unknown);
-        }
-    }
-    (lines, unknown)
-}
-
-struct Bill<'a> {
-    spec: &'a Spec,
-    periods: &'a [Period],
-    site: &'a Site,
-    store: &'a Store,
-    id: &'a str,
-}
-
-/// How a price came to be, and where it was read.
-type From<'a> = (Origin, &'a str);
-
-impl Bill<'_> {
-    /// Nodes with their drives, their maintenance, and what they are worth in the end.
-    fn purchase(
-        &self,
-        catalog: &Catalog,
-        system: &StorageSystem,
-        lines: &mut Vec<CostLine>,
-        unknown: &mut Vec<String>,
-    ) {
-        let known =
-            system.price.and_then(|price| converted(catalog, &self.spec.frame, system.currency, price));
-        let Some(price) = known else {
-            unknown.push(format!("{} nodes of {} at {}", self.store.nodes, self.id, self.site.name));
-            return;
-        };
-        let from = (system.provenance.grade.origin(), system.provenance.source.as_str());
-        let nodes = Decimal::from(self.store.nodes);
-        let item = format!("{}, storage", self.id);
-        lines.push(self.line(item, (CostKind::Capex, 0), (nodes, "storage node"), price, from));
-        let Some(terms) = write_off_terms(catalog, "default") else { return };
-        let from = (terms.provenance.grade.origin(), terms.provenance.source.as_str());
-        let monthly = (price * decimal(terms.maintenance_per_year) / Decimal::from(12)).round_dp(9);
-        self.every_month(format!("maintenance and support of {}", self.id), monthly, from, lines);
-        let write_off = WriteOff {
-            price,
-            life_months: terms.life_months,
-            residual: terms.residual,
-            source: terms.provenance.source.clone(),
-        };
-        let age = self.spec.frame.months;
-        let left = write_off.value_after(age).round_dp(9);
-        let item = format!("value of {} left after {age} months", self.id);
-        let last = self.periods.len().saturating_sub(1);
-        lines.push(self.line(item, (CostKind::Residual, last), (nodes, "used storage node"), -left, from));
-    }
-
-    fn energy(&self, system: &StorageSystem, lines: &mut Vec<CostLine>, unknown: &mut Vec<String>) {
-        let item = format!("energy of {} at {}", self.id, self.site.name);
-        let (Some(power), Some(price)) = (system.power, self.site.energy_price_per_kwh) else {
-            unknown.push(item);
-            return;
-        };
-        let kwh = power.kw() * MEAN_POWER_SHARE * self.site.pue * HOURS_PER_MONTH;
-        let from = (Origin::Assumed, "plan: energy_price, pue; mean power 71 % of the highest");
-        self.every_month(item, (price * decimal(kwh)).round_dp(9), from, lines);
-    }
-
-    /// Adds what each node costs a month, one line for each period.
-    fn every_month(&self, item: String, each: Decimal, from: From<'_>, lines: &mut Vec<CostLine>) {
-        for (index, period) in self.periods.iter().enumerate() {
-            let months = Decimal::from(self.store.nodes) * Decimal::from(period.months);
-            lines.push(self.line(item.clone(), (CostKind::Opex, index), (months, "node-month"), each, from));
-        }
-    }
-
-    fn line(
-        &self,
-        item: String,
-        (kind, period): (CostKind, usize),
-        (quantity, unit): (Decimal, &str),
-        unit_price: Decimal,
-        (origin, source): From<'_>,
-    ) -> CostLine {
-        let billed = self.spec.frame.currency.round(quantity * unit_price);
-        CostLine {
-            item,
-            site: self.site.name.clone(),
-            shape: None,
-            option: None,
-            period: period as u32,
-            kind,
-            quantity,
-            unit: unit.to_owned(),
-            unit_price,
-            billed_cost: billed,
-            effective_cost: billed,
-            list_cost: None,
-            origin,
-            source: source.to_owned(),
-        }
     }
 }
