@@ -62,13 +62,13 @@ const MAX_BLOCK_TOKENS: u32 = 1 << 12;
 const MAX_DECODE_TOKENS: u32 = 1 << 10;
 
 /// All of the output.
-pub(super) const WHOLE_OUTPUT_PER_MILLE: u32 = 1_000;
+pub(crate) const WHOLE_OUTPUT_PER_MILLE: u32 = 1_000;
 /// Steps after which vLLM sees a request, and TensorRT-LLM (reference/step-time.md, section 4: chosen by the error on
 /// published measurements; both form a step while the one before it runs).
-const VLLM_VISIBILITY_STEPS: u32 = 1;
-const TENSORRT_LLM_VISIBILITY_STEPS: u32 = 2;
+pub(crate) const VLLM_VISIBILITY_STEPS: u32 = 1;
+pub(crate) const TENSORRT_LLM_VISIBILITY_STEPS: u32 = 2;
 /// What SGLang reserves of an output (reference/step-time.md, section 4: plausible, not tested on its own).
-const SGLANG_RESERVED_PER_MILLE: u32 = 600;
+pub(crate) const SGLANG_RESERVED_PER_MILLE: u32 = 600;
 
 /// Why a configuration cannot be simulated.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]

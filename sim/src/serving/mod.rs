@@ -31,7 +31,7 @@ mod adapters;
 mod arrivals;
 mod autoscale;
 mod background;
-mod config;
+pub(crate) mod config;
 mod decodes;
 mod kv;
 mod lengths;

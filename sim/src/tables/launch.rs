@@ -5,6 +5,9 @@
 
 use crate::perf::coefficients::is_blackwell;
 use crate::perf::memory::Limits;
+use crate::serving::config::{
+    SGLANG_RESERVED_PER_MILLE, TENSORRT_LLM_VISIBILITY_STEPS, VLLM_VISIBILITY_STEPS, WHOLE_OUTPUT_PER_MILLE,
+};
 use crate::serving::{Admission, Scheduler};
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Accelerator;
@@ -38,9 +41,9 @@ impl Launch {
     pub fn of(engine: &Engine, accelerator: &Accelerator, limits: Limits, load: &Load) -> Self {
         let blackwell = is_blackwell(&accelerator.id);
         let (reserved_per_mille, visible_steps) = match engine.family {
-            EngineFamily::Sglang => (600, 0),
-            EngineFamily::TensorRtLlm => (1000, 1),
-            _ => (0, 1),
+            EngineFamily::Sglang => (SGLANG_RESERVED_PER_MILLE, 0),
+            EngineFamily::TensorRtLlm => (WHOLE_OUTPUT_PER_MILLE, TENSORRT_LLM_VISIBILITY_STEPS),
+            _ => (0, VLLM_VISIBILITY_STEPS),
         };
         let max_sequences = limits.max_sequences.saturating_mul(load.groups).min(load.clients).max(1);
         Self {
