@@ -52,6 +52,8 @@ const METAL_BASE: &[(&str, &str)] = &[
 ];
 const BATCH_BASE: &[(&str, &str)] =
     &[("model", "= llama3_1_8b"), ("requests", "= 40 Mreq"), ("prompt", "= 1 ktok"), ("output", "= 250 tok")];
+const MODELS_BASE: &[(&str, &str)] =
+    &[("server", "= triton"), ("volume", "= \"vision\""), ("names", "= \"resnet50\"")];
 const TRAIN_BASE: &[(&str, &str)] = &[
     ("model", "= llama3_1_8b"),
     ("tokens", "= 100 Gtok"),
@@ -180,6 +182,10 @@ fn jobs(with: impl Fn(&'static str, &str) -> &'static str) -> Vec<Frame> {
         frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB")]),
         frame("budget", "budget b {", &[]),
         frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
+        Frame {
+            after: "} }\n",
+            ..frame("service/models", "service vision { cpu = 4, memory = 8 GB, models = {", MODELS_BASE)
+        },
         frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),
     ]
 }

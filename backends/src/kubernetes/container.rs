@@ -191,7 +191,7 @@ fn environment() -> Vec<EnvVar> {
 
 fn probes(times: &Times) -> Probes {
     let probe = |period_seconds, failure_threshold| Probe {
-        http_get: Some(HttpGet { path: "/health", port: Port::Name("http") }),
+        http_get: Some(HttpGet { path: "/health".into(), port: Port::Name("http") }),
         tcp_socket: None,
         period_seconds,
         timeout_seconds: 5,
@@ -213,14 +213,13 @@ pub(super) fn volumes(
     options: Option<String>,
     weights: Option<String>,
 ) -> Vec<Volume> {
-    let plain = |name| Volume { name, empty_dir: None, config_map: None, persistent_volume_claim: None };
     let empty = |name, medium, size: u32| Volume {
         empty_dir: Some(EmptyDir { medium, size_limit: format!("{size}Gi") }),
-        ..plain(name)
+        ..Volume::named(name)
     };
     let cache = match weights {
         Some(claim_name) => {
-            Volume { persistent_volume_claim: Some(ClaimRef { claim_name }), ..plain("cache") }
+            Volume { persistent_volume_claim: Some(ClaimRef { claim_name }), ..Volume::named("cache") }
         }
         None => empty("cache", None, count(cache_bytes(server) / GIB).max(1)),
     };
@@ -229,7 +228,7 @@ pub(super) fn volumes(
         volumes.push(empty("shm", Some("Memory"), u32::try_from(shared).unwrap_or(u32::MAX)));
     }
     if let Some(name) = options {
-        volumes.push(Volume { config_map: Some(ConfigMapRef { name }), ..plain("options") });
+        volumes.push(Volume { config_map: Some(ConfigMapRef { name }), ..Volume::named("options") });
     }
     volumes
 }

@@ -288,7 +288,7 @@ pub(super) fn flag(name: &str, value: impl std::fmt::Display) -> String {
     format!("--{name}={value}")
 }
 
-fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+pub(super) fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
@@ -409,7 +409,7 @@ fn tensorrt_llm(server: &Server<'_>, settings: &Settings) -> Result<Launch, Emit
 }
 
 /// Returns a word that the shell takes as it is, quoted where it holds anything but plain characters.
-fn shell_word(word: &str) -> String {
+pub(super) fn shell_word(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@".contains(character);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

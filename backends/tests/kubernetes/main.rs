@@ -10,6 +10,7 @@ mod golden;
 mod hall;
 mod levels;
 mod lints;
+mod models;
 mod offline;
 mod operations;
 mod operators;

@@ -26,6 +26,7 @@ mod kinds;
 mod load;
 mod metal;
 mod model;
+mod models;
 mod plan;
 mod rails;
 mod read;
