@@ -51,7 +51,7 @@ pub(super) fn of_engine(frame: &Frame<'_>, server: &Server<'_>) -> Labels {
     if !frame.deploy.mesh {
         return Labels::new();
     }
-    let mut all = merged(HTTP_PORT, server.family.metrics_path());
+    let mut all = merged(server.family.metrics_port().1, server.family.metrics_path());
     all.extend(labels([
         ("traffic.sidecar.istio.io/includeInboundPorts", HTTP_PORT.to_string().as_str()),
         ("traffic.sidecar.istio.io/includeOutboundIPRanges", ""),

@@ -67,9 +67,10 @@ impl Endpoint {
     }
 
     /// Returns where the pods of a workload show their metrics.
-    fn of(frame: &Frame<'_>, group: &Group<'_>, path: &'static str) -> Self {
+    fn of(frame: &Frame<'_>, group: &Group<'_>, family: Family) -> Self {
+        let path = family.metrics_path();
         match &group.part {
-            None => Self::plain(frame, "http", path),
+            None => Self::plain(frame, family.metrics_port().0, path),
             // KServe's engines speak TLS, with certificates that it signs itself.
             Some(of) => Self {
                 port: None,
@@ -156,7 +157,7 @@ pub(super) fn add(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let Some(watch) = Watch::of(frame, group) else { return Ok(()) };
-    let endpoint = Endpoint::of(frame, group, watch.family.metrics_path());
+    let endpoint = Endpoint::of(frame, group, watch.family);
     add_monitor(frame, (&group.name, &group.labels(), &group.answering()), endpoint, (folder, files))?;
     let mut rules: Vec<Alert> = Vec::new();
     for slo in &group.serve.slos {
@@ -304,7 +305,11 @@ impl<'a> Watch<'a> {
 
     /// Returns what the rules do not say, or say otherwise than the plan, because of what the engine reports.
     fn gaps(&self, frame: &Frame<'_>, group: &Group<'_>) -> Vec<String> {
-        let engine = format!("{} {}", self.family.container(), self.version);
+        let engine = match self.family {
+            // The version is that of what it runs.
+            Family::Triton => "Triton".to_owned(),
+            family => format!("{} {}", family.container(), self.version),
+        };
         let mut gaps = Vec::new();
         let mut metrics: Vec<SloMetric> = group.serve.slos.iter().map(|slo| slo.metric).collect();
         metrics.dedup();

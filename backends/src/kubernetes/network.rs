@@ -272,6 +272,10 @@ pub(super) fn add(
         peers.push(Peer::pods(&super::load_test::pods(&group.name)));
     }
     let mut ingress = vec![Rule { from: peers, to: Vec::new(), ports: vec![port("TCP", HTTP_PORT)] }];
+    let shown = group.servers.first().map(|server| server.family.metrics_port().1);
+    if let Some(shown) = shown.filter(|&shown| shown != HTTP_PORT && frame.deploy.monitoring) {
+        ingress.push(Rule { from: vec![scraper()], to: Vec::new(), ports: vec![port("TCP", shown)] });
+    }
     let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
     let mut egress = vec![Rule { from: Vec::new(), to: store, ports: vec![port("TCP", 443)] }];
     if group.spans_nodes() {

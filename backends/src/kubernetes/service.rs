@@ -79,6 +79,7 @@ pub(super) fn add(
         metadata: frame.meta(&group.name, Wave::Service, &group.labels()),
         spec: ServiceSpec::of(group.answering(), vec![port]),
     };
-    let note = format!("answers at http://{}.{}/v1.", group.name, frame.deploy.namespace);
+    let below = group.servers.first().map_or("", |server| server.family.asked_at());
+    let note = format!("answers at http://{}.{}{below}.", group.name, frame.deploy.namespace);
     files.add(Wave::Service, folder, ("Service", &group.name), &note, &object)
 }

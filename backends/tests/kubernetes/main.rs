@@ -17,3 +17,4 @@ mod operators;
 mod parts;
 mod predictor;
 mod trainings;
+mod triton;

@@ -4,6 +4,7 @@
 //! know what lies on the volume of the models, which nobody makes here.
 
 use super::super::engine::{flag, shell_word, words};
+use super::super::metrics::TRITON_METRICS;
 use super::super::object::{ConfigMap, Labels, Port, count, decimal, fnv, labels};
 use super::super::pod::{ClaimRef, ConfigMapRef, EmptyDir, HttpGet, Mount, TcpSocket, Volume};
 use super::super::{EmitError, Files, Frame, Wave};
@@ -19,10 +20,7 @@ const VOLUME: &str = "/volume";
 /// Folder of the configuration.
 const CONFIG: &str = "/etc/models";
 
-/// Port at which Triton shows its metrics (its default); TensorFlow Serving shows them where it answers.
-const TRITON_METRICS: u16 = 8002;
-
-/// Where TensorFlow Serving shows its metrics (the path of its own examples).
+/// Where TensorFlow Serving shows its metrics, at the port at which it answers (the path of its own examples).
 const TF_METRICS: &str = "/monitoring/prometheus/metrics";
 
 /// Share of the memory of an accelerator that instances which share its time divide among themselves; the rest is for the
