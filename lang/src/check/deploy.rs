@@ -1,6 +1,5 @@
 //! `deploy`: where do the manifests go?
 
-use capstan_types::catalog::EngineFamily;
 use capstan_types::quantity::Dimension;
 use capstan_types::spec::{
     FabricWish, Fleet, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Pipeline,
@@ -14,6 +13,7 @@ use super::metal::{METAL3, read_metal3};
 use super::plan::assumed;
 use super::rails::{NETWORK_OPERATOR, read_rails};
 use super::table::{Bounds, FACT, FieldRow, FieldType, LabelRule, Table};
+use super::triton::{triton, version};
 use crate::ast::Block;
 use crate::codes;
 
@@ -401,38 +401,6 @@ fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
         host: fields.text("host").map(str::to_owned),
         picker: fields.bool("picker").unwrap_or(false),
     }
-}
-
-/// Returns the image of Triton; reports that no workload of the plan has the engine that it runs here.
-fn triton(checker: &Checker<'_>, fields: &Fields, serves: &[Serve]) -> Option<String> {
-    let image = version(checker, fields, "triton", "registry/triton:1.0")?;
-    let runs = |serve: &Serve| {
-        let engine = checker.catalog.engine(&serve.engine);
-        engine.is_some_and(|engine| engine.family == EngineFamily::TensorRtLlm)
-    };
-    if !serves.iter().any(runs) {
-        let message = "Triton is written for TensorRT-LLM, and no workload has that engine";
-        let found = checker.values.error(codes::CONTRADICTION, fields.place_of("triton").span(), message);
-        checker
-            .values
-            .report(found.help("write `engine = trtllm` in a `serve` block, or leave `triton` out"));
-    }
-    Some(image)
-}
-
-/// Returns the image that a field names; reports one without a version.
-fn version(checker: &Checker<'_>, fields: &Fields, field: &str, example: &str) -> Option<String> {
-    let image = fields.text(field)?;
-    let last = image.rsplit('/').next().unwrap_or_default();
-    let fixed =
-        last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| !["", "latest"].contains(&tag));
-    if !fixed {
-        let message = format!("the image `{image}` names no version");
-        let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of(field).span(), message);
-        let help = format!("add a tag other than `latest`, or a digest: `\"{example}\"`");
-        checker.values.report(found.help(help));
-    }
-    Some(image.to_owned())
 }
 
 fn read_training(checker: &Checker<'_>, fields: &Fields) -> TrainingWish {

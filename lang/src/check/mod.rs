@@ -40,6 +40,7 @@ mod speculative;
 mod storage;
 pub mod table;
 mod train;
+mod triton;
 mod workload;
 mod zones;
 
