@@ -145,10 +145,6 @@ fn machines(blueprint: &Blueprint, workloads: &[Running<'_>], fewer: u32) -> Vec
                 if name.contains("/rail_") {
                     capacity[name] = limit.clone();
                 }
-                // Its accelerators are cut as they are planned to be.
-                if name.contains("/mig-") {
-                    capacity[name] = json!(pods_per_node.to_string());
-                }
             }
             all.push(json!({ "name": format!("m{index}-{number}"), "labels": labels, "capacity": capacity }));
         }
