@@ -28,6 +28,9 @@ struct Frame {
 
 const CHAT: &str =
     "serve chat { model = llama3_1_8b, load = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok } }\n";
+/// One workload is on TensorRT-LLM, which Triton needs.
+const DEPLOY: &str = "serve triton { model = llama3_1_8b, engine = trtllm, load = { rate = 5 req/s, prompt = 1 ktok, output = 250 tok } }\n\
+                      deploy kubernetes {";
 const SITES: &str = "site hall { }\nsite hall2 { }\nsite cloud { provider = aws, region = \"us-east-1\" }\n";
 const DATA: &str = "dataset corpus { size = 5 TB, site = hall, tokens = 1 Ttok }\n\
                     dataset corpus2 { size = 9 TB, site = hall, tokens = 2 Ttok }\n";
@@ -52,6 +55,8 @@ const METAL_BASE: &[(&str, &str)] = &[
 ];
 const BATCH_BASE: &[(&str, &str)] =
     &[("model", "= llama3_1_8b"), ("requests", "= 40 Mreq"), ("prompt", "= 1 ktok"), ("output", "= 250 tok")];
+const MODELS_BASE: &[(&str, &str)] =
+    &[("server", "= triton"), ("volume", "= \"vision\""), ("names", "= \"resnet50\"")];
 const TRAIN_BASE: &[(&str, &str)] = &[
     ("model", "= llama3_1_8b"),
     ("tokens", "= 100 Gtok"),
@@ -96,7 +101,7 @@ fn frames() -> Vec<Frame> {
         frame("scenario", "scenario s {", &[]),
         frame("scenario/fail", "scenario s {", &[]),
         Frame { after: "} }\n", ..frame("scenario/surge", "scenario s { surge {", &[("load", "= 2")]) },
-        frame("deploy", "deploy kubernetes {", &[]),
+        frame("deploy", DEPLOY, &[]),
         Frame {
             after: "} }\n",
             ..frame("deploy/gateway", "deploy kubernetes { gateway = {", &[("class", "= \"istio\"")])
@@ -180,6 +185,10 @@ fn jobs(with: impl Fn(&'static str, &str) -> &'static str) -> Vec<Frame> {
         frame("dataset", "dataset d {", &[("site", "= hall"), ("size", "= 500 TB"), ("read", ">= 20 GB/s")]),
         frame("budget", "budget b {", &[]),
         frame("service", "service gateway {", &[("cpu", "= 4"), ("memory", "= 8 GB")]),
+        Frame {
+            after: "} }\n",
+            ..frame("service/models", "service vision { cpu = 4, memory = 8 GB, models = {", MODELS_BASE)
+        },
         frame("workspace", "workspace lab {", &[("users", "= 40"), ("cpu", "= 4"), ("memory", "= 8 GB")]),
     ]
 }

@@ -184,6 +184,28 @@ fn scale(door: &Door<'_>, workloads: &[Running<'_>]) -> usize {
     workloads.iter().map(|workload| usize::try_from(workload.pods).expect("few pods")).sum()
 }
 
+/// Makes the claims of models, which whoever applies a plan makes, with volumes of their own.
+fn claim_models(door: &Door<'_>, objects: &[Value]) {
+    for object in objects.iter().filter(|object| object["kind"] == "Deployment") {
+        let volumes = object["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
+        let Some(volume) = volumes.into_iter().find(|volume| volume["name"] == "models") else { continue };
+        let namespace = object["metadata"]["namespace"].as_str().expect("a namespace");
+        let name = volume["persistentVolumeClaim"]["claimName"].as_str().expect("a claim");
+        let claim = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": {
+                "accessModes": ["ReadOnlyMany"], "storageClassName": "by-hand",
+                "resources": { "requests": { "storage": "1Gi" } },
+            },
+        });
+        let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}");
+        let made = door.change(&path, "administrator", &claim);
+        assert!(made.status < 300, "{}", made.body);
+        provision(door, &[claim]);
+    }
+}
+
 /// Gives every claim a volume, as the storage's provisioner would, those that instances of a set will make among them.
 pub fn provision(door: &Door<'_>, objects: &[Value]) {
     let own = objects.iter().filter(|object| object["kind"] == "PersistentVolumeClaim");
@@ -234,6 +256,7 @@ pub fn are_placed(bench: &Bench, door: &Door<'_>, name: &str, place: &Place) -> 
     bench.machines(&json!([]));
     let objects = apply(door, &place.path("out"), name);
     provision(door, &objects);
+    claim_models(door, &objects);
     let workloads = running(&blueprint, &objects);
     let pods = scale(door, &workloads);
     place.write("kubeconfig", door.kubeconfig(&bench.admin));

@@ -152,7 +152,7 @@ fn template(frame: &Frame<'_>, server: &Server<'_>, arguments: &str, files: &mut
     let times = Times::of(server);
     let mut container = json!({
         "name": "main",
-        "image": format!("{}:{}", server.engine.image, server.engine.tag),
+        "image": server.image,
         "imagePullPolicy": "IfNotPresent",
         "env": environment(arguments),
         "resources": share.resources(server.machine(), ranks),

@@ -161,18 +161,14 @@ pub(super) fn container(
     }
     Container {
         name: server.family.container().into(),
-        image: format!("{}:{}", server.engine.image, server.engine.tag),
+        image: server.image.clone(),
         image_pull_policy: "IfNotPresent",
         command,
         args,
         env: environment(),
-        ports: if answers {
-            vec![ContainerPort { name: "http", container_port: HTTP_PORT }]
-        } else {
-            Vec::new()
-        },
+        ports: if answers { ports(server) } else { Vec::new() },
         resources: share.resources(server.machine(), server.accelerators_per_pod()),
-        probes: answers.then(|| probes(times)),
+        probes: answers.then(|| probes(server, times)),
         security_context: ContainerSecurity {
             allow_privilege_escalation: false,
             capabilities: share.capabilities(),
@@ -189,9 +185,17 @@ fn environment() -> Vec<EnvVar> {
     ]
 }
 
-fn probes(times: &Times) -> Probes {
-    let probe = |period_seconds, failure_threshold| Probe {
-        http_get: Some(HttpGet { path: "/health", port: Port::Name("http") }),
+/// Returns the ports of a pod that answers: that of requests, and that of metrics where it is another.
+fn ports(server: &Server<'_>) -> Vec<ContainerPort> {
+    let mut ports = vec![("http", HTTP_PORT), server.family.metrics_port()];
+    ports.dedup();
+    ports.into_iter().map(|(name, container_port)| ContainerPort { name, container_port }).collect()
+}
+
+fn probes(server: &Server<'_>, times: &Times) -> Probes {
+    let (ready, live) = server.family.health();
+    let probe = |path: &'static str, period_seconds, failure_threshold| Probe {
+        http_get: Some(HttpGet { path: path.into(), port: Port::Name("http") }),
         tcp_socket: None,
         period_seconds,
         timeout_seconds: 5,
@@ -199,9 +203,9 @@ fn probes(times: &Times) -> Probes {
     };
     let drain = Exec { command: vec!["sleep".to_owned(), DRAIN.to_string()] };
     Probes {
-        startup_probe: probe(PROBE_PERIOD, times.startup_failures),
-        readiness_probe: probe(5, 3),
-        liveness_probe: probe(10, 6),
+        startup_probe: probe(ready, PROBE_PERIOD, times.startup_failures),
+        readiness_probe: probe(ready, 5, 3),
+        liveness_probe: probe(live, 10, 6),
         lifecycle: Some(Lifecycle { pre_stop: Hook { exec: drain } }),
     }
 }
@@ -213,14 +217,13 @@ pub(super) fn volumes(
     options: Option<String>,
     weights: Option<String>,
 ) -> Vec<Volume> {
-    let plain = |name| Volume { name, empty_dir: None, config_map: None, persistent_volume_claim: None };
     let empty = |name, medium, size: u32| Volume {
         empty_dir: Some(EmptyDir { medium, size_limit: format!("{size}Gi") }),
-        ..plain(name)
+        ..Volume::named(name)
     };
     let cache = match weights {
         Some(claim_name) => {
-            Volume { persistent_volume_claim: Some(ClaimRef { claim_name }), ..plain("cache") }
+            Volume { persistent_volume_claim: Some(ClaimRef { claim_name }), ..Volume::named("cache") }
         }
         None => empty("cache", None, count(cache_bytes(server) / GIB).max(1)),
     };
@@ -229,7 +232,7 @@ pub(super) fn volumes(
         volumes.push(empty("shm", Some("Memory"), u32::try_from(shared).unwrap_or(u32::MAX)));
     }
     if let Some(name) = options {
-        volumes.push(Volume { config_map: Some(ConfigMapRef { name }), ..plain("options") });
+        volumes.push(Volume { config_map: Some(ConfigMapRef { name }), ..Volume::named("options") });
     }
     volumes
 }

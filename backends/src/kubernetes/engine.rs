@@ -1,11 +1,11 @@
 //! How is a candidate said to its engine?
 //!
-//! Command lines of vLLM, SGLang and TensorRT-LLM as their own documentation gives them. It knows nothing of pods, nor under
+//! Command lines of vLLM, SGLang and TensorRT-LLM as their own documentation gives them (Triton's: `triton`). It knows nothing of pods, nor under
 //! which names an engine reports (`metrics`).
 
 use super::object::{count, decimal};
 use super::server::Server;
-use super::{EmitError, Warning, ranks};
+use super::{EmitError, Warning, ranks, triton};
 use capstan_types::catalog::{Engine, EngineFamily};
 use capstan_types::hardware::Precision;
 use capstan_types::spec::{Draft, Routing};
@@ -31,6 +31,8 @@ pub(super) enum Family {
     Vllm,
     Sglang,
     TensorRtLlm,
+    /// TensorRT-LLM, run by Triton.
+    Triton,
 }
 
 /// How the processes of one replica are started.
@@ -47,9 +49,10 @@ pub(super) struct Launch {
 }
 
 impl Family {
-    /// Returns the family of an engine row, where its command line is known.
-    pub(super) fn of(engine: &Engine) -> Option<Self> {
+    /// Returns the family of an engine row, where its command line is known; `triton` is whether Triton runs those that it can.
+    pub(super) fn of(engine: &Engine, triton: bool) -> Option<Self> {
         match engine.family {
+            EngineFamily::TensorRtLlm if triton => Some(Self::Triton),
             EngineFamily::Vllm => Some(Self::Vllm),
             EngineFamily::Sglang => Some(Self::Sglang),
             EngineFamily::TensorRtLlm => Some(Self::TensorRtLlm),
@@ -63,6 +66,28 @@ impl Family {
             Self::Vllm => "vllm",
             Self::Sglang => "sglang",
             Self::TensorRtLlm => "tensorrt-llm",
+            Self::Triton => "triton",
+        }
+    }
+
+    /// Returns whether TensorRT-LLM computes.
+    fn is_tensorrt_llm(self) -> bool {
+        matches!(self, Self::TensorRtLlm | Self::Triton)
+    }
+
+    /// Returns the paths by which it says that it can answer, and that it is alive.
+    pub(super) fn health(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Vllm | Self::Sglang | Self::TensorRtLlm => ("/health", "/health"),
+            Self::Triton => triton::HEALTH,
+        }
+    }
+
+    /// Returns the path below which it is asked.
+    pub(super) fn asked_at(self) -> &'static str {
+        match self {
+            Self::Vllm | Self::Sglang | Self::TensorRtLlm => "/v1",
+            Self::Triton => triton::ASKED_AT,
         }
     }
 
@@ -77,6 +102,7 @@ impl Family {
             Self::Vllm => Ok(vllm(server, &settings)),
             Self::Sglang => Ok(sglang(server, &settings)),
             Self::TensorRtLlm => tensorrt_llm(server, &settings),
+            Self::Triton => triton::launch(server, &settings),
         }
     }
 
@@ -112,11 +138,11 @@ impl Family {
 }
 
 /// What all engines are told, in their own words later.
-struct Settings {
-    model: String,
-    context: u32,
+pub(super) struct Settings {
+    pub(super) model: String,
+    pub(super) context: u32,
     /// Cache precision, where it differs from that of the activations.
-    cache: Option<Precision>,
+    pub(super) cache: Option<Precision>,
     weights: Weights,
 }
 
@@ -141,7 +167,7 @@ fn weights(server: &Server<'_>, family: Family, warnings: &mut Vec<Warning>) -> 
     if is_sixteen_bit(planned) && is_sixteen_bit(published) {
         return Weights::Sixteen(planned);
     }
-    if planned == Precision::Fp8 && is_sixteen_bit(published) && family != Family::TensorRtLlm {
+    if planned == Precision::Fp8 && is_sixteen_bit(published) && !family.is_tensorrt_llm() {
         return Weights::ToFp8;
     }
     if planned != published {
@@ -213,7 +239,7 @@ fn cache(server: &Server<'_>, family: Family) -> Result<Option<Precision>, EmitE
     match server.placement.candidate.kv_precision {
         Precision::Fp16 | Precision::Bf16 => Ok(None),
         Precision::Fp8 => Ok(Some(Precision::Fp8)),
-        Precision::Int8 if family == Family::TensorRtLlm => Ok(Some(Precision::Int8)),
+        Precision::Int8 if family.is_tensorrt_llm() => Ok(Some(Precision::Int8)),
         other => Err(EmitError::UnsupportedCache {
             workload: server.serve.name.clone(),
             engine: server.engine.id.clone(),
@@ -288,7 +314,7 @@ pub(super) fn flag(name: &str, value: impl std::fmt::Display) -> String {
     format!("--{name}={value}")
 }
 
-fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+pub(super) fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
@@ -383,16 +409,22 @@ fn sglang(server: &Server<'_>, settings: &Settings) -> Launch {
     }
 }
 
+/// Refuses a replica over several nodes, which is not written for TensorRT-LLM.
+pub(super) fn on_one_node(server: &Server<'_>) -> Result<(), EmitError> {
+    if server.pods_per_replica() == 1 {
+        return Ok(());
+    }
+    Err(EmitError::SpansNodes {
+        workload: server.serve.name.clone(),
+        engine: server.engine.id.clone(),
+        nodes: server.pods_per_replica(),
+    })
+}
+
 /// `trtllm-serve` (nvidia.github.io/TensorRT-LLM, commands); the cache type has no flag, so it goes to a file.
 fn tensorrt_llm(server: &Server<'_>, settings: &Settings) -> Result<Launch, EmitError> {
     let candidate = &server.placement.candidate;
-    if server.pods_per_replica() > 1 {
-        return Err(EmitError::SpansNodes {
-            workload: server.serve.name.clone(),
-            engine: server.engine.id.clone(),
-            nodes: server.pods_per_replica(),
-        });
-    }
+    on_one_node(server)?;
     let (ranks, of_ranks) = ranks::tensorrt_llm(candidate);
     let mut args = vec![settings.model.clone(), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
     args.extend(ranks);
@@ -409,7 +441,7 @@ fn tensorrt_llm(server: &Server<'_>, settings: &Settings) -> Result<Launch, Emit
 }
 
 /// Returns a word that the shell takes as it is, quoted where it holds anything but plain characters.
-fn shell_word(word: &str) -> String {
+pub(super) fn shell_word(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@".contains(character);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

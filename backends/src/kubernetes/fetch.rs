@@ -100,7 +100,7 @@ fn pod(
         "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
         "containers": [{
             "name": "fetch",
-            "image": format!("{}:{}", server.engine.image, server.engine.tag),
+            "image": server.image,
             "imagePullPolicy": "IfNotPresent",
             "command": ["python3", "-c", PROGRAM],
             "args": args,

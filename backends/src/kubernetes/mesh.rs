@@ -51,13 +51,28 @@ pub(super) fn of_engine(frame: &Frame<'_>, server: &Server<'_>) -> Labels {
     if !frame.deploy.mesh {
         return Labels::new();
     }
-    let port = HTTP_PORT.to_string();
-    labels([
-        ("prometheus.io/path", server.family.metrics_path()),
-        ("prometheus.io/port", &port),
-        ("prometheus.io/scrape", "true"),
-        ("traffic.sidecar.istio.io/includeInboundPorts", &port),
+    let mut all = merged(server.family.metrics_port().1, server.family.metrics_path());
+    all.extend(labels([
+        ("traffic.sidecar.istio.io/includeInboundPorts", HTTP_PORT.to_string().as_str()),
         ("traffic.sidecar.istio.io/includeOutboundIPRanges", ""),
+    ]));
+    all
+}
+
+/// Returns what the sidecar of a pod that answers with models is told: where its metrics are.
+pub(super) fn of_app(frame: &Frame<'_>, runner: &Runner<'_>) -> Labels {
+    match runner.metrics().filter(|_| frame.deploy.mesh) {
+        Some(shown) => merged(shown.port, shown.path),
+        None => Labels::new(),
+    }
+}
+
+/// Returns where a sidecar finds the metrics that it shows beside its own.
+fn merged(port: u16, path: &str) -> Labels {
+    labels([
+        ("prometheus.io/path", path),
+        ("prometheus.io/port", port.to_string().as_str()),
+        ("prometheus.io/scrape", "true"),
     ])
 }
 

@@ -1,10 +1,10 @@
 //! Under which names does an engine report? One table by engine and version, which rules, dashboards and autoscalers share.
 //!
 //! Names and bounds of SGLang were read in its sources (0.4.6, 0.5.6 and 0.5.10), those of vLLM in `v1/metrics/loggers.py`; those of
-//! TensorRT-LLM (1.0) are recalled. What a version does not have is `None`: an alert on it would never fire. It knows nothing of
+//! TensorRT-LLM (1.0) and of Triton are recalled. What a version does not have is `None`: an alert on it would never fire. It knows nothing of
 //! queries.
 
-use super::engine::Family;
+use super::engine::{Family, HTTP_PORT};
 use capstan_types::spec::SloMetric;
 
 /// Major, minor and patch of a version.
@@ -18,6 +18,9 @@ const SGLANG_BOUNDS: Since = (0, 5, 6);
 
 /// The SGLang in which answers are counted by status; 0.5.6 does not.
 const SGLANG_ANSWERS: Since = (0, 5, 10);
+
+/// Port at which Triton shows its metrics (its default).
+pub(super) const TRITON_METRICS: u16 = 8002;
 
 /// The oldest `trtllm-serve` with metrics for Prometheus.
 const TENSORRT_LLM: Since = (1, 0, 0);
@@ -72,8 +75,16 @@ impl Family {
     /// Returns the path of the metrics.
     pub(super) fn metrics_path(self) -> &'static str {
         match self {
-            Self::Vllm | Self::Sglang => "/metrics",
+            Self::Vllm | Self::Sglang | Self::Triton => "/metrics",
             Self::TensorRtLlm => "/prometheus/metrics",
+        }
+    }
+
+    /// Returns name and number of the port of the metrics.
+    pub(super) fn metrics_port(self) -> (&'static str, u16) {
+        match self {
+            Self::Vllm | Self::Sglang | Self::TensorRtLlm => ("http", HTTP_PORT),
+            Self::Triton => ("metrics", TRITON_METRICS),
         }
     }
 
@@ -82,7 +93,8 @@ impl Family {
         match self {
             Self::Vllm => Some("vllm:num_requests_waiting"),
             Self::Sglang => Some("sglang:num_queue_reqs"),
-            Self::TensorRtLlm => None,
+            // What Triton counts as pending it has not handed on yet; TensorRT-LLM's own queue is behind that.
+            Self::TensorRtLlm | Self::Triton => None,
         }
     }
 
@@ -91,7 +103,7 @@ impl Family {
         match self {
             Self::Vllm => Some("vllm:num_requests_running"),
             Self::Sglang => Some("sglang:num_running_reqs"),
-            Self::TensorRtLlm => None,
+            Self::TensorRtLlm | Self::Triton => None,
         }
     }
 
@@ -100,6 +112,7 @@ impl Family {
         match self {
             Self::Vllm => Some("vllm:request_success_total"),
             Self::Sglang => Some("sglang:num_requests_total"),
+            Self::Triton => Some("nv_inference_request_success"),
             Self::TensorRtLlm => {
                 (!is_before(version, TENSORRT_LLM)).then_some("trtllm_request_success_total")
             }
@@ -130,6 +143,8 @@ impl Family {
                     SloMetric::E2e => of("sglang:e2e_request_latency_seconds", known(&SGLANG_E2E)),
                 })
             }
+            // Its histograms count milliseconds, with bounds too wide for a level.
+            Self::Triton => None,
             Self::TensorRtLlm if is_before(version, TENSORRT_LLM) => None,
             Self::TensorRtLlm => Some(match metric {
                 SloMetric::Ttft => of("trtllm_time_to_first_token_seconds", &TTFT),
@@ -147,7 +162,7 @@ impl Family {
             Self::Sglang if !is_before(version, SGLANG_ANSWERS) => {
                 ("sglang:http_responses_total", ",endpoint=~\"/(v1/.*|generate)\"", "status_code=~\"5..\"")
             }
-            Self::Sglang | Self::TensorRtLlm => return None,
+            Self::Sglang | Self::TensorRtLlm | Self::Triton => return None,
         };
         Some(Answers { counter, all, failed })
     }

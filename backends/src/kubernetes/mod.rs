@@ -52,6 +52,7 @@ mod server;
 mod service;
 mod storage;
 mod training;
+mod triton;
 mod volumes;
 mod workload;
 

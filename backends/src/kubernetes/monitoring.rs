@@ -37,6 +37,9 @@ struct Endpoint {
     interval: &'static str,
 }
 
+/// How often metrics are read. Origin: Assumed.
+const INTERVAL: &str = "15s";
+
 /// `monitoring.coreos.com/v1.SafeTLSConfig`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,30 +48,37 @@ struct Tls {
 }
 
 impl Endpoint {
-    /// Returns where the pods of a service show their metrics.
-    fn of(frame: &Frame<'_>, group: &Group<'_>, path: &'static str) -> Self {
+    /// Returns where pods show their metrics, at a port that has a name.
+    fn plain(frame: &Frame<'_>, port: &'static str, path: &'static str) -> Self {
         let named = Self {
-            port: Some("http"),
+            port: Some(port),
             port_number: None,
             scheme: None,
             tls_config: None,
             path,
-            interval: "15s",
+            interval: INTERVAL,
         };
+        if !frame.deploy.mesh {
+            return named;
+        }
+        // The mesh refuses who asks pods in the clear; the sidecar shows the metrics of both.
+        let (number, path) = mesh::MERGED;
+        Self { port: None, port_number: Some(number), path, ..named }
+    }
+
+    /// Returns where the pods of a workload show their metrics.
+    fn of(frame: &Frame<'_>, group: &Group<'_>, family: Family) -> Self {
+        let path = family.metrics_path();
         match &group.part {
-            // The mesh refuses who asks the engine in the clear; its sidecar shows the metrics of both.
-            None if frame.deploy.mesh => {
-                let (number, path) = mesh::MERGED;
-                Self { port: None, port_number: Some(number), path, ..named }
-            }
-            None => named,
+            None => Self::plain(frame, family.metrics_port().0, path),
             // KServe's engines speak TLS, with certificates that it signs itself.
             Some(of) => Self {
                 port: None,
                 port_number: Some(apart::engine_port(of.part)),
                 scheme: Some("https"),
                 tls_config: Some(Tls { insecure_skip_verify: true }),
-                ..named
+                path,
+                interval: INTERVAL,
             },
         }
     }
@@ -147,18 +157,8 @@ pub(super) fn add(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let Some(watch) = Watch::of(frame, group) else { return Ok(()) };
-    let endpoint = Endpoint::of(frame, group, watch.family.metrics_path());
-    let monitor = Object {
-        api_version: "monitoring.coreos.com/v1",
-        kind: "PodMonitor",
-        metadata: frame.meta(&group.name, Wave::Monitoring, &group.labels()),
-        spec: MonitorSpec {
-            selector: Selector::of(&group.answering()),
-            pod_metrics_endpoints: vec![endpoint],
-        },
-    };
-    let note = "metrics of every pod that answers.";
-    files.add(Wave::Monitoring, folder, ("PodMonitor", &group.name), note, &monitor)?;
+    let endpoint = Endpoint::of(frame, group, watch.family);
+    add_monitor(frame, (&group.name, &group.labels(), &group.answering()), endpoint, (folder, files))?;
     let mut rules: Vec<Alert> = Vec::new();
     for slo in &group.serve.slos {
         rules.extend(watch.missed(slo, frame.blueprint));
@@ -188,9 +188,32 @@ pub(super) fn add(
     files.add(Wave::Monitoring, folder, ("PrometheusRule", &group.name), &note, &object)
 }
 
-/// Adds the alert of a service: its own metrics are not known, so it is watched by what the cluster says of its instances.
+/// Adds that the metrics of pods are read.
+fn add_monitor(
+    frame: &Frame<'_>,
+    (name, own, pods): (&str, &Labels, &Labels),
+    endpoint: Endpoint,
+    (folder, files): (&str, &mut Files),
+) -> Result<(), EmitError> {
+    let monitor = Object {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "PodMonitor",
+        metadata: frame.meta(name, Wave::Monitoring, own),
+        spec: MonitorSpec { selector: Selector::of(pods), pod_metrics_endpoints: vec![endpoint] },
+    };
+    let note = "metrics of every pod that answers.";
+    files.add(Wave::Monitoring, folder, ("PodMonitor", name), note, &monitor)
+}
+
+/// Adds the alert of a service, by what the cluster says of its instances; the metrics of those that answer with models are read
+/// beside.
 pub(super) fn add_app(frame: &Frame<'_>, runner: &Runner<'_>, files: &mut Files) -> Result<(), EmitError> {
     let name = &runner.name;
+    if let Some(shown) = runner.metrics() {
+        let endpoint = Endpoint::plain(frame, shown.name, shown.path);
+        let pods = (name.as_str(), &runner.labels(), &runner.instance());
+        add_monitor(frame, pods, endpoint, (&runner.folder(), files))?;
+    }
     let (kind, count) = match runner.controller().1 {
         "StatefulSet" => ("statefulset", "kube_statefulset_status_replicas_ready"),
         _ => ("deployment", "kube_deployment_status_replicas_available"),
@@ -282,7 +305,11 @@ impl<'a> Watch<'a> {
 
     /// Returns what the rules do not say, or say otherwise than the plan, because of what the engine reports.
     fn gaps(&self, frame: &Frame<'_>, group: &Group<'_>) -> Vec<String> {
-        let engine = format!("{} {}", self.family.container(), self.version);
+        let engine = match self.family {
+            // The version is that of what it runs.
+            Family::Triton => "Triton".to_owned(),
+            family => format!("{} {}", family.container(), self.version),
+        };
         let mut gaps = Vec::new();
         let mut metrics: Vec<SloMetric> = group.serve.slos.iter().map(|slo| slo.metric).collect();
         metrics.dedup();

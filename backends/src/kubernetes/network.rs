@@ -129,12 +129,16 @@ pub(super) fn add_defaults(frame: &Frame<'_>, folder: &str, files: &mut Files) -
     files.add(Wave::Config, folder, ("NetworkPolicy", "allow-dns"), note, &object)
 }
 
+fn scraper() -> Peer {
+    Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)]))
+}
+
 /// Returns who may ask the pods of a workload: its clients, the scraper, and the gateway of the plan.
 fn askers(frame: &Frame<'_>, scraped: bool) -> Vec<Peer> {
     let clients = labels([("capstan.dev/clients-of", &frame.deploy.namespace)]);
     let mut peers = vec![Peer::namespace(&clients)];
     if scraped {
-        peers.push(Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)])));
+        peers.push(scraper());
     }
     if frame.deploy.gateway.is_some() {
         peers.push(Peer::pods(&super::gateway::pods(frame)));
@@ -188,8 +192,12 @@ pub(super) fn add_app(
 ) -> Result<(), EmitError> {
     let by_chart = *pods != runner.instance();
     let mut ingress = Vec::new();
-    if let Some(number) = runner.app.port {
-        ingress.push(Rule { from: askers(frame, false), to: Vec::new(), ports: vec![port("TCP", number)] });
+    let asked: Vec<PolicyPort> = runner.asked().into_iter().map(|(_, number)| port("TCP", number)).collect();
+    if !asked.is_empty() {
+        ingress.push(Rule { from: askers(frame, false), to: Vec::new(), ports: asked });
+    }
+    if let Some(shown) = runner.metrics().filter(|_| frame.deploy.monitoring) {
+        ingress.push(Rule { from: vec![scraper()], to: Vec::new(), ports: vec![port("TCP", shown.port)] });
     }
     let out = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
     let mut egress = vec![Rule { from: Vec::new(), to: out, ports: vec![port("TCP", 443)] }];
@@ -264,6 +272,10 @@ pub(super) fn add(
         peers.push(Peer::pods(&super::load_test::pods(&group.name)));
     }
     let mut ingress = vec![Rule { from: peers, to: Vec::new(), ports: vec![port("TCP", HTTP_PORT)] }];
+    let shown = group.servers.first().map(|server| server.family.metrics_port().1);
+    if let Some(shown) = shown.filter(|&shown| shown != HTTP_PORT && frame.deploy.monitoring) {
+        ingress.push(Rule { from: vec![scraper()], to: Vec::new(), ports: vec![port("TCP", shown)] });
+    }
     let store = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
     let mut egress = vec![Rule { from: Vec::new(), to: store, ports: vec![port("TCP", 443)] }];
     if group.spans_nodes() {
@@ -319,7 +331,7 @@ pub(super) fn add_test(
 /// Adds what sidecars need besides: certificates and configuration from the mesh, and to show their metrics.
 pub(super) fn add_mesh(frame: &Frame<'_>, members: &Labels, files: &mut Files) -> Result<(), EmitError> {
     let scraped = frame.deploy.monitoring.then(|| Rule {
-        from: vec![Peer::namespace(&labels([("kubernetes.io/metadata.name", SCRAPER)]))],
+        from: vec![scraper()],
         to: Vec::new(),
         ports: vec![port("TCP", super::mesh::MERGED.0)],
     });

@@ -48,7 +48,7 @@ fn refused(frame: &Frame<'_>, run: &BatchRun) -> Option<&'static str> {
             "name the volume of its requests in `deploy kubernetes { requests = … }`, or start it by hand",
         );
     }
-    if engine.and_then(Family::of) != Some(Family::Vllm) {
+    if engine.and_then(|engine| Family::of(engine, false)) != Some(Family::Vllm) {
         return Some("its engine has no command that answers a file; start it by hand");
     }
     (run.candidate.nodes_per_replica > 1).then_some("a replica spans nodes; start it by hand")

@@ -208,7 +208,7 @@ pub(super) struct Probe {
 /// `v1.HTTPGetAction`.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct HttpGet {
-    pub(super) path: &'static str,
+    pub(super) path: Cow<'static, str>,
     pub(super) port: Port,
 }
 
@@ -274,6 +274,13 @@ pub(super) struct Volume {
     pub(super) config_map: Option<ConfigMapRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) persistent_volume_claim: Option<ClaimRef>,
+}
+
+impl Volume {
+    /// Returns a volume that is of nothing yet.
+    pub(super) fn named(name: &'static str) -> Self {
+        Self { name, empty_dir: None, config_map: None, persistent_volume_claim: None }
+    }
 }
 
 /// `v1.PersistentVolumeClaimVolumeSource`.

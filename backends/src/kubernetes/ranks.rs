@@ -38,6 +38,17 @@ pub(super) fn sglang(candidate: &Candidate) -> Vec<String> {
     args
 }
 
+/// What Triton's file of options says of the ranks of TensorRT-LLM (arguments of its `LLM`).
+pub(super) fn triton(candidate: &Candidate) -> String {
+    let (_, of_ranks) = tensorrt_llm(candidate);
+    let (tensor, pipeline) = (candidate.degrees().of_stage(), candidate.pipeline);
+    let mut options = format!("tensor_parallel_size: {tensor}\npipeline_parallel_size: {pipeline}\n");
+    if candidate.expert > 1 {
+        options += &format!("moe_expert_parallel_size: {}\n", candidate.expert);
+    }
+    options + &of_ranks
+}
+
 /// Flags of TensorRT-LLM, and what of its ranks only its file of options says.
 pub(super) fn tensorrt_llm(candidate: &Candidate) -> (Vec<String>, String) {
     let Candidate { pipeline, data, expert, .. } = *candidate;
@@ -109,6 +120,9 @@ mod tests {
         let (args, options) = tensorrt_llm(&candidate(1, 8, 8));
         assert_eq!(args, ["--tp_size=8", "--pp_size=1", "--ep_size=8"]);
         assert!(options.starts_with("enable_attention_dp: true\nattention_dp_config:\n"), "{options}");
+        let options = triton(&candidate(1, 8, 8));
+        let ranks = "tensor_parallel_size: 8\npipeline_parallel_size: 1\nmoe_expert_parallel_size: 8\nenable_attention_dp: true\n";
+        assert!(options.starts_with(ranks), "{options}");
         let parallelism = kserve(&candidate(1, 8, 8));
         assert_eq!(parallelism, json!({ "tensor": 1, "data": 8, "dataLocal": 8, "expert": true }));
     }

@@ -39,6 +39,8 @@ pub(super) struct Server<'a> {
     pub(super) model: &'a Model,
     pub(super) engine: &'a Engine,
     pub(super) family: Family,
+    /// The image of what runs the engine.
+    pub(super) image: String,
     pub(super) shape: &'a NodeShape,
     pub(super) accelerator: &'a Accelerator,
     pub(super) site: &'a Site,
@@ -257,13 +259,18 @@ pub(super) fn server<'a>(
     let model =
         spec.models.iter().find(|model| model.id == service.model).or_else(|| catalog.model(&service.model));
     let engine = found("engine", &candidate.engine, catalog.engine(&candidate.engine))?;
-    let family = Family::of(engine).ok_or_else(|| EmitError::UnknownEngine {
+    let triton = spec.deploy.as_ref().and_then(|deploy| deploy.triton.as_ref());
+    let family = Family::of(engine, triton.is_some()).ok_or_else(|| EmitError::UnknownEngine {
         workload: service.workload.clone(),
         engine: engine.id.clone(),
     })?;
     if engine.tag.is_empty() || engine.tag == "latest" {
         return Err(EmitError::FloatingTag { engine: engine.id.clone(), tag: engine.tag.clone() });
     }
+    let image = match triton {
+        Some(image) if family == Family::Triton => image.clone(),
+        _ => format!("{}:{}", engine.image, engine.tag),
+    };
     let server = Server {
         name,
         group: group.to_owned(),
@@ -273,6 +280,7 @@ pub(super) fn server<'a>(
         model: found("model", &service.model, model)?,
         engine,
         family,
+        image,
         shape: found("shape", &candidate.shape, catalog.shape(&candidate.shape))?,
         accelerator: found(
             "accelerator",

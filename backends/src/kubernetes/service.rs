@@ -1,6 +1,6 @@
 //! How are the replicas of a workload reached? Under one name, over all placements.
 
-use super::apps::{APP_PORT, Runner};
+use super::apps::Runner;
 use super::object::{Labels, Object, Port};
 use super::server::Group;
 use super::{EmitError, Files, Frame, Wave};
@@ -33,18 +33,12 @@ struct ServicePort {
 
 impl ServiceSpec {
     /// Returns one address for all pods that a selector selects.
-    fn of(selector: Labels, port: ServicePort) -> Self {
-        Self {
-            kind: "ClusterIP",
-            address: None,
-            publish_not_ready_addresses: false,
-            selector,
-            ports: vec![port],
-        }
+    fn of(selector: Labels, ports: Vec<ServicePort>) -> Self {
+        Self { kind: "ClusterIP", address: None, publish_not_ready_addresses: false, selector, ports }
     }
 }
 
-/// Adds the service of a container at its port; with volumes also the one by which its pods know each other, which stands
+/// Adds the service of a container at its ports, of which `number` is the one that people ask; with volumes also the one by which its pods know each other, which stands
 /// before they start: some are ready only when they have found the others.
 pub(super) fn add_app(
     frame: &Frame<'_>,
@@ -53,9 +47,8 @@ pub(super) fn add_app(
     files: &mut Files,
 ) -> Result<(), EmitError> {
     let (folder, own) = (runner.folder(), runner.labels());
-    let port =
-        || ServicePort { name: APP_PORT, protocol: "TCP", port: number, target_port: Port::Name(APP_PORT) };
-    let plain = ServiceSpec::of(runner.instance(), port());
+    let port = |(name, port)| ServicePort { name, protocol: "TCP", port, target_port: Port::Name(name) };
+    let plain = ServiceSpec::of(runner.instance(), runner.asked().into_iter().map(port).collect());
     let mut add = |wave, name: &str, spec, note: &str| {
         let metadata = frame.meta(name, wave, &own);
         let object = Object { api_version: "v1", kind: "Service", metadata, spec };
@@ -84,8 +77,9 @@ pub(super) fn add(
         api_version: "v1",
         kind: "Service",
         metadata: frame.meta(&group.name, Wave::Service, &group.labels()),
-        spec: ServiceSpec::of(group.answering(), port),
+        spec: ServiceSpec::of(group.answering(), vec![port]),
     };
-    let note = format!("answers at http://{}.{}/v1.", group.name, frame.deploy.namespace);
+    let below = group.servers.first().map_or("", |server| server.family.asked_at());
+    let note = format!("answers at http://{}.{}{below}.", group.name, frame.deploy.namespace);
     files.add(Wave::Service, folder, ("Service", &group.name), &note, &object)
 }

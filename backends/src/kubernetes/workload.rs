@@ -2,7 +2,7 @@
 
 use super::affinity::{affinity, node_selector, tolerations, zones};
 use super::container::{Share, Times, cache_bytes, container, volumes as pod_volumes};
-use super::engine::{Launch, OPTIONS_FILE};
+use super::engine::{Family, Launch, OPTIONS_FILE};
 use super::object::{ConfigMap, Labels, Object, Selector, TemplateMeta, labels};
 use super::pod::{PodSecurity, PodSpec, Template};
 use super::server::{Role, Server};
@@ -128,6 +128,15 @@ pub(super) fn add(
         )?;
     }
     warn_of_image(server, files);
+    if server.family == Family::Triton {
+        let message = format!(
+            "planned with TensorRT-LLM {}: see that {} holds it; requests go to {}/generate, and OpenAI's API is not answered",
+            server.engine.version,
+            server.image,
+            server.family.asked_at()
+        );
+        files.warn(&server.serve.name, message);
+    }
     let ranks = server.accelerators_per_pod();
     let share = Share::of(server.machine(), ranks, &server.serve.name, &mut files.warnings).on_rails(
         frame,
@@ -157,8 +166,8 @@ pub(super) fn add(
 pub(super) fn warn_of_image(server: &Server<'_>, files: &mut Files) {
     if server.accelerator.vendor != "NVIDIA" {
         let message = format!(
-            "image {}:{} is built for NVIDIA; set one for {} (kustomize `images`)",
-            server.engine.image, server.engine.tag, server.accelerator.vendor
+            "image {} is built for NVIDIA; set one for {} (kustomize `images`)",
+            server.image, server.accelerator.vendor
         );
         files.warn(&server.serve.name, message);
     }

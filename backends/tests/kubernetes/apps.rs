@@ -15,7 +15,7 @@ const HOSTS: &str = "own.cpu";
 
 /// Adds a service to a blueprint as the planner would: three instances on machines without accelerators, of which each holds
 /// eight.
-fn add(blueprint: &mut Blueprint, name: &str, image: &str, change: impl FnOnce(&mut App, &mut AppRun)) {
+pub fn add(blueprint: &mut Blueprint, name: &str, image: &str, change: impl FnOnce(&mut App, &mut AppRun)) {
     let mut app = App {
         name: name.to_owned(),
         place: blueprint.inputs.spec.serves[0].place.clone(),
@@ -23,6 +23,7 @@ fn add(blueprint: &mut Blueprint, name: &str, image: &str, change: impl FnOnce(&
         image: Some(image.to_owned()),
         port: None,
         mount: None,
+        models: None,
         instances: 3,
         hours: None,
         threads: 4.0,
@@ -60,7 +61,7 @@ fn add(blueprint: &mut Blueprint, name: &str, image: &str, change: impl FnOnce(&
 }
 
 /// Instances that take a part of an accelerator of the shared machines.
-fn cut(part: Slice, per_accelerator: u32) -> impl FnOnce(&mut App, &mut AppRun) {
+pub fn cut(part: Slice, per_accelerator: u32) -> impl FnOnce(&mut App, &mut AppRun) {
     move |app, run| {
         app.part = Some(part);
         (run.shape, run.per_accelerator) = ("own.h100_sxm_8".to_owned(), per_accelerator);
@@ -68,7 +69,7 @@ fn cut(part: Slice, per_accelerator: u32) -> impl FnOnce(&mut App, &mut AppRun) 
     }
 }
 
-fn profile() -> Slice {
+pub fn profile() -> Slice {
     Slice::Profile { profile: "1g.10gb".to_owned() }
 }
 
@@ -120,7 +121,7 @@ fn with(image: &str, change: impl FnOnce(&mut App, &mut AppRun)) -> Blueprint {
     changed(|blueprint| add(blueprint, "tool", image, change))
 }
 
-fn said(emitted: &Emitted, subject: &str) -> Vec<String> {
+pub fn said(emitted: &Emitted, subject: &str) -> Vec<String> {
     let own = emitted.warnings.iter().filter(|warning| warning.subject == subject);
     own.map(|warning| warning.message.clone()).collect()
 }
@@ -273,12 +274,12 @@ fn services_are_reached_at_their_port() {
     );
 }
 
-fn labels_of(object: &Value) -> Value {
+pub fn labels_of(object: &Value) -> Value {
     object["spec"]["template"]["metadata"]["labels"].clone()
 }
 
 /// Whether the network policies let pods with some labels ask others at a port: one policy at each end must say so.
-fn may_ask(manifests: &[Manifest], from: &Value, to: &Value, port: u64) -> bool {
+pub fn may_ask(manifests: &[Manifest], from: &Value, to: &Value, port: u64) -> bool {
     let selects = |selector: &Value, labels: &Value| {
         let wanted = selector["matchLabels"].as_object();
         wanted.is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))

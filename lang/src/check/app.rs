@@ -8,6 +8,7 @@ use capstan_types::units::Bytes;
 
 use super::checker::Checker;
 use super::fields::Fields;
+use super::models::{self, MODELS};
 use super::read::Stated;
 use super::serve::buy;
 use super::table::{AT_LEAST, Bounds, CHOICE, FACT, FieldRow, FieldType, Referent, Table};
@@ -33,6 +34,13 @@ static SERVICE_FIELDS: &[FieldRow] = &[
         .default("where its image is known to keep data, else `/data`")
         .means("Folder of the container that its `storage` is mounted at.")
         .shown("= \"/var/lib/data\", storage = 1 TB", "= \"/srv\", storage = 1 TB"),
+    FieldRow::new("models", FieldType::Record(&MODELS), FACT)
+        .default("none: the image starts by itself, and answers with what it holds")
+        .means("Models that are no language models, and the program that answers with them.")
+        .shown(
+            "= { server = triton, volume = \"vision\", names = \"resnet50\" }",
+            "= { server = tf_serving, volume = \"vision\", names = \"resnet50\" }",
+        ),
     FieldRow::new("replicas", FieldType::Count(Dimension::NONE), FACT)
         .bounds(Bounds::Within(1.0, 1e6))
         .default("1")
@@ -124,13 +132,24 @@ fn app(checker: &Checker<'_>, block: &Block, table: &'static Table, kind: AppKin
         AppKind::Service => (replicas(checker, &fields, shown), None),
         AppKind::Workspace => (people(checker, &fields, shown), hours(&fields)),
     };
+    let models = match kind {
+        AppKind::Service => fields.record("models").map(|record| models::read(checker, &fields, record)),
+        AppKind::Workspace => None,
+    };
+    let complete = complete && models != Some(None);
+    let models = models.flatten();
     let app = App {
         name: shown.to_owned(),
         place: fields.place.clone(),
         kind,
         image: if kind == AppKind::Service { fields.text("image").map(str::to_owned) } else { None },
-        port: if kind == AppKind::Service { port(&fields) } else { None },
+        port: match (kind, &models) {
+            (AppKind::Service, Some(models)) => Some(models.server.http_port()),
+            (AppKind::Service, None) => port(&fields),
+            (AppKind::Workspace, _) => None,
+        },
         mount: if kind == AppKind::Service { mount(checker, &fields, shown) } else { None },
+        models,
         instances,
         hours,
         threads: fields.number("cpu").unwrap_or_default(),

@@ -3,7 +3,7 @@
 use capstan_types::quantity::Dimension;
 use capstan_types::spec::{
     FabricWish, Fleet, GatewayWish, JobKind, Kubernetes, NEWEST_KUBERNETES, OLDEST_KUBERNETES, Pipeline,
-    TokenWish, TrainingWish,
+    Serve, TokenWish, TrainingWish,
 };
 use capstan_types::units::RequestsPerSecond;
 
@@ -13,6 +13,7 @@ use super::metal::{METAL3, read_metal3};
 use super::plan::assumed;
 use super::rails::{NETWORK_OPERATOR, read_rails};
 use super::table::{Bounds, FACT, FieldRow, FieldType, LabelRule, Table};
+use super::triton::{triton, version};
 use crate::ast::Block;
 use crate::codes;
 
@@ -73,6 +74,10 @@ static FIELDS: &[FieldRow] = &[
         .default("`deployment`")
         .means("What runs replicas of one machine: Deployments, or an InferenceService of KServe for each placement.")
         .shown("= kserve", "= deployment"),
+    FieldRow::new("triton", FieldType::Text, FACT)
+        .default("none: TensorRT-LLM's own server, `trtllm-serve`")
+        .means("Image of Triton with TensorRT-LLM (such as `nvcr.io/nvidia/tritonserver:…-trtllm-python-py3`), which then runs every workload with that engine; others stay with their own servers.")
+        .shown("= \"registry/triton:1\"", "= \"registry/triton:2\""),
     FieldRow::new("gateway", FieldType::Record(&GATEWAY), FACT)
         .default("none: services are reached in the cluster only")
         .means("How requests come in from outside (Gateway API).")
@@ -221,8 +226,8 @@ static TRAINING_FIELDS: &[FieldRow] = &[
 pub(crate) fn check(
     checker: &Checker<'_>,
     blocks: &[&Block],
-    fleets: &[Fleet],
-    fabrics: &[FabricWish],
+    serves: &[Serve],
+    (fleets, fabrics): (&[Fleet], &[FabricWish]),
 ) -> Option<Kubernetes> {
     let mut found: Option<Kubernetes> = None;
     let mut first = None;
@@ -256,6 +261,7 @@ pub(crate) fn check(
         let mut deploy = read(checker, &fields, namespace);
         deploy.network_operator =
             fields.record("network_operator").map(|rails| read_rails(checker, rails, fleets, fabrics));
+        deploy.triton = triton(checker, &fields, serves);
         deploy.metal3 = fields.record("metal3").map(|metal| read_metal3(checker, metal, deploy.minor));
         found = Some(deploy);
     }
@@ -341,6 +347,12 @@ fn contradictions(checker: &Checker<'_>, fields: &Fields) {
             "leave `mesh` out, or `picker` of the gateway",
         ),
         (
+            "load_test",
+            is("load_test", "k6") && fields.has("triton"),
+            "the load test asks by OpenAI's API, which Triton's TensorRT-LLM does not answer",
+            "leave `load_test` out, or `triton` for TensorRT-LLM's own server",
+        ),
+        (
             "certificates",
             fields.has("certificates") && !named,
             "a certificate is of the name under which the gateway is asked, and it has none",
@@ -393,17 +405,7 @@ fn read_gateway(checker: &Checker<'_>, fields: &Fields) -> GatewayWish {
 
 fn read_training(checker: &Checker<'_>, fields: &Fields) -> TrainingWish {
     fields.complete(checker);
-    let image = fields.text("image").unwrap_or_default();
-    let last = image.rsplit('/').next().unwrap_or_default();
-    let fixed =
-        last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| !["", "latest"].contains(&tag));
-    if fields.has("image") && !fixed {
-        let message = format!("the image `{image}` names no version");
-        let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("image").span(), message);
-        checker
-            .values
-            .report(found.help("add a tag other than `latest`, or a digest: `\"registry/train:1.0\"`"));
-    }
+    let image = version(checker, fields, "image", "registry/train:1.0").unwrap_or_default();
     let word = fields.word("job");
     let job = JobKind::ALL.into_iter().find(|job| Some(job.word()) == word).unwrap_or_default();
     let program = fields.text("program").map(str::to_owned);
@@ -419,7 +421,7 @@ fn read_training(checker: &Checker<'_>, fields: &Fields) -> TrainingWish {
         let found = checker.values.error(codes::MISSING_FIELD, fields.place_of("job").span(), message);
         checker.values.report(found.help("for example `program = \"python train.py\"`"));
     }
-    TrainingWish { image: image.to_owned(), queued: fields.word("queue") == Some("kueue"), job, program }
+    TrainingWish { image, queued: fields.word("queue") == Some("kueue"), job, program }
 }
 
 /// Returns the minor version of a version such as `1.34`, of those that manifests are written for.

@@ -26,6 +26,7 @@ mod kinds;
 mod load;
 mod metal;
 mod model;
+mod models;
 mod plan;
 mod rails;
 mod read;
@@ -39,6 +40,7 @@ mod speculative;
 mod storage;
 pub mod table;
 mod train;
+mod triton;
 mod workload;
 mod zones;
 
@@ -89,7 +91,7 @@ pub fn check(
     checker.metrics_of(&serves, &trains, &batches, &apps);
     let budgets = budget::check(&checker, &of("budget"));
     let (scenarios, what_ifs) = scenario::check(&checker, &of("scenario"));
-    let deploy = deploy::check(&checker, &of("deploy"), &fleets, &fabrics);
+    let deploy = deploy::check(&checker, &of("deploy"), &serves, (&fleets, &fabrics));
     let is_workload = |block: &&Block| WORKLOADS.contains(&block.kind.text.as_str());
     if !blocks.iter().any(is_workload) {
         let found = checker.values.error(codes::MISSING_BLOCK, Span::default(), "the plan has no workload");

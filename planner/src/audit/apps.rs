@@ -118,6 +118,7 @@ mod tests {
             image: None,
             port: None,
             mount: None,
+            models: None,
             instances: 40,
             hours: None,
             threads: 2.0,

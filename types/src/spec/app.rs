@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use crate::spec::{Buy, Limit};
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,62 @@ impl Slice {
     }
 }
 
+/// A program that answers with models that are no language models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerKind {
+    /// Triton Inference Server.
+    Triton,
+    /// TensorFlow Serving.
+    TfServing,
+}
+
+impl ServerKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Triton, Self::TfServing];
+
+    /// Returns the word of the language.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Triton => "triton",
+            Self::TfServing => "tf_serving",
+        }
+    }
+
+    /// Returns the port at which it answers over HTTP (the default of both programs).
+    pub const fn http_port(self) -> u16 {
+        match self {
+            Self::Triton => 8000,
+            Self::TfServing => 8501,
+        }
+    }
+
+    /// Returns the port at which it answers over gRPC (the default of both programs).
+    pub const fn grpc_port(self) -> u16 {
+        match self {
+            Self::Triton => 8001,
+            Self::TfServing => 8500,
+        }
+    }
+}
+
+/// Models that a service answers with, and by which program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelServer {
+    /// The program.
+    pub server: ServerKind,
+    /// Claim of the volume that holds a folder for each model.
+    pub volume: String,
+    /// Names of the models, which are those of their folders.
+    pub names: Vec<String>,
+    /// Requests that are computed at once at most; `None` is as the server or the model has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_batch: Option<u32>,
+    /// How long a request waits for others; only with `max_batch`.
+    #[serde(default, rename = "queue_delay_s", skip_serializing_if = "Option::is_none")]
+    pub queue_delay: Option<Seconds>,
+}
+
 /// Hours of a weekday in which it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DayHours {
@@ -81,6 +137,9 @@ pub struct App {
     /// Folder of the container in which it keeps its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<String>,
+    /// The models that it answers with, where its image is a server of models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<ModelServer>,
     /// Instances at once.
     pub instances: u32,
     /// Hours of weekdays in which they run; all hours of all days where absent.

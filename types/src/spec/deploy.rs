@@ -28,6 +28,9 @@ pub struct Kubernetes {
     /// Whether KServe runs replicas of one node, in place of Deployments.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kserve: bool,
+    /// Image of Triton that runs TensorRT-LLM, in place of its own server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triton: Option<String>,
     /// How requests come in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayWish>,
@@ -233,6 +236,7 @@ impl Kubernetes {
             dashboard: false,
             alerts: None,
             kserve: false,
+            triton: None,
             gateway: None,
             certificates: None,
             mesh: false,

@@ -4,6 +4,7 @@
 //! knows no program but a few by their images (`charts`).
 
 mod charts;
+mod models;
 mod notebooks;
 mod workload;
 
@@ -17,10 +18,14 @@ use super::{
 use capstan_types::blueprint::{AppRun, Blueprint};
 use capstan_types::spec::{App, AppKind, Slice};
 use charts::Chart;
+use models::Metrics;
 use serde_json::Value;
 
 /// Name of the port at which a container answers.
 pub(super) const APP_PORT: &str = "app";
+
+/// Name of the port at which a container answers over gRPC.
+const GRPC_PORT: &str = "grpc";
 
 /// The component that pods of services are, in their labels.
 pub(super) const COMPONENT: &str = "app";
@@ -72,6 +77,17 @@ impl Runner<'_> {
     /// Returns whether its pods are written here.
     pub(super) fn is_of_pods(&self) -> bool {
         matches!(self.means, Means::Pods(_))
+    }
+
+    /// Returns the ports at which pods of the plan ask it, by their names.
+    pub(super) fn asked(&self) -> Vec<(&'static str, u16)> {
+        let grpc = self.app.models.as_ref().map(|models| (GRPC_PORT, models.server.grpc_port()));
+        self.app.port.map(|port| (APP_PORT, port)).into_iter().chain(grpc).collect()
+    }
+
+    /// Returns where it shows its metrics, where that is known.
+    pub(super) fn metrics(&self) -> Option<Metrics> {
+        self.app.models.as_ref().map(models::metrics)
     }
 
     /// Returns whether each instance keeps data of its own.
@@ -215,7 +231,8 @@ fn means<'a>(runner: &Runner<'a>) -> Result<Means<'a>, EmitError> {
 
 /// Returns the ports at which services of the plan answer, each once, in order.
 pub(super) fn ports(runners: &[Runner<'_>]) -> Vec<u16> {
-    let mut ports: Vec<u16> = runners.iter().filter_map(|runner| runner.app.port).collect();
+    let asked = runners.iter().flat_map(Runner::asked);
+    let mut ports: Vec<u16> = asked.map(|(_, number)| number).collect();
     ports.sort_unstable();
     ports.dedup();
     ports

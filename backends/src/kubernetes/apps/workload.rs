@@ -8,6 +8,7 @@ use super::super::pod::{
 };
 use super::super::workload::DeploymentSpec;
 use super::super::{EmitError, Files, Frame, Wave, limits, mesh, volumes};
+use super::models::{self, Program};
 use super::{APP_PORT, Runner, charts};
 use capstan_types::blueprint::Blueprint;
 use serde::Serialize;
@@ -68,7 +69,11 @@ pub(super) fn add(
     let (api_version, kind) = runner.controller();
     let metadata = frame.meta(&runner.name, Wave::Workload, &runner.labels());
     let note = format!("{image}: {}.", runner.size());
-    let template = template(frame, runner, image, files);
+    let program = match &runner.app.models {
+        Some(models) => Some(models::add(frame, runner, models, files)?),
+        None => None,
+    };
+    let template = template(frame, runner, (image, program), files);
     let file = (kind, runner.name.as_str());
     if runner.keeps_data() {
         let spec = SetSpec {
@@ -105,7 +110,12 @@ fn claim(frame: &Frame<'_>, runner: &Runner<'_>) -> Value {
     json!({ "metadata": { "name": DATA, "labels": runner.instance() }, "spec": spec })
 }
 
-fn template(frame: &Frame<'_>, runner: &Runner<'_>, image: &str, files: &mut Files) -> Template {
+fn template(
+    frame: &Frame<'_>,
+    runner: &Runner<'_>,
+    (image, program): (&str, Option<Program>),
+    files: &mut Files,
+) -> Template {
     let generation = if runner.keeps_data() { "controller-revision-hash" } else { "pod-template-hash" };
     let security = match runner.keeps_data() {
         true => PodSecurity {
@@ -117,8 +127,15 @@ fn template(frame: &Frame<'_>, runner: &Runner<'_>, image: &str, files: &mut Fil
     };
     let mut labels = runner.labels();
     labels.extend(mesh::member(frame));
+    let mut container = container(runner, image, files);
+    let mut volumes = Vec::new();
+    if let Some(program) = program {
+        (container.command, container.args) = (program.command, program.args);
+        container.volume_mounts.extend(program.mounts);
+        volumes = program.volumes;
+    }
     Template {
-        metadata: TemplateMeta { labels, annotations: Labels::new() },
+        metadata: TemplateMeta { labels, annotations: mesh::of_app(frame, runner) },
         spec: PodSpec {
             automount_service_account_token: false,
             enable_service_links: false,
@@ -134,8 +151,8 @@ fn template(frame: &Frame<'_>, runner: &Runner<'_>, image: &str, files: &mut Fil
                 &mut files.warnings,
             ),
             security_context: security,
-            containers: vec![container(runner, image, files)],
-            volumes: Vec::new(),
+            containers: vec![container],
+            volumes,
         },
     }
 }
@@ -150,8 +167,10 @@ pub(super) fn selector(frame: &Frame<'_>, runner: &Runner<'_>, files: &mut Files
 }
 
 fn container(runner: &Runner<'_>, image: &str, files: &mut Files) -> Container {
-    let ports =
-        runner.app.port.iter().map(|&container_port| ContainerPort { name: APP_PORT, container_port });
+    let shown = runner.metrics().map(|shown| (shown.name, shown.port));
+    let shown = shown.filter(|(name, _)| *name != APP_PORT);
+    let ports = runner.asked().into_iter().chain(shown);
+    let ports = ports.map(|(name, container_port)| ContainerPort { name, container_port });
     let mut volume_mounts = Vec::new();
     if runner.keeps_data() {
         let known = runner.app.mount.clone().or_else(|| charts::keeps(image).map(str::to_owned));
@@ -173,7 +192,7 @@ fn container(runner: &Runner<'_>, image: &str, files: &mut Files) -> Container {
         env: Vec::new(),
         ports: ports.collect(),
         resources: resources(runner),
-        probes: runner.app.port.map(|_| probes()),
+        probes: runner.app.port.map(|_| probes(runner)),
         security_context: ContainerSecurity {
             allow_privilege_escalation: false,
             capabilities: Capabilities { add: Vec::new(), drop: vec!["ALL"] },
@@ -182,18 +201,25 @@ fn container(runner: &Runner<'_>, image: &str, files: &mut Files) -> Container {
     }
 }
 
-fn probes() -> Probes {
-    let probe = |(period_seconds, failure_threshold)| Probe {
-        http_get: None,
-        tcp_socket: Some(TcpSocket { port: Port::Name(APP_PORT) }),
+/// Returns what tells how an instance is: the program that it is known to be, else whether it answers at its port.
+fn probes(runner: &Runner<'_>) -> Probes {
+    let open = || (None, Some(TcpSocket { port: Port::Name(APP_PORT) }));
+    let health = runner.app.models.as_ref().map(models::health);
+    let (ready, live) = match health {
+        Some(health) => ((Some(health.ready), None), health.live),
+        None => (open(), open()),
+    };
+    let probe = |(http_get, tcp_socket), (period_seconds, failure_threshold)| Probe {
+        http_get,
+        tcp_socket,
         period_seconds,
         timeout_seconds: 5,
         failure_threshold,
     };
     Probes {
-        startup_probe: probe(STARTUP),
-        readiness_probe: probe((5, 3)),
-        liveness_probe: probe((10, 6)),
+        startup_probe: probe(ready.clone(), STARTUP),
+        readiness_probe: probe(ready, (5, 3)),
+        liveness_probe: probe(live, (10, 6)),
         lifecycle: None,
     }
 }
