@@ -175,6 +175,7 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
     if let Some(list) = cost.all_on_demand {
         let saved = list - cost.total;
         let word = if saved.is_sign_negative() { "less" } else { "more" };
+        let told = if saved.is_zero() { "as much".to_owned() } else { format!("{} {word}", show(saved.abs())) };
         let hint = format!(
             "the same machines and hours at on-demand list prices, {}, less the total, {}",
             show(list),
