@@ -175,16 +175,14 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
     if let Some(list) = cost.all_on_demand {
         let saved = list - cost.total;
         let word = if saved.is_sign_negative() { "less" } else { "more" };
-        let told = if saved.is_zero() { "as much".to_owned() } else { format!("{} {word}", show(saved.abs())) };
+        let told =
+            if saved.is_zero() { "as much".to_owned() } else { format!("{} {word}", show(saved.abs())) };
         let hint = format!(
             "the same machines and hours at on-demand list prices, {}, less the total, {}",
             show(list),
             show(cost.total)
         );
-        facts.push((
-            "all on demand".to_owned(),
-            Cell::from(format!("{} {word}", show(saved.abs()))).hinted(hint),
-        ));
+        facts.push(("all on demand".to_owned(), Cell::from(told).hinted(hint)));
     }
     vec![Block::Facts(facts), Block::Paragraph(uncounted(blueprint))]
 }
