@@ -59,6 +59,8 @@ pub enum FileError {
     Taken,
     /// A line of it is longer than any table has.
     LongLine,
+    /// There is no room for it.
+    Full,
     /// Something else.
     Other(io::Error),
 }
@@ -74,6 +76,7 @@ impl fmt::Display for FileError {
             FileError::Outside => f.write_str("it lies outside the folder of the plan file"),
             FileError::Taken => f.write_str("this run reads or writes it already"),
             FileError::LongLine => write!(f, "a line is longer than {} MiB", LINE_LIMIT >> 20),
+            FileError::Full => f.write_str("the disk is full, or a limit on its use is reached"),
             FileError::Other(error) => error.fmt(f),
         }
     }
@@ -86,7 +89,10 @@ impl From<io::Error> for FileError {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileError::Missing,
             io::ErrorKind::IsADirectory => FileError::IsFolder,
-            io::ErrorKind::PermissionDenied => FileError::Denied,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FileError::Denied,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                FileError::Full
+            }
             _ => FileError::Other(error),
         }
     }
@@ -282,23 +288,40 @@ pub fn room_for(path: &str) -> Result<(), FileError> {
 /// Writes a file so that it is there whole or as it was before, but none that this run read or wrote. What is no regular
 /// file is written through.
 pub fn write(path: &str, bytes: &[u8]) -> Result<(), FileError> {
-    if taken(path) {
-        return Err(FileError::Taken);
+    write_together(&[(path.to_owned(), bytes)]).map_err(|(_, error)| error)
+}
+
+/// The same of files that belong together: none is replaced before there is room for all. Names the one that cannot be.
+pub fn write_together(files: &[(String, &[u8])]) -> Result<(), (String, FileError)> {
+    let mut all = Vec::new();
+    for (path, bytes) in files {
+        let staged = if taken(path) { Err(FileError::Taken) } else { staged(path, bytes) };
+        all.push((path, staged.map_err(|error| (path.clone(), error))?));
     }
-    replace(path, bytes)?;
-    take(Path::new(path));
+    for (path, staged) in all {
+        staged.map_or(Ok(()), put).map_err(|error| (path.clone(), error))?;
+        take(Path::new(path));
+    }
     Ok(())
 }
 
 /// The same of a file that was read in order to be written again.
 pub fn replace(path: &str, bytes: &[u8]) -> Result<(), FileError> {
+    staged(path, bytes)?.map_or(Ok(()), put)
+}
+
+/// A file that is written whole, and where it belongs.
+type Staged = (tempfile::NamedTempFile, PathBuf);
+
+/// Writes a file beside where it belongs; what is no regular file is written through, and nothing is left to do.
+fn staged(path: &str, bytes: &[u8]) -> Result<Option<Staged>, FileError> {
     let given = Path::new(path);
     let target = fs::canonicalize(given).unwrap_or_else(|_| given.to_owned());
     match fs::metadata(&target) {
         Ok(known) if known.is_dir() => return Err(FileError::IsFolder),
         Ok(known) if !known.is_file() => {
             fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes)?;
-            return Ok(());
+            return Ok(None);
         }
         Ok(known) if known.permissions().readonly() => return Err(FileError::Denied),
         _ => {}
@@ -309,8 +332,11 @@ pub fn replace(path: &str, bytes: &[u8]) -> Result<(), FileError> {
         beside.as_file().set_permissions(known.permissions())?;
     }
     beside.as_file().sync_all()?;
-    beside.persist(&target).map_err(|error| error.error)?;
-    Ok(())
+    Ok(Some((beside, target)))
+}
+
+fn put((beside, target): Staged) -> Result<(), FileError> {
+    Ok(beside.persist(&target).map(drop).map_err(|error| error.error)?)
 }
 
 fn parent(path: &Path) -> &Path {

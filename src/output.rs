@@ -232,17 +232,23 @@ fn overwritten(file: &str) -> Failure {
     Failure::usage(format!("`{file}` would be overwritten")).hint("give every output a file of its own")
 }
 
-/// Writes files into a folder, each whole; what else is there stays.
+/// Writes files into a folder, all of them or none; what else is there stays.
 fn write_files(folder: &str, made: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
     files::make_folder(folder).with_context(|| format!("cannot write `{folder}`"))?;
-    made.iter().try_for_each(|(name, bytes)| write_file(&format!("{folder}/{name}"), bytes))
+    let all: Vec<(String, &[u8])> =
+        made.iter().map(|(name, bytes)| (format!("{folder}/{name}"), &bytes[..])).collect();
+    files::write_together(&all).map_err(|(file, error)| not_written(&file, error))
 }
 
 /// Writes a file whole, and says which one where it cannot.
 pub fn write_file(file: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    match files::write(file, bytes) {
-        Err(files::FileError::Taken) => Err(overwritten(file).into()),
-        done => done.with_context(|| format!("cannot write `{file}`")),
+    files::write(file, bytes).map_err(|error| not_written(file, error))
+}
+
+fn not_written(file: &str, error: files::FileError) -> anyhow::Error {
+    match error {
+        files::FileError::Taken => overwritten(file).into(),
+        error => anyhow::Error::new(error).context(format!("cannot write `{file}`")),
     }
 }
 

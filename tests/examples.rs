@@ -3,6 +3,8 @@
 //! The goldens are what a user sees. Digests and the version are masked; a change of a golden is reviewed like code.
 
 use assert_cmd::Command;
+use capstan_planner::finance::finance;
+use capstan_types::blueprint::Blueprint;
 use capstan_types::testing::data;
 use capstan_types::testing::page::silent_numbers;
 use std::fs;
@@ -92,6 +94,16 @@ fn goes_all_the_way(name: &str) {
         "{name}: numbers that say nothing of their origin"
     );
     audit_found_nothing(&read("a.blueprint.json"), name);
+    one_number_all_on_demand(&read("a.blueprint.json"), name);
+}
+
+/// What all of it on demand would cost stands in the summary and among the other ways to pay: it is the same to the cent.
+fn one_number_all_on_demand(blueprint: &[u8], name: &str) {
+    let blueprint: Blueprint = serde_json::from_slice(blueprint).expect("a blueprint");
+    let Some(told) = blueprint.cost.all_on_demand else { return };
+    let ways = finance(&blueprint).alternatives;
+    let way = ways.iter().find(|way| way.name == "all on demand").expect("it is compared");
+    assert!(blueprint.pools.is_empty() || way.total == Some(told), "{name}: {told} and {:?}", way.total);
 }
 
 fn audit_found_nothing(blueprint: &[u8], name: &str) {

@@ -139,6 +139,7 @@ const ROOMS_OF: &[(&str, &[&str])] = &[
             "report/src/timeline_plot.rs",
             "report/src/html/charts.rs",
             "report/src/html/latency.rs",
+            "report/src/html/orders.rs",
             "report/src/html/halls.rs",
         ],
     ),

@@ -112,19 +112,23 @@ pub fn bill(
     Cost { all_on_demand, ..totals(frame, periods, lines, usage, not_included) }
 }
 
-/// Returns what the hours needed beyond the fleet would cost on demand, `None` without an on-demand price.
+/// Returns the node-hours of each period that are needed beyond the fleet.
+pub(crate) fn missing_hours<'a>(periods: &'a [Period], pool: &'a Pool) -> impl Iterator<Item = Decimal> + 'a {
+    periods.iter().zip(&pool.needed).zip(&pool.fleet).map(|((period, needed), &fleet)| {
+        let weighted = |(hour, &needed): (usize, &u32)| {
+            f64::from(needed.saturating_sub(fleet)) * hour_weight(hour, period)
+        };
+        decimal(needed.iter().enumerate().map(weighted).sum()).round_dp(4)
+    })
+}
+
+/// Returns what the hours needed beyond the fleet would cost on demand, rounded by period as lines are, `None` without an on-demand price.
 fn all_on_demand(frame: &Frame, periods: &[Period], pool: &PricedPool<'_>) -> Option<Decimal> {
-    let mut hours = 0.0;
-    for (index, period) in periods.iter().enumerate() {
-        for (hour, &needed) in pool.pool.needed[index].iter().enumerate() {
-            let missing = needed.saturating_sub(pool.pool.fleet[index]);
-            hours += f64::from(missing) * hour_weight(hour, period);
-        }
+    let mut cost = Decimal::ZERO;
+    for hours in missing_hours(periods, pool.pool).filter(|hours| !hours.is_zero()) {
+        cost += frame.currency.round(pool.on_demand? * hours);
     }
-    if hours == 0.0 {
-        return Some(Decimal::ZERO);
-    }
-    pool.on_demand.map(|price| frame.currency.round(price * decimal(hours).round_dp(4)))
+    Some(cost)
 }
 
 /// Returns the totals of a list of lines.
@@ -238,6 +242,7 @@ fn shares(frame: &Frame, lines: &[CostLine], usage: &[Usage]) -> Vec<WorkloadCos
                 output_tokens: used.output_tokens,
                 per_million_tokens: per(cost, tokens / 1e6, 4),
                 per_accelerator_hour: per(cost, hours, 4),
+                per_thousand_requests: per(cost, used.requests / 1e3, 4),
             }
         })
         .collect()

@@ -13,7 +13,7 @@ mod sure;
 mod what_if;
 mod worlds;
 
-pub(crate) use first::{grade_word, level_words, oldest_price, outcome as verdict_cell, percentile};
+pub(crate) use first::{grade_word, oldest_price, outcome as verdict_cell};
 pub(crate) use proof::{background_words, reused_words};
 
 use crate::document::{Cell, Document, Tone};

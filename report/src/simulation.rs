@@ -104,7 +104,7 @@ fn levels(run: &SimulatedHour) -> Table {
 }
 
 fn latencies(run: &SimulatedHour) -> Table {
-    let mut table = Table::new(&["", ">Mean", ">p50", ">p90", ">p95", ">p99", ">p99.9", ">p99 interval"]);
+    let mut table = Table::new(&["", ">Mean", ">p50", ">p90", ">p95", ">p99", ">p999", ">p99 interval"]);
     let named = [
         ("time to first token", &run.ttft),
         ("per output token", &run.tpot),

@@ -63,12 +63,14 @@ fn a_blueprint_that_is_damaged_is_refused_by_every_command() {
     place.write("cut.json", &good[..good.len() / 3]);
     place.write("empty.json", "");
     place.write("binary.json", b"\xff\xfe\x00");
+    place.write("old.json", good.replacen("\"format\": 1", "\"format\": 0", 1));
     place.write("new.json", good.replacen("\"format\": 1", "\"format\": 7", 1));
     let expected = [
         ("edited.json", "contradicts itself"),
         ("cut.json", "it is cut off at line"),
         ("empty.json", "it is empty"),
         ("binary.json", "it is no text"),
+        ("old.json", "has format 0"),
         ("new.json", "has format 7"),
     ];
     for (file, because) in expected {

@@ -173,6 +173,73 @@ fn an_output_that_cannot_be_written_is_named_and_nothing_is_left() {
     assert_eq!(place.names(), ["b.json", "folder"]);
 }
 
+/// Runs a command in a shell in which no file may become longer than 4 KiB: to a program that is a disk without room.
+#[cfg(unix)]
+fn without_room(place: &Place, arguments: &str) -> crate::surroundings::Seen {
+    let program = env!("CARGO_BIN_EXE_capstan");
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec '{program}' {arguments}");
+    let mut shell = assert_cmd::Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .current_dir(place.path(""))
+        .env_clear()
+        .env("SOURCE_DATE_EPOCH", "1782864000");
+    crate::surroundings::Seen::of(&mut shell)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_leaves_every_file_as_it_was() {
+    let place = Place::new();
+    place.write_blueprint("b.json", &capstan_types::testing::blueprint::chat_blueprint());
+    place.write("o.html", "as it was");
+    for (form, named) in [
+        ("html:o.html", "o.html"),
+        ("xlsx:o.xlsx", "o.xlsx"),
+        ("markdown:o.md", "o.md"),
+        ("json:o.json", "o.json"),
+        // The first of its files is short enough.
+        ("csv:o", "o/"),
+    ] {
+        let seen = without_room(&place, &format!("report b.json --output {form}")).exits(1);
+        let told =
+            seen.err.contains(&format!("cannot write `{named}")) && seen.err.contains("the disk is full");
+        assert!(told && !seen.err.contains(".capstan-"), "{}", seen.told());
+    }
+    assert_eq!(place.names(), ["b.json", "o", "o.html"]);
+    assert_eq!(std::fs::read_dir(place.path("o")).expect("a folder").count(), 0);
+    assert_eq!(place.read("o.html"), "as it was");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_told() {
+    let place = Place::new();
+    place.write_blueprint("b.json", &capstan_types::testing::blueprint::chat_blueprint());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_capstan"))
+        .args(["report", "b.json"])
+        .current_dir(place.path(""))
+        .stdout(full)
+        .output()
+        .expect("the program runs");
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.code() == Some(1) && told.contains("standard output"), "{told}");
+}
+
+#[test]
+fn a_file_that_is_read_only_is_left_as_it_is() {
+    let place = Place::new();
+    place.write_blueprint("b.json", &capstan_types::testing::blueprint::chat_blueprint());
+    place.write("o.html", "as it was");
+    let mut permissions = std::fs::metadata(place.path("o.html")).expect("a file").permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(place.path("o.html"), permissions).expect("permissions");
+    let seen = place.run(&["report", "b.json", "--output", "html:o.html"]).exits(1);
+    assert!(seen.err.contains("cannot write `o.html`") && seen.err.contains("denied"), "{}", seen.told());
+    assert_eq!(place.read("o.html"), "as it was");
+}
+
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let place = Place::new();

@@ -3,7 +3,9 @@
 use crate::program;
 use capstan_planner::finance::finance;
 use capstan_report::html;
+use capstan_types::blueprint::{Blueprint, Verdict};
 use capstan_types::testing::blueprint::chat_blueprint;
+use capstan_types::units::Seconds;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -145,9 +147,12 @@ return [up, cells(), table.tHead.rows[0].cells[column].getAttribute("aria-sort")
 "#;
 
 fn page(folder: &Path) -> std::path::PathBuf {
-    let blueprint = chat_blueprint();
+    page_of(folder, &chat_blueprint())
+}
+
+fn page_of(folder: &Path, blueprint: &Blueprint) -> std::path::PathBuf {
     let file = folder.join("report.html");
-    fs::write(&file, html(&blueprint, &finance(&blueprint), &|_| None).unwrap()).expect("writable");
+    fs::write(&file, html(blueprint, &finance(blueprint), &|_| None).unwrap()).expect("writable");
     file
 }
 
@@ -191,6 +196,30 @@ fn the_page_holds_in_a_browser() {
     }
     let log = browser.post("/se/log", &json!({ "type": "browser" }));
     assert_eq!(log, json!([]), "the console is not silent");
+}
+
+/// Returns what the column of simulated latencies shows, sorted by its heading.
+const LATENCIES: &str = r#"
+const table = document.querySelector("[aria-labelledby=does-it-hold] table.sortable");
+const column = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent.startsWith("Simulated"));
+table.tHead.rows[0].cells[column].querySelector("button").click();
+return [...table.tBodies[0].rows].map((r) => r.cells[column].textContent);
+"#;
+
+#[test]
+fn columns_sort_by_what_is_meant_whatever_its_unit() {
+    let Some(browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut blueprint = chat_blueprint();
+    let verdict = blueprint.verdicts[0].clone();
+    blueprint.verdicts = [1.25, 0.395, 150.0, 0.0009, 7300.0]
+        .map(|seconds| Verdict { seen: Seconds(seconds), ..verdict.clone() })
+        .to_vec();
+    blueprint.trainings.truncate(1);
+    browser.open(&page_of(folder.path(), &blueprint));
+    let last = blueprint.trainings[0].end.to_string();
+    let sorted = json!(["900 µs", "395 ms", "1.25 s", "2.50 min", "2.03 h", last]);
+    assert_eq!(browser.script(LATENCIES), sorted, "a date is no number, and stands last");
 }
 
 /// Chooses the cost of a purchase as a keyboard does, and returns what is said of it: its text, where that stands, and how wide

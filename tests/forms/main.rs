@@ -5,6 +5,8 @@ mod browser;
 mod fixture;
 mod numbers;
 mod office;
+mod sizes;
+mod workbook;
 
 use std::path::PathBuf;
 

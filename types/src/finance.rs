@@ -129,7 +129,7 @@ pub struct WrittenOff {
 /// The same work, paid for otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alternative {
-    /// What it is: `this plan`, `all on demand`, `all reserved 1 y`, `all owned`.
+    /// What it is: `this plan`, `all on demand`, `all reserved 1 y`, `all owned`, `doing nothing`.
     pub name: String,
     /// What it rests on, or why it is unknown.
     pub basis: Vec<String>,

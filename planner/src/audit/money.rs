@@ -246,6 +246,7 @@ pub(super) fn workloads(blueprint: &Blueprint) -> AuditCheck {
             (workload.prompt_tokens + workload.output_tokens) / 1e6,
         );
         rate("per accelerator-hour", workload.per_accelerator_hour, workload.accelerator_hours);
+        rate("per thousand requests", workload.per_thousand_requests, workload.requests / 1e3);
     }
     alone(&mut check, blueprint);
     check.done()
@@ -356,10 +357,14 @@ mod tests {
             b.cost.workloads[1].cost += moved;
             for workload in &mut b.cost.workloads {
                 (workload.per_million_tokens, workload.per_accelerator_hour) = (None, None);
+                workload.per_thousand_requests = None;
             }
         });
         caught_by("money: what the workloads", |b| {
             b.cost.workloads[0].per_million_tokens = Some(Decimal::new(5, 1));
+        });
+        caught_by("money: what the workloads", |b| {
+            b.cost.workloads[0].per_thousand_requests = Some(Decimal::new(5, 1));
         });
     }
 }

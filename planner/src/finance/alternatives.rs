@@ -1,14 +1,14 @@
-//! What would the same work cost, all on demand, all reserved, all owned? And from which use on does a commitment pay?
+//! What would the same work cost, all on demand, all reserved, all owned, and what does it cost to do nothing? From which use
+//! on does a commitment pay?
 //!
 //! Machines, hours and standing cost are those of the plan. A shape that is not sold under an option at its site is priced
 //! by the cheapest machine with the same accelerators that is, and the basis says so; where there is none, the alternative
 //! is unknown.
 
 use super::float;
-use crate::cost::{of_line_by_month, spread};
-use crate::demand::hour_weight;
+use crate::cost::{missing_hours, of_line_by_month, spread};
 use crate::pricing::{Basis, Quote, Quoted, converted, decimal, quote};
-use capstan_types::blueprint::{Blueprint, Pool};
+use capstan_types::blueprint::{Blueprint, CostLine, Pool};
 use capstan_types::figure;
 use capstan_types::finance::{Alternative, BreakEven};
 use capstan_types::hardware::NodeShape;
@@ -25,7 +25,7 @@ const OPTIONS: [PurchaseOption; 4] = [
     PurchaseOption::Owned,
 ];
 
-/// Returns this plan, then each option for everything.
+/// Returns this plan, then each option for everything, then what is paid where nothing is bought.
 pub(super) fn alternatives(blueprint: &Blueprint, factors: &[Decimal]) -> Vec<Alternative> {
     let this = ("this plan".to_owned(), Vec::new(), Some(blueprint.cost.by_month.clone()));
     let others = OPTIONS.iter().map(|&option| all(blueprint, option));
@@ -38,7 +38,7 @@ pub(super) fn alternatives(blueprint: &Blueprint, factors: &[Decimal]) -> Vec<Al
         let net_present = by_month.as_ref().map(|months| currency.round(present(months)));
         Alternative { name, basis, by_month, total, net_present }
     };
-    std::iter::once(this).chain(others).map(alternative).collect()
+    std::iter::once(this).chain(others).chain([nothing(blueprint)]).map(alternative).collect()
 }
 
 type Months = Vec<Decimal>;
@@ -72,12 +72,41 @@ fn all(blueprint: &Blueprint, option: PurchaseOption) -> (String, Vec<String>, O
     (name, basis, months)
 }
 
+/// Returns what is paid where nothing is bought: machines that stand there already cost what they cost, and do what they can.
+fn nothing(blueprint: &Blueprint) -> (String, Vec<String>, Option<Months>) {
+    let (mut needed, mut there) = (0_u64, 0_u64);
+    for pool in &blueprint.pools {
+        let hours = pool.needed.iter().enumerate();
+        let busiest = hours.filter_map(|(period, hours)| Some((*hours.iter().max()?, period))).max();
+        let Some((most, period)) = busiest else { continue };
+        needed += u64::from(most);
+        there += u64::from(pool.fleet.get(period).copied().unwrap_or(0).min(most));
+    }
+    let machines = figure::counted(usize::try_from(needed).unwrap_or(usize::MAX), "machine");
+    let basis = match there {
+        0 => format!("none of the {machines} that the busiest hours need is there: no work is done"),
+        1 => format!("1 of the {machines} that the busiest hours need is there already"),
+        _ => {
+            let there = figure::count(there);
+            format!("{there} of the {machines} that the busiest hours need are there already")
+        }
+    };
+    let paid = paid_by(blueprint, |line| line.option.is_none() && line.shape.is_some());
+    let known = !blueprint.pools.is_empty();
+    ("doing nothing".to_owned(), known.then_some(basis).into_iter().collect(), known.then_some(paid))
+}
+
 /// Returns what is paid in any case, as the bill counts it: storage, and what machines that stand there already cost.
 fn standing(blueprint: &Blueprint) -> Months {
+    paid_by(blueprint, |line| line.option.is_none())
+}
+
+/// Returns what some lines of the bill pay, by month.
+fn paid_by(blueprint: &Blueprint, of: impl Fn(&CostLine) -> bool) -> Months {
     let frame = &blueprint.inputs.spec.frame;
     let mut months = vec![Decimal::ZERO; frame.months as usize];
     for line in &blueprint.cost.lines {
-        if line.option.is_none() {
+        if of(line) {
             let period = &blueprint.periods[line.period as usize];
             for (month, paid) in of_line_by_month(frame, period, line) {
                 months[month] += paid;
@@ -185,13 +214,8 @@ impl Price {
     /// The hours that are needed and no others.
     fn pay_hours(&self, blueprint: &Blueprint, pool: &Pool, months: &mut Months) {
         let currency = blueprint.cost.currency;
-        for (index, period) in blueprint.periods.iter().enumerate() {
-            let fleet = pool.fleet.get(index).copied().unwrap_or(0);
-            let hours: f64 = (0..)
-                .zip(&pool.needed[index])
-                .map(|(hour, &needed)| f64::from(needed.saturating_sub(fleet)) * hour_weight(hour, period))
-                .sum();
-            let paid = currency.round(self.hourly() * decimal(hours).round_dp(4));
+        for (period, hours) in blueprint.periods.iter().zip(missing_hours(&blueprint.periods, pool)) {
+            let paid = currency.round(self.hourly() * hours);
             for (month, paid) in (period.first_month as usize..).zip(spread(currency, paid, period.months)) {
                 months[month] += paid;
             }
@@ -288,6 +312,23 @@ mod tests {
     #[test]
     fn this_plan_is_the_bill() {
         assert_eq!(total("this plan", |_| {}), Some(chat_blueprint().cost.total));
+    }
+
+    #[test]
+    fn doing_nothing_pays_for_what_stands_there_and_for_nothing_else() {
+        let before = total("doing nothing", |_| {}).expect("known");
+        let fleet = |b: &mut Blueprint| {
+            let machine = &mut b.cost.lines[0];
+            machine.option = None;
+            let mut beside = machine.clone();
+            beside.shape = None;
+            b.cost.lines.push(beside);
+        };
+        let after = total("doing nothing", fleet).expect("known");
+        let first = &chat_blueprint().cost.lines[0];
+        assert!(first.option.is_some() && !first.billed_cost.is_zero());
+        assert_eq!(after - before, first.billed_cost);
+        assert_eq!(total("doing nothing", |b| b.pools.clear()), None);
     }
 
     #[test]

@@ -137,8 +137,10 @@ pub(super) fn trainings(blueprint: &Blueprint) -> Vec<Block> {
 pub(super) fn workloads(blueprint: &Blueprint) -> Vec<Block> {
     let currency = blueprint.cost.currency;
     let code = currency.code();
-    let titles = [format!(">Cost, {code}"), format!(">{code}/Mtok"), format!(">{code}/GPU-h")];
-    let mut table = Table::new(&["Workload", &titles[0], ">GPU-hours", ">Tokens", &titles[1], &titles[2]]);
+    let titles = ["Mtok", "GPU-h", "1,000 req"].map(|unit| format!(">{code}/{unit}"));
+    let cost = format!(">Cost, {code}");
+    let mut table =
+        Table::new(&["Workload", &cost, ">GPU-hours", ">Tokens", &titles[0], &titles[1], &titles[2]]);
     table.rows.extend(blueprint.cost.workloads.iter().map(|one| workload(blueprint, one)));
     vec![Block::Table(table)]
 }
@@ -147,13 +149,14 @@ fn workload(blueprint: &Blueprint, one: &WorkloadCost) -> Vec<Cell> {
     let currency = blueprint.cost.currency;
     let (tokens, hours) = (one.prompt_tokens + one.output_tokens, one.accelerator_hours);
     let hours_shown = figure::count(hours.round().max(0.0) as u64);
-    let rate = |rate: Option<Decimal>, below: &str| {
-        let hint = format!("cost ÷ {below}, {} ÷ that", figure::money(one.cost, currency));
-        rate.map_or_else(
-            || Cell::toned("unknown", Tone::Warn),
-            |rate| Cell::from(figure::amount(rate, currency)).hinted(hint),
-        )
+    let rate = |rate: Option<Decimal>, amount: f64, below: &str| match rate {
+        Some(rate) => Cell::from(figure::amount(rate, currency))
+            .hinted(format!("cost ÷ {below}, {} ÷ that", figure::money(one.cost, currency))),
+        // What it has none of is no unit of its work.
+        None if amount <= 0.0 => Cell::toned("–", Tone::Faint),
+        None => Cell::toned("unknown", Tone::Warn),
     };
+    let thousands = one.requests / 1e3;
     let tokens_hint = match one.output_tokens {
         none if none <= 0.0 => "tokens to see, as the plan asks".to_owned(),
         some => format!(
@@ -169,8 +172,9 @@ fn workload(blueprint: &Blueprint, one: &WorkloadCost) -> Vec<Cell> {
         ),
         Cell::from(hours_shown.clone()).hinted("accelerators that it holds × hours, over the horizon"),
         Cell::from(figure::large(tokens)).hinted(tokens_hint),
-        rate(one.per_million_tokens, &format!("million tokens: {}", figure::short(tokens / 1e6))),
-        rate(one.per_accelerator_hour, &format!("GPU-hours: {hours_shown}")),
+        rate(one.per_million_tokens, tokens, &format!("million tokens: {}", figure::short(tokens / 1e6))),
+        rate(one.per_accelerator_hour, hours, &format!("GPU-hours: {hours_shown}")),
+        rate(one.per_thousand_requests, thousands, &format!("thousand requests: {}", figure::short(thousands))),
     ]
 }
 

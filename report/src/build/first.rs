@@ -9,8 +9,7 @@ use capstan_types::blueprint::{
 use capstan_types::figure::{self, counted};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
-use capstan_types::spec::{RuleKind, SloMetric, over_words};
-use capstan_types::units::Seconds;
+use capstan_types::spec::{RuleKind, level_word};
 use rust_decimal::Decimal;
 
 /// Returns the frame in one line: months, prices, planning date.
@@ -172,41 +171,43 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
     for (name, sum, said, tone, hint) in sums {
         facts.push((name, Cell::toned(format!("{:>widest$}{said}", show(sum)), tone).hinted(hint)));
     }
-    facts.extend(cost.workloads.iter().map(|workload| unit_costs(blueprint, workload)));
+    facts.extend(cost.workloads.iter().filter_map(|workload| unit_costs(blueprint, workload)));
     if let Some(list) = cost.all_on_demand {
         let saved = list - cost.total;
         let word = if saved.is_sign_negative() { "less" } else { "more" };
+        let told =
+            if saved.is_zero() { "as much".to_owned() } else { format!("{} {word}", show(saved.abs())) };
         let hint = format!(
             "the same machines and hours at on-demand list prices, {}, less the total, {}",
             show(list),
             show(cost.total)
         );
-        facts.push((
-            "all on demand".to_owned(),
-            Cell::from(format!("{} {word}", show(saved.abs()))).hinted(hint),
-        ));
+        facts.push(("all on demand".to_owned(), Cell::from(told).hinted(hint)));
     }
     vec![Block::Facts(facts), Block::Paragraph(uncounted(blueprint))]
 }
 
-/// Returns what a workload costs per unit of its work.
-fn unit_costs(blueprint: &Blueprint, workload: &WorkloadCost) -> (String, Cell) {
-    let unit = |rate: Option<Decimal>| {
-        rate.map_or_else(|| "unknown".to_owned(), |rate| figure::money(rate, blueprint.cost.currency))
-    };
-    let text = format!(
-        "{} per million tokens, {} per GPU-hour",
-        unit(workload.per_million_tokens),
-        unit(workload.per_accelerator_hour)
-    );
-    let hint = format!(
-        "its cost, {}, ÷ its {} tokens, and ÷ its {} GPU-hours",
-        figure::money(workload.cost, blueprint.cost.currency),
-        figure::large(workload.prompt_tokens + workload.output_tokens),
-        figure::count(workload.accelerator_hours.round().max(0.0) as u64)
-    );
-    let known = workload.per_million_tokens.is_some() || workload.per_accelerator_hour.is_some();
-    (workload.workload.clone(), Cell::from(text).hinted(if known { hint } else { String::new() }))
+/// Returns what a workload costs per unit of its work; nothing where it has no such unit, as what runs on processors only.
+fn unit_costs(blueprint: &Blueprint, workload: &WorkloadCost) -> Option<(String, Cell)> {
+    let currency = blueprint.cost.currency;
+    let tokens = figure::large(workload.prompt_tokens + workload.output_tokens);
+    let hours = figure::count(workload.accelerator_hours.round().max(0.0) as u64);
+    let (mut told, mut units) = (Vec::new(), Vec::new());
+    for (rate, unit, amount) in [
+        (workload.per_million_tokens, "million tokens", format!("{tokens} tokens")),
+        (workload.per_accelerator_hour, "GPU-hour", format!("{hours} GPU-hours")),
+        (
+            workload.per_thousand_requests,
+            "1,000 requests",
+            format!("{} requests", figure::large(workload.requests)),
+        ),
+    ] {
+        let Some(rate) = rate else { continue };
+        told.push(format!("{} per {unit}", figure::money(rate, currency)));
+        units.push(format!("÷ its {amount}"));
+    }
+    let hint = format!("its cost, {}, {}", figure::money(workload.cost, currency), units.join(", and "));
+    (!told.is_empty()).then(|| (workload.workload.clone(), Cell::from(told.join(", ")).hinted(hint)))
 }
 
 /// Returns what the totals leave out, in one line.
@@ -225,20 +226,6 @@ fn uncounted(blueprint: &Blueprint) -> Cell {
     Cell::toned(text, Tone::Warn).hinted("counted; each is listed under what is not included")
 }
 
-/// Returns the percentile as people write it: `p99`, `p99.9`.
-pub(crate) fn percentile(per_mille: u32) -> String {
-    if per_mille.is_multiple_of(10) {
-        format!("p{}", per_mille / 10)
-    } else {
-        format!("p{}.{}", per_mille / 10, per_mille % 10)
-    }
-}
-
-/// Returns a service level as people write it: `ttft p99.9 over 5 min`.
-pub(crate) fn level_words((metric, per_mille, over): (SloMetric, u32, Option<Seconds>)) -> String {
-    format!("{} {}{}", metric.word(), percentile(per_mille), over_words(over))
-}
-
 /// Returns a verdict as it is shown.
 pub(crate) fn outcome(status: VerdictStatus) -> Cell {
     match status {
@@ -253,7 +240,7 @@ fn level(blueprint: &Blueprint, verdict: &Verdict) -> Vec<Cell> {
     let interval = format!("simulated: 95 % interval of the mean over {} replications", verdict.replications);
     vec![
         format!("{} at {}", verdict.workload, verdict.site).into(),
-        level_words((verdict.metric, verdict.per_mille, verdict.over)).into(),
+        level_word(verdict.metric, verdict.per_mille, verdict.over).into(),
         Cell::from(figure::span(verdict.seen))
             .hinted(origins::simulation(verdict) + &sure::hint(blueprint, verdict)),
         Cell::from(format!("{} … {}", figure::span(verdict.low), figure::span(verdict.high)))
@@ -312,11 +299,17 @@ fn rules(blueprint: &Blueprint) -> Cell {
     let wished = blueprint.rules.iter().filter(open).count() - broken;
     match (blueprint.rules.len(), broken, wished) {
         (0, _, _) => Cell::default(),
+        (1, 0, 0) => Cell::toned("Rules: the only one holds.", Tone::Good),
         (all, 0, 0) => Cell::toned(format!("Rules: all {all} hold."), Tone::Good),
+        (1, 0, _) => Cell::toned("Rules: the only one does not hold, and is not required.", Tone::Warn),
         (all, 0, wished) => Cell::toned(
             format!("Rules: {} of {all} hold, every required one among them.", all - wished),
             Tone::Warn,
         ),
+        (1, _, _) => Cell::toned("Rules: the only one does NOT hold; see below.", Tone::Bad),
+        (all, 1, _) => {
+            Cell::toned(format!("Rules: 1 required of {all} does NOT hold; see below."), Tone::Bad)
+        }
         (all, broken, _) => {
             Cell::toned(format!("Rules: {broken} required of {all} do NOT hold; see below."), Tone::Bad)
         }

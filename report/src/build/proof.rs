@@ -1,6 +1,6 @@
 //! Why one may believe the report, and what it rests on: findings, rules, runners-up, certainty, inputs.
 
-use super::first::{level_words, oldest_price};
+use super::first::oldest_price;
 use super::origins;
 use super::what_if::burst_words;
 use crate::document::{Block, Cell, Table, Tone};
@@ -11,7 +11,7 @@ use capstan_types::blueprint::{
 use capstan_types::figure;
 use capstan_types::figure::counted;
 use capstan_types::finding::{Finding, Severity};
-use capstan_types::spec::RuleKind;
+use capstan_types::spec::{RuleKind, level_word};
 use capstan_types::units::Seconds;
 
 fn note(finding: &Finding) -> Block {
@@ -174,7 +174,7 @@ pub(super) fn certainty(blueprint: &Blueprint) -> Vec<Block> {
 
 /// Returns how one service level was simulated: how often, how much, on what, when, from which stream.
 fn simulated(blueprint: &Blueprint, verdict: &Verdict) -> (String, Cell) {
-    let level = level_words((verdict.metric, verdict.per_mille, verdict.over));
+    let level = level_word(verdict.metric, verdict.per_mille, verdict.over);
     let name = format!("{} {level}", verdict.workload);
     let day = if verdict.hour < 24 { "weekday" } else { "weekend" };
     let runs = counted(verdict.replications as usize, "run");

@@ -8,6 +8,7 @@ use capstan_types::figure::{self, counted};
 use capstan_types::finance::{CashFlow, Category, Finance};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -252,28 +253,6 @@ pub(crate) fn mix_table(blueprint: &Blueprint) -> Table {
     rows
 }
 
-/// Says what there is where nothing is bought: what stands there already, of what the busiest hours need.
-pub(crate) fn doing_nothing(blueprint: &Blueprint) -> String {
-    let (mut needed, mut there) = (0_u64, 0_u64);
-    for pool in &blueprint.pools {
-        let hours = pool.needed.iter().enumerate();
-        let busiest = hours.filter_map(|(period, hours)| Some((*hours.iter().max()?, period))).max();
-        let Some((most, period)) = busiest else { continue };
-        needed += u64::from(most);
-        there += u64::from(pool.fleet.get(period).copied().unwrap_or(0).min(most));
-    }
-    match (there, needed) {
-        (_, 0) => String::new(),
-        (0, _) => "Doing nothing costs nothing, and no machine for this work is there.".to_owned(),
-        _ => format!(
-            "Doing nothing buys nothing: {} of the {} that the busiest hours need {} there already.",
-            figure::count(there),
-            counted(usize::try_from(needed).unwrap_or(usize::MAX), "machine"),
-            if there == 1 { "is" } else { "are" }
-        ),
-    }
-}
-
 /// Returns from which use on each purchase pays.
 pub(crate) fn break_even(finance: &Finance) -> Table {
     let mut even = Table::new(&["Site", "Machine", "Bought", ">Pays from a use of", "Against"]);
@@ -320,44 +299,78 @@ pub(crate) fn written_off(finance: &Finance) -> Table {
     rows
 }
 
-/// Returns when each purchase must be ordered, and when it is in use.
-pub(crate) fn timeline(blueprint: &Blueprint) -> Table {
+/// Machines that are added in a period, and when they must be ordered for it.
+pub(crate) struct Order {
+    /// The last day to order.
+    pub(crate) order: Date,
+    /// The first day of use.
+    pub(crate) from: Date,
+    /// Months between the two, the lead time of the site.
+    pub(crate) lead: i64,
+    /// Machines of this purchase in the period before.
+    pub(crate) held: u32,
+    /// And in this one.
+    pub(crate) nodes: u32,
+    /// Where.
+    pub(crate) site: String,
+    /// The machine.
+    pub(crate) shape: String,
+    /// How it is bought.
+    pub(crate) option: PurchaseOption,
+}
+
+/// Returns every addition of machines, the first to order first.
+pub(crate) fn orders(blueprint: &Blueprint) -> Vec<Order> {
     let spec = &blueprint.inputs.spec;
-    let mut rows = Table::new(&["Order by", "In use from", "Site", "Machine", ">Nodes", "Bought"]);
+    let mut orders = Vec::new();
     for pool in &blueprint.pools {
         let site = spec.sites.iter().find(|site| site.name == pool.site);
+        let months = site.map_or(0.0, |site| site.lead_time_months);
         for purchase in &pool.purchases {
+            let lead =
+                if purchase.option == PurchaseOption::Owned { months.max(0.0).ceil() as i64 } else { 0 };
             let mut held = 0;
             for (period, &nodes) in blueprint.periods.iter().zip(&purchase.nodes_by_period) {
                 if nodes > held {
-                    let lead = site.map_or(0.0, |site| site.lead_time_months);
-                    let lead = if purchase.option == PurchaseOption::Owned {
-                        lead.max(0.0).ceil() as i64
-                    } else {
-                        0
-                    };
                     let from = day(spec.frame.start, period.first_month);
-                    let more = format!("{nodes} in this period, {held} in the one before");
-                    let ahead = if lead > 0 {
-                        format!("{lead} months before its first use, the lead time of the site")
-                    } else {
-                        String::new()
-                    };
-                    let order = from.checked_sub(jiff::Span::new().months(lead)).unwrap_or(from);
-                    rows.rows.push(vec![
-                        Cell::from(order.to_string()).hinted(ahead),
-                        from.to_string().into(),
-                        pool.site.as_str().into(),
-                        pool.shape.as_str().into(),
-                        Cell::from(format!("+{}", figure::count(u64::from(nodes - held)))).hinted(more),
-                        purchase.option.words().into(),
-                    ]);
+                    orders.push(Order {
+                        order: from.checked_sub(jiff::Span::new().months(lead)).unwrap_or(from),
+                        from,
+                        lead,
+                        held,
+                        nodes,
+                        site: pool.site.clone(),
+                        shape: pool.shape.clone(),
+                        option: purchase.option,
+                    });
                 }
                 held = nodes;
             }
         }
     }
-    rows.rows.sort_by(|a, b| a[0].text.cmp(&b[0].text));
+    orders.sort_by_key(|one| one.order);
+    orders
+}
+
+/// Returns when each purchase must be ordered, and when it is in use.
+pub(crate) fn timeline(blueprint: &Blueprint) -> Table {
+    let mut rows = Table::new(&["Order by", "In use from", "Site", "Machine", ">Nodes", "Bought"]);
+    let row = |one: &Order| {
+        let ahead = match one.lead {
+            0 => String::new(),
+            lead => format!("{lead} months before its first use, the lead time of the site"),
+        };
+        let more = format!("{} in this period, {} in the one before", one.nodes, one.held);
+        vec![
+            Cell::from(one.order.to_string()).hinted(ahead),
+            one.from.to_string().into(),
+            one.site.as_str().into(),
+            one.shape.as_str().into(),
+            Cell::from(format!("+{}", figure::count(u64::from(one.nodes - one.held)))).hinted(more),
+            one.option.words().into(),
+        ]
+    };
+    rows.rows = orders(blueprint).iter().map(row).collect();
     rows
 }
 

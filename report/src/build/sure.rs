@@ -8,7 +8,7 @@ use capstan_types::blueprint::{
     Band, Blueprint, Placement, Service, ServiceInterval, StepInterval, TrainingRun, Verdict,
 };
 use capstan_types::figure;
-use capstan_types::spec::SloMetric;
+use capstan_types::spec::{SloMetric, level_word};
 use capstan_types::units::Seconds;
 
 /// Returns the interval of the first placement of a workload at a site that has one.
@@ -42,7 +42,7 @@ pub(super) fn hint(blueprint: &Blueprint, verdict: &Verdict) -> String {
 
 fn level(blueprint: &Blueprint, verdict: &Verdict) -> Option<Vec<Cell>> {
     let (low, high) = around(blueprint, verdict)?;
-    let name = super::level_words((verdict.metric, verdict.per_mille, verdict.over));
+    let name = level_word(verdict.metric, verdict.per_mille, verdict.over);
     let end = |end: Seconds| Cell::from(figure::span(end)).hinted(MULTIPLE);
     Some(vec![
         verdict.workload.as_str().into(),

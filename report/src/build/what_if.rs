@@ -1,12 +1,12 @@
 //! What if it comes otherwise? Each scenario beside the plan as it was verified.
 
-use super::first::level_words;
 use super::origins;
 use super::verdict_cell;
 use crate::document::{Block, Cell, Table, Tone};
 use capstan_types::blueprint::{Blueprint, Bursts, WhatIfHour, WhatIfOutcome};
 use capstan_types::figure;
 use capstan_types::simulation::{SimulatedFailure, SimulatedLevel};
+use capstan_types::spec::level_word;
 use capstan_types::units::Seconds;
 
 /// Returns a row for each level of each scenario, and what came of what failed.
@@ -49,7 +49,7 @@ fn row(blueprint: &Blueprint, told: &WhatIfOutcome, hour: &WhatIfHour, level: &S
     let limit = origins::limit_of(blueprint, &hour.workload, (level.metric, level.per_mille));
     vec![
         told.scenario.as_str().into(),
-        format!("{} {}", hour.workload, level_words((level.metric, level.per_mille, level.over))).into(),
+        format!("{} {}", hour.workload, level_word(level.metric, level.per_mille, level.over)).into(),
         Cell::from(figure::span(level.target)).hinted("service level of the plan").stated(limit),
         planned.map_or_else(
             || "–".into(),

@@ -1,12 +1,11 @@
 //! Blueprint → what CI lists: its findings as remarks; every level, rule, deadline and limit as a case.
 
 use super::{Case, Outcome, Remark, Spot, Suite, Told};
-use crate::build::level_words;
 use capstan_types::blueprint::{Blueprint, Status, Verdict, VerdictStatus};
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::place::Place;
-use capstan_types::spec::RuleKind;
+use capstan_types::spec::{RuleKind, level_word};
 use rust_decimal::Decimal;
 
 /// How a place is found in a repository: `None` where its text is not at hand.
@@ -116,11 +115,7 @@ fn level(blueprint: &Blueprint, verdict: &Verdict, locate: Locate<'_>) -> Case {
     );
     Case {
         class: format!("serve {}", verdict.workload),
-        name: format!(
-            "{} at {}",
-            level_words((verdict.metric, verdict.per_mille, verdict.over)),
-            verdict.site
-        ),
+        name: format!("{} at {}", level_word(verdict.metric, verdict.per_mille, verdict.over), verdict.site),
         spot: place.and_then(locate),
         outcome: match verdict.status {
             VerdictStatus::Met => Outcome::Passed,

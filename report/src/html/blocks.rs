@@ -6,6 +6,9 @@ use crate::terminal::plot_lines;
 /// Columns of a plot that stands as text.
 const PLOT_WIDTH: usize = 80;
 
+/// Most characters of a cell that stays on its line.
+const BRIEF: usize = 14;
+
 /// Most characters of a name that are shown; the rest is on hover.
 const SHOWN: usize = 400;
 
@@ -26,10 +29,22 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
+/// Returns text that HTML shows as it is, words of the plan language, between backticks, as such.
+fn told(text: &str) -> String {
+    let parts: Vec<String> = text.split('`').map(escaped).collect();
+    if parts.len().is_multiple_of(2) {
+        return escaped(text);
+    }
+    let code = |(at, part): (usize, &String)| {
+        if at % 2 == 1 { format!("<code>{part}</code>") } else { part.clone() }
+    };
+    parts.iter().enumerate().map(code).collect()
+}
+
 /// Returns the text of a cell, cut where it is longer than anyone reads in a table.
 fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
-        None => escaped(text),
+        None => told(text),
         Some((end, _)) => format!("<span title=\"{}\">{}…</span>", escaped(text), escaped(&text[..end])),
     }
 }
@@ -46,7 +61,7 @@ pub(super) fn block(block: &Block, about: &str) -> String {
         Block::Heading(text) => format!("<h3>{}</h3>\n", escaped(text)),
         Block::Paragraph(cell) if cell.text.is_empty() => String::new(),
         Block::Paragraph(cell) => {
-            format!("<p class=\"{}\">{}</p>\n", cell.tone.word(), words(cell, escaped(&cell.text)))
+            format!("<p class=\"{}\">{}</p>\n", cell.tone.word(), words(cell, told(&cell.text)))
         }
         Block::Table(table) => self::table(table, about),
         Block::Facts(facts) => self::facts(facts, about),
@@ -65,10 +80,10 @@ pub(super) fn block(block: &Block, about: &str) -> String {
         Block::Note { code, message, because, ways_out } => {
             let lines: String = because
                 .iter()
-                .map(|why| format!("<li>because {}</li>", escaped(why)))
-                .chain(ways_out.iter().map(|way| format!("<li>way out: {}</li>", escaped(way))))
+                .map(|why| format!("<li>because {}</li>", told(why)))
+                .chain(ways_out.iter().map(|way| format!("<li>way out: {}</li>", told(way))))
                 .collect();
-            let head = format!("<strong>{}</strong> {}", escaped(code), escaped(&message.text));
+            let head = format!("<strong>{}</strong> {}", escaped(code), told(&message.text));
             format!(
                 "<div class=\"note\"><p class=\"{}\">{head}</p><ul>{lines}</ul></div>\n",
                 message.tone.word()
@@ -142,7 +157,13 @@ fn words(cell: &Cell, text: String) -> String {
 fn row(cells: &[Cell], table: &Table) -> String {
     let mut text = String::from("<tr>");
     for (cell, column) in cells.iter().zip(&table.columns) {
-        let number = if column.align == Align::Right { " n" } else { "" };
+        // A date or a word or two stays on its line, however narrow the page.
+        let brief = cell.text.chars().nth(BRIEF).is_none();
+        let number = match column.align {
+            Align::Right => " n",
+            Align::Left if brief => " s",
+            Align::Left => "",
+        };
         let hint = hint(&cell.hint);
         text.push_str(&format!(
             "<td class=\"{}{number}\"{hint}>{}</td>",
@@ -166,12 +187,18 @@ mod tests {
     }
 
     #[test]
+    fn words_of_the_plan_language_are_set_as_code_where_their_ticks_pair() {
+        assert_eq!(told("no `a<b` in `plan`"), "no <code>a&lt;b</code> in <code>plan</code>");
+        assert_eq!(told("a ` alone"), "a ` alone");
+    }
+
+    #[test]
     fn the_row_of_sums_is_no_row_that_sorts() {
         let mut one = Table::new(&["a", ">b"]);
         one.rows = vec![vec!["x".into(), "1".into()], vec!["sum".into(), "1".into()]];
         one.total = true;
         let text = table(&one, "t");
-        assert!(text.contains("<tfoot><tr><td class=\"plain\">sum</td>"), "{text}");
+        assert!(text.contains("<tfoot><tr><td class=\"plain s\">sum</td>"), "{text}");
         assert!(
             text.contains("<th scope=\"col\" class=\"n\"><button type=\"button\">b</button></th>"),
             "{text}"

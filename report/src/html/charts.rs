@@ -5,7 +5,7 @@
 use super::Part;
 use super::blocks::{escaped, hint};
 use crate::build::signed::{self, Mix};
-use crate::picture::{Area, GRID, INK, NoPicture, PAPER, SERIES, svg};
+use crate::picture::{Area, Drawn, GRID, INK, NoPicture, PAPER, SERIES, svg};
 use crate::terminal::round_up;
 use capstan_types::blueprint::{Blueprint, Pool};
 use capstan_types::figure;
@@ -17,10 +17,11 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 /// Width of every picture, in points.
-const WIDTH: u32 = 860;
+pub(super) const WIDTH: u32 = 860;
 
+/// Returns a font of so many points: the library draws 1.24 of what it is asked for as one.
 pub(super) fn font(size: u32) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&INK.0)
+    ("sans-serif", f64::from(size) * 1.24).into_font().color(&INK.0)
 }
 
 fn float(amount: Decimal) -> f64 {
@@ -42,9 +43,22 @@ fn span(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     if low == 0.0 && high == 0.0 { (0.0, 1.0) } else { (wider(low), wider(high)) }
 }
 
-/// Returns a count without digits behind the point where it has none.
+/// Returns a count; between two counts of machines or months there is none.
 fn whole(value: &f64) -> String {
-    if value.fract() == 0.0 { format!("{value:.0}") } else { figure::short(*value) }
+    if value.fract() == 0.0 { figure::count(*value as u64) } else { String::new() }
+}
+
+/// Width of the column that says what the colours of a picture mean.
+const LEGEND: u32 = 150;
+
+/// Says what colours mean, in a column of their own, where no bar or line can run behind it.
+fn legend<'a>(area: &Area<'_>, names: impl IntoIterator<Item = (&'a str, RGBColor)>) -> Drawn {
+    for (row, (name, colour)) in (0_i32..).zip(names) {
+        let top = 16 + row * 22;
+        area.draw(&Rectangle::new([(8, top), (22, top + 12)], colour.filled()))?;
+        area.draw(&Text::new(name.to_owned(), (30, top - 1), font(13)))?;
+    }
+    Ok(())
 }
 
 fn amounts(value: &f64) -> String {
@@ -60,13 +74,16 @@ pub(super) fn cash(finance: &Finance) -> Result<String, NoPicture> {
         })
     };
     let both: Vec<f64> = sides(|paid| paid > 0.0).chain(sides(|paid| paid < 0.0)).collect();
-    // A fifth above the highest bar is left for the names of the kinds.
-    let (low, high) = span(both.iter().map(|paid| if *paid > 0.0 { *paid * 1.2 } else { *paid }));
+    let (low, high) = span(both.iter().copied());
+    let kinds =
+        || finance.cash.iter().zip(SERIES.into_iter().cycle()).map(|(flow, (colour, _))| (flow, colour));
     let text = svg((WIDTH, 320), |area| {
         area.fill(&PAPER.0)?;
-        let mut chart = frame(area, "month", (0.0, months as f64), (low, high), (&whole, &amounts))?;
+        let (left, right) = area.split_horizontally(WIDTH - LEGEND);
+        legend(&right, kinds().map(|(flow, colour)| (flow.category.words(), colour)))?;
+        let mut chart = frame(&left, "month", (0.0, months as f64), (low, high), (&whole, &amounts))?;
         let mut tops = vec![(0.0, 0.0); months];
-        for (flow, (colour, _)) in finance.cash.iter().zip(SERIES.into_iter().cycle()) {
+        for (flow, colour) in kinds() {
             let bars =
                 flow.by_month.iter().enumerate().filter(|(_, paid)| !paid.is_zero()).map(|(month, paid)| {
                     let paid = float(*paid);
@@ -77,18 +94,8 @@ pub(super) fn cash(finance: &Finance) -> Result<String, NoPicture> {
                     Rectangle::new([(left, from), (right, from + paid)], colour.filled())
                 });
             let bars: Vec<_> = bars.collect();
-            chart
-                .draw_series(bars)?
-                .label(flow.category.words())
-                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled()));
+            chart.draw_series(bars)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(PAPER.0.filled())
-            .border_style(GRID.0)
-            .label_font(font(14))
-            .draw()?;
         Ok(())
     })?;
     let caption = format!("Payments by month and kind, in {}", finance.currency.code());
@@ -105,8 +112,8 @@ pub(super) fn frame<'a, 'b>(
 ) -> Result<Axes<'a, 'b>, Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin(10)
-        .x_label_area_size(38)
-        .y_label_area_size(64)
+        .x_label_area_size(42)
+        .y_label_area_size(72)
         .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
     chart
         .configure_mesh()
@@ -145,7 +152,7 @@ struct Bar {
 /// Draws named bars below each other, on an axis that needs no numbers: each bar says its own.
 fn bars(bars: &[Bar], mark: Option<f64>) -> Result<String, NoPicture> {
     const NAME: i32 = 240;
-    const SAID: i32 = 150;
+    const SAID: i32 = 170;
     const ROW: i32 = 30;
     let height = ROW * bars.len() as i32 + 16;
     let ends = bars.iter().flat_map(|bar| [bar.from, bar.to]).chain(mark);
@@ -175,8 +182,8 @@ fn bars(bars: &[Bar], mark: Option<f64>) -> Result<String, NoPicture> {
 }
 
 /// Returns a name that fits beside a bar.
-fn cut(name: &str) -> String {
-    const MOST: usize = 34;
+pub(super) fn cut(name: &str) -> String {
+    const MOST: usize = 33;
     if name.chars().count() <= MOST {
         name.to_owned()
     } else {
@@ -258,7 +265,12 @@ pub(super) fn levels(blueprint: &Blueprint) -> Result<Option<String>, NoPicture>
         .iter()
         .filter(|one| one.target.get() > 0.0)
         .map(|one| Bar {
-            name: format!("{} {}", one.workload, level_word(one.metric, one.per_mille, one.over)),
+            name: format!(
+                "{}, {} at {}",
+                level_word(one.metric, one.per_mille, one.over),
+                one.workload,
+                one.site
+            ),
             from: 0.0,
             to: one.seen.get() / one.target.get(),
             said: format!("{} of {}", figure::span(one.seen), figure::span(one.target)),
@@ -319,27 +331,18 @@ fn steps(across: &str, needed: &[f64], there: &[f64]) -> Result<String, NoPictur
     let (_, top) = span(needed.iter().chain(there).copied());
     svg((WIDTH, 220), |area| {
         area.fill(&PAPER.0)?;
-        let mut chart = frame(area, across, (0.0, needed.len().max(1) as f64), (0.0, top), (&whole, &whole))?;
+        let (left, right) = area.split_horizontally(WIDTH - LEGEND);
+        legend(&right, [("there", SERIES[0].0), ("needed", SERIES[1].0)])?;
+        let mut chart =
+            frame(&left, across, (0.0, needed.len().max(1) as f64), (0.0, top), (&whole, &whole))?;
         // What is there is drawn broader, so that it shows behind what is needed where both are the same.
-        for (row, (colour, _), name, broad) in
-            [(there, SERIES[0], "there", 6), (needed, SERIES[1], "needed", 2)]
-        {
+        for (row, (colour, _), broad) in [(there, SERIES[0], 6), (needed, SERIES[1], 2)] {
             let points = row
                 .iter()
                 .enumerate()
                 .flat_map(|(at, value)| [(at as f64, *value), (at as f64 + 1.0, *value)]);
-            chart
-                .draw_series(LineSeries::new(points, colour.stroke_width(broad)))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3)));
+            chart.draw_series(LineSeries::new(points, colour.stroke_width(broad)))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(PAPER.0.filled())
-            .border_style(GRID.0)
-            .label_font(font(14))
-            .draw()?;
         Ok(())
     })
 }

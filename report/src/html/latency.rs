@@ -4,12 +4,11 @@
 
 use super::charts::{font, frame, shown};
 use crate::build::origins::simulation;
-use crate::build::percentile;
 use crate::picture::{INK, NoPicture, PAPER, SERIES, svg};
 use crate::terminal::round_up;
 use capstan_types::blueprint::{Blueprint, Latency, Verdict};
 use capstan_types::figure;
-use capstan_types::spec::over_words;
+use capstan_types::spec::{over_words, percentile_word};
 use capstan_types::units::Seconds;
 use plotters::prelude::*;
 
@@ -26,7 +25,7 @@ fn distribution(verdict: &Verdict) -> Result<String, NoPicture> {
     let last = (verdict.latencies.len() - 1) as f64;
     let all = verdict.latencies.iter().map(|one| one.seen.get());
     let most = round_up(all.fold(verdict.target.get(), f64::max) * 1.1);
-    let names: Vec<String> = verdict.latencies.iter().map(|one| percentile(one.per_mille)).collect();
+    let names: Vec<String> = verdict.latencies.iter().map(|one| percentile_word(one.per_mille)).collect();
     let across = |at: &f64| match names.get(at.round() as usize) {
         Some(name) if at.fract() == 0.0 => name.clone(),
         _ => String::new(),
@@ -45,8 +44,8 @@ fn distribution(verdict: &Verdict) -> Result<String, NoPicture> {
             let at = at as f64;
             chart.draw_series([PathElement::new([(at, 0.0), (at, most)], INK.0.stroke_width(1))])?;
         }
-        let said = format!("limit of {}{}", percentile(verdict.per_mille), over_words(verdict.over));
-        chart.draw_series([Text::new(said, (0.02 * last, verdict.target.get() + most * 0.07), font(13))])?;
+        let said = format!("limit of {}{}", percentile_word(verdict.per_mille), over_words(verdict.over));
+        chart.draw_series([Text::new(said, (0.02 * last, verdict.target.get() + most * 0.1), font(13))])?;
         Ok(())
     })?;
     Ok(shown(&text, &caption(verdict), &simulation(verdict)))
@@ -54,7 +53,7 @@ fn distribution(verdict: &Verdict) -> Result<String, NoPicture> {
 
 /// Says in words what the picture shows.
 fn caption(verdict: &Verdict) -> String {
-    let point = |one: &Latency| format!("{} {}", percentile(one.per_mille), figure::span(one.seen));
+    let point = |one: &Latency| format!("{} {}", percentile_word(one.per_mille), figure::span(one.seen));
     let points: Vec<String> = verdict.latencies.iter().map(point).collect();
     format!(
         "{} of {} at {} as simulated: {}; {}{} may be {} at most",
@@ -62,7 +61,7 @@ fn caption(verdict: &Verdict) -> String {
         verdict.workload,
         verdict.site,
         points.join(", "),
-        percentile(verdict.per_mille),
+        percentile_word(verdict.per_mille),
         over_words(verdict.over),
         figure::span(verdict.target)
     )
@@ -78,10 +77,10 @@ mod tests {
         let mut blueprint = chat_blueprint();
         let text = distributions(&blueprint).unwrap();
         assert_eq!(text.matches("<figure>").count(), blueprint.verdicts.len());
-        let said = "ttft of chat at use1 as simulated: p50 118 ms, p90 236 ms, p95 301 ms, p99 412 ms, p99.9 655 ms; p99 may be \
+        let said = "ttft of chat at use1 as simulated: p50 118 ms, p90 236 ms, p95 301 ms, p99 412 ms, p999 655 ms; p99 may be \
                     500 ms at most";
         assert!(text.contains(said), "{text}");
-        assert!(text.contains("\np99.9\n") && text.contains("limit of p99"), "{text}");
+        assert!(text.contains("\np999\n") && text.contains("limit of p99"), "{text}");
         blueprint.verdicts[0].latencies.clear();
         assert_eq!(
             distributions(&blueprint).unwrap().matches("<figure>").count(),

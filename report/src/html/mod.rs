@@ -6,6 +6,7 @@ mod charts;
 mod halls;
 mod latency;
 mod money;
+mod orders;
 
 use crate::build;
 use crate::document::{Block, Document, Tone};
@@ -104,9 +105,9 @@ fn follow(
     match done {
         "What to buy" => {
             parts.extend(money::mix(blueprint)?);
-            parts.extend(money::timeline(blueprint));
+            parts.extend(money::timeline(blueprint)?);
         }
-        "What it costs" => parts.extend(money::parts(blueprint, finance)?),
+        "What it costs" => parts.extend(money::parts(finance)?),
         "Does it hold" => {
             below(parts, &charts::levels(blueprint)?.unwrap_or_default());
             below(parts, &latency::distributions(blueprint)?);

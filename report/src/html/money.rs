@@ -1,9 +1,9 @@
 //! Parts of the page that speak of money and risk: what is to be decided, payments, alternatives, write-off, all lines.
 
 use super::blocks::{block, escaped, hint, table};
-use super::{Part, charts};
+use super::{Part, charts, orders};
 use crate::build::signed;
-use crate::document::{Block, Cell};
+use crate::document::Block;
 use crate::picture::NoPicture;
 use capstan_types::blueprint::Blueprint;
 use capstan_types::figure::counted;
@@ -45,14 +45,13 @@ pub(super) fn mix(blueprint: &Blueprint) -> Result<Option<Part>, NoPicture> {
 }
 
 /// Returns the parts that follow the totals.
-pub(super) fn parts(blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part>, NoPicture> {
+pub(super) fn parts(finance: &Finance) -> Result<Vec<Part>, NoPicture> {
     let mut parts = Vec::new();
     if !finance.cash.is_empty() {
         let body = charts::cash(finance)? + &table(&signed::by_year(finance), "Payments by year");
         parts.push(Part { heading: "Payments".to_owned(), body });
         let body = charts::alternatives(finance)?
             + &table(&signed::alternatives(finance), "Other ways to pay")
-            + &nothing(blueprint)
             + &table(&signed::break_even(finance), "Break-even use");
         parts.push(Part { heading: "Other ways to pay".to_owned(), body });
         if let Some(picture) = charts::tornado(finance)? {
@@ -67,17 +66,14 @@ pub(super) fn parts(blueprint: &Blueprint, finance: &Finance) -> Result<Vec<Part
     Ok(parts)
 }
 
-/// Returns what there is where nothing is bought.
-fn nothing(blueprint: &Blueprint) -> String {
-    let said = "what the busiest hour of each pool needs, and what stands there already by the plan";
-    block(&Block::Paragraph(Cell::from(signed::doing_nothing(blueprint)).hinted(said)), "")
-}
-
 /// Returns when each purchase must be ordered, and when it is in use.
-pub(super) fn timeline(blueprint: &Blueprint) -> Option<Part> {
+pub(super) fn timeline(blueprint: &Blueprint) -> Result<Option<Part>, NoPicture> {
     let rows = signed::timeline(blueprint);
+    if rows.rows.is_empty() {
+        return Ok(None);
+    }
     let heading = "When to order".to_owned();
-    (!rows.rows.is_empty()).then(|| Part { body: table(&rows, &heading), heading })
+    Ok(Some(Part { body: orders::orders(blueprint)? + &table(&rows, &heading), heading }))
 }
 
 /// Returns every line of the bill, folded away.

@@ -1,13 +1,22 @@
 "use strict";
 (() => {
+  // What a unit is worth, so that 1.2 s stands above 395 ms, and 3.4 T above 200 G.
+  const prefixes = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3, Ti: 1024 ** 4 };
+  const spans = { ns: 1e-9, "\u00b5s": 1e-6, us: 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, d: 86400, days: 86400, y: 31536000 };
+  const worth = (unit) => {
+    if (unit in spans) return spans[unit];
+    const parts = unit.match(/^(Ki|Mi|Gi|Ti|k|M|G|T|P)(?:B|W|bit|tok)?$/);
+    return parts ? prefixes[parts[1]] : 1;
+  };
   const number = (text) => {
-    const plain = text.replace(/[,\s]/g, "").replace("\u2212", "-");
-    const value = parseFloat(plain);
-    return Number.isNaN(value) ? null : value;
+    const plain = text.replace(/,/g, "").replace("\u2212", "-").trim();
+    const parts = plain.match(/^[\u2264\u2265\u00b1\s]*([+-]?\d+(?:\.\d+)?)(?!\d*-\d)\s*([^\s\d]*)/);
+    return parts ? parseFloat(parts[1]) * worth(parts[2].split(/[\/\u2013\u2026]/)[0]) : null;
   };
   const compare = (a, b) => {
     const [x, y] = [number(a), number(b)];
-    if (x !== null && y !== null && x !== y) return x - y;
+    if ((x === null) !== (y === null)) return x === null ? 1 : -1;
+    if (x !== y) return x - y;
     return a.localeCompare(b);
   };
   for (const table of document.querySelectorAll("table.sortable")) {

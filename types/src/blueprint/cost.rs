@@ -82,6 +82,10 @@ pub struct WorkloadCost {
     /// Cost per accelerator-hour.
     #[schemars(with = "Option<f64>")]
     pub per_accelerator_hour: Option<Decimal>,
+    /// Cost per thousand requests; nothing where the work is not asked for by requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<f64>")]
+    pub per_thousand_requests: Option<Decimal>,
 }
 
 /// All money.

@@ -167,7 +167,7 @@ fn workloads(
     let of_chat = lines.iter().filter(|line| line.shape.as_ref() == Some(chat_shape));
     let chat: Decimal = of_chat.map(|line| line.billed_cost).sum();
     let total: Decimal = lines.iter().map(|line| line.billed_cost).sum();
-    let row = |name: &str, cost: Decimal, hours: f64, requests, prompt: f64, output: f64| WorkloadCost {
+    let row = |name: &str, cost: Decimal, hours: f64, requests: f64, prompt: f64, output: f64| WorkloadCost {
         workload: name.to_owned(),
         cost,
         accelerator_hours: hours,
@@ -176,6 +176,7 @@ fn workloads(
         output_tokens: output,
         per_million_tokens: Some((cost / quantity((prompt + output) / 1e6)).round_dp(6)),
         per_accelerator_hour: Some((cost / quantity(hours)).round_dp(6)),
+        per_thousand_requests: (requests > 0.0).then(|| (cost / quantity(requests / 1e3)).round_dp(6)),
     };
     let (prompt, output) = (inputs::prompt().mean * requests, inputs::output().mean * requests);
     vec![
