@@ -10,7 +10,7 @@ use super::object::{Labels, Object, Selector, decimal, labels};
 use super::server::Group;
 use super::{EmitError, Files, Frame, Warning, Wave, apart, mesh};
 use capstan_types::blueprint::Blueprint;
-use capstan_types::spec::{Slo, SloMetric};
+use capstan_types::spec::{Slo, SloMetric, level_word};
 use serde::Serialize;
 
 /// `monitoring.coreos.com/v1.PodMonitorSpec`.
@@ -115,6 +115,9 @@ struct Alert {
     labels: Labels,
     annotations: Labels,
 }
+
+/// Four scrapes: a rate over less is that of one of them, or of none.
+const SHORTEST_WATCH_S: f64 = 60.0;
 
 /// A pair of windows over which the error budget burns too fast.
 ///
@@ -343,10 +346,11 @@ impl<'a> Watch<'a> {
         let histogram = self.level(slo.metric)?.histogram;
         let (quantile, target) = (decimal(f64::from(slo.per_mille) / 1000.0), decimal(slo.target.get()));
         let expr = format!(
-            "histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{}}}[5m]))) > {target}",
-            self.matcher
+            "histogram_quantile({quantile}, sum by (le) (rate({histogram}_bucket{{{}}}[{}]))) > {target}",
+            self.matcher,
+            window(slo)
         );
-        let (level, about) = (format!("{} {}", slo.metric.word(), slo.percentile_word()), about(slo));
+        let (level, about) = (level_word(slo.metric, slo.per_mille, slo.over), about(slo));
         let seen = blueprint
             .verdicts
             .iter()
@@ -354,6 +358,7 @@ impl<'a> Watch<'a> {
                 verdict.workload == self.workload
                     && verdict.metric == slo.metric
                     && verdict.per_mille == slo.per_mille
+                    && verdict.over == slo.over
             })
             .map(|verdict| format!("simulated {} s at {}", decimal(verdict.seen.get()), verdict.site))
             .collect::<Vec<_>>()
@@ -465,7 +470,12 @@ impl<'a> Watch<'a> {
 
 /// Returns the word for a service level, such as `ttft-p99`.
 fn about(slo: &Slo) -> String {
-    format!("{}-{}", slo.metric.word(), slo.percentile_word())
+    level_word(slo.metric, slo.per_mille, slo.over).replace(' ', "-")
+}
+
+/// Returns over what a percentile is watched: its own windows, if they hold a few scrapes; five minutes where it has none.
+fn window(slo: &Slo) -> String {
+    slo.over.map_or_else(|| "5m".to_owned(), |over| format!("{:.0}s", over.get().max(SHORTEST_WATCH_S)))
 }
 
 /// Returns the labels of an alert. Its namespace stands there since sums lose it, and the operator tells by it whose it is.

@@ -91,6 +91,18 @@ fn what_a_version_does_not_report_is_said_in_the_file_and_alerted_on_by_nothing(
     assert!(!rule(&older).contains("FastBurn") && rule(&older).contains("ChatTtftP99Missed"));
     assert!(rule(&watched("sglang", "0.5.10")).contains("Alerts on tpot count gaps between two tokens"));
     assert!(!rule(&watched("vllm", "0.19.0")).contains("No alert on"));
+    // A level of its own windows is watched over them, beside the same level over the hour.
+    let mut windows = on_engine("vllm");
+    let slo = windows.inputs.spec.serves[0].slos[0].clone();
+    let of = |seconds| Slo { over: Some(Seconds(seconds)), ..slo.clone() };
+    windows.inputs.spec.serves[0].slos.extend([of(900.0), of(20.0)]);
+    let manifests = emitted(&windows).manifests;
+    let text = rule(&manifests);
+    assert!(text.contains("Over15MinMissed") && text.contains("[900s]))) >"), "{text}");
+    assert!(
+        text.contains("Over20SMissed") && text.contains("[60s]))) >") && text.contains("[5m]))) >"),
+        "{text}"
+    );
     // A target below the first bound, of which nobody could tell how many requests hold it.
     let mut tight = on_engine("sglang");
     tight.inputs.spec.serves[0].slos.truncate(1);
