@@ -206,7 +206,7 @@ fn small_files_need_nodes_that_open_them() {
     ));
     assert_eq!(more.nodes, 11);
     let place = Place::new();
-    place.planned(&plan("", &data(", file = 120 kB")), 0);
+    place.planned(plan("", &data(", file = 120 kB")), 0);
     let told = place.run(&["report", "b.json"]).exits(0);
     assert!(told.out.contains("opening files"), "{}", told.told());
     assert!(
