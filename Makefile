@@ -17,7 +17,6 @@ test-long: setup
 	cargo test --workspace --no-default-features --locked --no-fail-fast -- --ignored long_
 	cargo test --workspace --locked --test paper
 	cargo test --workspace --locked --test cli paper
-	cargo test --workspace --locked --test forms sizes -- --include-ignored
 	scripts/fuzz 20
 
 bench: setup
