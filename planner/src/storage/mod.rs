@@ -236,10 +236,8 @@ impl Asked {
             asked.write += rate(dataset.write.as_ref());
             if let Some(file) = &dataset.file {
                 let bytes = rate(dataset.read.as_ref()) + rate(dataset.write.as_ref());
-                let others = asked.opens.take();
-                let value = others.as_ref().map_or(0.0, |limit| limit.value) + bytes / file.value.get();
-                let place = others.map_or_else(|| file.place.clone(), |limit| limit.place);
-                asked.opens = Some(Limit { value, place });
+                let none = || Limit { value: 0.0, place: file.place.clone() };
+                asked.opens.get_or_insert_with(none).value += bytes / file.value.get();
             }
         }
         asked

@@ -2,7 +2,7 @@
 
 use super::origins;
 use crate::document::{Block, Cell, Tone};
-use capstan_types::blueprint::{Blueprint, Store, StoreRate};
+use capstan_types::blueprint::{Blueprint, Store, StoreLimit, StoreRate};
 use capstan_types::figure;
 use capstan_types::units::{Bytes, BytesPerSecond};
 
@@ -55,9 +55,13 @@ fn store(blueprint: &Blueprint, store: &Store) -> Vec<(String, Cell)> {
         let all = asked.all_per_s.map_or_else(|| "unknown".to_owned(), figure::large);
         format!("{all} a second, {} needed", figure::large(asked.needed_per_s))
     };
-    let rates = [("random reading", store.operations), ("opening files", store.opens)];
-    for (name, asked) in rates.into_iter().filter_map(|(name, asked)| Some((name, asked?))) {
-        let waits = row_of.and_then(|row| row.open).filter(|_| name == "opening files");
+    let asked = [
+        (StoreLimit::Operations, store.operations, None),
+        (StoreLimit::Files, store.opens, row_of.and_then(|row| row.open)),
+    ];
+    for (limit, asked, waits) in
+        asked.into_iter().filter_map(|(limit, asked, waits)| Some((limit, asked?, waits)))
+    {
         let readers = waits.map_or_else(String::new, |open| {
             let readers = (asked.needed_per_s * open.get()).ceil();
             format!(
@@ -66,7 +70,7 @@ fn store(blueprint: &Blueprint, store: &Store) -> Vec<(String, Cell)> {
                 figure::counted(readers as usize, "reader")
             )
         });
-        facts.push(fact(name, often(asked) + &readers, &often_hint));
+        facts.push(fact(limit.word(), often(asked) + &readers, &often_hint));
     }
     for one in &store.stored {
         let text = format!("{}: {}", one.what, figure::data(one.bytes));

@@ -268,8 +268,8 @@ fn chance(values: &[f64], limit: f64, replications: &Replications) -> f64 {
     if n < 2.0 || n >= most {
         return 0.0;
     }
-    let Interval { mean, half_width } = interval(values, CONFIDENCE);
-    let deviation = half_width * n.sqrt() / two_sided_t(CONFIDENCE, values.len() as u32 - 1);
+    let (mean, variance) = moments(values);
+    let deviation = variance.sqrt();
     let moves = deviation * (1.0 / n - 1.0 / most).sqrt();
     let needed = two_sided_t(level(replications.most_batches), degrees) * deviation / most.sqrt();
     let above = |distance: f64| 0.5 * libm::erfc(distance / (moves * core::f64::consts::SQRT_2));
@@ -277,16 +277,23 @@ fn chance(values: &[f64], limit: f64, replications: &Replications) -> f64 {
     above(needed - gap) + above(needed + gap)
 }
 
+/// Returns the mean of independent values, and their variance.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares = values.iter().map(|value| (value - mean) * (value - mean));
+    (mean, squares.sum::<f64>() / (n - 1.0))
+}
+
 /// Returns the mean of independent values and its t interval. One infinite value makes the mean infinite, for certain.
 ///
 /// A single value has no spread to judge by and stands for itself: only what is not random is run once.
 fn interval(values: &[f64], confidence: f64) -> Interval {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
+    let (mean, variance) = moments(values);
     if values.len() < 2 || mean.is_infinite() {
         return Interval { mean, half_width: 0.0 };
     }
-    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0);
+    let n = values.len() as f64;
     let t = two_sided_t(confidence, values.len() as u32 - 1);
     Interval { mean, half_width: t * (variance / n).sqrt() }
 }

@@ -119,7 +119,7 @@ fn triton(
             volumes: vec![models_volume(models)],
         });
     };
-    let delay = models.queue_delay.map_or(0, |delay| count(delay.get() * 1e6));
+    let delay = delay_us(models);
     let config =
         format!("max_batch_size: {most}\ndynamic_batching {{\n  max_queue_delay_microseconds: {delay}\n}}\n");
     let name = add_config(frame, runner, labels([("config.pbtxt", &config)]), files)?;
@@ -186,7 +186,7 @@ fn tf_serving(
         flag("monitoring_config_file", format!("{CONFIG}/monitoring.config")),
     ];
     if let Some(most) = models.max_batch {
-        let delay = models.queue_delay.map_or(0, |delay| count(delay.get() * 1e6));
+        let delay = delay_us(models);
         // Without a number it takes all threads of the machine, of which others have theirs.
         let threads = count(runner.app.threads).max(1);
         data.insert(
@@ -212,6 +212,11 @@ fn tf_serving(
         mounts: vec![models_mount(MODELS), config_mount()],
         volumes: vec![models_volume(models), config_volume(name)],
     })
+}
+
+/// Returns the microseconds that a request waits for others.
+fn delay_us(models: &ModelServer) -> u32 {
+    models.queue_delay.map_or(0, |delay| count(delay.get() * 1e6))
 }
 
 /// Adds the configuration; its name follows from what it holds, so that pods start again when that changes.

@@ -69,10 +69,8 @@ pub(super) fn add(
     let (api_version, kind) = runner.controller();
     let metadata = frame.meta(&runner.name, Wave::Workload, &runner.labels());
     let note = format!("{image}: {}.", runner.size());
-    let program = match &runner.app.models {
-        Some(models) => Some(models::add(frame, runner, models, files)?),
-        None => None,
-    };
+    let models = runner.app.models.as_ref();
+    let program = models.map(|models| models::add(frame, runner, models, files)).transpose()?;
     let template = template(frame, runner, (image, program), files);
     let file = (kind, runner.name.as_str());
     if runner.keeps_data() {
