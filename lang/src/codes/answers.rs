@@ -28,6 +28,8 @@ pub const UNSETTLED: Code = Code::warning(360);
 pub const NOT_PROVEN: Code = Code::warning(361);
 /// A checkpoint that its machines cannot hold at once.
 pub const HOSTS_TOO_SMALL: Code = Code::warning(362);
+/// A deadline that holds as predicted and not at the slow end of the interval.
+pub const LATE_IF_SLOW: Code = Code::warning(363);
 /// No network connects the machines of a site.
 pub const NOT_TO_BE_WIRED: Code = Code::error(370);
 /// Machines and switches draw more than a site may.
@@ -43,7 +45,7 @@ pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 19] = [
+pub(super) const ENTRIES: [Entry; 20] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -134,6 +136,15 @@ pub(super) const ENTRIES: [Entry; 19] = [
         right: None,
     },
     Entry {
+        code: LATE_IF_SLOW,
+        title: "a deadline that holds only as predicted",
+        explanation: "The training is done in time if its steps take as long as predicted. At the slow end of the 90 % \
+            interval of that prediction it is late. The finding says why the interval is as wide as it is; one step \
+            measured on the same machines and given to `capstan calibrate` narrows it.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
         code: NOT_TO_BE_WIRED,
         title: "machines that no network of the switches allowed connects",
         explanation: "The machines of an own site have more ports than three tiers of these switches, two for \
@@ -169,9 +180,10 @@ pub(super) const ENTRIES: [Entry; 19] = [
     Entry {
         code: FACT_UNKNOWN,
         title: "a limit on something that nobody knows",
-        explanation: "The site has a limit on power or racks, and the catalog does not say what its storage or its \
-            switches draw or how high they are. Unknown is not zero, so nobody can say that the limit holds. Name \
-            another system or switch, or give the fact in a catalog of your own.",
+        explanation: "The site has a limit on power or racks, or its storage must open so many files or answer so many \
+            random reads, and the catalog does not say what its storage or its switches draw, how high they are or how \
+            many they manage. Unknown is not zero, so nobody can say that the limit holds. Name another system or \
+            switch, or give the fact in a catalog of your own.",
         wrong: None,
         right: None,
     },
