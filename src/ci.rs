@@ -58,14 +58,6 @@ pub fn of_diagnostics(checked: &[(String, Vec<Diagnostic>)], sources: &Sources) 
 }
 
 fn remark(diagnostic: &Diagnostic, file: &str, sources: &Sources) -> Remark {
-    let top = || Spot {
-        path: files::in_repository(file),
-        line: 1,
-        column: 1,
-        end_line: 1,
-        end_column: 1,
-        ..Spot::default()
-    };
     // What `--set` says stands in no file of the repository.
     let named = !diagnostic.place.file.as_str().starts_with("--set");
     let label = (!diagnostic.label.is_empty()).then(|| diagnostic.label.clone());
@@ -80,7 +72,9 @@ fn remark(diagnostic: &Diagnostic, file: &str, sources: &Sources) -> Remark {
         },
         message: diagnostic.message.clone(),
         details: label.into_iter().chain(because).chain(help).collect(),
-        spot: spot(&diagnostic.place, sources).filter(|_| named).unwrap_or_else(top),
+        spot: spot(&diagnostic.place, sources)
+            .filter(|_| named)
+            .unwrap_or_else(|| Spot::top(files::in_repository(file))),
     }
 }
 
@@ -103,7 +97,7 @@ pub fn of_blueprint(blueprint: &Blueprint, sources: &Sources) -> Told {
 }
 
 /// Adds what `explain` says of each rule that is named.
-fn with_rules(mut told: Told) -> Told {
+pub fn with_rules(mut told: Told) -> Told {
     let mut ids: Vec<&String> = told.remarks.iter().map(|remark| &remark.rule).collect();
     ids.sort();
     ids.dedup();

@@ -88,14 +88,7 @@ pub fn diff_told(diff: &Diff, version: &str) -> Told {
         severity: if guard.required { Severity::Error } else { Severity::Warning },
         message: format!("{}: {}", guard.name, guard.numbers),
         details: Vec::new(),
-        spot: Spot {
-            path: diff.head.path.clone(),
-            line: 1,
-            column: 1,
-            end_line: 1,
-            end_column: 1,
-            ..Spot::default()
-        },
+        spot: Spot::top(diff.head.path.clone()),
     });
     let remarks = remarks.collect();
     let suites = vec![Suite { name: diff.head.plan.clone(), cases }];

@@ -1,16 +1,19 @@
 //! `baseline`: plans every plan file of a folder again and says what moved since somebody last looked.
 
 mod drift;
+mod told;
 
 use super::plan;
+use crate::ci;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Files, Folder, Here, TEXT_LIMIT};
-use crate::output::{self, Output, rewrite_file};
+use crate::output::{self, Format, Made, Output, rewrite_file};
 use crate::plan_file::{Beside, Checked};
-use crate::render;
+use crate::render::{self, Sources};
 use crate::session::Session;
 use anyhow::Context;
+use capstan_lang::Diagnostic;
 use capstan_report::{Block, Cell, Document, Table, Tone};
 use capstan_types::baseline::{BASELINE_FORMAT, Baseline, Drift, Standing};
 use capstan_types::figure::{self, counted};
@@ -30,7 +33,8 @@ pub struct Args {
     /// The folder; every file in and below it that ends in `.plan` is planned
     #[arg(value_name = "DIR")]
     folder: String,
-    /// Form and file of what moved: human, markdown or json, each with `:FILE` if wanted
+    /// Form and file of what moved: human, json, markdown, sarif, junit, gitlab or github, each with `:FILE` if wanted; may
+    /// be given several times
     #[arg(long, value_name = "FMT[:FILE]")]
     output: Vec<Output>,
 }
@@ -46,21 +50,20 @@ enum Command {
 
 /// Plans the folder and compares.
 pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
-    output::only(&args.output, output::PROSE)?;
+    output::only(&args.output, output::CI)?;
     let path = format!("{}/{NAME}", args.folder.trim_end_matches('/'));
     let before = known(&path, args.command)?;
     let (now, broken) = standings(&args.folder, session)?;
     let drifts = drift::drifts(&before, &now);
-    output::write(&args.output, session, &document(&drifts, now.plans.len(), &broken), || {
-        let status = if !broken.is_empty() {
-            "failed"
-        } else if drifts.is_empty() {
-            "same"
-        } else {
-            "drifted"
+    let document = document(&drifts, now.plans.len(), &broken);
+    let for_ci = || ci::with_rules(told::told(&args.folder, &now, &drifts, &broken));
+    output::write_made(&args.output, session, |format, look| {
+        let text = match format {
+            Format::Terminal | Format::Markdown => output::prose(&document, format, look),
+            Format::Json => as_json(&drifts, now.plans.len(), &broken),
+            _ => return ci::made(format, &for_ci(), || capstan_report::markdown(&document)),
         };
-        let summary = json!({ "status": status, "plans": now.plans.len(), "broken": broken });
-        format!("{:#}\n", json!({ "format": BASELINE_FORMAT, "summary": summary, "drifts": drifts }))
+        Ok(Made::Bytes(text.into_bytes()))
     })?;
     let failed = if broken.is_empty() { Exit::Done } else { Exit::Failed };
     Ok(match args.command {
@@ -77,6 +80,32 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         Command::Check if drifts.is_empty() => failed,
         Command::Check => failed.and(Exit::Changes),
     })
+}
+
+/// A plan that does not get as far as an answer.
+struct Broken {
+    /// Its path in the folder.
+    plan: String,
+    /// What is said of it, for people.
+    message: String,
+    /// The mistakes of its text, where it has any.
+    found: Vec<Diagnostic>,
+    sources: Sources,
+}
+
+/// The word that stands for how the plans are.
+fn status(drifts: &[Drift], broken: &[Broken]) -> &'static str {
+    match (broken.is_empty(), drifts.is_empty()) {
+        (false, _) => "failed",
+        (true, true) => "same",
+        (true, false) => "drifted",
+    }
+}
+
+fn as_json(drifts: &[Drift], plans: usize, broken: &[Broken]) -> String {
+    let paths: Vec<&str> = broken.iter().map(|one| one.plan.as_str()).collect();
+    let summary = json!({ "status": status(drifts, broken), "plans": plans, "broken": paths });
+    format!("{:#}\n", json!({ "format": BASELINE_FORMAT, "summary": summary, "drifts": drifts }))
 }
 
 /// Reads the baseline; none is an empty one for `update`.
@@ -100,7 +129,7 @@ fn known(path: &str, command: Command) -> anyhow::Result<Baseline> {
 }
 
 /// Plans every plan file of a folder, side by side; returns where they stand, and those that are broken.
-fn standings(folder: &str, session: &Session) -> anyhow::Result<(Baseline, Vec<String>)> {
+fn standings(folder: &str, session: &Session) -> anyhow::Result<(Baseline, Vec<Broken>)> {
     let listed = files::listed(folder).with_context(|| format!("cannot read `{folder}`"))?;
     let plans: Vec<String> = listed.into_iter().filter(|path| path.ends_with(".plan")).collect();
     if plans.is_empty() {
@@ -110,7 +139,7 @@ fn standings(folder: &str, session: &Session) -> anyhow::Result<(Baseline, Vec<S
     // Each plan has its own line when it is done; bars of several would write over each other.
     let quiet = Session { err: crate::session::Look { terminal: false, ..session.err }, ..*session };
     let root = Folder::of(&format!("{folder}/x"));
-    let answers: Vec<anyhow::Result<Standing>> = plans
+    let answers: Vec<Result<Standing, Broken>> = plans
         .par_iter()
         .map(|path| {
             let answer = one(path, &root.inside(path), &quiet);
@@ -121,28 +150,35 @@ fn standings(folder: &str, session: &Session) -> anyhow::Result<(Baseline, Vec<S
         .collect();
     let mut broken = Vec::new();
     let mut standings = Vec::new();
-    for (path, answer) in plans.iter().zip(answers) {
+    for answer in answers {
         match answer {
             Ok(standing) => standings.push(standing),
-            Err(error) => {
-                session.say(&format!("{error:#}\n"));
-                broken.push(root.inside(path));
+            Err(one) => {
+                session.say(&format!("{}\n", one.message));
+                broken.push(one);
             }
         }
     }
     Ok((Baseline { format: BASELINE_FORMAT, plans: standings }, broken))
 }
 
-fn one(path: &str, name: &str, session: &Session) -> anyhow::Result<Standing> {
+fn one(path: &str, name: &str, session: &Session) -> Result<Standing, Broken> {
     let mut checked = Checked::read(path, &Beside::default());
     let Some(spec) = checked.spec.take() else {
         let told = render::diagnostics(&checked.diagnostics, &checked.sources);
-        return Err(anyhow::anyhow!("{}", told.trim_end()));
+        let (plan, message) = (name.to_owned(), told.trim_end().to_owned());
+        return Err(Broken { plan, message, found: checked.diagnostics, sources: checked.sources });
     };
-    Ok(drift::standing(name, &plan::solve(spec, &checked, true, session)?))
+    let unsolved = |error: anyhow::Error| Broken {
+        plan: name.to_owned(),
+        message: format!("{error:#}"),
+        found: Vec::new(),
+        sources: Sources::new(),
+    };
+    Ok(drift::standing(name, &plan::solve(spec, &checked, true, session).map_err(unsolved)?))
 }
 
-fn document(drifts: &[Drift], plans: usize, broken: &[String]) -> Document {
+fn document(drifts: &[Drift], plans: usize, broken: &[Broken]) -> Document {
     let title = match (broken.len(), drifts.len()) {
         (0, 0) => Cell::toned(format!("nothing moved in {}", counted(plans, "plan")), Tone::Good),
         (0, moved) => Cell::toned(
@@ -160,22 +196,23 @@ fn document(drifts: &[Drift], plans: usize, broken: &[String]) -> Document {
         ),
     };
     let mut document = Document { title, blocks: Vec::new() };
-    let broken: Vec<Cell> = broken.iter().map(|path| Cell::toned(path.clone(), Tone::Bad)).collect();
+    let broken: Vec<Cell> = broken.iter().map(|one| Cell::toned(one.plan.clone(), Tone::Bad)).collect();
     document.section("Broken", [Block::List(broken)]);
     let mut table = Table::new(&["Plan", "What", ">Before", ">After", ">Change", "Due to"]);
     for drift in drifts {
-        let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
-        let signed = |share: f64| format!("{}{}", if share > 0.0 { "+" } else { "" }, figure::percent(share));
-        let causes: Vec<&str> = drift.causes.iter().map(|kind| kind.words()).collect();
-        table.rows.push(vec![
-            drift.plan.as_str().into(),
-            drift.what.as_str().into(),
-            side(&drift.before).into(),
-            side(&drift.after).into(),
-            drift.share.map_or_else(String::new, signed).into(),
-            causes.join(", ").into(),
-        ]);
+        let [before, after, change, causes] = words(drift);
+        let cells = [drift.plan.clone(), drift.what.clone(), before, after, change, causes];
+        table.rows.push(cells.into_iter().map(Cell::from).collect());
     }
     document.section("What moved", [Block::Table(table)]);
     document
+}
+
+/// Returns where a number was and is, its change, and what that is due to.
+fn words(drift: &Drift) -> [String; 4] {
+    let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+    let signed = |share: f64| format!("{}{}", if share > 0.0 { "+" } else { "" }, figure::percent(share));
+    let causes: Vec<&str> = drift.causes.iter().map(|kind| kind.words()).collect();
+    let change = drift.share.map_or_else(String::new, signed);
+    [side(&drift.before), side(&drift.after), change, causes.join(", ")]
 }

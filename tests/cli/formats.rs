@@ -192,6 +192,27 @@ fn what_is_said_of_blueprints_and_differences_is_sound_in_every_format() {
     assert!(junit.contains("<failure"), "{junit}");
 }
 
+#[test]
+fn what_moved_since_a_baseline_is_sound_in_every_format() {
+    let place = Place::new();
+    place.write("all/a.plan", PLAN);
+    place.write("all/deep/b.plan", PLAN.replace("plan first", "plan second"));
+    place.run(&["baseline", "update", "all"]).exits(0);
+    let [junit, sarif, _] = sound(&place, &["baseline", "check", "all"], 0);
+    assert_eq!(junit.matches("name=\"nothing moved\"").count(), 2, "{junit}");
+    assert!(!sarif.contains("ruleId"), "{sarif}");
+    place.write("all/a.plan", PLAN.replace("5 req/s", "50 req/s"));
+    place.write("all/deep/b.plan", "plan {");
+    let [junit, sarif, gitlab] = sound(&place, &["baseline", "check", "all"], 1);
+    assert!(junit.contains("<testsuite name=\"all/a.plan\""), "{junit}");
+    assert!(junit.contains("<failure type=\"drift\" message=\"total: "), "{junit}");
+    assert!(sarif.contains("\"drift\"") && sarif.contains("\"E0"), "{sarif}");
+    assert!(gitlab.contains("due to demand"), "{gitlab}");
+    let seen = place.run(&["baseline", "check", "all", "--output", "github"]).exits(1);
+    assert!(seen.out.contains("::error file=all/deep/b.plan,line=1"), "{}", seen.told());
+    assert!(seen.out.contains("::warning file=all/a.plan,line=1"), "{}", seen.told());
+}
+
 /// Code scanning takes at most 20 runs in an upload: here are mistakes in 21 files.
 #[test]
 fn mistakes_of_many_files_fit_into_one_upload() {

@@ -35,8 +35,7 @@ fn scenario(blueprint: &Blueprint) -> Option<&str> {
 
 fn remark(finding: &Finding, plan: &str, locate: Locate<'_>) -> Remark {
     let spots = finding.places.iter().filter_map(|(place, _)| locate(place));
-    let top =
-        || Spot { path: plan.to_owned(), line: 1, column: 1, end_line: 1, end_column: 1, ..Spot::default() };
+    let top = || Spot::top(plan.to_owned());
     let said = finding.places.iter().map(|(_, said)| said.clone()).filter(|said| !said.is_empty());
     let because = said.chain(finding.because.iter().cloned()).map(|why| format!("because {why}"));
     let ways = finding.ways_out.iter().map(|way| format!("way out: {way}"));

@@ -37,6 +37,13 @@ pub struct Spot {
     pub text: String,
 }
 
+impl Spot {
+    /// Returns the beginning of a file, for what stands on no line of it.
+    pub fn top(path: String) -> Self {
+        Self { path, line: 1, column: 1, end_line: 1, end_column: 1, text: String::new() }
+    }
+}
+
 /// One thing that CI shows beside a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
