@@ -13,7 +13,7 @@ use capstan_planner::finance::finance;
 use capstan_report::{Block, Cell, Document, Table, Tone, csv_files};
 use capstan_types::figure;
 use capstan_types::money::Currency;
-use join::{Joined, Rows};
+use join::{Causes, Joined, Rows};
 use rust_decimal::Decimal;
 use serde_json::json;
 
@@ -54,6 +54,7 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
         let total = |of: fn(&Joined) -> Decimal| joined.iter().map(of).sum::<Decimal>();
         let summary = json!({
             "currency": currency.code(), "planned": total(|row| row.planned), "billed": total(|row| row.billed),
+            "causes": Causes::of(&joined),
         });
         format!("{:#}\n", json!({ "format": 1, "by": args.by, "summary": summary, "rows": joined }))
     })?;
@@ -89,6 +90,13 @@ fn document(joined: &[Joined], by: &str, currency: Currency) -> Document {
             row.says().into(),
         ]);
     }
+    let mut causes = Table::new(&["Due to", ">Difference"]);
+    for (words, money) in Causes::of(joined).told() {
+        if !money.is_zero() {
+            causes.rows.push(vec![words.into(), figure::signed_money(money, currency).into()]);
+        }
+    }
+    document.section("Why", [Block::Table(causes)]);
     document.section("By month", [Block::Table(table)]);
     document
 }

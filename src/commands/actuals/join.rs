@@ -104,6 +104,52 @@ impl Joined {
     }
 }
 
+/// What the difference as a whole is due to: the parts sum to it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Causes {
+    /// Other prices than planned.
+    pub by_price: Decimal,
+    /// More or fewer hours than planned.
+    pub by_quantity: Decimal,
+    /// Billed, and in no forecast.
+    pub not_planned: Decimal,
+    /// Planned, and on no bill.
+    pub not_billed: Decimal,
+    /// Of rows that do not say their hours.
+    pub unexplained: Decimal,
+}
+
+impl Causes {
+    /// Sums over all rows.
+    pub fn of(joined: &[Joined]) -> Self {
+        let mut causes = Self::default();
+        for row in joined {
+            let difference = row.billed - row.planned;
+            match (row.planned.is_zero(), row.billed.is_zero(), row.by_price.zip(row.by_quantity)) {
+                (true, ..) => causes.not_planned += difference,
+                (_, true, _) => causes.not_billed += difference,
+                (.., Some((price, quantity))) => {
+                    causes.by_price += price;
+                    causes.by_quantity += quantity;
+                }
+                (.., None) => causes.unexplained += difference,
+            }
+        }
+        causes
+    }
+
+    /// Returns each with its words.
+    pub fn told(&self) -> [(&'static str, Decimal); 5] {
+        [
+            ("other prices than planned", self.by_price),
+            ("more or fewer hours than planned", self.by_quantity),
+            ("billed, not planned", self.not_planned),
+            ("planned, not billed", self.not_billed),
+            ("unexplained: rows that do not say their hours", self.unexplained),
+        ]
+    }
+}
+
 /// Joins the months that the bill speaks of.
 pub fn join(planned: &Rows, billed: &Rows) -> Vec<Joined> {
     let months: Vec<&String> = billed.0.keys().map(|(month, _)| month).collect();
@@ -160,6 +206,19 @@ mod tests {
         let billed = rows("2026-10-01,egress,1.5e1,USD,,\n");
         let says: Vec<_> = join(&planned, &billed).iter().map(|row| (row.key.clone(), row.says())).collect();
         assert_eq!(says, [("egress".to_owned(), "not planned"), ("p5".to_owned(), "planned, not billed")]);
+    }
+
+    #[test]
+    fn the_causes_sum_to_the_difference() {
+        let planned = rows(
+            "2026-10-01,p5,1000,USD,100,node-h\n2026-10-01,p4,50,USD,5,node-h\n2026-10-01,s3,70,USD,,\n",
+        );
+        let billed = rows("2026-10-01,p5,1320,USD,120,Hrs\n2026-10-01,egress,15,USD,,\n2026-10-01,s3,90,USD,,\n");
+        let joined = join(&planned, &billed);
+        let causes = Causes::of(&joined);
+        assert_eq!(causes.told().map(|(_, money)| money), [120, 200, 15, -50, 20].map(Decimal::from));
+        let difference: Decimal = joined.iter().map(|row| row.billed - row.planned).sum();
+        assert_eq!(causes.told().map(|(_, money)| money).iter().sum::<Decimal>(), difference);
     }
 
     #[test]
