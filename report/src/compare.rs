@@ -213,7 +213,7 @@ fn title(diff: &Diff) -> Cell {
             figure::money(total.before, diff.base.currency),
             figure::money(total.after, diff.head.currency)
         )
-    } else if diff.base.months != diff.head.months {
+    } else if !diff.is_as_long() {
         format!(
             "{} per month{}, over {} months instead of {}",
             figure::signed_money(diff.cost.per_month.change(), diff.head.currency),

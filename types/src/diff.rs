@@ -317,6 +317,11 @@ pub struct Diff {
 }
 
 impl Diff {
+    /// Returns whether both horizons have as many months, so that totals can be compared.
+    pub fn is_as_long(&self) -> bool {
+        self.base.months == self.head.months
+    }
+
     /// Returns whether nothing differs: neither the answer, nor its cost, nor its inputs.
     pub fn is_empty(&self) -> bool {
         let CostDelta { total, per_month, net_present, capex, opex, groups } = &self.cost;

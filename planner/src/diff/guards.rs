@@ -70,7 +70,6 @@ pub struct Guards {
 impl Guards {
     /// Returns what each limit says of a change. Where there is any limit, an item that lost its price is never silent.
     pub fn of(&self, diff: &Diff) -> Vec<Guard> {
-        let is_as_long = diff.base.months == diff.head.months;
         let total = comparable(diff);
         let exists = |status| status != capstan_types::blueprint::Status::Infeasible;
         let same =
@@ -91,7 +90,7 @@ impl Guards {
                 required,
                 numbers: match holds {
                     None => "the change cannot be compared".to_owned(),
-                    Some(_) if is_as_long => figure::signed_money(total.change(), diff.head.currency),
+                    Some(_) if diff.is_as_long() => figure::signed_money(total.change(), diff.head.currency),
                     Some(_) => {
                         let change = diff.cost.per_month.change();
                         format!(
@@ -128,7 +127,7 @@ impl Guards {
 
 /// Returns the totals; where the horizons are not as long, what the months cost over the base's.
 fn comparable(diff: &Diff) -> Amounts {
-    if diff.base.months == diff.head.months {
+    if diff.is_as_long() {
         return diff.cost.total;
     }
     let (months, each) = (Decimal::from(diff.base.months), diff.cost.per_month);
