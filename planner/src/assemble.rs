@@ -6,15 +6,16 @@ use crate::batches;
 use crate::candidates::Way;
 use crate::columns::{ServeColumn, ServeColumns, spare_nodes};
 use crate::demand::hour_weight;
+use crate::fabric;
 use crate::formulate::{Formulation, nodes_per_rack};
 use crate::frame::Frame;
 use crate::market::{Market, Stand};
 use crate::parts::Part;
 use crate::pricing::{Basis, Quote};
 use crate::program::{Nodes, OfferRef, Solution, charged_accelerators};
-use crate::storage::Stores;
 use capstan_types::blueprint::{
-    AppRun, BatchRun, Candidate, HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun,
+    AppRun, BatchRun, Candidate, HOURS, Network, Period, Placement, Pool, Purchase, Service, SiteSummary,
+    TrainingRun,
 };
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
@@ -282,13 +283,8 @@ fn busy_above(periods: &[Period], stand: &Stand<'_>, quote: &Quote) -> Option<f6
 }
 
 /// Returns power and racks of every site that has machines.
-pub fn summaries(
-    spec: &Spec,
-    periods: &[Period],
-    market: &Market<'_>,
-    draft: &Draft,
-    stores: &Stores,
-) -> Vec<SiteSummary> {
+pub(crate) fn summaries(frame: &Frame<'_>, draft: &Draft, networks: &[Network]) -> Vec<SiteSummary> {
+    let (spec, periods, market, stores) = (frame.spec, &frame.periods, &frame.market, &frame.stores);
     let site_of = |index: usize| market.stands[index].site_index;
     spec.sites
         .iter()
@@ -309,8 +305,9 @@ pub fn summaries(
                 each.collect::<Option<Vec<f64>>>().map(|sums| sums.into_iter().fold(0.0, f64::max))
             };
             let machines = most(&|stand| stand.shape.power.map(|power| power.get()));
+            let beside = stores.power_at(&site.name).zip(fabric::power_at(networks, &site.name));
             let it_power =
-                machines.zip(stores.power_at(&site.name)).map(|(power, store)| Watts(power) + store);
+                machines.zip(beside).map(|(power, (store, switches))| Watts(power) + store + switches);
             let racks = most(&|stand| nodes_per_rack(stand).map(|fit| 1.0 / f64::from(fit.max(1))));
             Some(SiteSummary {
                 site: site.name.clone(),

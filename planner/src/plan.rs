@@ -21,7 +21,7 @@ use crate::worlds::{self, Worlds};
 use crate::{apart, audit, outcome, rules, what_if};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{
-    Blueprint, FORMAT, InputFile, Inputs, Override, Round, Solver, SolverStatus, Status,
+    Blueprint, FORMAT, InputFile, Inputs, Network, Override, Round, Solver, SolverStatus, Status,
 };
 use capstan_types::catalog::Catalog;
 use capstan_types::origin::Origin;
@@ -271,9 +271,9 @@ pub(crate) fn finish(
     settled: bool,
     provenance: Provenance,
 ) -> Blueprint {
-    let bill = bill(frame, &turn);
-    let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft, &frame.stores);
     let (networks, mut findings) = fabric::networks(frame.spec, frame.catalog, &turn.draft);
+    let bill = bill(frame, &turn, &networks);
+    let sites = summaries(frame, &turn.draft, &networks);
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
     let solver = solved(&turn.solution, rounds, settled);
@@ -349,7 +349,7 @@ fn solved(solution: &Solution, rounds: Vec<Round>, settled: bool) -> Solver {
     }
 }
 
-fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
+fn bill(frame: &Frame<'_>, turn: &Turn<'_>, networks: &[Network]) -> capstan_types::blueprint::Cost {
     let priced: Vec<PricedPool<'_>> = turn
         .draft
         .pools
@@ -371,7 +371,9 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
     let usage = usage(frame, turn);
     let (lines, unpriced) =
         egress::bill(frame.spec, &frame.periods, usage.iter().flat_map(|used| &used.sent));
-    beside.extend(lines);
-    unknown.extend(unpriced);
+    let pools = turn.draft.pools.iter().map(|(_, pool)| pool);
+    let (of_switches, not_known) = fabric::bill(frame.spec, &frame.periods, networks, pools);
+    beside.extend(lines.into_iter().chain(of_switches));
+    unknown.extend(unpriced.into_iter().chain(not_known));
     cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage, (beside, unknown))
 }

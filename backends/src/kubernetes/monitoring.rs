@@ -372,10 +372,11 @@ impl<'a> Watch<'a> {
     fn burns(&self, slo: &Slo, warnings: &mut Vec<Warning>) -> Vec<Alert> {
         let target = slo.target.get();
         let Some(level) = self.level(slo.metric) else { return Vec::new() };
-        let Some(bound) = level.bounds.iter().copied().rfind(|&bound| bound <= target) else {
-            if let Some(first) = level.bounds.first() {
+        // A bound below the target would burn the budget of a plan that holds.
+        let Some(bound) = level.bounds.iter().copied().find(|&bound| bound >= target) else {
+            if let Some(last) = level.bounds.last() {
                 let message = format!(
-                    "the engine counts {} from {first} s on, so no alert tells how fast the budget for {} s burns",
+                    "the engine counts {} up to {last} s, so no alert tells how fast the budget for {} s burns",
                     slo.metric.word(),
                     decimal(target)
                 );
@@ -383,9 +384,9 @@ impl<'a> Watch<'a> {
             }
             return Vec::new();
         };
-        if bound < target {
+        if bound > target {
             let message = format!(
-                "the engine counts {} up to {bound} s and not to {} s, so burn alerts take the tighter bound",
+                "the engine counts {} up to {bound} s and not to {} s, so burn alerts take the looser bound",
                 slo.metric.word(),
                 decimal(target)
             );

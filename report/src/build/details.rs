@@ -254,7 +254,7 @@ fn site(blueprint: &Blueprint, site: &SiteSummary) -> Vec<Cell> {
             .hinted("most accelerators at once: machines × accelerators of each"),
         power(
             site.it_power,
-            "highest power of each machine × most machines at once, and storage, by the catalog",
+            "highest power of each machine × most machines at once, storage and switches, by the catalog",
         ),
         power(site.facility_power, &facility),
         site.power_limit.map_or_else(none, |watts| {

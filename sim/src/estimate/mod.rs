@@ -137,12 +137,48 @@ pub struct Estimate {
     pub kv_tokens: f64,
     /// Mean sequences running.
     pub batch: f64,
+    /// Mean time per output token at rates up to that one.
+    pub pace: Pace,
     /// What keeps it from more.
     pub bound_by: Bound,
     /// How the worst number in it came to be.
     pub origin: Origin,
     /// What a person should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// Mean time per output token by request rate of a replica: both rise from point to point.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Pace(Vec<(f64, f64)>);
+
+impl Pace {
+    /// Points from a vanishing load to the highest.
+    const POINTS: u32 = 12;
+
+    fn of(model: &Operating<'_>, most: f64, groups: f64) -> Self {
+        let least = model.smallest().min(most);
+        let at = |index: u32| {
+            let share = f64::from(index) / f64::from(Self::POINTS - 1);
+            let point = model.at(least * libm::pow(most / least, share));
+            (groups * point.rate(), point.tpot())
+        };
+        Self((0..Self::POINTS).map(at).collect())
+    }
+
+    /// Returns the mean time per output token where so many requests come to a replica each second: on the line between
+    /// two points, and that of the highest rate beyond it.
+    pub fn at(&self, requests_per_s: f64) -> Seconds {
+        let next = self.0.iter().position(|(rate, _)| *rate >= requests_per_s);
+        let of = |index: usize| self.0.get(index).copied().unwrap_or_default();
+        Seconds(match next {
+            Some(0) => of(0).1,
+            Some(index) => {
+                let ((from, before), (to, after)) = (of(index - 1), of(index));
+                before + (after - before) * (requests_per_s - from) / (to - from)
+            }
+            None => of(self.0.len().saturating_sub(1)).1,
+        })
+    }
 }
 
 /// Returns what `setup` achieves under `demand`, with a step that is prepared already.
@@ -205,6 +241,7 @@ fn achieved(
         slos: demand.slos.iter().map(|slo| point.judge(slo)).collect(),
         kv_tokens: groups * memory.kv_tokens(),
         batch: groups * batch,
+        pace: Pace::of(model, batch, groups),
         bound_by,
         origin: step.origin().weaker(memory.origin),
         notes: notes(step, memory),
