@@ -157,7 +157,11 @@ fn power_is_that_of_the_whole_node_and_racks_follow_from_it() {
     let answer = planned(&text, 0);
     let nodes = answer.sites[0].nodes;
     assert_eq!(answer.sites[0].racks, Some(nodes.div_ceil(3)));
-    assert_eq!(answer.sites[0].it_power.map(|power| power.get()), Some(f64::from(nodes) * 10_200.0));
+    assert_eq!(
+        answer.sites[0].it_power.map(|power| power.get()),
+        Some(f64::from(nodes) * 10_200.0 + 747.0),
+        "with a switch"
+    );
     let energy = answer.cost.lines.iter().find(|line| line.item.starts_with("energy")).expect("a line");
     let each: f64 = energy.unit_price.to_string().parse().expect("a number");
     // 10.2 kW × 730 h × 0.12 USD × 1.3 at the highest, and 71 % of that on average.

@@ -422,9 +422,9 @@ pub(super) fn add_besides(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files
             ingress: vec![from_all.clone()],
             egress: vec![from_all],
         };
-        let object = policy(frame.meta("gateway", Wave::Config, &Labels::new()), spec);
+        let object = policy(frame.meta("allow-gateway", Wave::Config, &Labels::new()), spec);
         let note = "everybody reaches the gateway, and it the services and its controller.";
-        files.add(Wave::Config, "20-gateway", ("NetworkPolicy", "gateway"), note, &object)?;
+        files.add(Wave::Config, "20-gateway", ("NetworkPolicy", "allow-gateway"), note, &object)?;
     }
     let Some(wish) = &frame.deploy.training else { return Ok(()) };
     jobs.iter().try_for_each(|job| add_training(frame, wish, job, files))

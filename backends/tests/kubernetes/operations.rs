@@ -222,7 +222,7 @@ fn members_of_the_mesh_are_who_answers_and_who_asks() {
     let mut group = two_nodes();
     group.inputs.spec.deploy = operated().inputs.spec.deploy;
     let template =
-        &object(&emitted(&group).manifests, "LeaderWorkerSet", "chat")["spec"]["leaderWorkerTemplate"];
+        &object(&emitted(&group).manifests, "LeaderWorkerSet", "chat-nodes")["spec"]["leaderWorkerTemplate"];
     let is_member = |part: &str| template[part]["metadata"]["labels"]["sidecar.istio.io/inject"].is_string();
     assert!(is_member("leaderTemplate") && !is_member("workerTemplate"));
     let plain = crate::common::text(&emitted(&chat_blueprint()).manifests);
