@@ -254,6 +254,7 @@ fn try_one(
         burstiness: serve.load.burstiness,
         slos: &serve.slos,
         max_sequences: serve.max_sequences,
+        in_flight: serve.autoscale.as_ref().and_then(|scaled| scaled.target),
         step_tokens: Some(step_tokens(serve, setup.engine, default_limits(setup.engine, setup.accelerator))),
         shortcuts,
         background: serve.background.as_ref().map_or(0.0, |background| background.share),
@@ -385,6 +386,7 @@ fn bound_words(bound: Bound) -> String {
         }
         Bound::KvCache => "cache memory".to_owned(),
         Bound::MaxSequences => "sequences at once".to_owned(),
+        Bound::InFlight => "requests in flight aimed at".to_owned(),
         Bound::PromptThroughput => "prompt tokens per step".to_owned(),
     }
 }

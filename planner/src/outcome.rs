@@ -216,6 +216,10 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
                     .iter()
                     .find(|slo| slo.metric == verdict.metric && slo.per_mille == verdict.per_mille)
             });
+            let slots = serve.and_then(|serve| serve.adapters).filter(|all| all.slots < all.count);
+            let slots = slots.map(|all| {
+                format!("more `slots`: a replica holds {} of {} adapters, and reads the others while requests wait", all.slots, all.count)
+            });
             let word = if verdict.status == VerdictStatus::Missed { "misses" } else { "may miss" };
             Finding {
                 code: LEVEL.to_owned(),
@@ -223,7 +227,7 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
                 message: format!("`{}` {word} its limit on {level} in simulation", verdict.workload),
                 places: slo.map(|slo| (slo.place.clone(), seen_words(verdict))).into_iter().collect(),
                 because: vec![format!("{} replications, {}", verdict.replications, verdict.arrivals)],
-                ways_out: vec!["more `headroom`, or a looser limit".to_owned()],
+                ways_out: slots.into_iter().chain(["more `headroom`, or a looser limit".to_owned()]).collect(),
             }
         })
         .collect();

@@ -295,6 +295,7 @@ fn add_all(
     nodes::add(frame, files)?;
     hosts::add(frame, files)?;
     rails::add(frame, files)?;
+    rails::warn_of_providers(groups, jobs, files);
     storage::add(frame, files)?;
     for group in groups {
         add_group(frame, group, files)?;

@@ -44,6 +44,8 @@ pub struct Demand<'a> {
     pub slos: &'a [Slo],
     /// Most sequences at once, where the plan says so.
     pub max_sequences: Option<u32>,
+    /// Mean requests in flight that an autoscaler aims at, where the plan says so: beyond it there are more replicas.
+    pub in_flight: Option<f64>,
     /// Most tokens in a step, where the plan says so.
     pub step_tokens: Option<u32>,
     /// What need not be computed.
@@ -103,6 +105,8 @@ pub enum Bound {
     KvCache,
     /// Most sequences at once.
     MaxSequences,
+    /// Requests in flight that the plan's autoscaler aims at.
+    InFlight,
     /// Prompts fill the token budget of every step.
     PromptThroughput,
 }
@@ -201,7 +205,13 @@ pub fn estimate(
         let (metric, per_mille, target) = (missed.metric, missed.per_mille, missed.target);
         return Err(Reason::SloUnreachable { metric, per_mille, best: missed.expected, target });
     }
-    Ok(achieved(&model, demand, largest(&model, demand), (step, memory)))
+    let (batch, bound) = largest(&model, demand);
+    let aimed_at = demand.in_flight.map(|all| (all / f64::from(step.groups())).max(model.smallest()));
+    let reached = match aimed_at {
+        Some(aimed_at) if aimed_at < batch => (aimed_at, Bound::InFlight),
+        _ => (batch, bound),
+    };
+    Ok(achieved(&model, demand, reached, (step, memory)))
 }
 
 /// Returns what a replica achieves whose requests never run out: as many run at once as the cache and the engine admit,
