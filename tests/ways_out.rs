@@ -51,6 +51,13 @@ fn follow(text: &str, step: &str) -> String {
             let number = number.replace(',', "");
             replaced(text, "total <=", "}", &format!(" {number} {currency} "))
         }
+        ["power", "of", "each", "rack", "at", _, number, "kW", ..] => {
+            replaced(text, "rack             = { power <=", ",", &format!(" {number} kW"))
+        }
+        ["opex", "per", "month", "of", "budget", _, number, unit, ..] => {
+            let number = number.replace(',', "");
+            replaced(text, "opex <=", ",", &format!(" {number} {unit}"))
+        }
         ["spot", "<=", share, "of", _] => replaced(text, "spot <=", ",", &format!(" {share}")),
         ["rule", "chat.cost", "/", "chat.tokens", "<=", number, unit, "of", "budget", _] => {
             replaced(text, "chat.tokens <=", "\n", &format!(" {number} {unit}"))
@@ -64,11 +71,20 @@ fn follows(name: &str) {
     let text = source(name);
     let stuck = planned(&text, 3);
     let ways = stuck["findings"][0]["ways_out"].as_array().expect("ways out").clone();
-    let way =
-        ways[0].as_str().expect("text").split(": the plan then costs").next().expect("words").to_owned();
-    let changed = way.split(", and ").fold(text, |text, step| follow(&text, step));
+    let way = ways[0].as_str().expect("text");
+    let (steps, cost) = way.split_once(": the plan then costs ").expect("it says what it costs");
+    let changed = steps.split(", and ").fold(text, |text, step| follow(&text, step));
     let holds = planned(&changed, 0);
     assert_eq!(holds["status"], "feasible", "{way}: {}", holds["findings"]);
+    let promised = cost.split(' ').next().expect("an amount").replace(',', "");
+    let told = holds["cost"]["net_present"]
+        .as_str()
+        .map_or_else(|| holds["cost"]["net_present"].to_string(), str::to_owned);
+    let amount = |text: &str| text.parse::<f64>().expect("an amount");
+    assert_eq!(amount(&promised), amount(&told), "{way}");
+    // What is shown beside the gap is the same plan's cost, to what bills round.
+    let objective = holds["solver"]["objective"].as_f64().expect("a number");
+    assert!((objective - amount(&told)).abs() < 1.0, "{objective} is not {told}");
 }
 
 #[test]
@@ -79,6 +95,21 @@ fn a_budget_that_is_too_small() {
 #[test]
 fn a_site_with_too_little_power() {
     follows("power-too-small");
+}
+
+#[test]
+fn a_site_with_too_little_power_for_what_stands_there() {
+    follows("fleet-power-too-small");
+}
+
+#[test]
+fn a_rack_with_too_little_power() {
+    follows("rack-too-weak");
+}
+
+#[test]
+fn two_limits_of_which_neither_can_be_kept() {
+    follows("two-limits-too-low");
 }
 
 #[test]

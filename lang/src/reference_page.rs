@@ -49,7 +49,10 @@ in = "EUR"
 rate = 0.92
 source = "European Central Bank"
 as_of = "2026-08-20"
+grade = "data_sheet"
 ```
+
+A pair of currencies may have a row for each of several dates: the newest that is not after the planning date counts.
 "#;
 
 /// Returns `docs/language.md`.

@@ -3,6 +3,7 @@
 use capstan_lang::catalog::{load, load_over};
 use capstan_lang::{Code, Diagnostic, codes};
 use capstan_types::catalog::Catalog;
+use capstan_types::money::Currency;
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Grade;
 use rust_decimal::Decimal;
@@ -308,8 +309,34 @@ fn rates_are_kept_as_written() {
         &format!("[[rate]]\nof = \"EUR\"\nin = \"USD\"\nrate = 0\ngrade = \"measured\"\n{DATED}"),
         codes::CATALOG_VALUE,
         "0",
-        "rate",
+        "units of `in` for one unit of `of`",
     );
+}
+
+#[test]
+fn a_pair_of_currencies_has_rates_of_several_dates() {
+    let rate = |of: &str, to: &str, rate: &str, as_of: &str| {
+        format!(
+            "[[rate]]\nof = \"{of}\"\nin = \"{to}\"\nrate = {rate}\ngrade = \"measured\"\nsource = \"ECB\"\nas_of = \"{as_of}\"\n"
+        )
+    };
+    let older = rate("USD", "EUR", "0.92", "2026-06-01");
+    let text = rate("USD", "EUR", "0.70", "2026-10-01") + &older + &rate("EUR", "USD", "1.25", "2026-08-01");
+    let (catalog, found) = over(&text);
+    assert_eq!(found, []);
+    let at = |day: &str| {
+        let day = day.parse().expect("a day");
+        catalog.converted(Decimal::ONE_HUNDRED, Currency::USD, Currency::EUR, day).expect("a rate")
+    };
+    assert_eq!(at("2026-07-01"), Decimal::from(92));
+    assert_eq!(at("2026-09-01"), Decimal::from(80), "the newest, though it is of EUR in USD");
+    assert_eq!(at("2026-12-01"), Decimal::from(70));
+    assert_eq!(at("2026-01-01"), Decimal::from(92), "the first to come");
+    let [twice] = &over(&(older.clone() + &older)).1[..] else { panic!("one of the two is too many") };
+    assert_eq!(twice.code, codes::CATALOG_DUPLICATE);
+    assert!(twice.message.contains("USD EUR 2026-06-01"), "{twice:?}");
+    let newer = load_over(&catalog, &[("more.toml", &rate("USD", "EUR", "0.91", "2026-06-01"))]).0;
+    assert_eq!(newer.rates.len(), 3, "a rate of the same day replaces the one that is known");
 }
 
 #[test]

@@ -247,6 +247,24 @@ workspace lab {{ users = 10, cpu = 2, memory = 8 GiB, hours = 08:00 .. 18:00, si
 }
 
 #[test]
+fn a_night_shift_reaches_past_midnight() {
+    let used = |hours: &str| -> Vec<usize> {
+        let text = format!(
+            "plan p {{ currency = USD }}\nsite hall {{ }}\nworkspace lab {{ users = 1, cpu = 2, memory = 8 GiB, hours = {hours} }}\n"
+        );
+        let (spec, found) = checked(&text, &CheckContext::default());
+        let spec = spec.unwrap_or_else(|| panic!("{found:?}"));
+        (0..48).filter(|&hour| spec.apps[0].instances_at(hour) > 0).collect()
+    };
+    assert_eq!(used("22:00 .. 06:00"), [0, 1, 2, 3, 4, 5, 22, 23]);
+    assert_eq!(used("20:00 .. 24:00"), [20, 21, 22, 23]);
+    assert_eq!(used("20:00 .. 00:00"), used("20:00 .. 24:00"));
+    assert_eq!(used("00:00 .. 24:00"), (0..24).collect::<Vec<_>>());
+    assert_eq!(used("23:30 .. 00:30"), [0, 23]);
+    assert_eq!(used("08:30 .. 08:15"), (0..24).collect::<Vec<_>>(), "hours that have begun count whole");
+}
+
+#[test]
 fn times_of_day_are_those_of_the_place() {
     let (berlin, tokyo) = (", time_zone = \"Europe/Berlin\"", ", time_zone = \"Asia/Tokyo\"");
     // One clock everywhere, whichever it is: nothing to turn.

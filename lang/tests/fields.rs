@@ -8,6 +8,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use capstan_lang::catalog::load_over;
 use capstan_lang::check::KINDS;
 use capstan_lang::check::table::{FieldRow, FieldType, LabelRule, Status, Table};
 use capstan_lang::{CheckContext, TraceFacts, codes, language_reference, render_plain};
@@ -392,6 +393,18 @@ fn tables_are_whole() {
             let shown = row.examples[0] != row.examples[1];
             assert!(shown || row.status == Status::NotYet, "{path}/{}", row.name);
         }
+    }
+}
+
+#[test]
+fn the_files_that_the_reference_shows_are_read() {
+    let page = language_reference();
+    let shown: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!shown.is_empty());
+    for text in shown {
+        let (_, found) = load_over(&CATALOG, &[("shown.toml", text)]);
+        assert!(found.is_empty(), "{text}\n{found:#?}");
     }
 }
 

@@ -49,6 +49,7 @@ fn side(blueprint: &Blueprint) -> Side {
             .map_or_else(String::new, |file| file.path.clone()),
         status: blueprint.status,
         currency: blueprint.cost.currency,
+        months: blueprint.inputs.spec.frame.months,
     }
 }
 

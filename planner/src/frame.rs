@@ -15,6 +15,7 @@ use crate::parts::{self, Cuts, Held};
 use crate::periods::periods;
 use crate::plan::PlanError;
 use crate::program::{NoPlan, Options, PRICED, Solution, Status, Unservable, costs_at_least, solve};
+use crate::refused;
 use crate::storage::{self, Stores};
 use crate::worlds::Kept;
 use capstan_sim::serving::Recording;
@@ -130,7 +131,7 @@ impl<'a> Frame<'a> {
             frame.unreached.push(found.unreached);
             frame.rejections.extend(found.rejections);
         }
-        frame.rejections.extend(refused_machines(spec, &frame.market));
+        frame.rejections.extend(refused::rejections(spec, &frame.market));
         for (index, train) in spec.trains.iter().enumerate() {
             let same = |known: &&Frame<'_>| {
                 known.spec.trains[index] == *train && (!train.interruptible || known.demand == frame.demand)
@@ -373,23 +374,4 @@ pub(crate) enum Unsolved<'f> {
     Infeasible(Box<(Vec<ServeColumns<'f>>, Formulation<'f>, Vec<Unservable>)>),
     /// A mistake of ours.
     Failed(NoPlan),
-}
-
-/// Returns a rejection for each machine that a site cannot take, by workload that may stand there.
-fn refused_machines(spec: &Spec, market: &Market<'_>) -> Vec<RejectionCount> {
-    let names =
-        spec.serves.iter().map(|serve| &serve.name).chain(spec.trains.iter().map(|train| &train.name));
-    let names = names.chain(spec.apps.iter().map(|app| &app.name));
-    let names = names.chain(spec.batches.iter().map(|batch| &batch.name));
-    let rows = names.flat_map(|workload| {
-        market.refused.iter().map(move |(shape, reason, words)| RejectionCount {
-            workload: workload.clone(),
-            shape: shape.clone(),
-            reason: (*reason).to_owned(),
-            count: 1,
-            nearest: words.clone(),
-            excess: None,
-        })
-    });
-    rows.collect()
 }

@@ -5,8 +5,11 @@ use crate::columns::ServeColumns;
 use crate::derate::Deratings;
 use crate::formulate::{Formulation, NamedLimit};
 use crate::frame::Frame;
+use crate::limit_unit::LimitUnit;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
+use crate::refused;
 use crate::ways_out::{Change, Step, Stuck};
+use capstan_types::blueprint::RejectionCount;
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -86,7 +89,7 @@ fn unservable_finding(
     | Unservable::NotInTime { workload, .. }) = why;
     let serve = serves.get(workload).map(|columns| columns.serve);
     let train = workload.checked_sub(serves.len()).and_then(|index| frame.trains.get(index));
-    match (why, serve, train) {
+    let mut stuck = match (why, serve, train) {
         (Unservable::NoColumns { .. }, Some(serve), _) if frame.market.stands.is_empty() => {
             alone(not_to_be_had(frame, &serve.name, &serve.place, why))
         }
@@ -101,7 +104,23 @@ fn unservable_finding(
             Some(batch) => alone(not_done(frame, batch, why)),
             None => alone(error(CONFLICT, "a workload cannot run".to_owned(), Vec::new())),
         },
-    }
+    };
+    stuck.either.extend(stronger_rack(frame, workload));
+    stuck
+}
+
+/// Returns the power of a rack with which it takes a machine that the workload would run on.
+fn stronger_rack(frame: &Frame<'_>, workload: usize) -> Option<Step> {
+    let refused = refused::least_beyond_its_rack(frame.spec, &frame.market, workload)?;
+    let site = &frame.spec.sites[refused.site_index];
+    let given = site.rack.as_ref()?.power.as_ref()?.value;
+    Some(Step {
+        change: Change::RackPower(refused.site_index),
+        value: refused.shape.power?.kw(),
+        what: format!("power of each rack at {}", site.name),
+        now: LimitUnit::Kilowatts.amount(given.kw(), frame.spec.frame.currency),
+        unit: Some(LimitUnit::Kilowatts),
+    })
 }
 
 fn app<'f>(frame: &'f Frame<'_>, serves: &[ServeColumns<'_>], workload: usize) -> Option<&'f App> {
@@ -146,10 +165,11 @@ fn no_place(frame: &Frame<'_>, serves: &[ServeColumns<'_>], workload: usize, why
     let mut finding =
         error(FITS_NOWHERE, message, vec![(app.place.clone(), "no machine is left".to_owned())]);
     finding.because = nearest_misses(frame, &app.name);
-    finding.ways_out.push(
-        "allow more sites or accelerators, or give machines without accelerators a row and a price"
-            .to_owned(),
-    );
+    let way_out = match app.part {
+        Some(_) => "allow more sites or accelerators",
+        None => "allow more sites, or give machines without accelerators a row and a price",
+    };
+    finding.ways_out.push(way_out.to_owned());
     alone(finding)
 }
 
@@ -274,8 +294,12 @@ fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservab
         "allow more ways to `buy`, or more sites".to_owned(),
         "give prices: `use prices \"prices.toml\"`".to_owned(),
     ];
-    let refused = frame.market.refused.iter().take(4);
-    finding.because.extend(refused.map(|(shape, _, words)| format!("{shape}: {words}")));
+    let (Unservable::NoColumns { workload: index }
+    | Unservable::NoOffers { workload: index, .. }
+    | Unservable::NotInTime { workload: index, .. }) = why;
+    let refused = refused::of_workload(frame.spec, &frame.market, index);
+    let refused = refused.iter().take(4);
+    finding.because.extend(refused.map(|of| format!("{}: {}", of.shape.id, of.why.words)));
     if let Some((from, to)) = missing_rate(frame) {
         finding.because.insert(0, format!("prices are in {from}, the plan is in {to}, and no rate is known"));
         finding
@@ -318,7 +342,11 @@ fn missing_rate(frame: &Frame<'_>) -> Option<(Currency, Currency)> {
 /// Returns the nearest miss of each reason, the most frequent reasons first.
 fn nearest_misses(frame: &Frame<'_>, workload: &str) -> Vec<String> {
     let mut rows: Vec<_> = frame.rejections.iter().filter(|row| row.workload == workload).collect();
-    rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.shape.cmp(&b.shape)));
+    let excess = |row: &RejectionCount| row.excess.unwrap_or(f64::INFINITY);
+    rows.sort_by(|a, b| {
+        let nearer = || excess(a).total_cmp(&excess(b));
+        b.count.cmp(&a.count).then_with(nearer).then_with(|| a.shape.cmp(&b.shape))
+    });
     let mut told: Vec<&str> = Vec::new();
     let mut words = Vec::new();
     for row in rows {
@@ -342,10 +370,12 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation<'_>, conflict: 
         })
         .collect();
     let names: Vec<&str> = named.iter().map(|(_, name)| name.what.as_str()).collect();
+    let has_one_way = named.iter().any(|(member, _)| member.way_out.is_some());
     let message = match names.as_slice() {
         [] => "no plan covers every demand".to_owned(),
         [one] => format!("no plan keeps the limit on {one}"),
-        many => format!("no plan keeps these limits together: {}", many.join(", ")),
+        many if has_one_way => format!("no plan keeps these limits together: {}", many.join(", ")),
+        many => format!("no plan keeps these limits, whichever one of them is looser: {}", many.join(", ")),
     };
     let places = named
         .iter()
@@ -355,16 +385,20 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation<'_>, conflict: 
     if !conflict.is_proven_minimal {
         finding.because.push("not proven minimal: a bounded search ended undecided".to_owned());
     }
-    let step = |(member, name): &(&Member, &NamedLimit)| {
+    let step = |member: &Member, name: &NamedLimit, value: f64| {
         Some(Step {
             change: name.change?,
-            value: member.way_out?.value + name.outside,
+            value: value + name.outside,
             what: name.what.clone(),
             now: name.unit.amount(member.value + name.outside, currency),
             unit: Some(name.unit),
         })
     };
-    Stuck { finding, either: named.iter().filter_map(step).collect(), all: Vec::new() }
+    let either = named.iter().filter_map(|(member, name)| step(member, name, member.way_out?.value));
+    let moved = named.iter().filter_map(|(member, name)| Some((member, name, member.together?)));
+    // One that no value of the plan moves leaves no way out to the others.
+    let all: Option<Vec<Step>> = moved.map(|(member, name, value)| step(member, name, value)).collect();
+    Stuck { finding, either: either.collect(), all: all.unwrap_or_default() }
 }
 
 fn what_is_needed(member: &Member, name: &NamedLimit, currency: Currency) -> String {

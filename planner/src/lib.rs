@@ -36,6 +36,7 @@ pub mod periods;
 pub mod plan;
 pub mod pricing;
 pub mod program;
+pub mod refused;
 pub mod rules;
 pub mod scenarios;
 mod scheduling;

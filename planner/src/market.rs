@@ -2,6 +2,7 @@
 
 use crate::periods::within;
 use crate::pricing::{Quote, Quoted, quote};
+use crate::refused::{Refused, refusal};
 use capstan_types::blueprint::{Period, Unpriced};
 use capstan_types::catalog::Catalog;
 use capstan_types::hardware::NodeShape;
@@ -35,8 +36,8 @@ pub struct Market<'a> {
     pub stands: Vec<Stand<'a>>,
     /// Offerings passed over since nobody knows their price.
     pub unpriced: Vec<Unpriced>,
-    /// Machines that a site cannot take: shape, name of the reason, words.
-    pub refused: Vec<(String, &'static str, String)>,
+    /// Machines that a site cannot take.
+    pub refused: Vec<Refused<'a>>,
 }
 
 /// Returns what can be had for the workloads of `spec`.
@@ -51,8 +52,12 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
             if !is_asked || !(sold_here || fleet.iter().any(|&nodes| nodes > 0)) {
                 continue;
             }
-            if let Some((reason, words)) = refusal(site, shape) {
-                market.refused.push((shape.id.clone(), reason, words));
+            if let Some(why) = refusal(site, shape) {
+                let is_priced = |&option: &PurchaseOption| {
+                    matches!(quote(catalog, &spec.frame, site, shape, option), Quoted::Priced(_))
+                };
+                let is_to_be_had = fleet.iter().any(|&nodes| nodes > 0) || options.iter().any(is_priced);
+                market.refused.push(Refused { site_index, shape, why, is_to_be_had });
                 continue;
             }
             let stand = Stand {
@@ -69,34 +74,6 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
     }
     drop_dearer_twins(&mut market.stands);
     market
-}
-
-/// Returns why a site cannot take a machine: an unknown power or height is not zero, so no limit can be kept with it.
-fn refusal(site: &Site, shape: &NodeShape) -> Option<(&'static str, String)> {
-    if site.refuses_heat_of(shape) {
-        let words = format!("it needs liquid to carry its heat away, and {} is cooled by air", site.name);
-        return Some(("needs_liquid", words));
-    }
-    if site.power.is_some() && shape.power.is_none() {
-        let words = format!("its power is unknown, and {} has a limit on power", site.name);
-        return Some(("power_unknown", words));
-    }
-    let rack = site.rack.as_ref()?;
-    let (Some(height), Some(power)) = (shape.height_u, shape.power) else {
-        let needed = site.racks.is_some() || rack.power.is_some();
-        let words = format!("its height or power is unknown, and {} states what a rack takes", site.name);
-        return needed.then_some(("rack_unknown", words));
-    };
-    if height > rack.height_u {
-        return Some((
-            "rack_too_low",
-            format!("it is {height} U high, a rack of {} holds {} U", site.name, rack.height_u),
-        ));
-    }
-    let limit = rack.power.as_ref().filter(|limit| power.get() > limit.value.get())?;
-    let words =
-        format!("it draws {:.1} kW, a rack of {} gives {:.1} kW", power.kw(), site.name, limit.value.kw());
-    Some(("rack_too_weak", words))
 }
 
 /// Returns every option that some workload may use at a site, in the order of the enum.

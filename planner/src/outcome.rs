@@ -4,7 +4,7 @@ use crate::batches;
 use crate::egress;
 use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
-use crate::plan::{Provenance, Turn};
+use crate::plan::{Provenance, Turn, Whole};
 use crate::pricing::MEAN_POWER_SHARE;
 use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
 use crate::scheduling;
@@ -116,14 +116,14 @@ pub(crate) fn runners_up(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<RunnerUp> {
     let plan = Options::default();
     let beside = Options { rel_gap: plan.rel_gap.max(turn.solution.gap), ..plan };
     let found = runner_ups(&turn.formulation.problem, &turn.solution, &beside);
-    let currency = frame.spec.frame.currency;
+    let (currency, whole) = (frame.spec.frame.currency, turn.whole(frame).objective);
     found
         .unwrap_or_default()
         .into_iter()
         .map(|other| {
             // The search stops at a gap, so another plan may be found that is cheaper by less than it: as good.
             let extra = (other.cost - turn.solution.objective).max(0.0);
-            let share = if turn.solution.objective > 0.0 { extra / turn.solution.objective } else { 0.0 };
+            let share = if whole > 0.0 { extra / whole } else { 0.0 };
             let column = other.columns[other.workload];
             let (workload, mut instead) = column_words(frame, turn, other.workload, column);
             if extra == 0.0 {
@@ -231,7 +231,7 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
             }
         })
         .collect();
-    findings.extend(wide_gap(turn));
+    findings.extend(wide_gap(turn.whole(frame)));
     findings.extend(turn.draft.trainings.iter().filter_map(|run| too_large_for_hosts(frame, run)));
     if let Some(rounds) = unsettled {
         findings.push(Finding {
@@ -270,8 +270,8 @@ fn too_large_for_hosts(frame: &Frame<'_>, run: &TrainingRun) -> Option<Finding> 
 }
 
 /// Returns a warning where the plan may be far from the cheapest one.
-fn wide_gap(turn: &Turn<'_>) -> Option<Finding> {
-    let (objective, bound, gap) = (turn.solution.objective, turn.solution.best_bound, turn.solution.gap);
+fn wide_gap(whole: Whole) -> Option<Finding> {
+    let (Whole { objective, bound }, gap) = (whole, whole.gap());
     (gap > WIDE_GAP).then(|| Finding {
         code: NOT_PROVEN.to_owned(),
         severity: Severity::Warning,

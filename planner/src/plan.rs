@@ -11,7 +11,7 @@ use crate::frame::{Effort, Frame, Unsolved};
 use crate::infeasible;
 use crate::intervals;
 use crate::outside;
-use crate::program::{NoPlan, Solution, Status as ProgramStatus, Unservable};
+use crate::program::{NoPlan, Problem, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
 use crate::settle::{Proof, prove, prove_offline};
 use crate::usage::usage;
@@ -75,6 +75,31 @@ pub(crate) struct Turn<'a> {
     pub(crate) solution: Solution,
     pub(crate) draft: Draft,
     pub(crate) proof: Proof,
+}
+
+impl Turn<'_> {
+    pub(crate) fn whole(&self, frame: &Frame<'_>) -> Whole {
+        Whole::of(frame, &self.formulation.problem, &self.solution)
+    }
+}
+
+/// What a plan costs by the objective, and what none costs less than: the program's answer with what is spent beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whole {
+    pub(crate) objective: f64,
+    pub(crate) bound: f64,
+}
+
+impl Whole {
+    pub(crate) fn of(frame: &Frame<'_>, problem: &Problem, solution: &Solution) -> Self {
+        let beside = frame.outside.present(&frame.periods, problem);
+        Whole { objective: solution.objective + beside, bound: solution.best_bound + beside }
+    }
+
+    /// Returns by what share of the plan's cost another may be cheaper.
+    pub(crate) fn gap(&self) -> f64 {
+        ((self.objective - self.bound) / self.objective.max(f64::MIN_POSITIVE)).max(0.0)
+    }
 }
 
 /// Returns the blueprint of `spec`: with workloads in two parts where that is cheaper, and the plan allows it.
@@ -178,7 +203,7 @@ fn planned(
             let kept = kept.map(|kept| frame.keeping(kept));
             let again = kept.as_ref().map(|frame| settle(frame, progress)).transpose()?;
             progress("accounting and auditing");
-            let bound = turn.solution.best_bound;
+            let bound = turn.whole(&frame).bound;
             let mut blueprint = match again.zip(kept.as_ref()) {
                 Some((Settled::Holds { turn, rounds, settled, .. }, frame)) => {
                     finish(frame, *turn, rounds, settled, provenance)
@@ -186,9 +211,8 @@ fn planned(
                 _ => finish(&frame, *turn, rounds, settled, provenance),
             };
             // What is settled for all worlds may cost more for the medians than the cheapest plan for them alone.
-            let above =
-                (blueprint.solver.objective - bound) / blueprint.solver.objective.max(f64::MIN_POSITIVE);
-            (blueprint.solver.bound, blueprint.solver.gap) = (Some(bound), Some(above.max(0.0)));
+            let settled = Whole { objective: blueprint.solver.objective, bound };
+            (blueprint.solver.bound, blueprint.solver.gap) = (Some(bound), Some(settled.gap()));
             (blueprint.runners_up, blueprint.limit_prices) = (runners_up, prices);
             blueprint.uncertainty = chosen.map(|chosen| chosen.uncertainty);
             blueprint.what_ifs = what_if::outcomes(&blueprint, traces, progress);
@@ -242,12 +266,12 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
             Err(Unsolved::Failed(why)) => return Err(PlanError::Program(why)),
         };
         let mut draft = draft(frame, &serves, (&formulation, &solution));
-        let costs = solution.objective.round();
-        progress(&format!("round {}: simulating a plan that costs {costs}", rounds.len() + 1));
+        let costs = Whole::of(frame, &formulation.problem, &solution).objective;
+        progress(&format!("round {}: simulating a plan that costs {}", rounds.len() + 1, costs.round()));
         let mut proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
         prove_offline(frame, &formulation, (&mut draft, &solution), &mut deratings, &mut proof)?;
         rounds.push(Round {
-            objective: solution.objective,
+            objective: costs,
             missed: proof.missed.clone(),
             derated: proof.derated.clone(),
             raised: proof.raised.clone(),
@@ -276,7 +300,7 @@ pub(crate) fn finish(
     let sites = summaries(frame, &turn.draft, &networks);
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
-    let solver = solved(&turn.solution, rounds, settled);
+    let solver = solved(&turn, turn.whole(frame), rounds, settled);
     findings.extend(outcome::findings(frame, &turn, (!settled).then_some(solver.rounds.len())));
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
@@ -332,17 +356,17 @@ pub(crate) fn finish(
 }
 
 /// Returns how the answer was found.
-fn solved(solution: &Solution, rounds: Vec<Round>, settled: bool) -> Solver {
+fn solved(turn: &Turn<'_>, whole: Whole, rounds: Vec<Round>, settled: bool) -> Solver {
     Solver {
-        status: match solution.status {
+        status: match turn.solution.status {
             ProgramStatus::Optimal => SolverStatus::Optimal,
-            ProgramStatus::WithinGap if solution.gap <= outcome::WIDE_GAP => SolverStatus::Optimal,
+            ProgramStatus::WithinGap if whole.gap() <= outcome::WIDE_GAP => SolverStatus::Optimal,
             ProgramStatus::WithinGap => SolverStatus::NodeLimit,
         },
-        objective: solution.objective,
-        bound: Some(solution.best_bound),
-        gap: Some(solution.gap),
-        columns: solution.n_columns as u32,
+        objective: whole.objective,
+        bound: Some(whole.bound),
+        gap: Some(whole.gap()),
+        columns: turn.solution.n_columns as u32,
         rounds,
         settled,
         ties: TIES.to_owned(),

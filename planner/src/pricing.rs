@@ -200,12 +200,7 @@ pub fn standing(site: &Site, shape: &NodeShape) -> (Vec<Component>, Vec<String>)
 
 /// Returns an amount in the plan's currency by a dated rate, `None` where there is none.
 pub fn converted(catalog: &Catalog, frame: &Frame, from: Currency, amount: Decimal) -> Option<Decimal> {
-    if from == frame.currency {
-        return Some(amount);
-    }
-    let direct = catalog.rates.iter().find(|rate| rate.from == from && rate.to == frame.currency);
-    let inverse = catalog.rates.iter().find(|rate| rate.to == from && rate.from == frame.currency);
-    direct.map(|rate| amount * rate.rate).or_else(|| inverse.and_then(|rate| amount.checked_div(rate.rate)))
+    catalog.converted(amount, from, frame.currency, frame.as_of)
 }
 
 /// Returns a number as a decimal of at most nine places, which is beyond every price that is quoted.

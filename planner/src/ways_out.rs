@@ -19,11 +19,11 @@ use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::Finding;
 use capstan_types::hardware::Precision;
-use capstan_types::money::Currency;
 use capstan_types::spec::{Buy, Objective, Spec, percentile_word};
 use capstan_types::units::{Seconds, Watts};
 use jiff::ToSpan;
 use rayon::prelude::*;
+use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
 /// Shares by which a value is moved beyond the one proposed, one after the other.
@@ -40,6 +40,8 @@ pub enum Change {
     Power(usize),
     /// Racks of a site.
     Racks(usize),
+    /// Power of each rack of a site.
+    RackPower(usize),
     /// A quota of a site.
     Quota(usize, usize),
     /// Purchases of a budget.
@@ -123,6 +125,12 @@ impl Step {
         match self.change {
             Change::Power(site) => {
                 if let Some(limit) = &mut spec.sites[site].power {
+                    limit.value = Watts(value * 1e3);
+                }
+            }
+            Change::RackPower(site) => {
+                let rack = spec.sites[site].rack.as_mut();
+                if let Some(limit) = rack.and_then(|rack| rack.power.as_mut()) {
                     limit.value = Watts(value * 1e3);
                 }
             }
@@ -281,28 +289,14 @@ pub(crate) fn verified(source: &Source<'_>, stuck: Vec<Stuck>) -> Vec<Finding> {
     stuck
         .into_iter()
         .map(|stuck| {
-            let mut ways: Vec<(f64, String)> = Vec::new();
-            if let Some((steps, trial, _)) = freed.as_ref().filter(|_| !stuck.all.is_empty()) {
-                let told = steps.iter().map(|step| step.words(source.spec, *trial));
-                ways.push((0.0, told.collect::<Vec<_>>().join(", and ")));
-            }
+            let together = freed.as_ref().filter(|_| !stuck.all.is_empty());
             let held: Vec<_> = stuck.either.into_par_iter().map(|step| source.hold(vec![step])).collect();
-            for (steps, trial, cost) in held.into_iter().flatten() {
-                let told: Vec<String> = steps.iter().map(|step| step.words(source.spec, trial)).collect();
-                // Less than half a cent is none, whatever its sign.
-                let shown = if cost.abs() < 5e-3 { 0.0 } else { cost };
-                let then = figure::money(decimal(shown), currency(source));
-                let words = told.join(", and ");
-                let of = match source.spec.frame.minimize {
-                    Objective::NetPresentCost => "net present",
-                    Objective::CostPerMonth => "per month",
-                };
-                ways.push((cost, format!("{words}: the plan then costs {then} {of}")));
-            }
-            ways.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut held: Vec<Held> = held.into_iter().flatten().collect();
+            held.sort_by_key(|held| held.cost);
+            let ways = together.into_iter().chain(&held).map(|held| held.words(source.spec));
             let mut finding = stuck.finding;
             let said = std::mem::take(&mut finding.ways_out);
-            finding.ways_out = ways.into_iter().map(|(_, words)| words).chain(said).collect();
+            finding.ways_out = ways.chain(said).collect();
             if finding.ways_out.is_empty() {
                 finding.ways_out.push("less demand, or more than one of these limits looser".to_owned());
             }
@@ -311,20 +305,36 @@ pub(crate) fn verified(source: &Source<'_>, stuck: Vec<Stuck>) -> Vec<Finding> {
         .collect()
 }
 
-fn currency(source: &Source<'_>) -> Currency {
-    source.spec.frame.currency
+/// Steps with which a plan holds.
+struct Held {
+    steps: Vec<Step>,
+    trial: usize,
+    /// What it then costs, as that plan says.
+    cost: Decimal,
+}
+
+impl Held {
+    fn words(&self, spec: &Spec) -> String {
+        let told: Vec<String> = self.steps.iter().map(|step| step.words(spec, self.trial)).collect();
+        let then = figure::money(self.cost, spec.frame.currency);
+        let of = match spec.frame.minimize {
+            Objective::NetPresentCost => "net present",
+            Objective::CostPerMonth => "per month",
+        };
+        format!("{}: the plan then costs {then} {of}", told.join(", and "))
+    }
 }
 
 impl Source<'_> {
-    /// Plans with the steps, further outward until the plan holds; returns the steps, the trial that held, and its cost.
-    fn hold(&self, mut steps: Vec<Step>) -> Option<(Vec<Step>, usize, f64)> {
+    /// Plans with the steps, further outward until the plan holds.
+    fn hold(&self, mut steps: Vec<Step>) -> Option<Held> {
         let mut trial = 0;
         let trials = if steps.iter().any(|step| step.change.has_value()) { OUTWARD.len() } else { 1 };
         while trial < trials {
             let mut spec = self.spec.at_medians();
             steps.iter().for_each(|step| step.apply(&mut spec, trial));
             match attempt(spec, self.catalog, self.traces) {
-                Trial::Holds { cost } => return Some((steps, trial, cost)),
+                Trial::Holds { cost } => return Some(Held { steps, trial, cost }),
                 Trial::Needs(more) => {
                     let is_new = |step: &Step| steps.iter().all(|known| known.change != step.change);
                     let new: Vec<Step> = more.into_iter().filter(is_new).collect();
@@ -344,8 +354,8 @@ impl Source<'_> {
 enum Trial {
     /// It keeps everything.
     Holds {
-        /// Its objective.
-        cost: f64,
+        /// What it costs, by what is made small.
+        cost: Decimal,
     },
     /// Levels that no candidate reaches, and what they would have to be.
     Needs(Vec<Step>),
@@ -367,7 +377,12 @@ fn attempt(spec: Spec, catalog: &Catalog, traces: &BTreeMap<String, Recording>) 
     let blueprint = finish(&frame, *turn, rounds, settled, Provenance::default());
     let is_sound = audit(&blueprint).iter().all(|check| check.violations.is_empty());
     if blueprint.status == Status::Feasible && settled && is_sound {
-        Trial::Holds { cost: blueprint.solver.objective }
+        Trial::Holds {
+            cost: match spec.frame.minimize {
+                Objective::NetPresentCost => blueprint.cost.net_present,
+                Objective::CostPerMonth => blueprint.cost.per_month,
+            },
+        }
     } else {
         Trial::Fails
     }

@@ -294,6 +294,33 @@ fn a_conflict_names_only_what_contradicts_and_each_way_out_works() {
 }
 
 #[test]
+fn limits_that_each_contradict_demand_are_moved_together() {
+    let limits = vec![
+        at_most(Rule::SitePower { site: 1 }, 1.0),
+        at_most(Rule::SitePower { site: 0 }, 1000.0),
+        at_most(Rule::OpexPerMonth { periods: 0..1 }, 1.0),
+    ];
+    let mut problem = base(cloud(), limits);
+    let found = conflict(&problem, &Options::default()).expect("solvable").expect("in conflict");
+    let names: Vec<LimitId> = found.members.iter().map(|member| member.limit).collect();
+    assert!(names.len() == 2 && names.contains(&LimitId::Stated(0)) && names.contains(&LimitId::Stated(2)));
+    assert!(
+        found.members.iter().all(|member| member.way_out.is_none()),
+        "neither alone is enough: {found:?}"
+    );
+    for member in &found.members {
+        let LimitId::Stated(index) = member.limit else { panic!("stated") };
+        let together = member.together.expect("both are passed");
+        problem.limits[index].bound = Bound::AtMost(together * (1.0 + 1e-9));
+    }
+    let moved = run(&problem).objective;
+    assert!(
+        (moved - run(&base(cloud(), vec![])).objective).abs() < 1e-3,
+        "as cheap as without them: {moved}"
+    );
+}
+
+#[test]
 fn a_share_in_conflict_gets_the_nearest_share() {
     // Without on-demand, spot must take what the quota of 5 reserved nodes leaves.
     let whole = vec![RESERVED, SPOT];

@@ -213,6 +213,14 @@ fn title(diff: &Diff) -> Cell {
             figure::money(total.before, diff.base.currency),
             figure::money(total.after, diff.head.currency)
         )
+    } else if diff.base.months != diff.head.months {
+        format!(
+            "{} per month{}, over {} months instead of {}",
+            figure::signed_money(diff.cost.per_month.change(), diff.head.currency),
+            share(&diff.cost.per_month),
+            diff.head.months,
+            diff.base.months
+        )
     } else if total.change().is_zero() {
         "same cost".to_owned()
     } else {

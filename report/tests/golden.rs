@@ -20,7 +20,13 @@ fn amounts(before: i64, after: i64) -> Amounts {
 }
 
 fn side(status: Status) -> Side {
-    Side { plan: "chat".to_owned(), path: "chat.plan".to_owned(), status, currency: Currency::USD }
+    Side {
+        plan: "chat".to_owned(),
+        path: "chat.plan".to_owned(),
+        status,
+        currency: Currency::USD,
+        months: 12,
+    }
 }
 
 fn change(kind: ChangeKind, address: &str, before: Option<Value>, after: Option<Value>) -> Change {

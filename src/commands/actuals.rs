@@ -72,7 +72,8 @@ fn document(joined: &[Joined], by: &str, currency: Currency) -> Document {
     );
     let tone = if billed > planned { Tone::Warn } else { Tone::Good };
     let mut document = Document { title: Cell::toned(title, tone), blocks: Vec::new() };
-    let titles = [">Planned", ">Billed", ">Difference", ">By price", ">By quantity", "Says"];
+    let titles =
+        [">Planned", ">Billed", ">Difference", ">By price", ">By quantity", ">Tax and credits", "Says"];
     let mut columns = vec!["Month", by];
     columns.extend(titles);
     let mut table = Table::new(&columns);
@@ -87,6 +88,7 @@ fn document(joined: &[Joined], by: &str, currency: Currency) -> Document {
             amount(row.billed - row.planned),
             share(row.by_price),
             share(row.by_quantity),
+            share(Some(row.beside.sum()).filter(|sum| !sum.is_zero())),
             row.says().into(),
         ]);
     }

@@ -4,11 +4,13 @@ use crate::degrees::Degrees;
 use crate::hardware::{Accelerator, Fabric, NodeShape, Precision};
 use crate::market::MarketPrice;
 use crate::model::Model;
-use crate::money::ExchangeRate;
+use crate::money::{Currency, ExchangeRate};
 use crate::offering::{Offering, Ownership};
 use crate::origin::{Origin, Provenance};
 use crate::storage::StorageSystem;
 use crate::traffic::Traffic;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -385,6 +387,28 @@ pub fn find<'a, T: Named>(rows: &'a [T], name: &str) -> Option<&'a T> {
 }
 
 impl Catalog {
+    /// Returns the rate between two currencies that counts on a day, and whether it is of `to` in `from`: the newest that is
+    /// not after it, else the first to come; of one date, the one of `from` in `to`.
+    pub fn rate(&self, from: Currency, to: Currency, day: Date) -> Option<(&ExchangeRate, bool)> {
+        let pairs = self.rates.iter().filter_map(|rate| match (rate.from, rate.to) {
+            pair if pair == (from, to) => Some((rate, false)),
+            pair if pair == (to, from) => Some((rate, true)),
+            _ => None,
+        });
+        let date = |(rate, _): &(&ExchangeRate, bool)| rate.provenance.as_of;
+        let known = pairs.clone().filter(|pair| date(pair) <= day).max_by_key(|pair| (date(pair), !pair.1));
+        known.or_else(|| pairs.min_by_key(|pair| (date(pair), pair.1)))
+    }
+
+    /// Returns an amount in another currency by the rate that counts on a day, `None` where there is none.
+    pub fn converted(&self, amount: Decimal, from: Currency, to: Currency, day: Date) -> Option<Decimal> {
+        if from == to {
+            return Some(amount);
+        }
+        let (rate, is_inverse) = self.rate(from, to, day)?;
+        if is_inverse { amount.checked_div(rate.rate) } else { amount.checked_mul(rate.rate) }
+    }
+
     /// Returns the accelerator of a name.
     pub fn accelerator(&self, name: &str) -> Option<&Accelerator> {
         find(&self.accelerators, name)

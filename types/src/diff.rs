@@ -19,6 +19,9 @@ pub struct Side {
     pub status: Status,
     /// Currency of its amounts.
     pub currency: Currency,
+    /// Months of its horizon.
+    #[serde(default)]
+    pub months: u32,
 }
 
 /// What kind of thing changes.

@@ -122,7 +122,11 @@ impl<'d, 'a> Reader<'d, 'a> {
     }
 
     fn row<T: Row>(&mut self, document: &Document<'a>, table: &DeTable<'a>, at: Span) {
-        let key = match key::<T>(table, at) {
+        let dated = |key: String| match T::IS_DATED {
+            true => Ok(format!("{key} {}", document.stamp(&[table], at, &GRADES)?.as_of)),
+            false => Ok(key),
+        };
+        let key = match key::<T>(table, at).and_then(dated) {
             Ok(key) => key,
             Err(complaints) => return self.report(document, complaints),
         };
@@ -233,7 +237,7 @@ impl<'d, 'a> Reader<'d, 'a> {
         catalog.models.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.traffic.sort_by(|a, b| a.id.cmp(&b.id));
         catalog.engines.sort_by(|a, b| a.id.cmp(&b.id));
-        catalog.rates.sort_by_key(|rate| (rate.from, rate.to));
+        catalog.rates.sort_by_key(|rate| (rate.from, rate.to, rate.provenance.as_of));
         catalog.gemm.sort_by(|a, b| (&a.accelerator, a.precision).cmp(&(&b.accelerator, b.precision)));
         catalog.attention.sort_by(|a, b| a.accelerator.cmp(&b.accelerator));
         catalog.experts.sort_by(|a, b| (&a.accelerator, a.precision).cmp(&(&b.accelerator, b.precision)));

@@ -38,6 +38,8 @@ pub(super) trait Row: Clone + Sized + 'static {
     const KIND: &'static str;
     /// The fields that make its key, in order.
     const KEYS: &'static [&'static str];
+    /// Whether rows of other dates stand beside each other; the date then ends the key.
+    const IS_DATED: bool = false;
     /// Its fields, the keys included.
     const FIELDS: &'static [Field<Self>];
 

@@ -17,6 +17,9 @@ use crate::ast::{Block, Expr, ExprKind};
 use crate::codes;
 use crate::evaluate::Value;
 
+/// Minutes of a day.
+const DAY: u32 = 24 * 60;
+
 /// The kind of block.
 pub static SERVICE: Table =
     Table::named("service", "Anything in a container: a gateway, a vector database.", SERVICE_FIELDS);
@@ -75,8 +78,8 @@ static WORKSPACE_FIELDS: &[FieldRow] = &[
         .shown("= 50%", "= 25%"),
     FieldRow::new("hours", FieldType::Hours, FACT)
         .default("at all hours")
-        .means("Hours of weekdays in which they work.")
-        .shown("= 08:00 .. 18:00", "= 09:00 .. 17:00"),
+        .means("Hours of weekdays in which they work; a night shift ends before it begins.")
+        .shown("= 08:00 .. 18:00", "= 22:00 .. 06:00"),
     THREADS,
     MEMORY,
     STORAGE,
@@ -277,19 +280,23 @@ impl Checker<'_> {
         let ExprKind::Range(from, until) = &expr.kind else {
             return self.wrong_kind(name, expr.span, wanted, "something else");
         };
-        let hour = |expr: &Expr| match self.values.evaluate(expr)? {
-            Value::Time(time) => Some((time.hour() as u32, time.minute() > 0)),
+        let minutes = |expr: &Expr| match self.values.evaluate(expr)? {
+            Value::Time(time) => Some(time.hour() as u32 * 60 + time.minute() as u32),
             other => self.wrong_kind(name, expr.span, wanted, other.noun()),
         };
-        let (from, until) = (hour(from), hour(until));
-        let ((from, _), (until, begun)) = (from?, until?);
-        // Plans count whole hours: one that has begun is used.
-        let until = until + u32::from(begun);
-        if from >= until {
-            let found = self.values.error(codes::OUT_OF_RANGE, expr.span, "the hours end before they begin");
-            self.values.report(found.help("write the earlier time first: `08:00 .. 18:00`"));
+        let (from, until) = (minutes(from), minutes(until));
+        let (from, until) = (from?, until?);
+        // An end of midnight is that of the day.
+        let until = if until == 0 { DAY } else { until };
+        if from == until {
+            let found = self.values.error(codes::OUT_OF_RANGE, expr.span, "the hours end as they begin");
+            self.values.report(found.help(format!("leave `{name}` out where all hours are meant")));
             return None;
         }
-        Some(DayHours { from, until })
+        // A shift may reach past midnight.
+        let until = if until < from { until + DAY } else { until };
+        // Plans count whole hours: one that has begun is used.
+        let from = from / 60;
+        Some(DayHours { from, until: until.div_ceil(60).min(from + DAY / 60) })
     }
 }

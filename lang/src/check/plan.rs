@@ -134,6 +134,7 @@ pub(crate) fn check(checker: &mut Checker<'_>, blocks: &[&Block]) -> String {
     }
     checker.frame.as_of = as_of(checker, &fields, &place);
     prices_to_come(checker, &fields);
+    rates_to_come(checker, &fields);
     let (start, end) = days(checker, &fields, &place);
     checker.frame.start = start;
     checker.frame.end = end;
@@ -204,6 +205,26 @@ fn prices_to_come(checker: &Checker<'_>, fields: &Fields) {
         found = found.because(format!("{others} other prices are dated after it as well"));
     }
     checker.values.report(found.help("mend the date of the price, or plan from a later date: `as_of = …`"));
+}
+
+/// Warns of currencies whose only rates are dated after the planning date.
+fn rates_to_come(checker: &Checker<'_>, fields: &Fields) {
+    let (own, as_of) = (checker.frame.currency, checker.frame.as_of);
+    let mut others: Vec<_> = checker.catalog.rates.iter().flat_map(|rate| [rate.from, rate.to]).collect();
+    others.sort_unstable();
+    others.dedup();
+    for other in others {
+        let Some((rate, _)) = checker.catalog.rate(other, own, as_of) else { continue };
+        let dated = rate.provenance.as_of;
+        if dated > as_of {
+            let message =
+                format!("the rate of {other} in {own} is dated {dated}, after the planning date {as_of}");
+            let found = Diagnostic::warning(codes::PRICE_TO_COME, fields.place_of("as_of").clone(), message);
+            checker.values.report(
+                found.help("give a rate of an earlier day too, or plan from a later date: `as_of = …`"),
+            );
+        }
+    }
 }
 
 fn as_of(checker: &Checker<'_>, fields: &Fields, place: &Place) -> Date {

@@ -340,13 +340,6 @@ impl Checker<'_> {
     }
 
     fn converted(&self, from: Currency, amount: Decimal) -> Option<Decimal> {
-        let to = self.frame.currency;
-        let direct = self.catalog.rates.iter().find(|rate| rate.from == from && rate.to == to);
-        let inverse = self.catalog.rates.iter().find(|rate| rate.from == to && rate.to == from);
-        match (direct, inverse) {
-            (Some(rate), _) => amount.checked_mul(rate.rate),
-            (None, Some(rate)) => amount.checked_div(rate.rate),
-            (None, None) => None,
-        }
+        self.catalog.converted(amount, from, self.frame.currency, self.frame.as_of)
     }
 }

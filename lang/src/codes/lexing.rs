@@ -130,7 +130,7 @@ pub(super) const ENTRIES: [Entry; 14] = [
     Entry {
         code: BAD_TIME,
         title: "a time of day that does not exist",
-        explanation: "A time of day is hour and minute with two digits each, from `00:00` to `23:59`.",
+        explanation: "A time of day is hour and minute with two digits each, from `00:00` to `23:59`; `24:00` is the end of a day.",
         wrong: Some("let a = 24:30"),
         right: Some("let a = 00:30"),
     },

@@ -28,17 +28,19 @@ pub(crate) fn date(context: &Context<'_>, span: Span) -> ExprKind {
     }
 }
 
-/// Reads `14:00`.
+/// Reads `14:00`; `24:00`, the end of a day, is the midnight with which the next one begins.
 pub(crate) fn time(context: &Context<'_>, span: Span) -> ExprKind {
     let text = context.slice(span);
     let part = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<i8>().ok());
-    let time =
-        part(0..2).zip(part(3..5)).and_then(|(hour, minute)| civil::Time::new(hour, minute, 0, 0).ok());
+    let time = part(0..2).zip(part(3..5)).and_then(|parts| match parts {
+        (24, 0) => Some(civil::Time::midnight()),
+        (hour, minute) => civil::Time::new(hour, minute, 0, 0).ok(),
+    });
     time.map_or_else(
         || {
             let message = format!("there is no time of day `{text}`");
             context.report(
-                context.error(codes::BAD_TIME, span, message).help("times run from `00:00` to `23:59`"),
+                context.error(codes::BAD_TIME, span, message).help("times run from `00:00` to `24:00`"),
             );
             ExprKind::Error
         },

@@ -103,33 +103,14 @@ mod tests {
     use super::super::tests::caught_by;
     use super::carried;
     use capstan_types::blueprint::{AppRun, Blueprint};
-    use capstan_types::place::{FileId, Span};
-    use capstan_types::spec::{App, AppKind, Slice};
-    use capstan_types::testing::blueprint::chat_blueprint;
-    use capstan_types::units::Bytes;
+    use capstan_types::spec::{AppKind, Slice};
+    use capstan_types::testing::blueprint::{chat_blueprint, notebooks};
 
     /// Forty notebooks on slices of the machines that stand there.
     fn with_notebooks(blueprint: &mut Blueprint) {
-        let part = Some(Slice::Profile { profile: "1g.10gb".to_owned() });
-        blueprint.inputs.spec.apps.push(App {
-            name: "notebooks".to_owned(),
-            place: Span::default().in_file(&FileId::new("a.plan")),
-            kind: AppKind::Workspace,
-            image: None,
-            port: None,
-            mount: None,
-            models: None,
-            instances: 40,
-            hours: None,
-            threads: 2.0,
-            memory: Bytes(8e9),
-            storage: Bytes(0.0),
-            part: part.clone(),
-            accelerators: None,
-            availability: None,
-            buy: Vec::new(),
-            sites: Some(vec!["hz1".to_owned()]),
-        });
+        let notebooks = notebooks();
+        let part = notebooks.part.clone();
+        blueprint.inputs.spec.apps.push(notebooks);
         let pool = &blueprint.pools[0];
         blueprint.apps.push(AppRun {
             workload: "notebooks".to_owned(),

@@ -2,7 +2,6 @@
 
 use super::{Check, pool_name, same};
 use capstan_types::blueprint::{AuditCheck, Blueprint, CostLine, Pool, PriceRow, Purchase};
-use capstan_types::money::Currency;
 use capstan_types::offering::{Offering, PurchaseOption};
 use capstan_types::units::HOURS_PER_MONTH;
 use rust_decimal::Decimal;
@@ -10,14 +9,8 @@ use rust_decimal::prelude::ToPrimitive;
 
 /// Returns the price of a row in the currency of the plan, `None` where it or the rate is unknown.
 fn converted(blueprint: &Blueprint, offering: &Offering) -> Option<f64> {
-    let price = offering.price?.to_f64()?;
-    let wanted: Currency = blueprint.cost.currency;
-    if offering.currency == wanted {
-        return Some(price);
-    }
-    let mut rates = blueprint.inputs.catalog.rates.iter();
-    let rate = rates.find(|rate| rate.from == offering.currency && rate.to == wanted)?;
-    Some(price * rate.rate.to_f64()?)
+    let (catalog, day) = (&blueprint.inputs.catalog, blueprint.inputs.spec.frame.as_of);
+    catalog.converted(offering.price?, offering.currency, blueprint.cost.currency, day)?.to_f64()
 }
 
 fn is_row_of(offering: &Offering, pool: &Pool, purchase: &Purchase, price: &PriceRow) -> bool {

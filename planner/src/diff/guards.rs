@@ -1,8 +1,9 @@
 //! May a change cost that much? Limits on the change of the total, in money or as a share, for rises and for falls.
 //!
-//! A rise that cannot be computed (two currencies, a base of nothing) keeps no limit.
+//! A rise that cannot be computed (two currencies, a base of nothing) keeps no limit. Where one horizon is longer than the
+//! other, totals say nothing: the cost per month is compared, as if both were as long as the base's.
 
-use capstan_types::diff::{Diff, Guard};
+use capstan_types::diff::{Amounts, Diff, Guard};
 use capstan_types::figure;
 use rust_decimal::Decimal;
 
@@ -69,7 +70,8 @@ pub struct Guards {
 impl Guards {
     /// Returns what each limit says of a change. Where there is any limit, an item that lost its price is never silent.
     pub fn of(&self, diff: &Diff) -> Vec<Guard> {
-        let total = diff.cost.total;
+        let is_as_long = diff.base.months == diff.head.months;
+        let total = comparable(diff);
         let exists = |status| status != capstan_types::blueprint::Status::Infeasible;
         let same =
             diff.base.currency == diff.head.currency && exists(diff.base.status) && exists(diff.head.status);
@@ -89,7 +91,16 @@ impl Guards {
                 required,
                 numbers: match holds {
                     None => "the change cannot be compared".to_owned(),
-                    Some(_) => figure::signed_money(total.change(), diff.head.currency),
+                    Some(_) if is_as_long => figure::signed_money(total.change(), diff.head.currency),
+                    Some(_) => {
+                        let change = diff.cost.per_month.change();
+                        format!(
+                            "{} per month, since the horizons last {} and {} months",
+                            figure::signed_money(change, diff.head.currency),
+                            diff.base.months,
+                            diff.head.months
+                        )
+                    }
                 },
             });
         }
@@ -113,6 +124,15 @@ impl Guards {
             && diff.unpriced.after <= diff.unpriced.before
             && below.keeps(size, total.before) == Some(true)
     }
+}
+
+/// Returns the totals; where the horizons are not as long, what the months cost over the base's.
+fn comparable(diff: &Diff) -> Amounts {
+    if diff.base.months == diff.head.months {
+        return diff.cost.total;
+    }
+    let (months, each) = (Decimal::from(diff.base.months), diff.cost.per_month);
+    Amounts { before: each.before * months, after: each.after * months }
 }
 
 #[cfg(test)]
@@ -163,6 +183,24 @@ mod tests {
         diff.unpriced.after += 1;
         assert!(!Guards::is_silent(&diff, Threshold::Share(Decimal::new(1, 2))));
         assert_eq!(broken(&diff), ["no more without a price"]);
+    }
+
+    #[test]
+    fn horizons_of_two_lengths_are_compared_by_month() {
+        let mut diff = changed(-40);
+        (diff.base.months, diff.head.months) = (12, 8);
+        diff.cost.per_month.before = Decimal::from(100);
+        diff.cost.per_month.after = Decimal::from(144);
+        let told = guards().of(&diff);
+        assert!(!told[0].holds && told[1].holds, "{told:?}");
+        assert_eq!(told[0].numbers, "+44.00 USD per month, since the horizons last 12 and 8 months");
+        let amount = |text: &str| Guards { max_increase: text.parse().ok(), ..Guards::default() };
+        assert!(
+            amount("528").of(&diff)[0].holds && !amount("527").of(&diff)[0].holds,
+            "44 in each of 12 months"
+        );
+        diff.cost.per_month.after = Decimal::from(100);
+        assert!(guards().of(&diff).iter().all(|guard| guard.holds), "as much each month");
     }
 
     #[test]

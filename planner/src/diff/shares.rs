@@ -74,7 +74,8 @@ fn last_kind(shares: &[Share], tool_differs: bool) -> ShareKind {
     shares.last().map_or(tool, |share| share.kind)
 }
 
-/// Returns the plan with the requests of another, for services and offline inference that both have.
+/// Returns the plan with the requests of another, for services and offline inference that both have, and with as many
+/// instances of what else both run, in the same hours.
 fn with_demand(from: &Spec, to: &Spec) -> Spec {
     let mut spec = from.clone();
     spec.uncertain = to.uncertain.clone();
@@ -90,6 +91,11 @@ fn with_demand(from: &Spec, to: &Spec) -> Spec {
             batch.requests = other.requests;
             (batch.traffic, batch.prompt, batch.output) =
                 (other.traffic.clone(), other.prompt.clone(), other.output.clone());
+        }
+    }
+    for app in &mut spec.apps {
+        if let Some(other) = to.apps.iter().find(|other| other.name == app.name) {
+            (app.instances, app.hours) = (other.instances, other.hours);
         }
     }
     spec
@@ -125,7 +131,8 @@ fn total_of(spec: &Spec, catalog: &Catalog, traces: &BTreeMap<String, Recording>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use capstan_types::testing::blueprint::chat_blueprint;
+    use capstan_types::spec::App;
+    use capstan_types::testing::blueprint::{chat_blueprint, notebooks};
     use capstan_types::units::RequestsPerSecond;
 
     fn stand<'a>(blueprint: &'a Blueprint, traces: &'a BTreeMap<String, Recording>) -> Stand<'a> {
@@ -149,14 +156,17 @@ mod tests {
 
     #[test]
     fn only_the_demand_of_the_other_is_taken_over() {
-        let (base, mut head) = (chat_blueprint(), chat_blueprint());
+        let (mut base, mut head) = (chat_blueprint(), chat_blueprint());
         let spec = &mut head.inputs.spec;
         spec.serves[0].load.peak = RequestsPerSecond(77.0);
         spec.serves[0].headroom = 0.9;
         spec.serves[0].load.place.start += 9;
+        spec.apps = vec![App { instances: 99, threads: 7.0, ..notebooks() }];
+        base.inputs.spec.apps = vec![notebooks()];
         let mixed = with_demand(&base.inputs.spec, &head.inputs.spec);
         assert_eq!(mixed.serves[0].load.peak, RequestsPerSecond(77.0));
         assert_eq!(mixed.serves[0].headroom, base.inputs.spec.serves[0].headroom);
+        assert_eq!(mixed.apps, [App { instances: 99, ..notebooks() }]);
         assert!(!same_but_demand(&base.inputs.spec, &head.inputs.spec));
     }
 }

@@ -2,18 +2,19 @@
 //! on does a commitment pay?
 //!
 //! Machines, hours and standing cost are those of the plan. A shape that is not sold under an option at its site is priced
-//! by the cheapest machine with the same accelerators that is, and the basis says so; where there is none, the alternative
-//! is unknown.
+//! by the cheapest machine with the same accelerators that is, one to own by the cheapest at a site of one's own, and the
+//! basis says so; where there is none, the alternative is unknown.
 
 use super::float;
 use crate::cost::{missing_hours, of_line_by_month, spread};
 use crate::pricing::{Basis, Quote, Quoted, converted, decimal, quote};
+use crate::refused;
 use capstan_types::blueprint::{Blueprint, CostLine, Pool};
 use capstan_types::figure;
 use capstan_types::finance::{Alternative, BreakEven};
 use capstan_types::hardware::NodeShape;
 use capstan_types::offering::PurchaseOption;
-use capstan_types::spec::Site;
+use capstan_types::spec::{Frame, Site};
 use capstan_types::units::HOURS_PER_MONTH;
 use rust_decimal::Decimal;
 
@@ -145,19 +146,50 @@ fn priced(blueprint: &Blueprint, pool: &Pool, option: PurchaseOption) -> Result<
     let (site, shape) = (site_of(blueprint, pool), shape_of(blueprint, pool));
     let (Some(site), Some(shape)) = (site, shape) else { return Err(unknown()) };
     if let Quoted::Priced(quote) = quote(&blueprint.inputs.catalog, frame, site, shape, option) {
-        let row = &quote.row;
-        let unit = if option == PurchaseOption::Owned { "node" } else { "h" };
-        let price = figure::price(row.price, frame.currency);
-        let words =
-            format!("{} at {price} {}/{unit}, as of {}", pool.shape, frame.currency.code(), row.as_of);
+        let words = words(&pool.shape, &quote, frame);
         return Ok((Price::Quoted(quote), words));
     }
     if option == PurchaseOption::Owned {
-        return Err(unknown());
+        if !blueprint.inputs.spec.sites.iter().any(Site::is_own) {
+            return Err(format!("{}: the plan has no site of one's own", pool.shape));
+        }
+        let (like, quote) = owned_like(blueprint, shape).ok_or_else(unknown)?;
+        let words = format!("{} as {}", pool.shape, words(&like, &quote, frame));
+        return Ok((Price::Quoted(quote), words));
     }
     let like = cheapest_like(blueprint, shape, option).ok_or_else(unknown)?;
     let (price, words) = like;
     Ok((Price::Hourly(price), format!("{} as {words}", pool.shape)))
+}
+
+fn words(machine: &str, quote: &Quote, frame: &Frame) -> String {
+    let unit = if quote.option == PurchaseOption::Owned { "node" } else { "h" };
+    let price = figure::price(quote.row.price, frame.currency);
+    format!("{machine} at {price} {}/{unit}, as of {}", frame.currency.code(), quote.row.as_of)
+}
+
+/// Has a machine as many of the same accelerators?
+fn is_alike(one: &NodeShape, other: &NodeShape) -> bool {
+    one.accelerator == other.accelerator && one.accelerators == other.accelerators
+}
+
+/// Returns the machine to own with as many of the same accelerators that costs least at a site of one's own, with its place.
+fn owned_like(blueprint: &Blueprint, shape: &NodeShape) -> Option<(String, Box<Quote>)> {
+    let (catalog, spec) = (&blueprint.inputs.catalog, &blueprint.inputs.spec);
+    let sites = spec.sites.iter().filter(|site| site.is_own());
+    let pairs = sites.flat_map(|site| catalog.shapes.iter().map(move |other| (site, other)));
+    let alike =
+        pairs.filter(|(site, other)| is_alike(shape, other) && refused::refusal(site, other).is_none());
+    let quoted = alike.filter_map(|(site, other)| {
+        let Quoted::Priced(quote) = quote(catalog, &spec.frame, site, other, PurchaseOption::Owned) else {
+            return None;
+        };
+        Some((format!("{} at {}", other.id, site.name), quote))
+    });
+    quoted.min_by(|(_, a), (_, b)| {
+        let cost = |quote: &Quote| per_month(quote, spec.frame.months);
+        cost(a).total_cmp(&cost(b))
+    })
 }
 
 /// Returns the cheapest hourly price of a machine with as many of the same accelerators.
@@ -167,13 +199,7 @@ fn cheapest_like(
     option: PurchaseOption,
 ) -> Option<(Decimal, String)> {
     let (catalog, frame) = (&blueprint.inputs.catalog, &blueprint.inputs.spec.frame);
-    let alike = |id: &str| {
-        catalog.shapes.iter().any(|other| {
-            other.id == id
-                && other.accelerator == shape.accelerator
-                && other.accelerators == shape.accelerators
-        })
-    };
+    let alike = |id: &str| catalog.shapes.iter().any(|other| other.id == id && is_alike(shape, other));
     let offers = catalog.offerings.iter().filter(|row| row.option == option && alike(&row.shape));
     let priced = offers.filter_map(|row| {
         let price = converted(catalog, frame, row.currency, row.price?)?;
@@ -288,13 +314,19 @@ pub(super) fn break_even(blueprint: &Blueprint) -> Vec<BreakEven> {
 impl Price {
     /// Returns what a node costs per month of the horizon, whether it is used or not.
     fn per_month(&self, months: u32) -> f64 {
-        let Price::Quoted(quote) = self else { return float(self.hourly()) * HOURS_PER_MONTH };
-        let left = quote.write_off.as_ref().map_or(0.0, |terms| float(terms.value_after(months)));
-        let bought = quote.sum(Basis::Purchase) - left;
-        bought / f64::from(months.max(1))
-            + quote.sum(Basis::NodeMonth)
-            + quote.sum(Basis::NodeHour) * HOURS_PER_MONTH
+        match self {
+            Price::Quoted(quote) => per_month(quote, months),
+            Price::Hourly(price) => float(*price) * HOURS_PER_MONTH,
+        }
     }
+}
+
+fn per_month(quote: &Quote, months: u32) -> f64 {
+    let left = quote.write_off.as_ref().map_or(0.0, |terms| float(terms.value_after(months)));
+    let bought = quote.sum(Basis::Purchase) - left;
+    bought / f64::from(months.max(1))
+        + quote.sum(Basis::NodeMonth)
+        + quote.sum(Basis::NodeHour) * HOURS_PER_MONTH
 }
 
 #[cfg(test)]
@@ -340,6 +372,28 @@ mod tests {
         unpriced(&mut blueprint);
         let other = &finance(&blueprint).alternatives[1];
         assert!(other.basis.iter().any(|why| why.contains("nobody sells it")), "{:?}", other.basis);
+    }
+
+    #[test]
+    fn machines_that_are_rented_are_owned_as_the_like_of_them_at_a_site_of_ones_own() {
+        // The plan rents `aws.p5_48xlarge`; as many of the same accelerators are sold to own.
+        let known = total("all owned", |_| {});
+        assert!(known.is_some_and(|total| total > Decimal::ZERO), "{known:?}");
+        let mut blueprint = chat_blueprint();
+        let owned = |blueprint: &Blueprint| {
+            let all = finance(blueprint).alternatives;
+            all.into_iter().find(|one| one.name == "all owned").expect("it is compared")
+        };
+        let basis = owned(&blueprint).basis;
+        assert!(
+            basis.iter().any(|words| words.starts_with("aws.p5_48xlarge as own.h100_sxm_8 at hz1")),
+            "{basis:?}"
+        );
+        blueprint.inputs.spec.sites.retain(|site| !site.is_own());
+        blueprint.pools.retain(|pool| pool.site != "hz1");
+        let nowhere = owned(&blueprint);
+        assert_eq!(nowhere.total, None);
+        assert!(nowhere.basis[0].contains("no site of one's own"), "{:?}", nowhere.basis);
     }
 
     #[test]

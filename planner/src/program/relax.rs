@@ -12,6 +12,7 @@ use super::problem::{Bound, Problem};
 use super::search;
 use super::solution::{Conflict, Member, NoPlan, Options, WayOut};
 use super::solver::Stops;
+use super::statement::limit_uses;
 
 /// Steps of Dinkelbach's method; it converges superlinearly, and 3 to 5 are usual.
 const MAX_RATIO_STEPS: usize = 20;
@@ -20,32 +21,76 @@ const MARGIN: f64 = 1e-9;
 
 /// Returns an irreducible set of limits that cannot hold together; `None` if all limits can hold.
 ///
+/// Where no one of them alone is a way out, other limits contradict each other too: sets that share no limit follow until
+/// the rest can hold.
+///
 /// # Errors
 /// As [`super::solve`]; a workload that cannot run whatever the limits are is [`NoPlan::Infeasible`].
 pub fn conflict(problem: &Problem, options: &Options) -> Result<Option<Conflict>, NoPlan> {
     let prepared = super::prepare(problem)?;
-    let mut case = Case::of(&prepared);
-    let mut is_proven_minimal = match is_feasible(&prepared, &case, options) {
+    let mut freed = Case::of(&prepared);
+    let Some((mut limits, mut is_proven_minimal)) = irreducible(&prepared, &freed, options)? else {
+        return Ok(None);
+    };
+    let mut way_outs: Vec<_> = limits.iter().map(|limit| way_out(&prepared, *limit, options)).collect();
+    let mut uses = Vec::new();
+    if way_outs.iter().all(Option::is_none) {
+        limits.iter().for_each(|limit| freed.limits[*limit] = None);
+        while let Ok(Some((more, is_proven))) = irreducible(&prepared, &freed, options) {
+            more.iter().for_each(|limit| freed.limits[*limit] = None);
+            is_proven_minimal &= is_proven;
+            limits.extend(more);
+        }
+        way_outs.resize(limits.len(), None);
+        let plan = search::search(&prepared, &freed, options).map(|proven| proven.plan);
+        uses = plan.map(|plan| limit_uses(&prepared, &plan)).unwrap_or_default();
+    }
+    let member = |(limit, way_out): (usize, Option<WayOut>)| Member {
+        limit: prepared.limits[limit].id,
+        value: prepared.limits[limit].bound.value(),
+        way_out,
+        together: uses
+            .get(limit)
+            .map(|of| of.used)
+            .filter(|used| passes(prepared.limits[limit].bound, *used)),
+    };
+    let members = limits.into_iter().zip(way_outs).map(member).collect();
+    Ok(Some(Conflict { members, is_proven_minimal }))
+}
+
+/// Returns the limits of a case that cannot hold together, and whether each of them is proven to be needed for that; `None`
+/// if all of them can hold.
+fn irreducible(
+    prepared: &Prepared,
+    case: &Case,
+    options: &Options,
+) -> Result<Option<(Vec<usize>, bool)>, NoPlan> {
+    let mut case = case.clone();
+    let mut is_proven_minimal = match is_feasible(prepared, &case, options) {
         Some(true) => return Ok(None),
         Some(false) => true,
         None => return Err(NoPlan::Undecided),
     };
     for limit in 0..prepared.limits.len() {
-        let value = case.limits[limit].take();
-        match is_feasible(&prepared, &case, options) {
+        let Some(value) = case.limits[limit].take() else { continue };
+        match is_feasible(prepared, &case, options) {
             Some(false) => continue,
             Some(true) => {}
             None => is_proven_minimal = false,
         }
-        case.limits[limit] = value;
+        case.limits[limit] = Some(value);
     }
     let in_conflict = (0..prepared.limits.len()).filter(|limit| case.limits[*limit].is_some());
-    let member = |limit: usize| Member {
-        limit: prepared.limits[limit].id,
-        value: prepared.limits[limit].bound.value(),
-        way_out: way_out(&prepared, limit, options),
+    Ok(Some((in_conflict.collect(), is_proven_minimal)))
+}
+
+/// Whether a use is beyond a limit by more than rounding.
+fn passes(bound: Bound, used: f64) -> bool {
+    let beyond = match bound {
+        Bound::AtMost(most) => used - most,
+        Bound::AtLeast(least) => least - used,
     };
-    Ok(Some(Conflict { members: in_conflict.map(member).collect(), is_proven_minimal }))
+    beyond > MARGIN * bound.value().abs().max(1.0)
 }
 
 /// The gap of a search that only asks whether there is a plan.

@@ -220,7 +220,8 @@ pub enum Flaw {
 /// Limits that cannot hold together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {
-    /// Without any one of them the rest could hold (if `is_proven_minimal`), ascending.
+    /// Without any one of them the rest could hold (if `is_proven_minimal`), ascending. Where other limits contradict each
+    /// other beside them, those follow: without all of them the rest holds.
     pub members: Vec<Member>,
     /// False if a bounded solve ended undecided: some members may not be needed for the conflict.
     pub is_proven_minimal: bool,
@@ -235,6 +236,9 @@ pub struct Member {
     pub value: f64,
     /// The nearest value that makes everything feasible with all other limits kept; `None` if none does.
     pub way_out: Option<WayOut>,
+    /// What it is in the cheapest plan without the limits named, where no one of them alone is enough; `None` where
+    /// it is kept.
+    pub together: Option<f64>,
 }
 
 /// A limit's nearest feasible value.

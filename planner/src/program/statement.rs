@@ -90,7 +90,8 @@ fn lines(prepared: &Prepared, nodes: &[f64]) -> Vec<CostLine> {
     amounts.into_iter().map(line).collect()
 }
 
-fn limit_uses(prepared: &Prepared, plan: &Plan) -> Vec<LimitUse> {
+/// Returns how far a plan uses each limit.
+pub(super) fn limit_uses(prepared: &Prepared, plan: &Plan) -> Vec<LimitUse> {
     let used = |limit: &super::prepared::LoweredLimit| {
         let asked = limit.rows.iter().filter(|row| row.is_asked(prepared.problem, &plan.columns));
         let uses = asked.filter_map(|row| {

@@ -11,7 +11,7 @@ mod told;
 
 use crate::derate::Deratings;
 use crate::frame::{Effort, Frame, Unsolved};
-use crate::plan::{PlanError, Turn};
+use crate::plan::{PlanError, Turn, Whole};
 use crate::program::{NoPlan, Problem, Solution};
 use capstan_sim::random::Streams;
 use capstan_types::blueprint::Uncertainty;
@@ -94,7 +94,7 @@ impl Outcome {
             let option = frame.market.stands[line.offer.pool].quotes[line.offer.offer].option;
             *parts.entry(option).or_default() += line.discounted;
         }
-        Outcome { cost: solution.objective + frame.outside.present(frame.periods.as_slice(), problem), parts }
+        Outcome { cost: Whole::of(frame, problem, solution).objective, parts }
     }
 }
 

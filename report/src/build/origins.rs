@@ -98,7 +98,7 @@ pub(crate) fn total(blueprint: &Blueprint) -> String {
 pub(crate) fn objective(blueprint: &Blueprint) -> &'static str {
     match blueprint.inputs.spec.frame.minimize {
         Objective::NetPresentCost => "net present cost",
-        Objective::CostPerMonth => "cost per month",
+        Objective::CostPerMonth => "cost over the horizon",
     }
 }
 

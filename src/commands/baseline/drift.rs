@@ -44,10 +44,16 @@ fn digests(blueprint: &Blueprint) -> Digests {
     let offline = spec.batches.iter();
     let offline =
         offline.map(|one| serde_json::to_value((&one.name, one.requests, &one.prompt, &one.output)));
-    let demand: Vec<Value> = loads.chain(offline).map(Result::unwrap_or_default).collect();
+    let apps = spec.apps.iter();
+    let apps = apps.map(|one| serde_json::to_value((&one.name, one.instances, one.hours)));
+    let demand: Vec<Value> = loads.chain(offline).chain(apps).map(Result::unwrap_or_default).collect();
     let mut plan = serde_json::to_value(&spec).unwrap_or_default();
-    for (kind, told) in [("serves", &["load"][..]), ("batches", &["requests", "prompt", "output", "traffic"])]
-    {
+    let told_as_demand = [
+        ("serves", &["load"][..]),
+        ("batches", &["requests", "prompt", "output", "traffic"]),
+        ("apps", &["instances", "hours"]),
+    ];
+    for (kind, told) in told_as_demand {
         let all = plan.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten();
         for one in all.filter_map(Value::as_object_mut) {
             told.iter().for_each(|field| drop(one.remove(*field)));
@@ -174,7 +180,8 @@ fn causes(was: &Standing, now: &Standing) -> Vec<ShareKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use capstan_types::testing::blueprint::chat_blueprint;
+    use capstan_types::spec::App;
+    use capstan_types::testing::blueprint::{chat_blueprint, notebooks};
     use capstan_types::units::RequestsPerSecond;
 
     fn baseline(change: impl FnOnce(&mut Blueprint)) -> Baseline {
@@ -213,6 +220,19 @@ mod tests {
         );
         assert_eq!(kinds(|b| b.inputs.spec.serves[0].headroom = 0.9), [ShareKind::Plan]);
         assert_eq!(kinds(|b| b.inputs.spec.serves[0].place.start += 9), [ShareKind::Tool]);
+    }
+
+    #[test]
+    fn more_people_in_notebooks_are_demand() {
+        let with = |instances: u32, threads: f64| {
+            baseline(|b| {
+                b.inputs.spec.apps = vec![App { instances, threads, ..notebooks() }];
+                b.cost.total *= Decimal::from(instances) * Decimal::try_from(threads).expect("a number");
+            })
+        };
+        let causes = |before: &Baseline, after: &Baseline| drifts(before, after).remove(0).causes;
+        assert_eq!(causes(&with(10, 1.0), &with(20, 1.0)), [ShareKind::Demand]);
+        assert_eq!(causes(&with(10, 1.0), &with(10, 2.0)), [ShareKind::Plan]);
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::blueprint::{
 use crate::finding::{Finding, Severity};
 use crate::offering::PurchaseOption;
 use crate::place::{FileId, Place};
-use crate::spec::{RuleKind, SloMetric};
-use crate::units::{RequestsPerSecond, Seconds};
+use crate::spec::{App, AppKind, RuleKind, Slice, SloMetric};
+use crate::units::{Bytes, RequestsPerSecond, Seconds};
 use rust_decimal::Decimal;
 
 /// The plan file that the places point into.
@@ -34,6 +34,29 @@ const OWN: (&str, &str) = ("hz1", "own.h100_sxm_8");
 
 fn place(start: u32, end: u32) -> Place {
     Place { file: FileId::new(PLAN_FILE), start, end }
+}
+
+/// Forty notebooks on slices of the own machines.
+pub fn notebooks() -> App {
+    App {
+        name: "notebooks".to_owned(),
+        place: place(0, 0),
+        kind: AppKind::Workspace,
+        image: None,
+        port: None,
+        mount: None,
+        models: None,
+        instances: 40,
+        hours: None,
+        threads: 2.0,
+        memory: Bytes(8e9),
+        storage: Bytes(0.0),
+        part: Some(Slice::Profile { profile: "1g.10gb".to_owned() }),
+        accelerators: None,
+        availability: None,
+        buy: Vec::new(),
+        sites: Some(vec![OWN.0.to_owned()]),
+    }
 }
 
 fn words(list: &[&str]) -> Vec<String> {

@@ -31,10 +31,9 @@ fn rate(cell: Cell<'_>) -> Read<Decimal> {
     };
     match Decimal::from_str_exact(&written) {
         Ok(rate) if rate > Decimal::ZERO => Ok(rate),
-        _ => cell.wrong(
-            format!("`{written}` is no rate"),
-            "write units of `to` for one unit of `from`: `\"0.92\"`",
-        ),
+        _ => {
+            cell.wrong(format!("`{written}` is no rate"), "write units of `in` for one unit of `of`: `0.92`")
+        }
     }
 }
 
@@ -114,6 +113,7 @@ impl Row for Ownership {
 impl Row for ExchangeRate {
     const KIND: &'static str = "rate";
     const KEYS: &'static [&'static str] = &["of", "in"];
+    const IS_DATED: bool = true;
     // `from` names a source in every row, so that the currencies have names of their own.
     const FIELDS: &'static [Field<Self>] = &[
         need("of", |row, cell| currency(cell).map(|currency| row.from = currency)),
@@ -126,7 +126,7 @@ impl Row for ExchangeRate {
     }
 
     fn key(&self) -> String {
-        format!("{} {}", self.from.code(), self.to.code())
+        format!("{} {} {}", self.from.code(), self.to.code(), self.provenance.as_of)
     }
 
     fn provenance(&mut self) -> &mut Provenance {
