@@ -1,7 +1,10 @@
 //! Which months are planned as one, and what money in them is worth today.
 
 use capstan_types::blueprint::Period;
-use capstan_types::spec::{Site, Spec};
+use capstan_types::spec::{Frame, Site, Spec};
+use capstan_types::units::HOURS_PER_MONTH;
+use jiff::Span;
+use jiff::civil::Date;
 use std::ops::Range;
 
 /// Most periods that growth is cut into; a job's start or a contract's end may add some.
@@ -33,7 +36,9 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
         let months = budget.months(&spec.frame);
         cuts.extend([months.start, months.end]);
     }
-    cuts.extend(spec.sites.iter().filter(|site| site.is_own()).map(|site| lead_months(site).min(months)));
+    cuts.extend(
+        spec.sites.iter().filter(|site| site.is_own()).map(|site| lead_months(&spec.frame, site).min(months)),
+    );
     cuts.sort_unstable();
     cuts.dedup();
     let monthly = monthly_rate(spec.frame.discount_per_year);
@@ -58,9 +63,25 @@ fn job_cuts(first: u32, last: u32) -> Vec<u32> {
     (first..last).step_by(step as usize).collect()
 }
 
-/// Returns the whole months until owned machines that are ordered on the first day stand at a site.
-pub fn lead_months(site: &Site) -> u32 {
-    site.lead_time_months.max(0.0).ceil() as u32
+/// Returns the first month that begins with machines at a site which were ordered on the planning date.
+///
+/// What takes no time to come is there from the first day on, whenever the plan is made.
+pub fn lead_months(frame: &Frame, site: &Site) -> u32 {
+    let Some(ready) = ready(frame, site) else { return frame.months };
+    let begins =
+        |month: &u32| frame.start.checked_add(Span::new().months(*month)).is_ok_and(|day| day >= ready);
+    (0..frame.months).find(begins).unwrap_or(frame.months)
+}
+
+/// Returns the day on which machines stand at a site that were ordered on the planning date; `None` beyond the calendar.
+fn ready(frame: &Frame, site: &Site) -> Option<Date> {
+    if site.lead_time_months <= 0.0 {
+        return Some(frame.start);
+    }
+    let (months, rest) = (site.lead_time_months.trunc(), site.lead_time_months.fract());
+    let days = (rest * HOURS_PER_MONTH / 24.0 - 1e-6).ceil().max(0.0);
+    let whole = frame.as_of.checked_add(Span::new().try_months(months as i64).ok()?).ok()?;
+    whole.checked_add(Span::new().days(days as i64)).ok()
 }
 
 /// Returns the monthly rate of an effective yearly rate: (1 + r)^(1/12) − 1.

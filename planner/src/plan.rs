@@ -159,10 +159,9 @@ fn planned(
 ) -> Result<Blueprint, PlanError> {
     progress("enumerating candidates");
     let frame = Frame::of(spec, catalog, traces)?;
-    let alone = vec![None; spec.serves.len()];
     let passed = infeasible::passed_already(
         &frame,
-        &frame.formulated(&alone, &Deratings::default(), &frame.few_ends(&Deratings::default())).1,
+        &frame.formulated(&frame.whole(), &Deratings::default(), &frame.few_ends(&Deratings::default())).1,
     );
     if !passed.is_empty() {
         let findings = ways_out::verified(&Source { spec, catalog, traces }, passed);
@@ -244,8 +243,8 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
         let mut draft = draft(frame, &serves, (&formulation, &solution));
         let costs = solution.objective.round();
         progress(&format!("round {}: simulating a plan that costs {costs}", rounds.len() + 1));
-        let mut proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
-        prove_offline(frame, &formulation, (&mut draft, &solution), &mut deratings, &mut proof)?;
+        let mut proof = prove(frame, &serves, &solution, &mut deratings)?;
+        prove_offline(frame, (&serves, &formulation), (&mut draft, &solution), &mut deratings, &mut proof)?;
         rounds.push(Round {
             objective: solution.objective,
             missed: proof.missed.clone(),

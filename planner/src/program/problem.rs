@@ -140,7 +140,8 @@ impl Terms {
 /// Something that must run. Exactly one of its columns is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
-    /// Units of demand, `[period][slot]`, headroom included. Jobs leave it empty.
+    /// Units of demand, `[period][slot]`, headroom included; a period in which it does not run is empty. Jobs leave all of
+    /// it empty.
     pub demand: Vec<Vec<f64>>,
     /// The ways to run it.
     pub columns: Vec<Column>,
