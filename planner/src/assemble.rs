@@ -5,6 +5,7 @@ use crate::autoscale;
 use crate::batches;
 use crate::candidates::Way;
 use crate::columns::{ServeColumn, ServeColumns, spare_nodes};
+use crate::contracts;
 use crate::demand::hour_weight;
 use crate::formulate::{Formulation, nodes_per_rack};
 use crate::frame::Frame;
@@ -311,6 +312,10 @@ fn purchase(
     }
     let most = nodes.iter().copied().max().unwrap_or(0);
     let quote = &stand.quotes[of.offer];
+    if let Some(term) = quote.option.contract_months() {
+        // Paid for used or not, also where a term ends inside a period.
+        hours = contracts::hours_by_period(&contracts::contracts(term, &nodes, periods), periods);
+    }
     (most > 0).then(|| Purchase {
         option: quote.option,
         nodes: most,

@@ -276,6 +276,7 @@ pub(crate) fn finish(
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
     let solver = solved(&turn.solution, rounds, settled);
+    findings.extend(outcome::still_bound(frame, &bill));
     findings.extend(outcome::findings(frame, &turn, (!settled).then_some(solver.rounds.len())));
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());

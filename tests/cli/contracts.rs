@@ -1,8 +1,9 @@
 //! Time and contracts: when machines that are ordered can stand there, and what is owed for how long.
 
 use crate::surroundings::{LAB, LAB_G1, Place};
-use capstan_types::blueprint::Blueprint;
+use capstan_types::blueprint::{Blueprint, CostKind};
 use capstan_types::offering::PurchaseOption;
+use rust_decimal::Decimal;
 
 /// Machines of a hall and of a cloud.
 const MACHINES: &str = r#"
@@ -106,4 +107,69 @@ workspace lab {{ users = 1, cpu = 2, memory = 8 GiB, accelerator = l40s }}
     let known = LAB.replace("id = \"a\"", "id = \"a\"\nzones = 2");
     place.write("lab.toml", format!("{known}{LAB_G1}{prices}"));
     place.planned(text("2"), 0);
+}
+
+/// One machine that stands there until the last day given, then one that is reserved or paid by the hour, through 2027.
+fn after_fleet(place: &Place, reserved: &str) -> Blueprint {
+    let prices = format!(
+        "[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{{ region = \"a\", on_demand = \"1 USD/h\", reserved_1y = \"{reserved}\" }}]\n"
+    );
+    place.write("lab.toml", format!("{LAB}{LAB_G1}{prices}"));
+    let text = "use catalog \"lab.toml\"
+plan p { currency = USD, horizon = 2027-01-01 .. 2027-12-31, discount = 12 %/y }
+site a { provider = \"lab\", region = \"a\" }
+fleet f { shape = lab.g1, count = 1, site = a, until = 2027-09-30 }
+workspace lab { users = 1, cpu = 2, memory = 8 GiB, accelerator = l40s, buy = [reserved(1 y), on_demand] }
+";
+    place.planned(text, 0)
+}
+
+#[test]
+fn a_contract_is_paid_to_its_end_also_after_the_horizon() {
+    let place = Place::new();
+    let bought = |blueprint: &Blueprint| -> Vec<PurchaseOption> {
+        blueprint.pools.iter().flat_map(|pool| &pool.purchases).map(|purchase| purchase.option).collect()
+    };
+    // Three months by the hour are 2,190 USD, a year at 0.30 USD/h is 2,628 USD, of which 657 USD fall in these months.
+    assert_eq!(bought(&after_fleet(&place, "0.30 USD/h")), [PurchaseOption::OnDemand]);
+    let blueprint = after_fleet(&place, "0.20 USD/h");
+    assert_eq!(bought(&blueprint), [PurchaseOption::Reserved { term_months: 12 }]);
+    let money = |amount: u32| Decimal::from(amount);
+    assert_eq!(blueprint.cost.sum_of(CostKind::Owed), money(1314));
+    assert_eq!((blueprint.cost.opex, blueprint.cost.total), (money(438), money(1752)));
+    assert_eq!(blueprint.cost.by_month[9..], [money(146), money(146), money(1460)]);
+    let found = |code: &str| blueprint.findings.iter().any(|finding| finding.code == code);
+    assert!(found("W0364"), "{:?}", blueprint.findings);
+    let told = place.run(&["report", "b.json"]).exits(0);
+    assert!(told.out.contains("still bound") && told.out.contains("1,314.00 USD"), "{}", told.told());
+    place.run(&["report", "b.json", "--output", "csv:c"]).exits(0);
+    let (focus, cash) = (place.read("c/focus.csv"), place.read("c/cash_flow.csv"));
+    assert!(focus.contains("still bound after the horizon") && cash.contains("1314"), "{focus}\n{cash}");
+}
+
+#[test]
+fn a_contract_that_ends_within_the_horizon_owes_nothing() {
+    let place = Place::new();
+    let plan = |horizon: &str| {
+        place.write(
+            "lab.toml",
+            format!(
+                "{LAB}{LAB_G1}[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{{ region = \"a\", on_demand = \"1 USD/h\", reserved_1y = \"0.5 USD/h\" }}]\n"
+            ),
+        );
+        let text = format!(
+            "use catalog \"lab.toml\"
+plan p {{ currency = USD, horizon = {horizon} }}
+site a {{ provider = \"lab\", region = \"a\" }}
+workspace lab {{ users = 1, cpu = 2, memory = 8 GiB, accelerator = l40s, buy = [reserved(1 y), on_demand] }}
+"
+        );
+        place.planned(text, 0)
+    };
+    let two_years = plan("2027-01-01 .. 2028-12-31");
+    assert_eq!(two_years.cost.sum_of(CostKind::Owed), Decimal::ZERO);
+    assert_eq!(two_years.cost.total, Decimal::from(8760));
+    // Of two contracts in a row the second is paid to its end.
+    let more = plan("2027-01-01 .. 2028-06-30");
+    assert_eq!((more.cost.opex, more.cost.total), (Decimal::from(6570), Decimal::from(8760)));
 }

@@ -28,7 +28,7 @@ pub(super) struct NodeVar {
     pub discounted: f64,
     /// Paid at purchase, not discounted.
     pub capex: f64,
-    /// Credited at the end, not discounted.
+    /// Credited at the end, not discounted; below zero what is still owed then.
     pub residual: f64,
     /// Running cost by period, not discounted; sparse.
     pub running: Vec<(usize, f64)>,

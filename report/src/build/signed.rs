@@ -29,13 +29,17 @@ pub(crate) fn decision(blueprint: &Blueprint) -> String {
         ),
         Status::Feasible => {
             let paid = cost.capex + cost.opex;
-            let left = match paid - cost.total {
-                left if left.is_zero() => String::new(),
-                left => format!(
-                    " What is bought is assumed to be worth {} at the end: {} in all.",
-                    money(left),
-                    money(cost.total)
-                ),
+            let (left, owed) = (-cost.sum_of(CostKind::Residual), cost.sum_of(CostKind::Owed));
+            let mut ends = Vec::new();
+            if !owed.is_zero() {
+                ends.push(format!("Contracts still bind {} after the horizon", money(owed)));
+            }
+            if !left.is_zero() {
+                ends.push(format!("What is bought is assumed to be worth {} at the end", money(left)));
+            }
+            let left = match ends.as_slice() {
+                [] => String::new(),
+                ends => format!(" {}: {} in all.", ends.join(". "), money(cost.total)),
             };
             format!(
                 "Approve {} over {months} months: {} of purchases and {} of running cost, at most {} in a month.{left}",
@@ -437,6 +441,7 @@ fn quantity(line: &CostLine) -> String {
     match line.kind {
         CostKind::Capex => "bought in this period".to_owned(),
         CostKind::Opex => format!("{} in this period", line.unit),
+        CostKind::Owed => "bound after the horizon by contracts that began within it".to_owned(),
         CostKind::Residual => "bought, and valued when the horizon ends".to_owned(),
     }
 }
