@@ -1,6 +1,7 @@
 //! Which months are planned as one, and what money in them is worth today.
 
 use capstan_types::blueprint::Period;
+use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Frame, Site, Spec};
 use capstan_types::units::HOURS_PER_MONTH;
 use jiff::Span;
@@ -12,7 +13,8 @@ use std::ops::Range;
 /// Solving time grows faster than linearly in periods; twelve keep a plan of sixty workloads within seconds.
 const MOST_PERIODS: u32 = 12;
 
-/// Returns the periods of the horizon: one where nothing changes, otherwise cut where demand, jobs or contracts do.
+/// Returns the periods of the horizon: one where nothing changes, otherwise cut where demand, jobs or contracts do, and where the last
+/// whole term of a contract ends.
 pub fn periods(spec: &Spec) -> Vec<Period> {
     let months = spec.frame.months;
     let mut cuts = vec![0, months];
@@ -39,6 +41,7 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
     cuts.extend(
         spec.sites.iter().filter(|site| site.is_own()).map(|site| lead_months(&spec.frame, site).min(months)),
     );
+    cuts.extend(last_terms(spec));
     cuts.sort_unstable();
     cuts.dedup();
     let monthly = monthly_rate(spec.frame.discount_per_year);
@@ -48,6 +51,25 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
             Period { first_month, months, discount: annuity(monthly, first_month, months) }
         })
         .collect()
+}
+
+/// Returns the months in which the last whole term of each contract ends that does not end with the horizon, so that what
+/// is left can be had in another way than by one term more.
+fn last_terms(spec: &Spec) -> impl Iterator<Item = u32> + '_ {
+    let serves = spec.serves.iter().map(|serve| &serve.buy);
+    let buys = serves.chain(spec.trains.iter().map(|train| &train.buy));
+    let buys =
+        buys.chain(spec.apps.iter().map(|app| &app.buy)).chain(spec.batches.iter().map(|batch| &batch.buy));
+    let terms = buys.flatten().filter_map(|buy| match buy.option {
+        PurchaseOption::Reserved { term_months } | PurchaseOption::SavingsPlan { term_months } => {
+            Some(term_months)
+        }
+        _ => None,
+    });
+    let months = spec.frame.months;
+    terms
+        .filter_map(move |term| Some(months.checked_div(term)? * term))
+        .filter(move |&last| last > 0 && last < months)
 }
 
 /// Returns the periods that lie whole within some months.

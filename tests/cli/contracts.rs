@@ -150,13 +150,11 @@ fn a_contract_is_paid_to_its_end_also_after_the_horizon() {
 #[test]
 fn a_contract_that_ends_within_the_horizon_owes_nothing() {
     let place = Place::new();
-    let plan = |horizon: &str| {
-        place.write(
-            "lab.toml",
-            format!(
-                "{LAB}{LAB_G1}[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{{ region = \"a\", on_demand = \"1 USD/h\", reserved_1y = \"0.5 USD/h\" }}]\n"
-            ),
+    let plan = |horizon: &str, price: &str| {
+        let prices = format!(
+            "[[offering]]\nshape = \"lab.g1\"\nfrom = \"lab\"\ngrade = \"list\"\nprices = [{{ region = \"a\", on_demand = \"1 USD/h\", reserved_1y = \"{price}\" }}]\n"
         );
+        place.write("lab.toml", format!("{LAB}{LAB_G1}{prices}"));
         let text = format!(
             "use catalog \"lab.toml\"
 plan p {{ currency = USD, horizon = {horizon} }}
@@ -164,12 +162,12 @@ site a {{ provider = \"lab\", region = \"a\" }}
 workspace lab {{ users = 1, cpu = 2, memory = 8 GiB, accelerator = l40s, buy = [reserved(1 y), on_demand] }}
 "
         );
-        place.planned(text, 0)
+        let cost = place.planned(text, 0).cost;
+        (cost.total, cost.sum_of(CostKind::Owed))
     };
-    let two_years = plan("2027-01-01 .. 2028-12-31");
-    assert_eq!(two_years.cost.sum_of(CostKind::Owed), Decimal::ZERO);
-    assert_eq!(two_years.cost.total, Decimal::from(8760));
-    // Of two contracts in a row the second is paid to its end.
-    let more = plan("2027-01-01 .. 2028-06-30");
-    assert_eq!((more.cost.opex, more.cost.total), (Decimal::from(6570), Decimal::from(8760)));
+    let money = |total: u32, owed: u32| (Decimal::from(total), Decimal::from(owed));
+    assert_eq!(plan("2027-01-01 .. 2028-12-31", "0.4 USD/h"), money(7008, 0));
+    // Half a year more: another contract, paid to its end, or by the hour, whichever is cheaper.
+    assert_eq!(plan("2027-01-01 .. 2028-06-30", "0.4 USD/h"), money(7008, 1752));
+    assert_eq!(plan("2027-01-01 .. 2028-06-30", "0.7 USD/h"), money(6132 + 4380, 0));
 }
