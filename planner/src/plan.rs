@@ -184,10 +184,9 @@ fn planned(
 ) -> Result<Blueprint, PlanError> {
     progress("enumerating candidates");
     let frame = Frame::of(spec, catalog, traces)?;
-    let alone = vec![None; spec.serves.len()];
     let passed = infeasible::passed_already(
         &frame,
-        &frame.formulated(&alone, &Deratings::default(), &frame.few_ends(&Deratings::default())).1,
+        &frame.formulated(&frame.whole(), &Deratings::default(), &frame.few_ends(&Deratings::default())).1,
     );
     if !passed.is_empty() {
         let findings = ways_out::verified(&Source { spec, catalog, traces }, passed);
@@ -268,8 +267,8 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
         let mut draft = draft(frame, &serves, (&formulation, &solution));
         let costs = Whole::of(frame, &formulation.problem, &solution).objective;
         progress(&format!("round {}: simulating a plan that costs {}", rounds.len() + 1, costs.round()));
-        let mut proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
-        prove_offline(frame, &formulation, (&mut draft, &solution), &mut deratings, &mut proof)?;
+        let mut proof = prove(frame, &serves, &solution, &mut deratings)?;
+        prove_offline(frame, (&serves, &formulation), (&mut draft, &solution), &mut deratings, &mut proof)?;
         rounds.push(Round {
             objective: costs,
             missed: proof.missed.clone(),
@@ -301,6 +300,7 @@ pub(crate) fn finish(
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
     let solver = solved(&turn, turn.whole(frame), rounds, settled);
+    findings.extend(outcome::still_bound(frame, &bill));
     findings.extend(outcome::findings(frame, &turn, (!settled).then_some(solver.rounds.len())));
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());

@@ -190,6 +190,7 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
             CostKind::Capex => 0,
             CostKind::Opex => 1,
             CostKind::Residual => 2,
+            CostKind::Owed => 3,
         };
         let key = (line.site.clone(), order, line.item.clone(), line.unit.clone());
         items.entry(key).or_default().push(line);
@@ -209,7 +210,7 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
         table.rows.push(vec![
             site.into(),
             item.into(),
-            ["capex", "opex", "residual"][order as usize].into(),
+            ["capex", "opex", "residual", "owed"][order as usize].into(),
             Cell::from(shown).hinted(summed),
             unit.into(),
             Cell::from(figure::amount(billed, currency)).hinted(origins::lines(blueprint, &lines)),
