@@ -213,7 +213,8 @@ mod tests {
         let planned = rows(
             "2026-10-01,p5,1000,USD,100,node-h\n2026-10-01,p4,50,USD,5,node-h\n2026-10-01,s3,70,USD,,\n",
         );
-        let billed = rows("2026-10-01,p5,1320,USD,120,Hrs\n2026-10-01,egress,15,USD,,\n2026-10-01,s3,90,USD,,\n");
+        let billed =
+            rows("2026-10-01,p5,1320,USD,120,Hrs\n2026-10-01,egress,15,USD,,\n2026-10-01,s3,90,USD,,\n");
         let joined = join(&planned, &billed);
         let causes = Causes::of(&joined);
         assert_eq!(causes.told().map(|(_, money)| money), [120, 200, 15, -50, 20].map(Decimal::from));
