@@ -97,3 +97,53 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
     };
     assert_eq!(with(1), with(4));
 }
+
+fn said(kind: Kind, table: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    price(kind, table.as_bytes(), &testing::catalog(), &mut out).unwrap();
+    let records: Vec<_> = csv::Reader::from_reader(out.as_slice()).records().map(Result::unwrap).collect();
+    records.iter().map(|record| record.iter().next_back().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_training_row_that_nothing_can_run_is_rejected_with_its_reason() {
+    const HEADER: &str = "model,gpu,n_gpus,gbs,mbs,seq,precision,tp,pp,ep";
+    for (row, words) in [
+        ("llama3_1_8b,h100_sxm,8,128,1,4096,BF16,2,1,", ""),
+        ("mixtral_8x7b,h100_sxm,64,256,1,4096,BF16,1,4,8", ""),
+        (
+            "llama3_1_8b,h100_sxm,9,144,1,4096,BF16,1,1,",
+            "9 accelerators are no whole number of machines with 8",
+        ),
+        ("llama3_1_8b,h100_sxm,8,128,1,4096,BF16,2,1,4", "no experts to deal out to 4"),
+        (
+            "mixtral_8x7b,h100_sxm,64,256,1,4096,BF16,1,4,3",
+            "8 experts do not divide into 3 expert-parallel ranks",
+        ),
+        (
+            "mixtral_8x7b,h100_sxm,64,256,1,4096,BF16,1,4,16",
+            "8 experts do not divide into 16 expert-parallel ranks",
+        ),
+        ("llama3_1_8b,h100_sxm,24,144,1,4096,BF16,3,1,", "32 heads do not divide into 3"),
+        ("llama3_1_8b,h100_sxm,8,127,1,4096,BF16,2,1,", "127 sequences does not feed 4 data-parallel ranks"),
+        ("llama3_1_8b,h100_sxm,64,128,1,4096,BF16,1,64,", "32 layers do not fill 64 pipeline stages"),
+    ] {
+        let said = said(Kind::TrainingThroughput, &format!("{HEADER}\n{row}\n")).remove(0);
+        assert!(said.contains(words) && words.is_empty() == said.is_empty(), "{row}: {said}");
+    }
+}
+
+#[test]
+fn a_row_of_training_memory_that_nothing_can_run_is_rejected_with_its_reason() {
+    const HEADER: &str = "layers,hidden,ffn,heads,seq,tp,pp,vp,dp,gbs,mbs";
+    for (row, words) in [
+        ("96,12288,49152,96,2048,8,8,3,1,64,1", ""),
+        ("96,12288,49152,96,2048,7,8,3,1,64,1", "96 heads do not divide into 7"),
+        ("96,12288,49152,96,2048,8,8,3,3,64,1", "64 sequences does not feed 3 data-parallel ranks"),
+        ("96,12288,49152,96,2048,8,8,3,1,64,100", "64 sequences does not feed 100"),
+        ("96,12288,49152,96,2048,8,97,3,1,64,1", "96 layers do not fill 97 pipeline stages"),
+    ] {
+        let said = said(Kind::TrainingMemory, &format!("{HEADER}\n{row}\n")).remove(0);
+        assert!(said.contains(words) && words.is_empty() == said.is_empty(), "{row}: {said}");
+    }
+}

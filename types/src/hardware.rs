@@ -113,6 +113,17 @@ pub struct ScaleUp {
     pub domain: u32,
 }
 
+/// Most accelerators that one machine joins by links of its own: the eight of a baseboard.
+const MACHINE: u32 = 8;
+
+impl ScaleUp {
+    /// Says whether the links leave the machine: of a rack or a pod (NVL72, a TPU's torus), whose domain is larger than
+    /// any machine. Links of all others end at the machine, however few accelerators it holds.
+    pub fn spans_machines(&self) -> bool {
+        self.domain > MACHINE
+    }
+}
+
 /// A hardware partition of an accelerator (MIG).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Slice {

@@ -157,14 +157,14 @@ impl<'a> Run<'a> {
         let Some(own) = self.own else { return times };
         let at = (f64::from(clients), f64::from(self.ask.input), f64::from(self.ask.output));
         let scaled = |ranged: Ranged, factor: Option<Factor>| {
-            let Some(Factor { value, width }) = factor else { return ranged };
-            // Own measurements never make less sure than none.
+            let Some(Factor { value, width, spread }) = factor else { return ranged };
+            // Own measurements make less sure than none only where they contradict each other.
             let (low, high) = (ranged.value / ranged.low, ranged.high / ranged.value);
             let value = value * ranged.value;
             Ranged {
                 value,
-                low: value / width.min(low),
-                high: value * width.min(high),
+                low: value / width.min(low.max(spread)),
+                high: value * width.min(high.max(spread)),
                 origin: Origin::Measured,
             }
         };

@@ -48,6 +48,12 @@ pub enum Reason {
         /// Ranks.
         ranks: u32,
     },
+    /// A dense model has no experts to deal out.
+    #[error("the model has no experts to deal out to {ranks} expert-parallel ranks")]
+    NoExperts {
+        /// Ranks.
+        ranks: u32,
+    },
     /// More stages than layers.
     #[error("{layers} layers do not fill {pipeline} pipeline stages")]
     TooManyStages {
@@ -85,6 +91,14 @@ pub enum Reason {
         needed: u32,
         /// Accelerators.
         available: u32,
+    },
+    /// A job takes whole machines.
+    #[error("{accelerators} accelerators are no whole number of machines with {per_node}")]
+    NotWholeMachines {
+        /// Accelerators.
+        accelerators: u32,
+        /// Accelerators of a machine.
+        per_node: u32,
     },
     /// The batch does not divide into the data-parallel ranks and micro-batches.
     #[error("a batch of {sequences} sequences does not feed {ranks} data-parallel ranks")]
@@ -129,11 +143,13 @@ impl Reason {
             Self::HeadsNotDivisible { .. } => "heads_not_divisible",
             Self::WidthNotDivisible { .. } => "width_not_divisible",
             Self::ExpertsNotDivisible { .. } => "experts_not_divisible",
+            Self::NoExperts { .. } => "no_experts",
             Self::TooManyStages { .. } => "too_many_stages",
             Self::PrecisionUnsupported { .. } => "precision_unsupported",
             Self::SplitNotRun { .. } => "split_not_run",
             Self::ContextTooLong { .. } => "context_too_long",
             Self::TooFewAccelerators { .. } => "too_few_accelerators",
+            Self::NotWholeMachines { .. } => "not_whole_machines",
             Self::BatchTooSmall { .. } => "batch_too_small",
             Self::SloUnreachable { .. } => "slo_unreachable",
             Self::NotPositive { .. } => "not_positive",

@@ -15,7 +15,7 @@ use crate::perf::memory::default_limits;
 use crate::perf::{Device, PreparedStep, Reason, ServingMemory};
 use crate::serving::{KvCache, Length, Lengths, ServingConfig};
 use capstan_types::catalog::EngineFamily;
-use capstan_types::hardware::Precision;
+use capstan_types::hardware::{Precision, ScaleUp};
 use capstan_types::origin::Origin;
 
 /// Columns that a prediction reads.
@@ -118,7 +118,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let (prompt, output) = lengths(row, engine.family)?;
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
-    enough(split.ranks(), accelerator.scale_up.domain)?;
+    enough(split.ranks(), &accelerator.scale_up)?;
     let setup = configuration.setup(row, pipeline)?;
     let memory = ServingMemory::stored(&setup, weights, prompt.high.saturating_add(output.high))?;
     if let Some(reason) = memory.refusal() {
@@ -159,7 +159,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
 pub fn intervals(row: &Row<'_>, names: &Names<'_>) -> Result<(Interval, Interval), RowError> {
     let configuration = Configuration::of(row, names)?;
     let (prompt, _) = lengths(row, configuration.engine.family)?;
-    enough(configuration.split.ranks(), configuration.accelerator.scale_up.domain)?;
+    enough(configuration.split.ranks(), &configuration.accelerator.scale_up)?;
     Ok(around(row, names, &configuration, (prompt.high, row.needed("concurrency")?)))
 }
 
@@ -183,8 +183,9 @@ fn around(
 }
 
 /// Refuses more accelerators than are linked, and rows of racks beyond a node.
-fn enough(needed: u32, available: u32) -> Result<(), RowError> {
-    if available > NODE && needed > NODE {
+fn enough(needed: u32, links: &ScaleUp) -> Result<(), RowError> {
+    let available = links.domain;
+    if links.spans_machines() && needed > NODE {
         return Err(RowError::NotPriced(
             "a rack's row counts accelerators that read prompts and those that write together".to_owned(),
         ));
