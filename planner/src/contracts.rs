@@ -1,9 +1,11 @@
 //! When do contracts begin, what do they bind, and what of it lies after the horizon?
 //!
-//! A contract binds whole terms from the start of a period: as many as that period lasts, one at least. It serves the periods
+//! A contract binds whole terms from the start of a period: as many as that period lasts, one at least; blocks last as long as
+//! they are needed. It serves the periods
 //! that it covers whole, and is paid for all of its hours. So the nodes held by period say when each contract began: what
 //! is held beyond the contracts that still serve is new.
 
+use crate::program::bound_months;
 use capstan_types::blueprint::Period;
 use capstan_types::units::HOURS_PER_MONTH;
 
@@ -38,8 +40,8 @@ pub(crate) fn contracts(term_months: f64, nodes_by_period: &[u32], periods: &[Pe
             all.iter().filter(|known| known.end >= end * (1.0 - ROOM)).map(|known| known.nodes).sum();
         let new = nodes.saturating_sub(serve);
         if new > 0 {
-            let terms = ((end - start) / term_months * (1.0 - ROOM)).ceil().max(1.0);
-            all.push(Contract { nodes: new, start, end: start + terms * term_months });
+            let months = bound_months(term_months, end - start);
+            all.push(Contract { nodes: new, start, end: start + months });
         }
     }
     all

@@ -4,6 +4,7 @@ use super::{Check, at, hour_weight, most_needed, pool_name, same};
 use capstan_types::blueprint::{
     AppRun, AuditCheck, BatchRun, Blueprint, Candidate, HOURS, Period, Placement, Pool, Purchase, TrainingRun,
 };
+use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Fleet, Redundancy};
 
 /// Returns the nodes that the replicas of one placement take: a share where several fit on one.
@@ -208,7 +209,8 @@ pub(super) fn bound(purchase: &Purchase, periods: &[Period]) -> Option<(Vec<f64>
         let covering = ends.iter().filter(|(_, end)| end - first >= length - 1e-6);
         let more = f64::from(held(purchase, index)) - covering.map(|(nodes, _)| nodes).sum::<f64>();
         if more > 0.0 {
-            let mut end = first + term;
+            let is_block = matches!(purchase.option, PurchaseOption::Block { .. });
+            let mut end = first + if is_block { term.max(length) } else { term };
             while end - first < length - 1e-6 {
                 end += term;
             }

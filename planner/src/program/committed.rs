@@ -53,14 +53,23 @@ fn owned(problem: &Problem, from: usize, capex: f64, opex_month: f64, residual: 
     Committed { until: periods.len(), capex, residual, running, hours, discounted }
 }
 
+/// Returns the months that a contract binds which serves `first` months at least: terms of whole months one after the other,
+/// each to its end. One in days is a block, and blocks follow one another for as long as they are needed.
+pub fn bound_months(term_months: f64, first: f64) -> f64 {
+    if term_months.fract() != 0.0 {
+        return term_months.max(first);
+    }
+    term_months * (first / term_months * (1.0 - 1e-9)).ceil().max(1.0)
+}
+
 /// All months of the term are paid: those inside the horizon as they come, those after it at its end. Only periods that it
 /// covers whole are served, with those that continue them. A term that is shorter than its first period is renewed until
-/// that period has ended, each time for all of the term.
+/// that period has ended: see [`bound_months`].
 fn reserved(problem: &Problem, from: usize, price: f64, term_months: f64) -> Committed {
     let periods = &problem.periods;
     let opens = |p: usize| periods.get(p).is_none_or(|period| period.opens);
     let first: f64 = (from..).take_while(|&p| p == from || !opens(p)).map(|p| periods[p].months).sum();
-    let term = term_months * (first / term_months * (1.0 - 1e-9)).ceil().max(1.0);
+    let term = bound_months(term_months, first);
     let mut left = term;
     let mut until = from;
     let mut running = Vec::new();
