@@ -140,7 +140,9 @@ impl<'a> Run<'a> {
         let priced = ask(Kind::ServingLatency, &self.cells(clients), names)?;
         let origin = self.step.origin().weaker(self.memory.origin);
         let ranged = |value: &str, low: &str, high: &str| {
-            let seconds = |column: &str| priced.number(column).map(|ms| ms / 1e3);
+            // An answer of one token has no time per further token, and the row none in its cells.
+            let none = (self.ask.output < 2).then_some(0.0);
+            let seconds = |column: &str| priced.number(column).map(|ms| ms / 1e3).or(none);
             let (value, low, high) = (seconds(value)?, seconds(low)?, seconds(high)?);
             (value > 0.0 || self.ask.output < 2).then_some(Ranged { value, low, high, origin })
         };

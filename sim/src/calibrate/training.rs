@@ -6,7 +6,7 @@
 
 use super::{NINETY, Shown};
 use crate::perf::training::known::{Family, OWN, QUANTITY};
-use crate::tables::row::Columns;
+use crate::tables::row::{self, Columns};
 use crate::tables::{Kind, Names, Row, ask, training_job};
 use capstan_types::catalog::{Catalog, Residual};
 use capstan_types::origin::Provenance;
@@ -73,10 +73,17 @@ pub fn training(table: impl Read, catalog: &Catalog, provenance: &Provenance) ->
         return Err(format!("the column {} is missing", missing.join(", ")));
     }
     let (mut jobs, mut refused, mut rows) = (BTreeMap::<String, Vec<f64>>::new(), Vec::new(), 0);
-    for record in reader.records() {
+    for record in reader.byte_records() {
         let record = record.map_err(|error| error.to_string())?;
         rows += 1;
         let line = record.position().map_or(0, csv::Position::line);
+        let record = match row::text(&record) {
+            Ok(record) => record,
+            Err(error) => {
+                refused.push(Shown { line, reason: error.to_string() });
+                continue;
+            }
+        };
         let cells: Vec<(&str, String)> =
             header.iter().zip(&record).map(|(name, cell)| (name.as_str(), cell.to_owned())).collect();
         let whole = if record.len() == header.len() {

@@ -63,12 +63,24 @@ pub enum Reason {
         pipeline: u32,
     },
     /// The accelerator has no units for the precision.
-    #[error("{accelerator} does not compute in {}", precision.word())]
+    #[error("{accelerator} does not compute in {}{}", precision.word(), instead.map_or(String::new(), way_out))]
     PrecisionUnsupported {
         /// The accelerator.
         accelerator: String,
         /// The precision.
         precision: Precision,
+        /// One in which it computes and to which such weights are cast.
+        instead: Option<Precision>,
+    },
+    /// The engine is not made for the accelerator.
+    #[error(
+        "{engine} runs on accelerators of NVIDIA only, not on {accelerator}; vLLM and SGLang run on others too"
+    )]
+    EngineNotMade {
+        /// The engine.
+        engine: String,
+        /// The accelerator.
+        accelerator: String,
     },
     /// No engine, or not the one that is asked for, divides the work so, or it cannot be simulated.
     #[error("not run: {why}")]
@@ -134,7 +146,19 @@ pub enum Reason {
     },
 }
 
+fn way_out(instead: Precision) -> String {
+    let word = instead.word();
+    format!("; weights are cast to {word} where the precision is `{word}`")
+}
+
 impl Reason {
+    /// Returns why an accelerator does not compute in a precision; `sixteen` is the 16-bit format that it has. Weights in
+    /// bf16 can be cast to that.
+    pub fn unsupported(accelerator: &str, precision: Precision, sixteen: Option<Precision>) -> Self {
+        let instead = sixteen.filter(|_| precision == Precision::Bf16).filter(|other| *other != precision);
+        Self::PrecisionUnsupported { accelerator: accelerator.to_owned(), precision, instead }
+    }
+
     /// Returns a stable name that reports count by.
     pub fn code(&self) -> &'static str {
         match self {
@@ -146,6 +170,7 @@ impl Reason {
             Self::NoExperts { .. } => "no_experts",
             Self::TooManyStages { .. } => "too_many_stages",
             Self::PrecisionUnsupported { .. } => "precision_unsupported",
+            Self::EngineNotMade { .. } => "engine_not_made",
             Self::SplitNotRun { .. } => "split_not_run",
             Self::ContextTooLong { .. } => "context_too_long",
             Self::TooFewAccelerators { .. } => "too_few_accelerators",

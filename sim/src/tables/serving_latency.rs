@@ -60,13 +60,15 @@ impl Prediction {
     /// Returns the added cells, and what makes them uncertain.
     pub fn answer(self) -> Answer {
         let ms = |value: f64| format!("{value:.4}");
+        // Answers of one token have no time per further token.
+        let further = |value: f64| if self.tpot_ms > 0.0 { ms(value) } else { String::new() };
         let cells = vec![
             ms(self.ttft_ms),
             ms(self.ttft_ms * self.ttft.low),
             ms(self.ttft_ms * self.ttft.high),
-            ms(self.tpot_ms),
-            ms(self.tpot_ms * self.tpot.low),
-            ms(self.tpot_ms * self.tpot.high),
+            further(self.tpot_ms),
+            further(self.tpot_ms * self.tpot.low),
+            further(self.tpot_ms * self.tpot.high),
             self.origin.word().to_owned(),
         ];
         let mut because = self.ttft.because;

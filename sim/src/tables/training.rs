@@ -228,10 +228,9 @@ pub fn job(row: &Row<'_>, names: &Names<'_>) -> Result<Trains, RowError> {
         (None, false) => Family::Dense,
     };
     let asked = precision(row.filled("precision")?)?;
-    let peak = accelerator.peak(asked).ok_or_else(|| Reason::PrecisionUnsupported {
-        accelerator: accelerator.id.clone(),
-        precision: asked,
-    })?;
+    let peak = accelerator
+        .peak(asked)
+        .ok_or_else(|| Reason::unsupported(&accelerator.id, asked, Some(accelerator.sixteen())))?;
     Ok(Trains {
         model: model.id.clone(),
         accelerator: accelerator.id.clone(),
