@@ -35,6 +35,9 @@ const DRAFT_GAP: f64 = 0.03;
 /// Share of its cost by which a plan with more legs must be cheaper: beyond what sums in another order differ by.
 const SAME: f64 = 1e-9;
 
+/// Ways of a training whose ends are cut from the start, where not all are.
+const CHEAPEST: usize = 4;
+
 /// How well a program is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -312,9 +315,21 @@ impl<'a> Frame<'a> {
         (serves, formulation)
     }
 
-    /// Jobs that end inside a period: all of them are cut where they are few.
+    /// Jobs that end inside a period: all of them are cut where they are few, otherwise those that seem the cheapest of each
+    /// training.
     pub(crate) fn few_ends(&self, deratings: &Deratings) -> Ends {
-        Ends { cuts: Cuts::few(&self.held(&batches::columns(self, deratings))), is_bound: true }
+        let held = self.held(&batches::columns(self, deratings));
+        let mut cuts = Cuts::few(&held);
+        if cuts.is_empty() {
+            let price = |column: &TrainColumn| self.market.stands[column.stand].cheapest_per_hour();
+            let cost = |column: &TrainColumn| price(column) * f64::from(column.nodes) * column.run.hours;
+            for (job, train) in self.trains.iter().enumerate() {
+                let mut ways: Vec<usize> = (0..train.columns.len()).collect();
+                ways.sort_by(|&a, &b| cost(&train.columns[a]).total_cmp(&cost(&train.columns[b])));
+                ways.into_iter().take(CHEAPEST).for_each(|way| cuts.add(job, way));
+            }
+        }
+        Ends { cuts, is_bound: true }
     }
 
     /// Returns when each job holds machines, in each of its ways: trainings, then offline inference.

@@ -148,9 +148,9 @@ fn shrunk(family: &str, logs: &[f64]) -> (f64, f64) {
     let (within, between) = spreads(family);
     let (n, k) = (logs.len() as f64, within * within / (between * between));
     let mean = logs.iter().sum::<f64>() / n.max(1.0);
-    let mean = mean * n / (n + k);
+    // Among themselves: that the mean is drawn towards none is no contradiction.
     let around = logs.iter().map(|log| (log - mean) * (log - mean)).sum::<f64>() / n.max(1.0);
-    (mean, (within * (1.0 + 1.0 / (n + k)).sqrt()).max(around.sqrt()))
+    (mean * n / (n + k), (within * (1.0 + 1.0 / (n + k)).sqrt()).max(around.sqrt()))
 }
 
 fn summed(job: String, logs: &[f64], provenance: &Provenance) -> TrainedJob {

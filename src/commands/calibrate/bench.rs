@@ -48,7 +48,8 @@ fn finite(text: &str) -> String {
     let (mut quoted, mut escaped) = (false, false);
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !quoted && rest.starts_with(word));
+        let word =
+            ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !quoted && rest.starts_with(word));
         let read = word.map_or(next.len_utf8(), str::len);
         plain.push_str(if word.is_some() { "null" } else { &rest[..read] });
         quoted ^= next == '"' && !escaped;
