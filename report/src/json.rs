@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(value["summary"]["total"], 5_769_404.35);
         assert_eq!(value["purchases"][1]["unit_price"], 20.69505);
         assert_eq!(value["service_levels"][0]["target_s"], 0.5);
-        assert_eq!(value["summary"]["facility_power_w"], 337_750.0);
+        assert_eq!(value["summary"]["facility_power_w"], 348_955.0);
     }
 
     #[test]

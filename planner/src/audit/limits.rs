@@ -2,7 +2,7 @@
 
 use super::{Check, at, most_needed, pool_name, same};
 use crate::fabric;
-use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool, Store};
+use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool, Purchase, Store};
 use capstan_types::figure;
 use capstan_types::hardware::{Cooling, NodeShape};
 use capstan_types::offering::PurchaseOption;
@@ -160,10 +160,14 @@ pub(super) fn quotas(blueprint: &Blueprint) -> AuditCheck {
                     == Some(&quota.accelerator)
             });
             let held = |period: usize| -> u32 {
+                // What is bought by the hour in two ways may be bought in different hours: at once there is at least either.
                 let in_pool = |pool: &Pool| {
-                    let bought =
-                        pool.purchases.iter().filter_map(|p| p.nodes_by_period.get(period)).sum::<u32>();
-                    bought.max(most_needed(pool, period)) * pool.accelerators
+                    let count = |p: &Purchase| p.nodes_by_period.get(period).copied().unwrap_or(0);
+                    let (committed, hourly): (Vec<&Purchase>, Vec<&Purchase>) =
+                        pool.purchases.iter().partition(|p| super::nodes::is_committed(p));
+                    let committed: u32 = committed.into_iter().map(count).sum();
+                    let hourly = hourly.into_iter().map(count).max().unwrap_or(0);
+                    (committed + hourly).max(most_needed(pool, period)) * pool.accelerators
                 };
                 of_kind.clone().map(in_pool).sum()
             };

@@ -125,7 +125,7 @@ fn held(purchase: &Purchase, period: usize) -> u32 {
     if purchase.price.is_none() { 0 } else { purchase.nodes_by_period.get(period).copied().unwrap_or(0) }
 }
 
-fn is_committed(purchase: &Purchase) -> bool {
+pub(super) fn is_committed(purchase: &Purchase) -> bool {
     purchase.option.is_for_a_term()
 }
 
@@ -196,10 +196,12 @@ fn hours_beyond(blueprint: &Blueprint, pool: &Pool, period: usize, committed: u3
     (0..HOURS).map(at_hour).sum()
 }
 
-/// Returns the node-months that contracts bind by period, and each (nodes, months from the start of the horizon to its end), as
-/// the nodes held say: whole terms from the period in which more are held than terms that cover all of it bring.
+/// Node-months by period, and each contract: nodes, and months from the start of the horizon to its end.
+type Bound = (Vec<f64>, Vec<(f64, f64)>);
+
+/// Returns what contracts bind, as the nodes held say: whole terms from the period in which more are held than terms that cover all of it bring.
 /// Nothing where it is no contract.
-pub(super) fn bound(purchase: &Purchase, periods: &[Period]) -> Option<(Vec<f64>, Vec<(f64, f64)>)> {
+pub(super) fn bound(purchase: &Purchase, periods: &[Period]) -> Option<Bound> {
     let term = purchase.option.contract_months()?;
     let mut months = vec![0.0; periods.len()];
     let mut ends: Vec<(f64, f64)> = Vec::new();
