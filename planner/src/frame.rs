@@ -35,7 +35,7 @@ const DRAFT_GAP: f64 = 0.03;
 /// Share of its cost by which a plan with more legs must be cheaper: beyond what sums in another order differ by.
 const SAME: f64 = 1e-9;
 
-/// Ways of a training whose ends are cut from the start, where not all are.
+/// Ways of a training whose ends are cut at last, where cutting those that are taken does not end.
 const CHEAPEST: usize = 4;
 
 /// How well a program is solved.
@@ -315,21 +315,20 @@ impl<'a> Frame<'a> {
         (serves, formulation)
     }
 
-    /// Jobs that end inside a period: all of them are cut where they are few, otherwise those that seem the cheapest of each
-    /// training.
+    /// Jobs that end inside a period: all of them are cut where they are few.
     pub(crate) fn few_ends(&self, deratings: &Deratings) -> Ends {
-        let held = self.held(&batches::columns(self, deratings));
-        let mut cuts = Cuts::few(&held);
-        if cuts.is_empty() {
-            let price = |column: &TrainColumn| self.market.stands[column.stand].cheapest_per_hour();
-            let cost = |column: &TrainColumn| price(column) * f64::from(column.nodes) * column.run.hours;
-            for (job, train) in self.trains.iter().enumerate() {
-                let mut ways: Vec<usize> = (0..train.columns.len()).collect();
-                ways.sort_by(|&a, &b| cost(&train.columns[a]).total_cmp(&cost(&train.columns[b])));
-                ways.into_iter().take(CHEAPEST).for_each(|way| cuts.add(job, way));
-            }
+        Ends { cuts: Cuts::few(&self.held(&batches::columns(self, deratings))), is_bound: true }
+    }
+
+    /// Cuts the ends of the ways of each training that seem the cheapest.
+    fn cut_cheapest(&self, cuts: &mut Cuts) {
+        let price = |column: &TrainColumn| self.market.stands[column.stand].cheapest_per_hour();
+        let cost = |column: &TrainColumn| price(column) * f64::from(column.nodes) * column.run.hours;
+        for (job, train) in self.trains.iter().enumerate() {
+            let mut ways: Vec<usize> = (0..train.columns.len()).collect();
+            ways.sort_by(|&a, &b| cost(&train.columns[a]).total_cmp(&cost(&train.columns[b])));
+            ways.into_iter().take(CHEAPEST).for_each(|way| cuts.add(job, way));
         }
-        Ends { cuts, is_bound: true }
     }
 
     /// Returns when each job holds machines, in each of its ways: trainings, then offline inference.
@@ -359,6 +358,7 @@ impl<'a> Frame<'a> {
             }
             uncut.into_iter().for_each(|(job, way)| ends.cuts.add(job, way));
         }
+        self.cut_cheapest(&mut ends.cuts);
         let least = self.solve_once(legs, deratings, &ends, effort)?.2.best_bound;
         let (serves, formulation, solution) =
             self.solve_once(legs, deratings, &Ends { is_bound: false, ..ends }, effort)?;

@@ -66,11 +66,6 @@ impl Cuts {
         Cuts { ways: if all <= FEW { ways.collect() } else { BTreeSet::new() } }
     }
 
-    /// Returns whether no way is cut.
-    pub fn is_empty(&self) -> bool {
-        self.ways.is_empty()
-    }
-
     /// Adds a way of a job.
     pub fn add(&mut self, job: usize, way: usize) {
         self.ways.insert((job, way));

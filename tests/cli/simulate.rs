@@ -128,7 +128,7 @@ serve chat {
 fn a_stated_target_is_all_that_a_replica_is_given() {
     let place = Place::new();
     let placement = |aim: &str| {
-        let blueprint = place.planned(&FOLLOWS.replace("AIM", aim), 0);
+        let blueprint = place.planned(FOLLOWS.replace("AIM", aim), 0);
         blueprint.services[0].placements[0].clone()
     };
     let (free, aimed) = (placement("tolerance = 10%"), placement("target = 4 req"));
