@@ -2,6 +2,7 @@
 
 use capstan_lang::catalog::{coverage, load};
 use capstan_types::catalog::{Catalog, CollectiveEfficiency, Engine, ExpertEfficiency};
+use capstan_types::hardware::ScaleUpKind;
 use capstan_types::market::{Good, MarketPrice};
 use capstan_types::model::Model;
 use capstan_types::offering::PurchaseOption;
@@ -38,6 +39,24 @@ fn builtin() -> Catalog {
     let (catalog, diagnostics) = load(&texts);
     assert!(diagnostics.is_empty(), "{diagnostics:#?}");
     catalog
+}
+
+#[test]
+fn no_machine_holds_more_accelerators_than_its_links_join() {
+    let catalog = builtin();
+    for shape in &catalog.shapes {
+        let Some(chip) = shape.accelerator.as_deref().and_then(|id| catalog.accelerator(id)) else {
+            continue;
+        };
+        let links = chip.scale_up;
+        // Cards in pairs stand in machines of more: what is joined further goes over the bus.
+        let most = if links.kind == ScaleUpKind::Bridge { 8 } else { links.domain };
+        assert!(shape.accelerators <= most, "{}", shape.id);
+        assert!(shape.accelerators <= 8 || links.spans_machines(), "{}", shape.id);
+    }
+    let racks = catalog.accelerators.iter().filter(|chip| chip.scale_up.spans_machines());
+    let racks: Vec<&str> = racks.map(|chip| chip.id.as_str()).collect();
+    assert_eq!(racks, ["ascend_910c", "gb200", "gb300", "tpu_v5e", "tpu_v5p", "tpu_v6e"]);
 }
 
 #[test]

@@ -248,6 +248,41 @@ fn a_mistake_is_named_with_its_field() {
 }
 
 #[test]
+fn the_context_of_yarn_is_the_factor_times_the_original() {
+    let with = |context: &str, scaling: &str| {
+        let text = format!("{{ \"max_position_embeddings\": {context}, \"rope_scaling\": {scaling},");
+        let plain = LLAMA.replace("\"max_position_embeddings\"", "\"was\"").replacen('{', &text, 1);
+        model(&read(&plain, None)).context
+    };
+    let yarn = r#"{ "rope_type": "yarn", "factor": 4.0 }"#;
+    assert_eq!(with("32768", yarn), 131_072);
+    let original = r#"{ "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768 }"#;
+    assert_eq!((with("40960", original), with("131072", original)), (131_072, 131_072));
+    let llama = r#"{ "rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 8192 }"#;
+    assert_eq!((with("131072", llama), with("8192", "null")), (131_072, 8192));
+}
+
+#[test]
+fn widths_that_nobody_can_tell_apart_or_place_are_refused() {
+    let with = |quantization: &str| {
+        let text = format!("{{ \"quantization_config\": {quantization},");
+        LLAMA.replacen('{', &text, 1)
+    };
+    let (_, message) = mistake(&with(r#"{ "bits": 4, "group_size": 128 }"#));
+    assert!(message.contains("`bits`: `without quant_method`"), "{message}");
+    let groups = |second: u32| {
+        with(&format!(
+            r#"{{ "quant_method": "compressed-tensors", "config_groups": {{
+            "group_0": {{ "targets": ["re:.*self_attn.*"], "weights": {{ "num_bits": 4, "type": "int" }} }},
+            "group_1": {{ "targets": ["re:.*mlp.*"], "weights": {{ "num_bits": {second}, "type": "int" }} }} }} }}"#
+        ))
+    };
+    assert_eq!(model(&read(&groups(4), None)).published, Precision::Int4);
+    let (_, message) = mistake(&groups(8));
+    assert!(message.contains("`config_groups`"), "{message}");
+}
+
+#[test]
 fn a_text_that_is_cut_off_is_refused_and_nothing_panics() {
     for end in (0..LLAMA.len()).filter(|&end| LLAMA.is_char_boundary(end)) {
         let imported = read(&LLAMA[..end], None);

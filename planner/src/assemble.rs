@@ -5,16 +5,18 @@ use crate::autoscale;
 use crate::batches;
 use crate::candidates::Way;
 use crate::columns::{ServeColumn, ServeColumns, spare_nodes};
+use crate::contracts;
 use crate::demand::hour_weight;
+use crate::fabric;
 use crate::formulate::{Formulation, nodes_per_rack};
 use crate::frame::Frame;
 use crate::market::{Market, Stand};
 use crate::parts::Part;
 use crate::pricing::{Basis, Quote};
 use crate::program::{Nodes, OfferRef, Solution, charged_accelerators};
-use crate::storage::Stores;
 use capstan_types::blueprint::{
-    AppRun, BatchRun, Candidate, HOURS, Period, Placement, Pool, Purchase, Service, SiteSummary, TrainingRun,
+    AppRun, BatchRun, Candidate, HOURS, Network, Period, Placement, Pool, Purchase, Service, SiteSummary,
+    TrainingRun,
 };
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::Origin;
@@ -55,10 +57,9 @@ pub(crate) fn draft(
     let parts = &formulation.parts;
     let Frame { spec, periods, market, trains, .. } = frame;
     let chosen = &solution.columns;
-    let services: Vec<Service> = serves
+    let services: Vec<Service> = serves[..spec.serves.len()]
         .iter()
-        .zip(chosen)
-        .map(|(serve, &column)| service(serve, &serve.columns[column], market))
+        .map(|serve| service(serve, pieces(serves, chosen, serve.of), market))
         .collect();
     let trainings: Vec<TrainingRun> = trains
         .iter()
@@ -93,27 +94,88 @@ struct Runs<'a> {
     apps: &'a [AppRun],
 }
 
-fn service(serve: &ServeColumns<'_>, column: &ServeColumn, market: &Market<'_>) -> Service {
-    let headroom = 1.0 + serve.serve.headroom;
-    let on_fleet = serve.base.as_ref().map(|base| {
-        let replicas =
-            serve.demand.rates.iter().enumerate().map(|(period, hours)| {
-                hours.iter().map(|rate| base.replicas(rate * headroom, period)).collect()
-            });
-        let way = &serve.ways[base.way];
-        placement(serve.serve, way, (base.rate, 0), &market.stands[base.stand], replicas.collect())
-    });
-    let needed =
-        |rest: f64| ((rest / column.rate - 1e-9).ceil().max(0.0) as u32).max(column.fewest) + column.spares;
-    let replicas =
-        serve.rest().iter().map(|hours| hours.iter().map(|&rest| needed(rest)).collect()).collect();
-    let way = &serve.ways[column.way];
-    let beside =
-        placement(serve.serve, way, (column.rate, column.fewest), &market.stands[column.stand], replicas);
+/// What one way at one place carries of a workload, over all its legs.
+pub(crate) struct Piece {
+    /// Index into the market.
+    pub stand: usize,
+    /// Index into the ways.
+    pub way: usize,
+    /// Rate of one replica after derating.
+    pub rate: f64,
+    /// Fewest replicas while it runs.
+    pub fewest: u32,
+    /// Replicas by period and hour, those for availability included.
+    pub replicas: Vec<Vec<u32>>,
+    /// The same without those for availability.
+    pub working: Vec<Vec<u32>>,
+}
+
+impl Piece {
+    fn add(&mut self, other: &Piece) {
+        let sum = |all: &mut Vec<Vec<u32>>, more: &[Vec<u32>]| {
+            all.iter_mut().flatten().zip(more.iter().flatten()).for_each(|(sum, more)| *sum += more);
+        };
+        self.fewest = self.fewest.min(other.fewest);
+        sum(&mut self.replicas, &other.replicas);
+        sum(&mut self.working, &other.working);
+    }
+}
+
+/// Returns what carries a workload, by leg: the part on machines that stand there, if any, then the chosen column.
+pub(crate) fn pieces(serves: &[ServeColumns<'_>], chosen: &[usize], of: usize) -> Vec<Piece> {
+    let mut legs: Vec<(&ServeColumns<'_>, usize)> = serves
+        .iter()
+        .zip(chosen)
+        .filter(|(leg, _)| leg.of == of)
+        .map(|(leg, &column)| (leg, column))
+        .collect();
+    legs.sort_by_key(|(leg, _)| leg.periods.start);
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (leg, column) in legs {
+        for piece in on_fleet(leg).into_iter().chain([beside(leg, &leg.columns[column])]) {
+            match pieces.iter_mut().find(|known| (known.stand, known.way) == (piece.stand, piece.way)) {
+                Some(known) => known.add(&piece),
+                None => pieces.push(piece),
+            }
+        }
+    }
+    pieces
+}
+
+fn on_fleet(leg: &ServeColumns<'_>) -> Option<Piece> {
+    let base = leg.base.as_ref()?;
+    let headroom = 1.0 + leg.serve.headroom;
+    let at = |(period, hours): (usize, &Vec<f64>)| -> Vec<u32> {
+        hours.iter().map(|rate| base.replicas(rate * headroom, period)).collect()
+    };
+    let replicas: Vec<Vec<u32>> = leg.demand.rates.iter().enumerate().map(at).collect();
+    let working = replicas.clone();
+    Some(Piece { stand: base.stand, way: base.way, rate: base.rate, fewest: 0, replicas, working })
+}
+
+fn beside(leg: &ServeColumns<'_>, column: &ServeColumn) -> Piece {
+    let ServeColumn { stand, way, rate, fewest, spares, .. } = *column;
+    let needed = |rest: f64| ((rest / rate - 1e-9).ceil().max(0.0) as u32).max(fewest);
+    let rest = leg.rest();
+    let with = |spares: u32| -> Vec<Vec<u32>> {
+        let at = |hours: &Vec<f64>| match hours.as_slice() {
+            [] => vec![0; HOURS],
+            hours => hours.iter().map(|&rest| needed(rest) + spares).collect(),
+        };
+        rest.iter().map(at).collect()
+    };
+    Piece { stand, way, rate, fewest, replicas: with(spares), working: with(0) }
+}
+
+fn service(serve: &ServeColumns<'_>, pieces: Vec<Piece>, market: &Market<'_>) -> Service {
+    let place = |piece: Piece| {
+        let way = &serve.ways[piece.way];
+        placement(serve.serve, way, (piece.rate, piece.fewest), &market.stands[piece.stand], piece.replicas)
+    };
     Service {
         workload: serve.serve.name.clone(),
         model: serve.serve.model.clone(),
-        placements: on_fleet.into_iter().chain([beside]).collect(),
+        placements: pieces.into_iter().map(place).collect(),
     }
 }
 
@@ -251,6 +313,10 @@ fn purchase(
     }
     let most = nodes.iter().copied().max().unwrap_or(0);
     let quote = &stand.quotes[of.offer];
+    if let Some(term) = quote.option.contract_months() {
+        // Paid for used or not, also where a term ends inside a period.
+        hours = contracts::hours_by_period(&contracts::contracts(term, &nodes, periods), periods);
+    }
     (most > 0).then(|| Purchase {
         option: quote.option,
         nodes: most,
@@ -282,13 +348,8 @@ fn busy_above(periods: &[Period], stand: &Stand<'_>, quote: &Quote) -> Option<f6
 }
 
 /// Returns power and racks of every site that has machines.
-pub fn summaries(
-    spec: &Spec,
-    periods: &[Period],
-    market: &Market<'_>,
-    draft: &Draft,
-    stores: &Stores,
-) -> Vec<SiteSummary> {
+pub(crate) fn summaries(frame: &Frame<'_>, draft: &Draft, networks: &[Network]) -> Vec<SiteSummary> {
+    let (spec, periods, market, stores) = (frame.spec, &frame.periods, &frame.market, &frame.stores);
     let site_of = |index: usize| market.stands[index].site_index;
     spec.sites
         .iter()
@@ -309,8 +370,9 @@ pub fn summaries(
                 each.collect::<Option<Vec<f64>>>().map(|sums| sums.into_iter().fold(0.0, f64::max))
             };
             let machines = most(&|stand| stand.shape.power.map(|power| power.get()));
+            let beside = stores.power_at(&site.name).zip(fabric::power_at(networks, &site.name));
             let it_power =
-                machines.zip(stores.power_at(&site.name)).map(|(power, store)| Watts(power) + store);
+                machines.zip(beside).map(|(power, (store, switches))| Watts(power) + store + switches);
             let racks = most(&|stand| nodes_per_rack(stand).map(|fit| 1.0 / f64::from(fit.max(1))));
             Some(SiteSummary {
                 site: site.name.clone(),

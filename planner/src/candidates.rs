@@ -7,7 +7,7 @@ use crate::scheduling::{step_tokens, unseen_steps};
 use crate::shortcuts::{adapter_bytes, network_of, replica_token, shortcuts, speculating, tier_too_large};
 use crate::splits::{self, Spread};
 use capstan_sim::calibrate;
-use capstan_sim::estimate::{self, Bound, Demand, Estimate, Shortcuts};
+use capstan_sim::estimate::{self, Bound, Demand, Estimate, Pace, Shortcuts};
 use capstan_sim::perf::held::replicas_of_host;
 use capstan_sim::perf::{Device, PreparedStep, Reason, ServingMemory, Setup, default_limits};
 use capstan_types::blueprint::{Candidate, RejectionCount, ServiceEstimate};
@@ -31,6 +31,8 @@ pub struct Way {
     pub candidate: Candidate,
     /// What one replica achieves.
     pub estimate: ServiceEstimate,
+    /// Mean time per output token by the requests that come to one replica.
+    pub pace: Pace,
     /// Its step, for the simulator.
     pub step: Arc<PreparedStep>,
     /// Blocks of the cache of one replica.
@@ -252,6 +254,7 @@ fn try_one(
         burstiness: serve.load.burstiness,
         slos: &serve.slos,
         max_sequences: serve.max_sequences,
+        in_flight: serve.autoscale.as_ref().and_then(|scaled| scaled.target),
         step_tokens: Some(step_tokens(serve, setup.engine, default_limits(setup.engine, setup.accelerator))),
         shortcuts,
         background: serve.background.as_ref().map_or(0.0, |background| background.share),
@@ -340,6 +343,7 @@ fn collect(
                     nodes_per_replica,
                 },
                 estimate: service_estimate(&done.estimate, &done.memory, serve),
+                pace: done.estimate.pace.clone(),
                 step: Arc::clone(&done.step),
                 kv_blocks: done.memory.kv_blocks(engine.block_tokens).saturating_mul(data),
                 kv_token: replica_token(&done.memory, trial.degrees.of_sequence()),
@@ -382,6 +386,7 @@ fn bound_words(bound: Bound) -> String {
         }
         Bound::KvCache => "cache memory".to_owned(),
         Bound::MaxSequences => "sequences at once".to_owned(),
+        Bound::InFlight => "requests in flight aimed at".to_owned(),
         Bound::PromptThroughput => "prompt tokens per step".to_owned(),
     }
 }

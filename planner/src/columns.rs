@@ -3,6 +3,7 @@
 use crate::candidates::Way;
 use crate::derate::Derating;
 use crate::fleet::{Asking, Base};
+use crate::legs::Leg;
 use crate::market::{Market, Stand};
 use crate::parts::Held;
 use crate::program::charged_accelerators;
@@ -17,6 +18,10 @@ use std::ops::Range;
 pub struct ServeColumns<'a> {
     /// The workload.
     pub serve: &'a Serve,
+    /// Its index in the plan.
+    pub of: usize,
+    /// Periods in which these columns run it.
+    pub periods: Range<usize>,
     /// Its demand.
     pub demand: DemandCurve,
     /// Its ways.
@@ -28,15 +33,18 @@ pub struct ServeColumns<'a> {
 }
 
 impl ServeColumns<'_> {
-    /// Returns the demand that the columns carry, headroom included, by period and hour.
+    /// Returns the demand that the columns carry, headroom included, by period and hour; none where they do not run.
     pub fn rest(&self) -> Vec<Vec<f64>> {
         let headroom = 1.0 + self.serve.headroom;
         let rest = |period: usize, rate: f64| match &self.base {
             Some(base) => base.rest(rate * headroom, period),
             None => rate * headroom,
         };
-        let periods = self.demand.rates.iter().enumerate();
-        periods.map(|(period, hours)| hours.iter().map(|&rate| rest(period, rate)).collect()).collect()
+        let of = |(period, hours): (usize, &Vec<f64>)| {
+            let runs = self.periods.contains(&period);
+            hours.iter().filter(|_| runs).map(|&rate| rest(period, rate)).collect()
+        };
+        self.demand.rates.iter().enumerate().map(of).collect()
     }
 }
 
@@ -95,16 +103,17 @@ impl TrainColumn {
 ///
 /// With `only` there is at most the column of that way at that place, whatever else would be no dearer.
 ///
-/// With a `base` the columns carry what it does not, away from its machines, and may have no replica at all.
+/// In a leg with a base the columns carry what it does not, away from its machines, and may have no replica at all.
 pub fn serve_columns(
     asking: &Asking<'_>,
-    base: Option<&Base>,
+    leg: &Leg,
     market: &Market<'_>,
     only: Option<&Pick>,
     derating: impl Fn(&Way) -> Derating,
 ) -> Vec<ServeColumn> {
     let Asking { serve, demand, ways } = *asking;
-    let peak = highest_rest(serve, demand, base);
+    let base = leg.base.as_ref();
+    let peak = highest_rest(serve, demand, leg);
     let mut columns = Vec::new();
     for (stand_index, stand) in market.stands.iter().enumerate() {
         let away = base.is_none_or(|base| base.stand != stand_index);
@@ -188,11 +197,12 @@ pub fn spare_nodes(redundancy: Redundancy, busiest: u32) -> u32 {
     }
 }
 
-/// Returns the highest demand that is left for the columns, headroom included.
-fn highest_rest(serve: &Serve, demand: &DemandCurve, base: Option<&Base>) -> f64 {
+/// Returns the highest demand that is left for the columns in a leg, headroom included.
+fn highest_rest(serve: &Serve, demand: &DemandCurve, leg: &Leg) -> f64 {
     let headroom = 1.0 + serve.headroom;
-    let left =
-        |period: usize, rate: f64| base.map_or(rate * headroom, |base| base.rest(rate * headroom, period));
-    let periods = demand.rates.iter().enumerate();
+    let left = |period: usize, rate: f64| {
+        leg.base.as_ref().map_or(rate * headroom, |base| base.rest(rate * headroom, period))
+    };
+    let periods = demand.rates.iter().enumerate().filter(|(period, _)| leg.periods.contains(period));
     periods.flat_map(|(period, hours)| hours.iter().map(move |&rate| left(period, rate))).fold(0.0, f64::max)
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a line is quantity × unit price, rounded once; every total is a sum of rounded lines.
 
+use crate::contracts;
 use crate::demand::hour_weight;
 use crate::egress::{self, Sent};
 use crate::periods::{monthly_rate, present_value};
@@ -177,12 +178,13 @@ fn by_month(frame: &Frame, periods: &[Period], lines: &[CostLine]) -> Vec<Decima
     months
 }
 
-/// Returns the payments of a line: purchases in the first month of its period, value left in the last, the rest evenly.
+/// Returns the payments of a line: purchases in the first month of its period, value left and what is still owed in the
+/// last, the rest evenly.
 pub(crate) fn of_line_by_month(frame: &Frame, period: &Period, line: &CostLine) -> Vec<(usize, Decimal)> {
     let first = period.first_month as usize;
     match line.kind {
         CostKind::Capex => vec![(first, line.billed_cost)],
-        CostKind::Residual => vec![(first + period.months as usize - 1, line.billed_cost)],
+        CostKind::Residual | CostKind::Owed => vec![(first + period.months as usize - 1, line.billed_cost)],
         CostKind::Opex => (first..).zip(spread(frame.currency, line.billed_cost, period.months)).collect(),
     }
 }
@@ -311,6 +313,34 @@ impl LineContext<'_> {
             if purchase.option == PurchaseOption::Owned {
                 self.add_residual(lines, quote, index, bought);
             }
+        }
+        self.add_owed(purchase, quote, lines);
+    }
+
+    /// Adds what contracts still bind when the horizon ends.
+    fn add_owed(&self, purchase: &Purchase, quote: &Quote, lines: &mut Vec<CostLine>) {
+        let Some(term) = purchase.option.contract_months() else { return };
+        let all = contracts::contracts(term, &purchase.nodes_by_period, self.periods);
+        let quantity = decimal(contracts::hours_after(&all, self.frame.months)).round_dp(4);
+        let parts = quote.components.iter().filter(|part| part.basis == Basis::NodeHour);
+        for part in parts.filter(|_| !quantity.is_zero()) {
+            let billed = self.frame.currency.round(quantity * part.price);
+            lines.push(CostLine {
+                item: format!("{}, still bound after the horizon", part.item),
+                site: self.pool.site.name.clone(),
+                shape: Some(self.pool.shape.id.clone()),
+                option: Some(purchase.option),
+                period: self.periods.len() as u32 - 1,
+                kind: CostKind::Owed,
+                quantity,
+                unit: "bound node-h".to_owned(),
+                unit_price: part.price,
+                billed_cost: billed,
+                effective_cost: billed,
+                list_cost: None,
+                origin: part.origin,
+                source: part.source.clone(),
+            });
         }
     }
 

@@ -61,6 +61,7 @@ fn order(kind: CostKind) -> u8 {
         CostKind::Capex => 0,
         CostKind::Opex => 1,
         CostKind::Residual => 2,
+        CostKind::Owed => 3,
     }
 }
 
@@ -68,7 +69,8 @@ fn kind(order: u8) -> CostKind {
     match order {
         0 => CostKind::Capex,
         1 => CostKind::Opex,
-        _ => CostKind::Residual,
+        2 => CostKind::Residual,
+        _ => CostKind::Owed,
     }
 }
 

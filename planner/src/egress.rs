@@ -75,6 +75,9 @@ pub(crate) fn paid(
     }
     let headroom = 1.0 + serve.serve.headroom;
     let each = periods.iter().enumerate().map(|(index, period)| {
+        if !serve.periods.contains(&index) {
+            return 0.0;
+        }
         let demand: Vec<f64> = serve.demand.rates[index].iter().map(|rate| rate * headroom).collect();
         let of_base = serve
             .base
@@ -101,30 +104,35 @@ impl Sent {
     }
 }
 
-/// Returns what a service sends, by placement: the first of two carries what it can, the other one the rest.
+/// Returns what a service sends, by placement: in each period one after the other carries what it can, the last one that
+/// runs then the rest.
 pub(crate) fn sent(serve: &Serve, curve: &DemandCurve, service: &Service, periods: &[Period]) -> Vec<Sent> {
     let headroom = 1.0 + serve.headroom;
-    let Some((first, others)) = service.placements.split_first() else { return Vec::new() };
-    let of_first = |index: usize, period: &Period| {
-        if others.is_empty() {
-            return 1.0;
-        }
+    let placements = &service.placements;
+    let carried = |placement: &Placement, index: usize, hour: usize| {
+        f64::from(placement.replicas[index][hour]) * placement.estimate.rate.get() * placement.derating
+    };
+    let mut all: Vec<Sent> = placements
+        .iter()
+        .map(|placement| Sent { site: placement.site.clone(), gigabytes: Vec::new() })
+        .collect();
+    for (index, period) in periods.iter().enumerate() {
+        let runs = |placement: &Placement| placement.replicas[index].iter().any(|&replicas| replicas > 0);
+        let last = placements.iter().rposition(runs).unwrap_or(placements.len().saturating_sub(1));
         let demand: Vec<f64> = curve.rates[index].iter().map(|rate| rate * headroom).collect();
-        let rate = first.estimate.rate.get() * first.derating;
-        share(&demand, period, |hour, _| f64::from(first.replicas[index][hour]) * rate)
-    };
-    let placed = |(at, placement): (usize, &Placement)| Sent {
-        site: placement.site.clone(),
-        gigabytes: periods
-            .iter()
-            .enumerate()
-            .map(|(index, period)| {
-                let first = of_first(index, period);
-                gigabytes(serve, period) * if at == 0 { first } else { 1.0 - first }
+        let up_to = |at: usize| {
+            share(&demand, period, |hour, _| {
+                placements[..=at].iter().map(|one| carried(one, index, hour)).sum()
             })
-            .collect(),
-    };
-    service.placements.iter().enumerate().map(placed).collect()
+        };
+        let mut before = 0.0;
+        for (at, sent) in all.iter_mut().enumerate() {
+            let until = if at < last { up_to(at) } else { 1.0 };
+            sent.gigabytes.push(gigabytes(serve, period) * (until - before));
+            before = until;
+        }
+    }
+    all
 }
 
 /// Returns what a service of a blueprint sends.

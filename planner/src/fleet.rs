@@ -8,6 +8,7 @@ use crate::columns::{charge, is_allowed};
 use crate::market::{Market, Stand};
 use capstan_types::blueprint::DemandCurve;
 use capstan_types::spec::{Redundancy, Serve};
+use std::ops::Range;
 
 /// The part of a workload on machines that stand there already.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,13 @@ impl Base {
     /// Returns the replicas for a demand (headroom included) in a period.
     pub fn replicas(&self, demand: f64, period: usize) -> u32 {
         ((demand / self.rate - 1e-9).ceil().max(1.0) as u32).min(self.most[period])
+    }
+
+    /// Returns the part of it that some periods have; `None` where that is nothing.
+    pub fn within(&self, periods: &Range<usize>) -> Option<Base> {
+        let kept = |(index, &most): (usize, &u32)| if periods.contains(&index) { most } else { 0 };
+        let most: Vec<u32> = self.most.iter().enumerate().map(kept).collect();
+        most.iter().any(|&most| most > 0).then(|| Base { most, ..self.clone() })
     }
 
     /// Returns the demand that is left for others, headroom included in both.

@@ -78,7 +78,7 @@ pub(crate) fn formulate<'f>(
     batches: Vec<BatchColumns<'f>>,
     ends: &Ends,
 ) -> Formulation<'f> {
-    let Frame { spec, market, trains, periods, .. } = frame;
+    let Frame { spec, market, periods, .. } = frame;
     let parts = ends.cuts.parts(periods, &frame.held(&batches));
     let present = spec.frame.minimize == Objective::NetPresentCost;
     let mut problem = Problem {
@@ -98,24 +98,7 @@ pub(crate) fn formulate<'f>(
     limits.add_rules(spec, periods, market, outside.total(periods));
     let mut shares = Limits::default();
     shares.add_spot(spec, market);
-    for (index, serve) in serves.iter().enumerate() {
-        let stands: Vec<usize> = serve.columns.iter().map(|column| column.stand).collect();
-        shares.add_shares((index, &serve.serve.name), &serve.serve.buy, market, &stands);
-    }
-    for (index, train) in trains.iter().enumerate() {
-        let stands: Vec<usize> = train.columns.iter().map(|column| column.stand).collect();
-        shares.add_shares((serves.len() + index, &train.train.name), &train.train.buy, market, &stands);
-    }
-    let others = serves.len() + trains.len();
-    for (index, app) in frame.apps.iter().enumerate() {
-        let stands: Vec<usize> = app.columns.iter().map(|column| column.stand).collect();
-        shares.add_shares((others + index, &app.app.name), &app.app.buy, market, &stands);
-    }
-    let others = others + frame.apps.len();
-    for (index, batch) in batches.iter().enumerate() {
-        let stands: Vec<usize> = batch.columns.iter().map(|column| column.stand).collect();
-        shares.add_shares((others + index, &batch.batch.name), &batch.batch.buy, market, &stands);
-    }
+    add_shares(&mut shares, frame, serves, &batches);
     problem.workloads = workloads(frame, (serves, &batches), &parts, ends.is_bound);
     if let Some(placed) = &placed {
         placed.stand_in(&mut problem.pools);
@@ -125,6 +108,37 @@ pub(crate) fn formulate<'f>(
     }
     problem.limits = limits.rules;
     Formulation { problem, parts, limits: limits.names, batches, placed, shares: shares.rules }
+}
+
+/// Adds what each workload may have of a way of buying. Its index in the plan is told, that in the program may be another.
+fn add_shares(
+    shares: &mut Limits,
+    frame: &Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    batches: &[BatchColumns<'_>],
+) {
+    let planned = frame.spec.serves.len();
+    let mut add = |(index, of): (usize, usize), name: &str, buy: &[Buy], stands: Vec<usize>| {
+        shares.add_shares((index, of, name), buy, &frame.market, &stands);
+    };
+    for (index, serve) in serves.iter().enumerate() {
+        let stands = serve.columns.iter().map(|column| column.stand).collect();
+        add((index, serve.of), &serve.serve.name, &serve.serve.buy, stands);
+    }
+    for (index, train) in frame.trains.iter().enumerate() {
+        let stands = train.columns.iter().map(|column| column.stand).collect();
+        add((serves.len() + index, planned + index), &train.train.name, &train.train.buy, stands);
+    }
+    let others = frame.trains.len();
+    for (index, app) in (others..).zip(&frame.apps) {
+        let stands = app.columns.iter().map(|column| column.stand).collect();
+        add((serves.len() + index, planned + index), &app.app.name, &app.app.buy, stands);
+    }
+    let others = others + frame.apps.len();
+    for (index, batch) in (others..).zip(batches) {
+        let stands = batch.columns.iter().map(|column| column.stand).collect();
+        add((serves.len() + index, planned + index), &batch.batch.name, &batch.batch.buy, stands);
+    }
 }
 
 fn workloads(
@@ -229,7 +243,7 @@ fn offer(frame: &SpecFrame, periods: &[Period], site: &Site, quote: &Quote) -> p
         },
     };
     let first_period = if quote.option == PurchaseOption::Owned {
-        let lead = lead_months(site);
+        let lead = lead_months(frame, site);
         periods.iter().position(|period| period.first_month >= lead).unwrap_or(periods.len())
     } else {
         0

@@ -9,6 +9,7 @@ use crate::derate::Deratings;
 use crate::fleet::{self, Asking, Base};
 use crate::formulate::{Ends, Formulation, formulate};
 use crate::jobs;
+use crate::legs::{self, Leg};
 use crate::market::{Market, Stand, market};
 use crate::outside::Outside;
 use crate::parts::{self, Cuts, Held};
@@ -30,6 +31,12 @@ const MOST_CUTTINGS: usize = 5;
 
 /// Gap at which a draft is good enough to be simulated. Origin: chosen; what a level asks of a way hardly depends on it.
 const DRAFT_GAP: f64 = 0.03;
+
+/// Share of its cost by which a plan with more legs must be cheaper: beyond what sums in another order differ by.
+const SAME: f64 = 1e-9;
+
+/// Ways of a training whose ends are cut at last, where cutting those that are taken does not end.
+const CHEAPEST: usize = 4;
 
 /// How well a program is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,19 +235,51 @@ impl<'a> Frame<'a> {
         let factor = |serve: &Serve, way: &Way| deratings.of(&serve.name, way).factor;
         let asking: Vec<Asking<'_>> = self.asking().collect();
         let bases = fleet::bases(&asking, &self.market, factor);
-        let alone = self.solve_with(&vec![None; asking.len()], deratings, effort);
-        if bases.iter().all(Option::is_none) {
-            return alone;
+        let mut best = self.solve_with(&self.whole(), deratings, effort);
+        if bases.iter().any(Option::is_some) {
+            best = self.or_better(best, &legs::whole(&bases, &self.periods), 0.0, (deratings, effort));
         }
-        let least =
-            || costs_at_least(&self.formulated(&bases, deratings, &self.few_ends(deratings)).1.problem);
-        if alone.as_ref().is_ok_and(|alone| least().is_some_and(|least| least >= alone.2.objective)) {
-            return alone;
+        for legs in self.several(&bases) {
+            best = self.or_better(best, &legs, SAME, (deratings, effort));
         }
-        match (alone, self.solve_with(&bases, deratings, effort)) {
-            (Ok(alone), Ok(shared)) if alone.2.objective < shared.2.objective => Ok(alone),
-            (_, Ok(shared)) => Ok(shared),
-            (alone, Err(_)) => alone,
+        best
+    }
+
+    /// Returns one leg for each workload, without a base.
+    pub(crate) fn whole(&self) -> Vec<Leg> {
+        legs::whole(&vec![None; self.spec.serves.len()], &self.periods)
+    }
+
+    /// Returns the ways to cut workloads into legs; what was settled before has as many as it has.
+    fn several(&self, bases: &[Option<Base>]) -> Vec<Vec<Leg>> {
+        let none = vec![None; bases.len()];
+        let has_bases = bases.iter().any(Option::is_some);
+        let mut all = vec![(none.as_slice(), false)];
+        if has_bases {
+            all.extend([(bases, false), (bases, true)]);
+        }
+        let split = |(bases, first_only)| legs::split(self.spec, &self.periods, bases, first_only);
+        let fits = |legs: &Vec<Leg>| self.kept.as_ref().is_none_or(|kept| kept.serves.len() == legs.len());
+        all.into_iter().filter_map(split).filter(fits).collect()
+    }
+
+    /// Returns the answer with these legs, where it costs less than one that is known by more than a share of that.
+    fn or_better<'f>(
+        &'f self,
+        known: Result<Solved<'f>, Unsolved<'f>>,
+        legs: &[Leg],
+        by: f64,
+        (deratings, effort): (&Deratings, Effort),
+    ) -> Result<Solved<'f>, Unsolved<'f>> {
+        let most = known.as_ref().map_or(f64::INFINITY, |known| known.2.objective * (1.0 - by));
+        let least = || costs_at_least(&self.formulated(legs, deratings, &self.few_ends(deratings)).1.problem);
+        if known.is_ok() && least().is_some_and(|least| least >= most) {
+            return known;
+        }
+        match (known, self.solve_with(legs, deratings, effort)) {
+            (Ok(known), Ok(other)) if most < other.2.objective => Ok(known),
+            (_, Ok(other)) => Ok(other),
+            (known, Err(_)) => known,
         }
     }
 
@@ -251,21 +290,27 @@ impl<'a> Frame<'a> {
 
     pub(crate) fn formulated<'f>(
         &'f self,
-        bases: &[Option<Base>],
+        legs: &[Leg],
         deratings: &Deratings,
         ends: &Ends,
     ) -> (Vec<ServeColumns<'f>>, Formulation<'f>) {
         let pick = |index: usize| self.kept.as_ref().and_then(|kept| kept.serves.get(index));
-        let columns = |(index, (asking, base)): (usize, (Asking<'f>, &Option<Base>))| ServeColumns {
-            serve: asking.serve,
-            demand: asking.demand.clone(),
-            ways: asking.ways,
-            columns: serve_columns(&asking, base.as_ref(), &self.market, pick(index), |way| {
-                deratings.of(&asking.serve.name, way)
-            }),
-            base: base.clone(),
+        let asking: Vec<Asking<'f>> = self.asking().collect();
+        let columns = |(index, leg): (usize, &Leg)| {
+            let asking = asking[leg.of];
+            ServeColumns {
+                serve: asking.serve,
+                of: leg.of,
+                periods: leg.periods.clone(),
+                demand: asking.demand.clone(),
+                ways: asking.ways,
+                columns: serve_columns(&asking, leg, &self.market, pick(index), |way| {
+                    deratings.of(&asking.serve.name, way)
+                }),
+                base: leg.base.clone(),
+            }
         };
-        let serves: Vec<ServeColumns<'f>> = self.asking().zip(bases).enumerate().map(columns).collect();
+        let serves: Vec<ServeColumns<'f>> = legs.iter().enumerate().map(columns).collect();
         let formulation = formulate(self, &serves, batches::columns(self, deratings), ends);
         (serves, formulation)
     }
@@ -275,6 +320,17 @@ impl<'a> Frame<'a> {
         Ends { cuts: Cuts::few(&self.held(&batches::columns(self, deratings))), is_bound: true }
     }
 
+    /// Cuts the ends of the ways of each training that seem the cheapest.
+    fn cut_cheapest(&self, cuts: &mut Cuts) {
+        let price = |column: &TrainColumn| self.market.stands[column.stand].cheapest_per_hour();
+        let cost = |column: &TrainColumn| price(column) * f64::from(column.nodes) * column.run.hours;
+        for (job, train) in self.trains.iter().enumerate() {
+            let mut ways: Vec<usize> = (0..train.columns.len()).collect();
+            ways.sort_by(|&a, &b| cost(&train.columns[a]).total_cmp(&cost(&train.columns[b])));
+            ways.into_iter().take(CHEAPEST).for_each(|way| cuts.add(job, way));
+        }
+    }
+
     /// Returns when each job holds machines, in each of its ways: trainings, then offline inference.
     pub(crate) fn held(&self, batches: &[BatchColumns<'_>]) -> Vec<Vec<Held>> {
         let trains = self.trains.iter().map(|train| train.columns.iter().map(TrainColumn::held).collect());
@@ -282,29 +338,30 @@ impl<'a> Frame<'a> {
         trains.chain(batches).collect()
     }
 
-    /// Returns the cheapest answer with these bases.
+    /// Returns the cheapest answer with these legs.
     ///
     /// Where not every end of a job is cut, the others are taken to be earlier, so that no plan costs less; as long as a
     /// job runs in such a way, the ends at its place are cut as well. Where that does not end, the ends that are left are
     /// taken to be later, and what was found before is the bound.
     fn solve_with<'f>(
         &'f self,
-        bases: &[Option<Base>],
+        legs: &[Leg],
         deratings: &Deratings,
         effort: Effort,
     ) -> Result<Solved<'f>, Unsolved<'f>> {
         let mut ends = self.few_ends(deratings);
         for _ in 0..MOST_CUTTINGS {
-            let solved = self.solve_once(bases, deratings, &ends, effort)?;
+            let solved = self.solve_once(legs, deratings, &ends, effort)?;
             let uncut = self.uncut(&solved);
             if uncut.is_empty() || effort == Effort::Draft {
                 return Ok(solved);
             }
             uncut.into_iter().for_each(|(job, way)| ends.cuts.add(job, way));
         }
-        let least = self.solve_once(bases, deratings, &ends, effort)?.2.best_bound;
+        self.cut_cheapest(&mut ends.cuts);
+        let least = self.solve_once(legs, deratings, &ends, effort)?.2.best_bound;
         let (serves, formulation, solution) =
-            self.solve_once(bases, deratings, &Ends { is_bound: false, ..ends }, effort)?;
+            self.solve_once(legs, deratings, &Ends { is_bound: false, ..ends }, effort)?;
         let best_bound = solution.best_bound.min(least);
         let gap = ((solution.objective - best_bound) / solution.objective.max(f64::MIN_POSITIVE)).max(0.0);
         let status = if gap > solution.gap { Status::WithinGap } else { solution.status };
@@ -335,12 +392,12 @@ impl<'a> Frame<'a> {
 
     fn solve_once<'f>(
         &'f self,
-        bases: &[Option<Base>],
+        legs: &[Leg],
         deratings: &Deratings,
         ends: &Ends,
         effort: Effort,
     ) -> Result<Solved<'f>, Unsolved<'f>> {
-        let (serves, formulation) = self.formulated(bases, deratings, ends);
+        let (serves, formulation) = self.formulated(legs, deratings, ends);
         match solve(&formulation.problem, &effort.options()) {
             Ok(solution) => match formulation.with_kept(solution) {
                 Some(solution) => Ok((serves, formulation, solution)),

@@ -93,7 +93,9 @@ fn unservable_finding(
         (Unservable::NoColumns { .. }, Some(serve), _) if frame.market.stands.is_empty() => {
             alone(not_to_be_had(frame, &serve.name, &serve.place, why))
         }
-        (Unservable::NoColumns { .. }, Some(serve), _) => no_way_to_serve(frame, workload, serve, deratings),
+        (Unservable::NoColumns { .. }, Some(serve), _) => {
+            no_way_to_serve(frame, serves[workload].of, serve, deratings)
+        }
         (Unservable::NoColumns { .. }, None, Some(train)) => {
             no_way_to_train(frame, workload - serves.len(), train.train)
         }

@@ -174,9 +174,10 @@ impl Limits {
         }
     }
 
+    /// What a workload may have of each way of buying: by its index in the program, and that in the plan.
     pub fn add_shares(
         &mut self,
-        (index, workload): (usize, &str),
+        (index, of, workload): (usize, usize, &str),
         buy: &[Buy],
         market: &Market<'_>,
         stands: &[usize],
@@ -199,7 +200,7 @@ impl Limits {
                 what: format!("{side} share of {} for {workload}", entry.option.words()),
                 unit: LimitUnit::NodeHours,
                 place: Some(place.clone()),
-                change: Some(Change::Share { workload: index, entry: at, is_most }),
+                change: Some(Change::Share { workload: of, entry: at, is_most }),
                 outside: 0.0,
                 short: 0.0,
             };

@@ -1,7 +1,7 @@
 //! What can be had where: every shape at every site, with the quotes of every option that a workload may use.
 
 use crate::periods::within;
-use crate::pricing::{Quote, Quoted, quote};
+use crate::pricing::{Basis, Quote, Quoted, quote};
 use crate::refused::{Refused, refusal};
 use capstan_types::blueprint::{Period, Unpriced};
 use capstan_types::catalog::Catalog;
@@ -27,6 +27,15 @@ pub struct Stand<'a> {
     pub committed: Option<Decimal>,
     /// On-demand price per node-hour in the same place.
     pub on_demand: Option<Decimal>,
+}
+
+impl Stand<'_> {
+    /// Returns the lowest price of a node that is paid by the hour; infinite where none is.
+    pub fn cheapest_per_hour(&self) -> f64 {
+        let hourly = [PurchaseOption::OnDemand, PurchaseOption::Spot];
+        let quotes = self.quotes.iter().filter(|quote| hourly.contains(&quote.option));
+        quotes.map(|quote| quote.sum(Basis::NodeHour)).fold(f64::INFINITY, f64::min)
+    }
 }
 
 /// Everything that can be had.

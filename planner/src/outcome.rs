@@ -10,8 +10,8 @@ use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
 use crate::scheduling;
 use crate::storage;
 use capstan_types::blueprint::{
-    Blueprint, Cost, FORMAT, Inputs, LimitPrice, Network, Pool, Round, RunnerUp, Solver, SolverStatus,
-    Status, TrainingRun, VerdictStatus,
+    Blueprint, Cost, CostKind, FORMAT, Inputs, LimitPrice, Network, Pool, Round, RunnerUp, Solver,
+    SolverStatus, Status, TrainingRun, VerdictStatus,
 };
 use capstan_types::catalog::Catalog;
 use capstan_types::figure;
@@ -33,6 +33,8 @@ const NOT_PROVEN: &str = "W0361";
 pub(crate) const WIDE_GAP: f64 = 0.02;
 /// A checkpoint that its machines cannot hold at once.
 const HOSTS_TOO_SMALL: &str = "W0362";
+/// Contracts that end after the horizon.
+const STILL_BOUND: &str = "W0364";
 /// A plan that did not settle.
 const UNSETTLED: &str = "W0360";
 
@@ -216,6 +218,10 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
                     .iter()
                     .find(|slo| slo.metric == verdict.metric && slo.per_mille == verdict.per_mille)
             });
+            let slots = serve.and_then(|serve| serve.adapters).filter(|all| all.slots < all.count);
+            let slots = slots.map(|all| {
+                format!("more `slots`: a replica holds {} of {} adapters, and reads the others while requests wait", all.slots, all.count)
+            });
             let word = if verdict.status == VerdictStatus::Missed { "misses" } else { "may miss" };
             Finding {
                 code: LEVEL.to_owned(),
@@ -223,7 +229,7 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
                 message: format!("`{}` {word} its limit on {level} in simulation", verdict.workload),
                 places: slo.map(|slo| (slo.place.clone(), seen_words(verdict))).into_iter().collect(),
                 because: vec![format!("{} replications, {}", verdict.replications, verdict.arrivals)],
-                ways_out: vec!["more `headroom`, or a looser limit".to_owned()],
+                ways_out: slots.into_iter().chain(["more `headroom`, or a looser limit".to_owned()]).collect(),
             }
         })
         .collect();
@@ -240,6 +246,23 @@ pub(crate) fn findings(frame: &Frame<'_>, turn: &Turn<'_>, unsettled: Option<usi
         });
     }
     findings
+}
+
+/// Returns a warning where contracts bind beyond the horizon.
+pub(crate) fn still_bound(frame: &Frame<'_>, cost: &Cost) -> Option<Finding> {
+    let owed = cost.sum_of(CostKind::Owed);
+    let lines = cost.lines.iter().filter(|line| line.kind == CostKind::Owed);
+    let money = |amount| figure::money(amount, cost.currency);
+    (!owed.is_zero()).then(|| Finding {
+        code: STILL_BOUND.to_owned(),
+        severity: Severity::Warning,
+        message: format!("contracts still bind {} after {}", money(owed), frame.spec.frame.end),
+        places: Vec::new(),
+        because: lines
+            .map(|line| format!("{} at {}: {}", line.item, line.site, money(line.billed_cost)))
+            .collect(),
+        ways_out: vec!["a longer horizon, a shorter term, or paying by the hour".to_owned()],
+    })
 }
 
 /// Returns a warning where a checkpoint that is written at once does not fit into the memory of its machines.

@@ -75,8 +75,7 @@ impl Cuts {
     pub fn parts(&self, periods: &[Period], jobs: &[Vec<Held>]) -> Vec<Part> {
         let cut = self.ways.iter().filter_map(|&(job, way)| jobs.get(job)?.get(way));
         let cut = cut.map(|held| held.end(periods));
-        let mut ends: Vec<f64> = cut.collect();
-        ends.sort_by(f64::total_cmp);
+        let ends = together(cut.collect());
         let mut parts = Vec::new();
         for (index, period) in periods.iter().enumerate() {
             let mut start = f64::from(period.first_month);
@@ -91,6 +90,13 @@ impl Cuts {
         }
         parts
     }
+}
+
+/// Returns the last of the ends that are one, in order: nobody pays for less than it runs.
+fn together(mut ends: Vec<f64>) -> Vec<f64> {
+    ends.sort_by(f64::total_cmp);
+    let groups = ends.chunk_by(|before, end| end - before <= SAME_MONTHS);
+    groups.filter_map(|group| group.last().copied()).collect()
 }
 
 /// Returns the parts of some periods.
@@ -122,6 +128,16 @@ mod tests {
 
     fn period(first_month: u32, months: u32) -> Period {
         Period { first_month, months, discount: 1.0 }
+    }
+
+    #[test]
+    fn ends_within_a_second_are_the_last_of_them() {
+        let held = |hours: f64| Held { stand: 0, periods: 0..1, hours };
+        let jobs = [vec![held(1.1), held(1.1 + 0.5 / 3600.0), held(2.0)]];
+        let parts = Cuts::few(&jobs).parts(&[period(0, 1)], &jobs);
+        let hours: Vec<f64> = parts.iter().map(|part| part.end() * HOURS_PER_MONTH).collect();
+        assert_eq!(hours.len(), 3, "{hours:?}");
+        assert!((hours[0] - (1.1 + 0.5 / 3600.0)).abs() < 1e-9, "{hours:?}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::worlds::{self, Worlds};
 use crate::{apart, audit, outcome, rules, what_if};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{
-    Blueprint, FORMAT, InputFile, Inputs, Override, Round, Solver, SolverStatus, Status,
+    Blueprint, FORMAT, InputFile, Inputs, Network, Override, Round, Solver, SolverStatus, Status,
 };
 use capstan_types::catalog::Catalog;
 use capstan_types::origin::Origin;
@@ -184,10 +184,9 @@ fn planned(
 ) -> Result<Blueprint, PlanError> {
     progress("enumerating candidates");
     let frame = Frame::of(spec, catalog, traces)?;
-    let alone = vec![None; spec.serves.len()];
     let passed = infeasible::passed_already(
         &frame,
-        &frame.formulated(&alone, &Deratings::default(), &frame.few_ends(&Deratings::default())).1,
+        &frame.formulated(&frame.whole(), &Deratings::default(), &frame.few_ends(&Deratings::default())).1,
     );
     if !passed.is_empty() {
         let findings = ways_out::verified(&Source { spec, catalog, traces }, passed);
@@ -268,8 +267,8 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
         let mut draft = draft(frame, &serves, (&formulation, &solution));
         let costs = Whole::of(frame, &formulation.problem, &solution).objective;
         progress(&format!("round {}: simulating a plan that costs {}", rounds.len() + 1, costs.round()));
-        let mut proof = prove(frame, &serves, &draft, &solution, &mut deratings)?;
-        prove_offline(frame, &formulation, (&mut draft, &solution), &mut deratings, &mut proof)?;
+        let mut proof = prove(frame, &serves, &solution, &mut deratings)?;
+        prove_offline(frame, (&serves, &formulation), (&mut draft, &solution), &mut deratings, &mut proof)?;
         rounds.push(Round {
             objective: costs,
             missed: proof.missed.clone(),
@@ -295,12 +294,13 @@ pub(crate) fn finish(
     settled: bool,
     provenance: Provenance,
 ) -> Blueprint {
-    let bill = bill(frame, &turn);
-    let sites = summaries(frame.spec, &frame.periods, &frame.market, &turn.draft, &frame.stores);
     let (networks, mut findings) = fabric::networks(frame.spec, frame.catalog, &turn.draft);
+    let bill = bill(frame, &turn, &networks);
+    let sites = summaries(frame, &turn.draft, &networks);
     findings.extend(fabric::over_power(frame.spec, &sites, &networks));
     findings.extend(frame.stores.findings.iter().cloned());
     let solver = solved(&turn, turn.whole(frame), rounds, settled);
+    findings.extend(outcome::still_bound(frame, &bill));
     findings.extend(outcome::findings(frame, &turn, (!settled).then_some(solver.rounds.len())));
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
@@ -373,7 +373,7 @@ fn solved(turn: &Turn<'_>, whole: Whole, rounds: Vec<Round>, settled: bool) -> S
     }
 }
 
-fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
+fn bill(frame: &Frame<'_>, turn: &Turn<'_>, networks: &[Network]) -> capstan_types::blueprint::Cost {
     let priced: Vec<PricedPool<'_>> = turn
         .draft
         .pools
@@ -395,7 +395,9 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>) -> capstan_types::blueprint::Cost {
     let usage = usage(frame, turn);
     let (lines, unpriced) =
         egress::bill(frame.spec, &frame.periods, usage.iter().flat_map(|used| &used.sent));
-    beside.extend(lines);
-    unknown.extend(unpriced);
+    let pools = turn.draft.pools.iter().map(|(_, pool)| pool);
+    let (of_switches, not_known) = fabric::bill(frame.spec, &frame.periods, networks, pools);
+    beside.extend(lines.into_iter().chain(of_switches));
+    unknown.extend(unpriced.into_iter().chain(not_known));
     cost::bill(&frame.spec.frame, &frame.periods, &priced, &usage, (beside, unknown))
 }

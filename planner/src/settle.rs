@@ -1,7 +1,7 @@
 //! Does the draft hold? Every placement is simulated at the hours that strain it most.
 
 use crate::apart;
-use crate::assemble::Draft;
+use crate::assemble::{Draft, Piece, pieces};
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
 use crate::derate::{Deratings, judge, judge_offline, scaled_trace};
@@ -9,7 +9,7 @@ use crate::formulate::Formulation;
 use crate::frame::Frame;
 use crate::program::Solution;
 use crate::verify::{Readers, Trial, VerifyError, busiest};
-use capstan_types::blueprint::{Placement, Verdict, VerdictStatus};
+use capstan_types::blueprint::{Verdict, VerdictStatus};
 use capstan_types::spec::{self, Serve};
 
 /// What one turn proved.
@@ -39,17 +39,16 @@ impl Proof {
 pub(crate) fn prove(
     frame: &Frame<'_>,
     serves: &[ServeColumns<'_>],
-    draft: &Draft,
     solution: &Solution,
     deratings: &mut Deratings,
 ) -> Result<Proof, VerifyError> {
     let mut proof = Proof::default();
-    for (index, serve) in serves.iter().enumerate() {
-        let parts = parts(serve, &draft.services[index].placements, solution.columns[index]);
+    for (index, serve) in serves[..frame.spec.serves.len()].iter().enumerate() {
+        let parts = parts(frame, serves, solution, index);
         for (at, part) in parts.iter().enumerate() {
             let rates = share_of(serve, &parts, at);
             let mut worst = Vec::new();
-            let peak = can_have_more(serve).then(|| most_of(&part.working));
+            let peak = can_have_more(serves, serve).then(|| most_of(&part.working));
             let mut hours = busiest(&rates, &part.working);
             if serve.serve.autoscale.is_some() {
                 for hour in followed(&rates, &part.working) {
@@ -62,7 +61,7 @@ pub(crate) fn prove(
                 let rate = rates[period][hour];
                 let before = rates[period][hour_before(hour)];
                 let requests = scaled_trace(frame, serve.serve, rate);
-                let readers = readers(frame, serves, draft, solution, serve.serve, (period, hour));
+                let readers = readers(frame, serves, solution, serve.serve, (period, hour));
                 let trial = Trial {
                     serve: serve.serve,
                     way: part.way,
@@ -92,12 +91,12 @@ pub(crate) fn prove(
 /// See [`VerifyError`].
 pub(crate) fn prove_offline(
     frame: &Frame<'_>,
-    formulation: &Formulation<'_>,
+    (serves, formulation): (&[ServeColumns<'_>], &Formulation<'_>),
     (draft, solution): (&mut Draft, &Solution),
     deratings: &mut Deratings,
     proof: &mut Proof,
 ) -> Result<(), VerifyError> {
-    let chosen = &solution.columns[draft.services.len() + draft.trainings.len() + draft.apps.len()..];
+    let chosen = &solution.columns[serves.len() + draft.trainings.len() + draft.apps.len()..];
     for ((columns, &column), run) in formulation.batches.iter().zip(chosen).zip(&mut draft.batches) {
         let Some(engine) = frame.catalog.engine(&columns.batch.engine) else { continue };
         let way = &columns.ways[columns.columns[column].way];
@@ -109,8 +108,9 @@ pub(crate) fn prove_offline(
 
 /// Can a quiet hour have more replicas than its demand needs? Not where replicas follow demand, where machines that stand
 /// there carry a part, or where the other part of the workload is sized with it.
-fn can_have_more(serve: &ServeColumns<'_>) -> bool {
-    serve.serve.autoscale.is_none() && serve.base.is_none() && serve.serve.stage.is_none()
+fn can_have_more(serves: &[ServeColumns<'_>], serve: &ServeColumns<'_>) -> bool {
+    let has_base = serves.iter().any(|leg| leg.of == serve.of && leg.base.is_some());
+    serve.serve.autoscale.is_none() && !has_base && serve.serve.stage.is_none()
 }
 
 fn most_of(working: &[Vec<u32>]) -> u32 {
@@ -121,14 +121,13 @@ fn most_of(working: &[Vec<u32>]) -> u32 {
 fn readers<'a>(
     frame: &Frame<'a>,
     serves: &'a [ServeColumns<'a>],
-    draft: &'a Draft,
     solution: &Solution,
     serve: &Serve,
     (period, hour): (usize, usize),
 ) -> Option<Readers<'a>> {
     let stage = serve.stage.as_ref().filter(|stage| stage.part == spec::Part::Decode)?;
     let index = serves.iter().position(|other| other.serve.name == stage.with)?;
-    let parts = parts(&serves[index], &draft.services[index].placements, solution.columns[index]);
+    let parts = parts(frame, serves, solution, index);
     let part = parts.last()?;
     Some(Readers {
         serve: serves[index].serve,
@@ -168,25 +167,21 @@ struct Part<'a> {
     working: Vec<Vec<u32>>,
 }
 
-/// Returns the placements of a workload: the part on machines that stand there, if any, then the chosen column.
-fn parts<'a>(serve: &ServeColumns<'a>, placements: &'a [Placement], column: usize) -> Vec<Part<'a>> {
-    let column = &serve.columns[column];
-    let of_base = serve.base.iter().map(|base| (base.way, base.rate, 0));
-    let chosen = of_base.chain([(column.way, column.rate, column.spares)]);
-    let ways = serve.ways;
-    chosen
-        .zip(placements)
-        .map(|((way, rate, spares), placement)| Part {
-            site: &placement.site,
-            way: &ways[way],
-            rate,
-            working: placement
-                .replicas
-                .iter()
-                .map(|hours| hours.iter().map(|replicas| replicas - spares).collect())
-                .collect(),
-        })
-        .collect()
+/// Returns the placements of a workload, in the order of the draft.
+fn parts<'a>(
+    frame: &Frame<'a>,
+    serves: &[ServeColumns<'a>],
+    solution: &Solution,
+    of: usize,
+) -> Vec<Part<'a>> {
+    let ways = serves[of].ways;
+    let part = |piece: Piece| Part {
+        site: &frame.market.stands[piece.stand].site.name,
+        way: &ways[piece.way],
+        rate: piece.rate,
+        working: piece.working,
+    };
+    pieces(serves, &solution.columns, of).into_iter().map(part).collect()
 }
 
 /// Returns the requests that one part gets: demand is split in proportion to capacity.

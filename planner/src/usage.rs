@@ -13,7 +13,7 @@ use capstan_types::spec::Batch;
 /// Returns what each workload uses: accelerator-hours charged, and the tokens of its mean demand.
 pub(crate) fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
     let mut usage = Vec::new();
-    for serve in &turn.serves {
+    for serve in &turn.serves[..frame.spec.serves.len()] {
         let service = turn.draft.services.iter().find(|service| service.workload == serve.serve.name);
         let placements = service.iter().flat_map(|service| &service.placements);
         let used = |placement: &Placement| Used {

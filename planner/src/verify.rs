@@ -53,6 +53,13 @@ pub struct Trial<'a> {
     pub seed: u64,
 }
 
+impl Trial<'_> {
+    /// Returns the mean time per output token of a replica with its share of the requests.
+    fn pace(&self) -> Seconds {
+        self.way.pace.at(self.rate / f64::from(self.replicas.max(1)))
+    }
+}
+
 /// The replicas that read the prompts of a workload in two parts.
 #[derive(Clone, Copy)]
 pub struct Readers<'a> {
@@ -243,7 +250,7 @@ pub(crate) fn overhead_ns(trial: &Trial<'_>, metric: SloMetric, share: f64) -> f
         SloMetric::Tpot => 0.0,
         SloMetric::Ttft | SloMetric::E2e => {
             let waiting = (engine.request_us + engine.prompt_token_us * prompt) * 1e3;
-            waiting + engine.delivery_steps * trial.way.estimate.tpot.get() * 1e9
+            waiting + engine.delivered_after() * trial.pace().get() * 1e9
         }
     }
 }

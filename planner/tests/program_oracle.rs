@@ -174,7 +174,7 @@ mod together {
         let price_per_node_hour = instance.price.clone();
         let terms = [
             Terms::Reserved {
-                term_months: 12.0,
+                term_months: 1.0,
                 price_per_node_hour: price_per_node_hour[0].map(|p| p / 2.0),
             },
             Terms::OnDemand { price_per_node_hour: price_per_node_hour[1] },

@@ -289,6 +289,7 @@ fn cost(diff: &Diff) -> Vec<Block> {
             CostKind::Capex => " (capex)",
             CostKind::Opex => "",
             CostKind::Residual => " (residual)",
+            CostKind::Owed => " (owed)",
         };
         let option = group.option.map_or_else(String::new, |option| format!(", {}", option.words()));
         groups

@@ -1,9 +1,9 @@
 //! Blueprint → the report that programs read: numbers as numbers, units in the names of fields.
 
 use capstan_types::blueprint::{
-    AppRun, BatchRun, Blueprint, LimitPrice, Network, Period, RuleOutcome, RunnerUp, ScenarioOutcome,
-    SiteSummary, Solver, Status, Store, TrainingRun, Uncertainty, Unpriced, Verdict, VerdictStatus,
-    WorkloadCost,
+    AppRun, BatchRun, Blueprint, CostKind, LimitPrice, Network, Period, RuleOutcome, RunnerUp,
+    ScenarioOutcome, SiteSummary, Solver, Status, Store, TrainingRun, Uncertainty, Unpriced, Verdict,
+    VerdictStatus, WorkloadCost,
 };
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
@@ -65,6 +65,10 @@ pub struct Summary {
     /// Running cost.
     #[schemars(with = "f64")]
     pub opex: Decimal,
+    /// What contracts still bind after the horizon; absent where that is nothing.
+    #[serde(default, skip_serializing_if = "Decimal::is_zero")]
+    #[schemars(with = "f64")]
+    pub still_bound: Decimal,
     /// Total per month.
     #[schemars(with = "f64")]
     pub per_month: Decimal,
@@ -249,6 +253,7 @@ fn the_summary(blueprint: &Blueprint) -> Summary {
         total: cost.total,
         capex: cost.capex,
         opex: cost.opex,
+        still_bound: cost.sum_of(CostKind::Owed),
         per_month: cost.per_month,
         highest_opex_per_month: cost.highest_opex_per_month,
         net_present: cost.net_present,
@@ -381,7 +386,7 @@ mod tests {
         assert_eq!(value["summary"]["total"], 5_769_404.35);
         assert_eq!(value["purchases"][1]["unit_price"], 20.69505);
         assert_eq!(value["service_levels"][0]["target_s"], 0.5);
-        assert_eq!(value["summary"]["facility_power_w"], 337_750.0);
+        assert_eq!(value["summary"]["facility_power_w"], 348_955.0);
     }
 
     #[test]

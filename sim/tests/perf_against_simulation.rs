@@ -98,6 +98,7 @@ fn the_closed_form_agrees_with_the_simulator_where_it_promises_a_rate() {
             burstiness: 1.0,
             slos: &slos,
             max_sequences: None,
+            in_flight: None,
             step_tokens: None,
             shortcuts: Shortcuts::default(),
             background: 0.0,

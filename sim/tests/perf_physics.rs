@@ -2,7 +2,7 @@
 //!
 //! The floors here are counted from the sizes of the model alone, not from the operators that are priced.
 
-use capstan_sim::perf::training::{self, Cluster, Job, Known, flops};
+use capstan_sim::perf::training::{self, Cluster, Job, Known, Layout, flops};
 use capstan_sim::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, StepShape};
 use capstan_types::catalog::Catalog;
 use capstan_types::degrees::Degrees;
@@ -204,6 +204,39 @@ proptest! {
         prop_assert!(found.best.step.get() >= floor);
         prop_assert!(found.best.utilization <= 1.0 + 1e-9);
         prop_assert!(found.best.memory.needed() <= found.best.memory.free * (1.0 + 1e-9));
+    }
+
+    #[test]
+    fn no_exchange_between_machines_is_faster_than_their_network(
+        chip in 0usize..6, per_node in 0u32..4, nodes in 0u32..6, t in 0u32..6, rack: bool, gigabytes in 1u32..400
+    ) {
+        let catalog = testing::catalog();
+        let mut accelerator = catalog.accelerators[chip].clone();
+        // A rack is one machine that comes in parts.
+        accelerator.scale_up.domain = if rack { 72 } else { 8 };
+        let known = Known::default();
+        let network = f64::from(gigabytes) * 1e9;
+        let (per_node, nodes, tensor) = (1 << per_node, 1 << nodes, 1 << t);
+        let cluster = Cluster {
+            known: &known,
+            accelerator: &accelerator,
+            per_node,
+            nodes,
+            scale_out: Some(BytesPerSecond(network)),
+        };
+        let model = catalog.model("llama3_1_8b").unwrap();
+        let (sequences, sequence) = (256.0, 4096);
+        let job = Job { model, batch: Tokens(sequences * 4096.0), sequence, precision: Precision::Bf16 };
+        let layout = Layout { tensor, pipeline: 1, interleave: 1, micro_batch: 1, expert: 1 };
+        let Ok(step) = training::step(&cluster, &job, &layout) else { return Ok(()) };
+        let apart = f64::from(if rack { 72 } else { per_node });
+        // Four all-reduces a layer, of every machine at least twice what the others have not seen.
+        let ranks = per_node * nodes / tensor;
+        let machines = f64::from(tensor) / apart;
+        let tokens = sequences * f64::from(sequence) / f64::from(ranks);
+        let activations = 2.0 * tokens * f64::from(model.hidden);
+        let sent = 8.0 * f64::from(model.layers) * activations * (1.0 - 1.0 / machines).max(0.0);
+        prop_assert!(step.step.get() >= sent / network, "{} s, network {} s", step.step.get(), sent / network);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod broken;
 mod catalogs;
 mod ci;
 mod complaints;
+mod contracts;
 mod cooling;
 mod estimate;
 mod fleets;

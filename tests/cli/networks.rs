@@ -2,6 +2,7 @@
 
 use crate::surroundings::Place;
 use capstan_types::blueprint::{Blueprint, Network, Status};
+use rust_decimal::prelude::ToPrimitive;
 
 /// A pod that stands there already, with work that spans machines.
 fn pod(shape: &str, nodes: u32, site: &str, fabric: &str) -> String {
@@ -38,6 +39,19 @@ fn a_superpod_comes_out_to_the_switch_and_the_link() {
     assert_eq!((network.leaves, network.spines, network.cores), (32, 16, 0));
     assert_eq!((network.host_links, network.spine_links), (1020, 1024));
     assert_eq!(network.power.map(|power| power.get()), Some(48.0 * 747.0));
+}
+
+/// 48 switches of 747 W each draw 35.9 kW beside the machines, and at a PUE of 1.25 and 0.08 USD/kWh 31,410 USD a year.
+#[test]
+fn what_switches_draw_is_power_and_energy_of_their_site() {
+    let fabric = "fabric compute { switch = ndr_infiniband, management_ports = 4 }";
+    let answer = planned(&pod("own.dgx_h100_8", 127, "", fabric), 0);
+    let told = answer.sites[0].it_power.expect("known power").get();
+    assert!((told - (127.0 * 10_200.0 + 48.0 * 747.0)).abs() < 1.0, "{told}");
+    let energy = answer.cost.lines.iter().filter(|line| line.item == "energy of ndr_infiniband, switches");
+    let billed: f64 = energy.map(|line| line.billed_cost.to_f64().expect("a number")).sum();
+    let year = 48.0 * 0.747 * 1.25 * 12.0 * 730.0 * 0.08;
+    assert!((billed / year - 1.0).abs() < 1e-4, "{billed} {year}");
 }
 
 #[test]
@@ -143,7 +157,11 @@ fn power_is_that_of_the_whole_node_and_racks_follow_from_it() {
     let answer = planned(&text, 0);
     let nodes = answer.sites[0].nodes;
     assert_eq!(answer.sites[0].racks, Some(nodes.div_ceil(3)));
-    assert_eq!(answer.sites[0].it_power.map(|power| power.get()), Some(f64::from(nodes) * 10_200.0));
+    assert_eq!(
+        answer.sites[0].it_power.map(|power| power.get()),
+        Some(f64::from(nodes) * 10_200.0 + 747.0),
+        "with a switch"
+    );
     let energy = answer.cost.lines.iter().find(|line| line.item.starts_with("energy")).expect("a line");
     let each: f64 = energy.unit_price.to_string().parse().expect("a number");
     // 10.2 kW × 730 h × 0.12 USD × 1.3 at the highest, and 71 % of that on average.

@@ -123,6 +123,20 @@ serve chat {
 }
 "#;
 
+/// An autoscaler holds as many replicas as have its target in flight each: so many are planned and paid for.
+#[test]
+fn a_stated_target_is_all_that_a_replica_is_given() {
+    let place = Place::new();
+    let placement = |aim: &str| {
+        let blueprint = place.planned(FOLLOWS.replace("AIM", aim), 0);
+        blueprint.services[0].placements[0].clone()
+    };
+    let (free, aimed) = (placement("tolerance = 10%"), placement("target = 4 req"));
+    assert!(aimed.estimate.batch <= 4.0 && free.estimate.batch > 8.0, "{free:?} {aimed:?}");
+    assert_eq!(aimed.estimate.bound_by, "requests in flight aimed at");
+    assert!(aimed.peak_replicas() > free.peak_replicas(), "{free:?} {aimed:?}");
+}
+
 /// Replicas that follow the requests are what a plan is verified with, and what a simulation shows.
 #[test]
 fn replicas_that_follow_requests_are_verified_as_they_come() {

@@ -42,6 +42,24 @@ fn nodes_follow_from_the_rate_that_was_measured() {
     assert!((per_180(store.usable.get()) / (22.2e15 * 0.8) - 1.0).abs() < 0.01, "{store:?}");
 }
 
+/// 32 nodes of MinIO with 100 Gbit/s ports were written at 177 GB/s: parts of an object go to other nodes.
+#[test]
+fn objects_are_written_at_the_rate_that_was_measured() {
+    let store = only(&plan("", "storage s { system = minio_nvme, write >= 100 GB/s }"));
+    assert_eq!((store.nodes, store.binds), (19, StoreLimit::Write), "{store:?}");
+    let few = only(&plan("", "storage s { system = minio_nvme, capacity >= 10 TB }"));
+    assert_eq!((few.nodes, few.binds), (4, StoreLimit::Protection), "{few:?}");
+}
+
+/// A rate that nobody measured is bounded by what is read, and no reason to choose a system.
+#[test]
+fn a_rate_that_is_only_bounded_wins_no_choice() {
+    let chosen = only(&plan("", "storage s { kind = parallel_file_system, write >= 150 GB/s }"));
+    assert_ne!(chosen.system, "ddn_ai400x2t", "{chosen:?}");
+    let named = only(&plan("", "storage s { system = ddn_ai400x2t, write >= 150 GB/s }"));
+    assert_eq!(named.nodes, 2, "{named:?}");
+}
+
 /// TB and TiB are not the same: what a decimal terabyte asks for is less by a tenth.
 #[test]
 fn binary_and_decimal_units_are_told_apart() {

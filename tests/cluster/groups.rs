@@ -51,11 +51,11 @@ fn a_group_is_waited_for_until_its_controller_says_that_all_are_ready() {
     }
     bench.machines(&(0..4).map(|number| node(&format!("m{number}"), "a")).collect());
     let ground = Ground::of(&bench, "groups", &over_two_nodes("groups", 2));
-    let path = "/apis/leaderworkerset.x-k8s.io/v1/namespaces/groups/leaderworkersets/chat";
+    let path = "/apis/leaderworkerset.x-k8s.io/v1/namespaces/groups/leaderworkersets/chat-nodes";
     let tell = |ready: u32| {
         let status = json!({
             "apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet",
-            "metadata": { "name": "chat", "namespace": "groups" },
+            "metadata": { "name": "chat-nodes", "namespace": "groups" },
             "status": { "replicas": 2, "readyReplicas": ready, "updatedReplicas": 2 },
         });
         let told = ground.door.change(&format!("{path}/status"), "controller", &status);
@@ -63,7 +63,7 @@ fn a_group_is_waited_for_until_its_controller_says_that_all_are_ready() {
     };
     let late = ground.run("apply", &["--yes", "--timeout", "2"]).exits(1);
     assert!(
-        late.err.contains("LeaderWorkerSet groups/chat: its controller has not seen it"),
+        late.err.contains("LeaderWorkerSet groups/chat-nodes: its controller has not seen it"),
         "{}",
         late.told()
     );
@@ -75,7 +75,7 @@ fn a_group_is_waited_for_until_its_controller_says_that_all_are_ready() {
     });
     tell(1);
     let late = ground.run("apply", &["--yes", "--timeout", "2"]).exits(1);
-    assert!(late.err.contains("LeaderWorkerSet groups/chat: 1 of 2 are ready"), "{}", late.told());
+    assert!(late.err.contains("LeaderWorkerSet groups/chat-nodes: 1 of 2 are ready"), "{}", late.told());
     tell(2);
     ground.run("apply", &["--yes", "--timeout", "30"]).exits(0);
 }

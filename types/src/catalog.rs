@@ -239,13 +239,21 @@ pub struct Engine {
     pub prompt_token_us: f64,
     /// Factor on the device time of a step.
     pub factor: f64,
-    /// Steps after which a first token reaches the client.
+    /// Steps after which a first token reached the client in benchmarks, with the stream interval that they set.
     pub delivery_steps: f64,
     /// How the numbers came to be.
     pub origin: Origin,
     /// Source and date.
     #[serde(flatten)]
     pub provenance: Provenance,
+}
+
+impl Engine {
+    /// Returns the steps after which a first token reaches the client of a replica that a plan starts: such a replica hands
+    /// over each token as it comes, the default of all engines, so what benchmarks waited beyond one step is not waited.
+    pub fn delivered_after(&self) -> f64 {
+        self.delivery_steps.min(1.0)
+    }
 }
 
 /// A region of a provider.

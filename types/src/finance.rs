@@ -37,11 +37,13 @@ pub enum Category {
     Other,
     /// What bought machines are still worth at the end, a negative amount.
     Residual,
+    /// What contracts still bind after the horizon.
+    Owed,
 }
 
 impl Category {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Purchase,
         Self::Support,
         Self::Staff,
@@ -55,6 +57,7 @@ impl Category {
         Self::Spot,
         Self::Other,
         Self::Residual,
+        Self::Owed,
     ];
 
     /// Returns the words shown to people.
@@ -73,6 +76,7 @@ impl Category {
             Self::Spot => "spot",
             Self::Other => "other",
             Self::Residual => "value left",
+            Self::Owed => "still bound",
         }
     }
 }

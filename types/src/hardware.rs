@@ -74,6 +74,11 @@ impl Precision {
         }
     }
 
+    /// Says whether it is a 16-bit floating point format.
+    pub fn is_sixteen_bit(self) -> bool {
+        matches!(self, Self::Fp16 | Self::Bf16)
+    }
+
     /// Returns the precision whose peak rate bounds the math: weight-only formats compute in 16 bits,
     /// block-scaled ones at the rate of their element type.
     pub fn math(self) -> Self {
@@ -111,6 +116,17 @@ pub struct ScaleUp {
     pub bandwidth: BytesPerSecond,
     /// How many accelerators one domain can hold.
     pub domain: u32,
+}
+
+/// Most accelerators that one machine joins by links of its own: the eight of a baseboard.
+const MACHINE: u32 = 8;
+
+impl ScaleUp {
+    /// Says whether the links leave the machine: of a rack or a pod (NVL72, a TPU's torus), whose domain is larger than
+    /// any machine. Links of all others end at the machine, however few accelerators it holds.
+    pub fn spans_machines(&self) -> bool {
+        self.domain > MACHINE
+    }
 }
 
 /// A hardware partition of an accelerator (MIG).
@@ -164,16 +180,27 @@ pub struct Accelerator {
 impl Accelerator {
     /// Returns the peak rate at which math of this precision runs, `None` where the chip lacks it.
     ///
-    /// 16-bit floating point formats share one peak.
+    /// Both 16-bit floating point formats share one peak where the chip has both.
     pub fn peak(&self, precision: Precision) -> Option<FlopPerSecond> {
-        self.peaks.get(&precision.math()).copied()
+        let math = match precision {
+            Precision::Fp16 | Precision::Int4 => self.sixteen(),
+            other => other.math(),
+        };
+        self.peaks.get(&math).copied()
+    }
+
+    /// Returns the 16-bit floating point format of its fast units: bf16, or fp16 where it has no other (Volta, Turing).
+    pub fn sixteen(&self) -> Precision {
+        let only = self.peaks.contains_key(&Precision::Fp16) && !self.peaks.contains_key(&Precision::Bf16);
+        if only { Precision::Fp16 } else { Precision::Bf16 }
     }
 
     /// Returns the precision that the math of such weights runs in: microscaled ones are widened to 16 bits where the chip
     /// has no 4-bit units (Ampere, Hopper).
     pub fn math_of(&self, weights: Precision) -> Precision {
         match weights {
-            Precision::Mxfp4 if !self.peaks.contains_key(&Precision::Nvfp4) => Precision::Bf16,
+            Precision::Mxfp4 if !self.peaks.contains_key(&Precision::Nvfp4) => self.sixteen(),
+            Precision::Fp16 | Precision::Int4 => self.sixteen(),
             other => other.math(),
         }
     }
@@ -322,6 +349,20 @@ mod tests {
     fn a_machine_of_ten_kilowatts_takes_half_a_cubic_metre_of_air_a_second() {
         // 10.2 kW / (1.2 kJ/m³K · 15 K)
         assert!((Cooling::air_flow(Watts(10.2e3)) - 0.5667).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_chip_without_bf16_computes_in_fp16_what_is_sixteen_bits_wide_but_not_bf16() {
+        let mut chip = crate::testing::accelerators().remove(0);
+        let rate = chip.peaks[&Precision::Bf16];
+        assert_eq!((chip.peak(Precision::Fp16), chip.peak(Precision::Bf16)), (Some(rate), Some(rate)));
+        chip.peaks = BTreeMap::from([(Precision::Fp16, rate)]);
+        assert_eq!((chip.peak(Precision::Fp16), chip.peak(Precision::Bf16)), (Some(rate), None));
+        assert_eq!(
+            (chip.peak(Precision::Int4), chip.math_of(Precision::Int4)),
+            (Some(rate), Precision::Fp16)
+        );
+        assert_eq!(chip.math_of(Precision::Mxfp4), Precision::Fp16);
     }
 
     #[test]

@@ -169,7 +169,7 @@ pub struct SimulatedFailure {
     /// When they were back.
     #[serde(rename = "back_s")]
     pub back: Seconds,
-    /// Share of the requests that met every level: of those that arrived before.
+    /// Share of the requests that met every level: of those that were over before.
     pub attainment_before: Option<f64>,
     /// Of those that arrived while replicas were down.
     pub attainment_during: Option<f64>,

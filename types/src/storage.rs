@@ -147,6 +147,8 @@ pub struct StorageSystem {
     pub protection: Protection,
     /// Do copies and parts lie inside one node, as in an appliance, rather than on different ones?
     pub inside: bool,
+    /// Fewest nodes that it runs on, where that is neither one nor one for each part.
+    pub least_nodes: Option<u32>,
     /// Share of the usable capacity that may be filled.
     pub fill: f64,
     /// Nodes whose capacity stays free, so that what a lost node held can be made again.
@@ -164,6 +166,14 @@ pub struct StorageSystem {
     /// Source and date.
     #[serde(flatten)]
     pub provenance: Provenance,
+}
+
+impl StorageSystem {
+    /// Returns the fewest nodes that it runs on: what it says, otherwise one for each part unless all lie inside one.
+    pub fn fewest_nodes(&self, protection: Protection) -> u32 {
+        let apart = if self.inside { 1 } else { protection.fewest_nodes() };
+        self.least_nodes.unwrap_or(apart)
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,10 @@ pub(super) fn add(
     if !frame.deploy.monitoring || !vendors.any(|vendor| vendor == "NVIDIA") {
         return Ok(());
     }
+    if !frame.deploy.gpu_operator {
+        let message = "alerts ask for DCGM_FI_DEV_ECC_DBE_VOL_TOTAL and DCGM_FI_DEV_THERMAL_VIOLATION, which the exporter counts only where it is told to: `gpu_operator = true` does".to_owned();
+        files.warn(&frame.plan, message);
+    }
     let name = shortened(&format!("{}-accelerators", frame.plan));
     let monitor = Object {
         api_version: "monitoring.coreos.com/v1",
@@ -63,8 +67,20 @@ pub(super) fn add(
 ///
 /// The gauge holds the code of the last error and 0 before any; newer exporters write the code in a label too, and so begin a
 /// series for each. What it cannot show: the same code again, since nothing changes; and an old code of an exporter that was
-/// gone for five minutes counts as new.
-const NEW_ERROR: &str = "(DCGM_FI_DEV_XID_ERRORS > 0 and changes(DCGM_FI_DEV_XID_ERRORS[5m]) > 0) or (DCGM_FI_DEV_XID_ERRORS > 0 unless DCGM_FI_DEV_XID_ERRORS offset 5m)";
+/// gone for five minutes counts as new. Left out are the codes that NVIDIA's catalog calls errors of a program as a rule: 13
+/// (exception of a kernel), 31 (page fault), 43 (stopped by an error of its own) and 45 (cleanup after another).
+const NEW_ERROR: &str = "(DCGM_FI_DEV_XID_ERRORS > 0 != 13 != 31 != 43 != 45 and changes(DCGM_FI_DEV_XID_ERRORS[5m]) > 0) or (DCGM_FI_DEV_XID_ERRORS > 0 != 13 != 31 != 43 != 45 unless DCGM_FI_DEV_XID_ERRORS offset 5m)";
+
+/// What the exporter must count for the alerts and the dashboard: two of these are not among its defaults.
+pub(super) const COUNTERS: [(&str, &str, &str); 7] = [
+    ("DCGM_FI_DEV_GPU_UTIL", "gauge", "share of time in which something ran, in per cent"),
+    ("DCGM_FI_DEV_FB_USED", "gauge", "memory that is used, in MiB"),
+    ("DCGM_FI_DEV_FB_FREE", "gauge", "memory that is free, in MiB"),
+    ("DCGM_FI_DEV_POWER_USAGE", "gauge", "power, in W"),
+    ("DCGM_FI_DEV_XID_ERRORS", "gauge", "code of the last error"),
+    ("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "counter", "bits of memory that could not be mended"),
+    ("DCGM_FI_DEV_THERMAL_VIOLATION", "counter", "time in which heat slowed it down"),
+];
 
 fn rules(namespace: &str) -> Vec<Value> {
     let own = format!("namespace=\"{namespace}\"");

@@ -293,7 +293,9 @@ fn model_name(server: &Server<'_>, warnings: &mut Vec<Warning>) -> String {
 /// the model and the cache of one replica hold.
 fn context(server: &Server<'_>, warnings: &mut Vec<Warning>) -> u32 {
     let (prompt, output) = server.longest_request();
-    let longest = count(prompt.ceil() + output.ceil()).max(1);
+    // SGLang refuses a request that fills its context to the last token.
+    let spare = u32::from(server.engine.family == EngineFamily::Sglang);
+    let longest = count(prompt.ceil() + output.ceil()).max(1).saturating_add(spare);
     let block = server.engine.block_tokens.max(1);
     let wanted = longest.div_ceil(block).saturating_mul(block);
     // A sequence lies in the cache of one group.
@@ -383,6 +385,8 @@ fn sglang(server: &Server<'_>, settings: &Settings) -> Launch {
         vec![flag("model-path", &settings.model), flag("host", "0.0.0.0"), flag("port", HTTP_PORT)];
     args.extend(ranks::sglang(candidate));
     args.push(flag("context-length", settings.context));
+    // As planned: each token goes to the client as it comes.
+    args.push(flag("stream-interval", 1));
     args.push(flag("mem-fraction-static", decimal(server.engine.memory_utilization)));
     args.push(flag("dtype", dtype(settings.weights)));
     if settings.weights == Weights::ToFp8 {

@@ -17,6 +17,16 @@ pub enum EmitError {
     /// The blueprint does not say which plan it answers.
     #[error("the blueprint holds no digest of its plan file")]
     NoPlanDigest,
+    /// Two objects that Kubernetes could not tell apart.
+    #[error(
+        "two objects would be called {kind}/{name} in one namespace: rename the block of the plan that is called so"
+    )]
+    Twice {
+        /// Their kind.
+        kind: String,
+        /// Their name.
+        name: String,
+    },
     /// A name that Kubernetes refuses.
     #[error("{what} `{name}` cannot be a DNS label: 1 to 63 of a-z, 0-9 and `-`, none at an end")]
     NotALabel {

@@ -18,10 +18,17 @@ const TLS: &str = "https";
 pub(super) const PLAIN: &str = "http";
 
 /// Port of an endpoint picker, as the chart `inferencepool` of the inference extension has it.
-const PICKER_PORT: u16 = 9002;
+pub(super) const PICKER_PORT: u16 = 9002;
 
 /// Times the planned longest request after which a request is given up. Origin: Assumed.
 const TIMEOUT_MARGIN: f64 = 3.0;
+
+/// Returns the name of the endpoint picker of a service, and the labels of its pods (chart `inferencepool`, recalled).
+pub(super) fn picker(group: &Group<'_>) -> (String, Labels) {
+    let name = format!("{}-epp", group.name);
+    let pods = labels([("inferencepool", name.as_str())]);
+    (name, pods)
+}
 
 /// Returns the labels of the pods that a controller makes for the gateway of a plan.
 pub(super) fn pods(frame: &Frame<'_>) -> Labels {
@@ -36,6 +43,12 @@ pub(super) fn service(frame: &Frame<'_>, wish: &GatewayWish) -> String {
 /// Returns the name of the secret that holds the gateway's certificate.
 pub(super) fn certificate(frame: &Frame<'_>) -> String {
     shortened(&format!("{}-tls", frame.plan))
+}
+
+/// Says whether what comes without TLS is only sent on to TLS, or proves that the host is ours.
+pub(super) fn only_redirects(frame: &Frame<'_>) -> bool {
+    let host = frame.deploy.gateway.as_ref().is_some_and(|wish| wish.host.is_some());
+    host && frame.deploy.certificates.is_some()
 }
 
 /// Adds the gateway and the routes.
@@ -91,7 +104,7 @@ fn add_gateway(frame: &Frame<'_>, wish: &GatewayWish, files: &mut Files) -> Resu
 
 /// Adds the pool that an endpoint picker chooses from.
 fn add_pool(frame: &Frame<'_>, group: &Group<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
-    let picker = format!("{}-epp", group.name);
+    let (picker, _) = picker(group);
     let spec = json!({
         "selector": { "matchLabels": group.answering() },
         "targetPorts": [{ "number": HTTP_PORT }],

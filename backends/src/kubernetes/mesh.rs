@@ -245,29 +245,33 @@ fn add_tokens(frame: &Frame<'_>, groups: &[Group<'_>], files: &mut Files) -> Res
     }
     let tokens = json!([{ "issuer": wish.issuer, "jwksUri": wish.jwks }]);
     let holder = json!({ "source": { "requestPrincipals": [format!("{}/*", wish.issuer)] } });
-    let mut add =
-        |name: &str, own: &Labels, folder: &str, (place, target): (&str, Value), from: Vec<Value>| {
-            let mut object = Object {
-                api_version: "security.istio.io/v1",
-                kind: "RequestAuthentication",
-                metadata: frame.meta(name, Wave::Service, own),
-                spec: json!({ place: target, "jwtRules": tokens }),
-            };
-            let note = format!("which tokens are believed: those of {}.", wish.issuer);
-            files.add(Wave::Service, folder, (object.kind, name), &note, &object)?;
-            object.kind = "AuthorizationPolicy";
-            object.spec = json!({ place: target, "action": "ALLOW", "rules": [{ "from": from }] });
-            files.add(Wave::Service, folder, (object.kind, name), "who has no token is refused.", &object)
+    let mut add = |name: &str, own: &Labels, folder: &str, (place, target): (&str, Value), rules: Value| {
+        let mut object = Object {
+            api_version: "security.istio.io/v1",
+            kind: "RequestAuthentication",
+            metadata: frame.meta(name, Wave::Service, own),
+            spec: json!({ place: target, "jwtRules": tokens }),
         };
+        let note = format!("which tokens are believed: those of {}.", wish.issuer);
+        files.add(Wave::Service, folder, (object.kind, name), &note, &object)?;
+        object.kind = "AuthorizationPolicy";
+        object.spec = json!({ place: target, "action": "ALLOW", "rules": rules });
+        files.add(Wave::Service, folder, (object.kind, name), "who has no token is refused.", &object)
+    };
     if at_gateway {
         let target = json!([{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": frame.plan }]);
-        return add(&frame.plan, &Labels::new(), gateway::FOLDER, ("targetRefs", target), vec![holder]);
+        let mut rules = vec![json!({ "from": [holder] })];
+        if gateway::only_redirects(frame) {
+            // Proofs that a certificate is asked for, and the way to the listener with TLS.
+            rules.push(json!({ "to": [{ "operation": { "ports": ["80"] } }] }));
+        }
+        return add(&frame.plan, &Labels::new(), gateway::FOLDER, ("targetRefs", target), json!(rules));
     }
     let inside = json!({ "source": { "namespaces": [frame.deploy.namespace] } });
     for group in groups.iter().filter(|group| group.part.is_none()) {
         let target = json!({ "matchLabels": group.answering() });
-        let from = vec![holder.clone(), inside.clone()];
-        add(&group.name, &group.labels(), &group.folder(), ("selector", target), from)?;
+        let rules = json!([{ "from": [holder, inside] }]);
+        add(&group.name, &group.labels(), &group.folder(), ("selector", target), rules)?;
     }
     Ok(())
 }

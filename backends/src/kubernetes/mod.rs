@@ -237,6 +237,7 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
         Files { plan: frame.plan.clone(), manifests: Vec::new(), warnings: plan_warnings(blueprint) };
     add_all(&frame, (&groups, &pairs), &jobs, &runners, &mut files)?;
     files.manifests.sort_by_key(|manifest| manifest.wave);
+    each_its_own(&files.manifests)?;
     pipeline::add(&frame, &mut files)?;
     let objects = files.manifests.partition_point(|manifest| manifest.wave < Wave::Index);
     let values = files.manifests.split_off(objects);
@@ -253,6 +254,18 @@ pub fn emit(blueprint: &Blueprint) -> Result<Emitted, EmitError> {
     } else {
         Err(EmitError::Lints(broken))
     }
+}
+
+/// Refuses two objects of one kind and name: the one would be written over the other.
+fn each_its_own(manifests: &[Manifest]) -> Result<(), EmitError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for Manifest { kind, name, yaml, .. } in manifests {
+        let object: serde_json::Value = serde_saphyr::from_str(yaml).unwrap_or_default();
+        if !seen.insert((kind, name, object["metadata"]["namespace"].to_string())) {
+            return Err(EmitError::Twice { kind: kind.clone(), name: name.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Returns the name of a plan as labels have it: what is left of it in ASCII, or else a digest.
@@ -282,6 +295,7 @@ fn add_all(
     nodes::add(frame, files)?;
     hosts::add(frame, files)?;
     rails::add(frame, files)?;
+    rails::warn_of_providers(groups, jobs, files);
     storage::add(frame, files)?;
     for group in groups {
         add_group(frame, group, files)?;

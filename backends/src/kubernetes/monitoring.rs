@@ -372,10 +372,11 @@ impl<'a> Watch<'a> {
     fn burns(&self, slo: &Slo, warnings: &mut Vec<Warning>) -> Vec<Alert> {
         let target = slo.target.get();
         let Some(level) = self.level(slo.metric) else { return Vec::new() };
-        let Some(bound) = level.bounds.iter().copied().rfind(|&bound| bound <= target) else {
-            if let Some(first) = level.bounds.first() {
+        // A bound below the target would burn the budget of a plan that holds.
+        let Some(bound) = level.bounds.iter().copied().find(|&bound| bound >= target) else {
+            if let Some(last) = level.bounds.last() {
                 let message = format!(
-                    "the engine counts {} from {first} s on, so no alert tells how fast the budget for {} s burns",
+                    "the engine counts {} up to {last} s, so no alert tells how fast the budget for {} s burns",
                     slo.metric.word(),
                     decimal(target)
                 );
@@ -383,9 +384,9 @@ impl<'a> Watch<'a> {
             }
             return Vec::new();
         };
-        if bound < target {
+        if bound > target {
             let message = format!(
-                "the engine counts {} up to {bound} s and not to {} s, so burn alerts take the tighter bound",
+                "the engine counts {} up to {bound} s and not to {} s, so burn alerts take the looser bound",
                 slo.metric.word(),
                 decimal(target)
             );
@@ -456,7 +457,9 @@ impl<'a> Watch<'a> {
     /// Returns the alert on more requests than were planned for.
     fn demand(&self, frame: &Frame<'_>) -> Option<Alert> {
         let peak = frame.peak(self.workload).filter(|&peak| peak > 0.0)?;
-        let expr = format!("sum(rate({}{{{}}}[10m])) > {}", self.finished()?, self.matcher, decimal(peak));
+        // A twentieth is four standard deviations of ten minutes from 11 requests a second on: chance is no news.
+        let above = decimal(peak * 1.05);
+        let expr = format!("sum(rate({}{{{}}}[10m])) > {above}", self.finished()?, self.matcher);
         let summary = format!("{} gets more requests than it is planned for", self.workload);
         Some(self.alert(
             ("DemandAbovePlan", "demand"),

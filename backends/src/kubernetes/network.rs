@@ -271,6 +271,10 @@ pub(super) fn add(
     if frame.deploy.load_test {
         peers.push(Peer::pods(&super::load_test::pods(&group.name)));
     }
+    if picked(frame) {
+        peers.push(Peer::pods(&super::gateway::picker(group).1));
+        add_picker(frame, group, folder, files)?;
+    }
     let mut ingress = vec![Rule { from: peers, to: Vec::new(), ports: vec![port("TCP", HTTP_PORT)] }];
     let shown = group.servers.first().map(|server| server.family.metrics_port().1);
     if let Some(shown) = shown.filter(|&shown| shown != HTTP_PORT && frame.deploy.monitoring) {
@@ -299,6 +303,41 @@ pub(super) fn add(
         return Ok(());
     }
     add_test(frame, &group.name, (&group.answering(), Some(HTTP_PORT)), folder, files)
+}
+
+/// Says whether an endpoint picker chooses among replicas.
+fn picked(frame: &Frame<'_>) -> bool {
+    frame.deploy.gateway.as_ref().is_some_and(|wish| wish.picker)
+}
+
+/// Adds what an endpoint picker may do: answer the gateway, read what replicas say of themselves, and watch them through
+/// the API server.
+fn add_picker(
+    frame: &Frame<'_>,
+    group: &Group<'_>,
+    folder: &str,
+    files: &mut Files,
+) -> Result<(), EmitError> {
+    let (name, pods) = super::gateway::picker(group);
+    let gateway = vec![Peer::pods(&super::gateway::pods(frame))];
+    let out = vec![Peer::addresses("0.0.0.0/0"), Peer::addresses("::/0")];
+    let replicas = vec![Peer::pods(&group.answering())];
+    let spec = PolicySpec {
+        pod_selector: Selector::of(&pods),
+        policy_types: vec!["Ingress", "Egress"],
+        ingress: vec![Rule {
+            from: gateway,
+            to: Vec::new(),
+            ports: vec![port("TCP", super::gateway::PICKER_PORT)],
+        }],
+        egress: vec![
+            Rule { from: Vec::new(), to: replicas, ports: vec![port("TCP", HTTP_PORT)] },
+            Rule { from: Vec::new(), to: out, ports: vec![port("TCP", 443), port("TCP", API_PORT)] },
+        ],
+    };
+    let object = policy(frame.meta(&name, Wave::Config, &group.labels()), spec);
+    let note = "the endpoint picker answers the gateway, reads the replicas, and watches them through the API server.";
+    files.add(Wave::Config, folder, ("NetworkPolicy", &name), note, &object)
 }
 
 /// Adds what the pods of a load test may do: ask pods at a port; those of a gateway at any, and under its name from outside.
@@ -383,9 +422,9 @@ pub(super) fn add_besides(frame: &Frame<'_>, jobs: &[Job<'_>], files: &mut Files
             ingress: vec![from_all.clone()],
             egress: vec![from_all],
         };
-        let object = policy(frame.meta("gateway", Wave::Config, &Labels::new()), spec);
+        let object = policy(frame.meta("allow-gateway", Wave::Config, &Labels::new()), spec);
         let note = "everybody reaches the gateway, and it the services and its controller.";
-        files.add(Wave::Config, "20-gateway", ("NetworkPolicy", "gateway"), note, &object)?;
+        files.add(Wave::Config, "20-gateway", ("NetworkPolicy", "allow-gateway"), note, &object)?;
     }
     let Some(wish) = &frame.deploy.training else { return Ok(()) };
     jobs.iter().try_for_each(|job| add_training(frame, wish, job, files))

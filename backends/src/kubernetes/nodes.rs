@@ -47,7 +47,15 @@ pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError>
             continue;
         };
         let class_ref = json!({ "group": group, "kind": kind, "name": class });
-        for lot in lots(pool).into_iter().filter(|lot| lot.way != "owned") {
+        let lots: Vec<Lot<'_>> = lots(pool).into_iter().filter(|lot| lot.way != "owned").collect();
+        if let Some(spot) = lots.iter().find(|lot| lot.way == "spot").filter(|_| lots.len() > 1) {
+            let message = format!(
+                "up to {} spot machines of {} are taken before those on demand, whatever the share of hours that was planned: Karpenter keeps no share",
+                spot.nodes, pool.shape
+            );
+            files.warn(&pool.site, message);
+        }
+        for lot in lots {
             add_pool(frame, &lot, machine, &class_ref, files)?;
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! One policy per cluster: it is written for machines of every site of the plan.
 
+use super::accelerators::COUNTERS;
 use super::affinity::Machine;
 use super::apps::Runner;
-use super::object::{Labels, Object};
+use super::object::{Labels, Object, labels};
 use super::server::Group;
 use super::training::Job;
 use super::{EmitError, Files, Frame, Wave, partitions};
@@ -39,7 +40,18 @@ pub(super) fn add(
     }
     let spans = groups.iter().any(Group::spans_nodes) || jobs.iter().any(|job| job.run.candidate.nodes > 1);
     add_policy(frame, spans, partitions::asked(runners), files)?;
+    if frame.deploy.monitoring {
+        let rows = COUNTERS.map(|(counter, kind, help)| format!("{counter}, {kind}, {help}.\n"));
+        let data = labels([("dcgm-metrics.csv", &rows.concat())]);
+        let note = "what the exporter counts of each accelerator: all that alerts and dashboard ask for.";
+        partitions::add_map(frame, &counters(frame), data, note, files)?;
+    }
     if spans { add_rule(frame, files) } else { Ok(()) }
+}
+
+/// Returns the name of the ConfigMap that says what the exporter counts.
+fn counters(frame: &Frame<'_>) -> String {
+    super::server::shortened(&format!("{}-counters", frame.plan))
 }
 
 fn add_policy(
@@ -66,6 +78,9 @@ fn add_policy(
         "nodeStatusExporter": { "enabled": false },
         "cdi": { "enabled": true, "default": true },
     });
+    if frame.deploy.monitoring {
+        spec["dcgmExporter"]["config"] = json!({ "name": counters(frame) });
+    }
     let (partitions, shares) = partitions::names(frame);
     if partitioned {
         // Partitions under their own names, beside accelerators that are whole.

@@ -158,7 +158,8 @@ fn text(tree: &Value) -> Result<String, EmitError> {
     serde_saphyr::to_string(tree).map_err(|error| EmitError::Yaml(error.to_string()))
 }
 
-fn add_map(
+/// Adds a ConfigMap that the GPU operator reads.
+pub(super) fn add_map(
     frame: &Frame<'_>,
     name: &str,
     data: Labels,

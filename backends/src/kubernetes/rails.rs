@@ -7,7 +7,8 @@
 use super::affinity::{Machine, node_selector};
 use super::object::{Labels, Object, labels, slug};
 use super::operators::MELLANOX;
-use super::server::{found, shortened};
+use super::server::{Group, found, shortened};
+use super::training::Job;
 use super::{EmitError, Files, Frame, Wave};
 use capstan_types::blueprint::Network;
 use capstan_types::hardware::Link;
@@ -33,6 +34,28 @@ const DRIVER: &str = "doca3.5.0-26.07-0.7.1.0-0";
 /// Largest packet over Ethernet in bytes, with room for those of 4096 bytes that RDMA makes. Over InfiniBand the subnet
 /// manager says it.
 const ETHERNET_MTU: u32 = 9000;
+
+/// Says of what spans machines of a provider that its network is not asked for: without it the exchange goes over TCP, slower
+/// than planned.
+pub(super) fn warn_of_providers(groups: &[Group<'_>], jobs: &[Job<'_>], files: &mut Files) {
+    let servers = groups.iter().flat_map(|group| &group.servers);
+    let serving = servers
+        .filter(|server| server.pods_per_replica() > 1)
+        .map(|server| (server.serve.name.clone(), server.machine()));
+    let training = jobs.iter().filter(|job| job.run.candidate.nodes > 1);
+    let training = training.map(|job| (job.train.name.clone(), job.machine));
+    for (workload, machine) in serving.chain(training).filter(|(_, machine)| !machine.site.is_own()) {
+        let of = match machine.site.provider.as_str() {
+            "aws" => " (EFA: `vpc.amazonaws.com/efa`, huge pages and an image with libfabric)",
+            _ => "",
+        };
+        let message = format!(
+            "spans machines of {}, whose fast network{of} is not asked for here: add it to the pods, or their exchange goes over TCP and is slower than planned",
+            machine.site.provider
+        );
+        files.warn(&workload, message);
+    }
+}
 
 /// Returns how many rails a pod takes of a machine, where what it is part of spans so many.
 pub(super) fn taken(frame: &Frame<'_>, machine: Machine<'_>, nodes: u32) -> usize {

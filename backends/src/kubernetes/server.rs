@@ -319,12 +319,14 @@ fn check_parallelism(server: &Server<'_>, workload: &str) -> Result<(), EmitErro
     })
 }
 
-/// Returns one name per placement: the group's where there is one, else the shortest ending that tells them apart.
+/// Returns one name per placement: the group's where there is one on single nodes, else the shortest ending that tells them apart.
 ///
 /// Names follow from what a placement is, not from its rank, so that another placement renames none.
 fn names(group: &str, placements: &[&Placement]) -> Option<Vec<String>> {
-    if placements.len() == 1 {
-        return Some(vec![group.to_owned()]);
+    if let [placement] = placements {
+        // The controller of a LeaderWorkerSet makes a headless service of its name, which is not the service that is asked.
+        let spans = placement.candidate.nodes_per_replica > 1;
+        return Some(vec![if spans { shortened(&format!("{group}-nodes")) } else { group.to_owned() }]);
     }
     let endings: [fn(&Placement) -> String; 3] = [
         |placement| slug(&placement.site),

@@ -96,7 +96,7 @@ fn field_faults(fields: &serde_json::Map<String, Value>, schema: &Value, path: &
 #[test]
 fn a_leader_worker_set_is_what_its_server_knows() {
     let Some(schema) = schema("lws/leaderworkerset.x-k8s.io_leaderworkersets.yaml", "v1") else { return };
-    let group = object(&emitted(&two_nodes()).manifests, "LeaderWorkerSet", "chat");
+    let group = object(&emitted(&two_nodes()).manifests, "LeaderWorkerSet", "chat-nodes");
     assert_eq!(faults(&group, &schema, "object"), Vec::<String>::new());
 }
 
@@ -222,7 +222,7 @@ fn the_template_of_a_deployment_is_a_pod() {
 #[test]
 fn the_checker_finds_unknown_missing_and_wrong_fields() {
     let Some(schema) = schema("lws/leaderworkerset.x-k8s.io_leaderworkersets.yaml", "v1") else { return };
-    let good = object(&emitted(&two_nodes()).manifests, "LeaderWorkerSet", "chat");
+    let good = object(&emitted(&two_nodes()).manifests, "LeaderWorkerSet", "chat-nodes");
     let mut unknown = good.clone();
     unknown["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]["comand"] = "a".into();
     let mut wrong = good.clone();

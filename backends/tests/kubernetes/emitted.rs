@@ -363,11 +363,12 @@ fn without_monitoring_nothing_of_the_prometheus_operator_is_written() {
 }
 
 #[test]
-fn a_level_between_two_bounds_takes_the_tighter_one() {
+fn a_level_between_two_bounds_takes_the_one_above() {
     let between = changed(|blueprint| blueprint.inputs.spec.serves[0].slos[0].target.0 = 0.6);
     let emitted = emitted(&between);
-    assert!(text(&emitted.manifests).contains("le=\"0.5\""));
-    assert!(warns(&emitted, "burn alerts take the tighter bound"));
+    assert!(text(&emitted.manifests).contains("le=\"0.75\""));
+    assert!(!text(&emitted.manifests).contains("le=\"0.5\""));
+    assert!(warns(&emitted, "burn alerts take the looser bound"));
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn replicas_over_two_machines_take_all_rails_at_own_sites() {
     (candidate.accelerators, candidate.tensor, candidate.pipeline) = (16, 8, 2);
     (candidate.replicas_per_node, candidate.nodes_per_replica) = (0, 2);
     let counts = |blueprint: &Blueprint| -> Vec<usize> {
-        let group = object(&emitted(blueprint).manifests, "LeaderWorkerSet", "chat");
+        let group = object(&emitted(blueprint).manifests, "LeaderWorkerSet", "chat-nodes");
         templates(&group).into_iter().map(rails).collect()
     };
     assert_eq!(counts(&blueprint), [0, 0], "a provider wires its own machines");

@@ -31,7 +31,7 @@ static FIELDS: &[FieldRow] = &[
     FieldRow::new("target", FieldType::Quantity(Dimension::REQUESTS), FACT)
         .bounds(Bounds::Within(0.1, 1e6))
         .default("80% of those at the planned load")
-        .means("Requests in flight that a replica should have.")
+        .means("Requests in flight that a replica should have: no plan gives it more.")
         .shown("= 8 req", "= 20 req"),
     FieldRow::new("replicas", FieldType::Count(Dimension::NONE), AT_LEAST)
         .bounds(Bounds::Within(0.0, 1e6))

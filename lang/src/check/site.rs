@@ -91,7 +91,7 @@ static FIELDS: &[FieldRow] = &[
     FieldRow::new("lead_time", FieldType::Quantity(Dimension::TIME), FACT)
         .bounds(Bounds::NotNegative)
         .default("0")
-        .means("Time between order and use of machines that are bought.")
+        .means("Time between order, on the planning date `as_of`, and use of machines that are bought: none stands there before.")
         .shown("= 3 mo", "= 6 mo"),
     FieldRow::new("cooling", FieldType::Word(&COOLING), FACT)
         .default("not stated: every machine may stand there")
@@ -310,10 +310,19 @@ fn region_exists(checker: &Checker<'_>, fields: &Fields, provider: &str, region:
     });
 }
 
-/// Reports more zones than the region is known to have.
+/// Reports more zones than the region is known to have. That it has one is known of every region.
 fn zones_exist(checker: &Checker<'_>, fields: &Fields, provider: &str, region: &str) {
     let row = checker.catalog.region(provider, region);
-    let (Some(wanted), Some(there)) = (fields.small("zones"), row.and_then(|row| row.zones)) else { return };
+    let Some(wanted) = fields.small("zones").filter(|wanted| *wanted > 1) else { return };
+    let Some(there) = row.and_then(|row| row.zones) else {
+        let message =
+            format!("`{region}` of `{provider}` has an unknown number of zones, {wanted} are asked");
+        let found = checker.values.error(codes::CONTRADICTION, fields.place_of("zones").span(), message);
+        checker.values.report(found.help(format!(
+            "say `zones = …` in the `[[region]]` of a catalog of your own, or take a region that is known to have {wanted}"
+        )));
+        return;
+    };
     if wanted > there {
         let message = format!("`{region}` of `{provider}` has {there} zones, not {wanted}");
         let found = checker.values.error(codes::OUT_OF_RANGE, fields.place_of("zones").span(), message);

@@ -30,7 +30,7 @@ pub(super) const SPLIT: FieldRow = FieldRow::new("parallelism", FieldType::Recor
     .shown("= { tensor = 2 }", "= { tensor = 4 }");
 pub(super) const BUY: FieldRow = FieldRow::new("buy", FieldType::Buy, FACT)
     .default("on demand, reserved no longer than the horizon, owned at own sites")
-    .means("How capacity may be bought, with limits on shares of node-hours: `owned`, `reserved(1 y)`, `savings_plan(3 y)`, `block(14 d)`, `on_demand`, `spot`; `reserved` alone is every term. A savings plan is taken as bound to one machine at one site; blocks follow one another from the start of a period for as long as they are needed.")
+    .means("How capacity may be bought, with limits on shares of node-hours: `owned`, `reserved(1 y)`, `savings_plan(3 y)`, `block(14 d)`, `on_demand`, `spot`; `reserved` alone is every term. A savings plan is taken as bound to one machine at one site; blocks follow one another from the start of a period for as long as they are needed. A contract is paid to the end of its term, also where that lies after the horizon.")
     .shown("= [reserved(1 y), on_demand]", "= [on_demand]");
 pub(super) const SITE: FieldRow = FieldRow::new("site", FieldType::Many(Referent::Site), CHOICE)
     .default("any")

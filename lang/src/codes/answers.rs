@@ -30,6 +30,8 @@ pub const NOT_PROVEN: Code = Code::warning(361);
 pub const HOSTS_TOO_SMALL: Code = Code::warning(362);
 /// A deadline that holds as predicted and not at the slow end of the interval.
 pub const LATE_IF_SLOW: Code = Code::warning(363);
+/// Contracts that end after the horizon.
+pub const STILL_BOUND: Code = Code::warning(364);
 /// No network connects the machines of a site.
 pub const NOT_TO_BE_WIRED: Code = Code::error(370);
 /// Machines and switches draw more than a site may.
@@ -45,7 +47,7 @@ pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 20] = [
+pub(super) const ENTRIES: [Entry; 21] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -141,6 +143,16 @@ pub(super) const ENTRIES: [Entry; 20] = [
         explanation: "The training is done in time if its steps take as long as predicted. At the slow end of the 90 % \
             interval of that prediction it is late. The finding says why the interval is as wide as it is; one step \
             measured on the same machines and given to `capstan calibrate` narrows it.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: STILL_BOUND,
+        title: "contracts that end after the horizon",
+        explanation: "A reservation or a savings plan is paid to the end of its term, also where the plan ends before. What is \
+            still to be paid then is counted in full at the end of the horizon, on a line of its own, and the choice between \
+            ways of buying knows of it; what the machines could still do then is not counted for them. A longer horizon, \
+            a shorter term or paying by the hour are the ways out.",
         wrong: None,
         right: None,
     },

@@ -8,6 +8,7 @@ use capstan_types::model::{Compression, Indexer, Latent, LinearAttention, Model,
 use super::config::Config;
 use super::experts;
 use super::family::{Family, Layout, Windows};
+use super::json::Node;
 use crate::codes;
 
 const LAYERS: &[&str] = &["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
@@ -20,6 +21,17 @@ const CONTEXT: &[&str] =
 pub(super) struct Beside {
     /// Parameters that the mean width of feed-forward layers misses.
     pub uneven: f64,
+}
+
+/// Returns the context of YaRN: the factor times the original one, as vLLM has it; `max_position_embeddings` may be either
+/// of the two. Other ways to scale state in that field what they reach.
+fn stretched(config: &Config<'_>) -> Option<u32> {
+    let scaling = config.node("rope_scaling").or_else(|| config.node("rope_parameters"))?;
+    let kind = scaling.get("rope_type").or_else(|| scaling.get("type"))?;
+    let number = |name: &str| scaling.get(name).and_then(Node::number);
+    let from = number("original_max_position_embeddings").or_else(|| config.size(CONTEXT).map(f64::from))?;
+    let reach = number("factor")? * from;
+    (kind.text() == Some("yarn") && (1.0..=f64::from(u32::MAX)).contains(&reach)).then_some(reach as u32)
 }
 
 /// Fills the sizes; returns nothing where one that is needed is missing or wrong.
@@ -36,7 +48,7 @@ pub(super) fn fill(config: &Config<'_>, family: &Family, model: &mut Model) -> O
         unknown(config, "word_embed_proj_dim", &other.to_string(), &["the hidden width"]);
     }
     // Models without learned positions (alibi) may print no longest context; theirs is the one they were trained with.
-    model.context = context.unwrap_or(2048);
+    model.context = stretched(config).or(context).unwrap_or(2048);
     let tied = config.outer("tie_word_embeddings").is_some() || config.has("tie_word_embeddings");
     model.tied = if tied { config.flag("tie_word_embeddings", family.tied) } else { family.tied };
     model.gated = family.gated;

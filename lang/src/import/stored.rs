@@ -144,7 +144,8 @@ fn method(config: &Config<'_>, node: &Node<'_>) -> Option<Named> {
             },
         };
     }
-    match method? {
+    let Some(method) = method else { return unnamed(config, node) };
+    match method {
         "fp8" | "fbgemm_fp8" => all(fp8(node)),
         "mxfp4" => all(Precision::Mxfp4),
         "awq" | "gptq" | "auto-round" | "auto_round" | "intel/auto-round" | "autoround" => {
@@ -156,7 +157,7 @@ fn method(config: &Config<'_>, node: &Node<'_>) -> Option<Named> {
         }
         "compressed-tensors" | "modelopt" | "quark" => match groups(node) {
             Some(precision) => all(precision),
-            None => unknown(config, node, "config_groups", "no width and type of weights"),
+            None => unknown(config, node, "config_groups", "no one width and type of weights"),
         },
         "bitsandbytes" => {
             let eight = node.get("load_in_8bit").is_some_and(|node| node.value == Value::Flag(true));
@@ -207,10 +208,25 @@ fn bits(node: &Node<'_>, name: &str) -> Option<u32> {
     node.get(name).and_then(Node::number).map(|bits| bits as u32)
 }
 
-/// Returns the precision of the first group of `config_groups`.
+/// Says that widths stand there without the method that they belong to; nothing where none stands there.
+fn unnamed(config: &Config<'_>, node: &Node<'_>) -> Option<Named> {
+    let widths = ["bits", "w_bit", "num_bits", "config_groups", "weight_block_size"];
+    let named =
+        widths.into_iter().find(|name| node.get(name).is_some_and(|node| node.value != Value::Null))?;
+    unknown(config, node, named, "without quant_method")
+}
+
+/// Returns the precision that all groups of `config_groups` have; none where they differ, since which weights each of them
+/// targets is not read.
 fn groups(node: &Node<'_>) -> Option<Precision> {
     let Value::Object(groups) = &node.get("config_groups")?.value else { return None };
-    let weights = groups.iter().find_map(|(_, group)| group.get("weights"))?;
+    let mut all = groups.iter().filter_map(|(_, group)| group.get("weights")).map(width);
+    let first = all.next()??;
+    all.all(|other| other == Some(first)).then_some(first)
+}
+
+/// Returns the precision of the weights of one group.
+fn width(weights: &Node<'_>) -> Option<Precision> {
     let (bits, kind) = (bits(weights, "num_bits")?, weights.get("type")?.text()?);
     let group = weights.get("group_size").and_then(Node::number);
     let block = weights.get("strategy").and_then(Node::text) == Some("block");

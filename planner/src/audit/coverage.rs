@@ -99,7 +99,9 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
         });
         for placement in &service.placements {
             if let Some(fewest) = placement.fewest_that_hold {
-                let held = placement.replicas.iter().flatten().copied().min().unwrap_or(0);
+                // It may run in some periods only; `capacity` sees to it that something does in each.
+                let runs = |hours: &&Vec<u32>| hours.iter().any(|&replicas| replicas > 0);
+                let held = placement.replicas.iter().filter(runs).flatten().copied().min().unwrap_or(0);
                 check.that(held >= fewest, || {
                     let (workload, site) = (&serve.name, &placement.site);
                     format!("`{workload}` at {site}: {held} replicas at the quietest hour, {fewest} hold")
@@ -119,7 +121,8 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
         let (Some(limit), Some(region), true) = (&site.zones, &site.region, used) else { continue };
         let row = blueprint.inputs.catalog.region(&site.provider, region);
         let zones = row.and_then(|row| row.zones);
-        check.that(zones.is_some_and(|zones| zones >= limit.value), || {
+        // Every region is one zone at least.
+        check.that(zones.unwrap_or(1) >= limit.value, || {
             let zones = zones.map_or_else(|| "an unknown number of".to_owned(), |zones| zones.to_string());
             format!("{} has {zones} zones, {} are asked", site.name, limit.value)
         });

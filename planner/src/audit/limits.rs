@@ -1,7 +1,8 @@
 //! Are the limits of sites, budgets and purchase shares kept?
 
 use super::{Check, at, most_needed, pool_name, same};
-use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool, Store};
+use crate::fabric;
+use capstan_types::blueprint::{AuditCheck, Blueprint, CostKind, HOURS, Pool, Purchase, Store};
 use capstan_types::figure;
 use capstan_types::hardware::{Cooling, NodeShape};
 use capstan_types::offering::PurchaseOption;
@@ -52,7 +53,11 @@ pub(super) fn power(blueprint: &Blueprint) -> AuditCheck {
         });
         let machines = highest(blueprint, &site.name, |pool| Some(shape(blueprint, pool)?.power?.get()));
         let stored = stores_at(blueprint, site).map(|store| Some(store.power?.get())).sum::<Option<f64>>();
-        let seen = machines.zip(stored).map(|(machines, stored)| machines + stored);
+        let switches = fabric::power_at(&blueprint.networks, &site.name).map(|power| power.get());
+        let seen = machines
+            .zip(stored)
+            .zip(switches)
+            .map(|((machines, stored), switches)| machines + stored + switches);
         let enough = match (told.it_power, seen) {
             (Some(told), Some(seen)) => told.get() >= seen * (1.0 - super::TOLERANCE),
             (None, None) => true,
@@ -67,10 +72,18 @@ pub(super) fn power(blueprint: &Blueprint) -> AuditCheck {
             });
         }
         let Some(limit) = &site.power else { continue };
-        let drawn = seen
-            .map(|seen| seen * site.pue)
-            .map(|seen| told.facility_power.map_or(seen, |told| told.get().max(seen)));
-        let told = stored.is_none() && blueprint.findings.iter().any(|finding| finding.code == "E0381");
+        // What only switches take over the limit is a finding, and so is what nobody knows.
+        let is_found = |code: &str| blueprint.findings.iter().any(|finding| finding.code == code);
+        let drawn = match seen {
+            _ if is_found("E0371") => {
+                machines.zip(stored).map(|(machines, stored)| (machines + stored) * site.pue)
+            }
+            Some(seen) => {
+                Some(told.facility_power.map_or(seen * site.pue, |told| told.get().max(seen * site.pue)))
+            }
+            None => None,
+        };
+        let told = (stored.is_none() || switches.is_none()) && is_found("E0381");
         check.that(
             told || drawn.is_some_and(|drawn| drawn <= limit.value.get() * (1.0 + super::TOLERANCE)),
             || {
@@ -147,10 +160,14 @@ pub(super) fn quotas(blueprint: &Blueprint) -> AuditCheck {
                     == Some(&quota.accelerator)
             });
             let held = |period: usize| -> u32 {
+                // What is bought by the hour in two ways may be bought in different hours: at once there is at least either.
                 let in_pool = |pool: &Pool| {
-                    let bought =
-                        pool.purchases.iter().filter_map(|p| p.nodes_by_period.get(period)).sum::<u32>();
-                    bought.max(most_needed(pool, period)) * pool.accelerators
+                    let count = |p: &Purchase| p.nodes_by_period.get(period).copied().unwrap_or(0);
+                    let (committed, hourly): (Vec<&Purchase>, Vec<&Purchase>) =
+                        pool.purchases.iter().partition(|p| super::nodes::is_committed(p));
+                    let committed: u32 = committed.into_iter().map(count).sum();
+                    let hourly = hourly.into_iter().map(count).max().unwrap_or(0);
+                    (committed + hourly).max(most_needed(pool, period)) * pool.accelerators
                 };
                 of_kind.clone().map(in_pool).sum()
             };

@@ -54,7 +54,7 @@ pub(super) fn totals(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("money: totals are the sums of the lines");
     let cost = &blueprint.cost;
     let (capex, opex) = (sum_of(&cost.lines, CostKind::Capex), sum_of(&cost.lines, CostKind::Opex));
-    let total = capex + opex + sum_of(&cost.lines, CostKind::Residual);
+    let total = capex + opex + sum_of(&cost.lines, CostKind::Residual) + sum_of(&cost.lines, CostKind::Owed);
     let months = Decimal::from(blueprint.inputs.spec.frame.months.max(1));
     let dearest = (0..).zip(&blueprint.periods).map(|(index, period)| {
         let mine = cost.lines.iter().filter(|line| line.kind == CostKind::Opex && line.period == index);
@@ -87,7 +87,7 @@ fn payments(blueprint: &Blueprint) -> (Vec<Decimal>, usize) {
         let first = period.first_month as usize;
         match line.kind {
             CostKind::Capex => add(&mut paid, first, line.billed_cost),
-            CostKind::Residual => add(&mut paid, months.saturating_sub(1), line.billed_cost),
+            CostKind::Residual | CostKind::Owed => add(&mut paid, months.saturating_sub(1), line.billed_cost),
             CostKind::Opex => {
                 spread += 1;
                 let share = line.billed_cost / Decimal::from(period.months.max(1));
@@ -199,6 +199,7 @@ pub(super) fn purchases(blueprint: &Blueprint) -> AuditCheck {
             }
         }
     }
+    owed(&mut check, blueprint);
     let known = |line: &CostLine| {
         let pools =
             blueprint.pools.iter().filter(|p| p.site == line.site && line.shape.as_deref() == Some(&p.shape));
@@ -210,6 +211,49 @@ pub(super) fn purchases(blueprint: &Blueprint) -> AuditCheck {
         });
     }
     check.done()
+}
+
+/// What contracts still bind after the horizon is on the bill, at what their hours cost, and nothing else is.
+fn owed(check: &mut Check, blueprint: &Blueprint) {
+    let horizon = blueprint.inputs.spec.frame.months;
+    let lines: Vec<&CostLine> =
+        blueprint.cost.lines.iter().filter(|line| line.kind == CostKind::Owed).collect();
+    let mut told = 0;
+    for pool in &blueprint.pools {
+        for purchase in pool.purchases.iter().filter(|purchase| purchase.price.is_some()) {
+            let name = format!("{}, {}", super::pool_name(pool), purchase.option.words());
+            let mine = lines.iter().filter(|line| {
+                line.site == pool.site
+                    && line.shape.as_deref() == Some(&pool.shape)
+                    && line.option == Some(purchase.option)
+            });
+            let mine: Vec<_> = mine.collect();
+            told += mine.len();
+            let after = super::nodes::bound(purchase, &blueprint.periods).map_or(0.0, |(_, end)| {
+                end.iter().map(|&(nodes, end)| nodes * (end - f64::from(horizon)).max(0.0)).sum::<f64>()
+            }) * capstan_types::units::HOURS_PER_MONTH;
+            let hours = |line: &CostLine| line.quantity.to_f64().unwrap_or(f64::NAN);
+            check.that(mine.iter().all(|line| (hours(line) - after).abs() <= 1e-4), || {
+                format!("{name}: {after:.1} node-h are bound after the horizon, another number is billed")
+            });
+            // What an hour costs while it serves, it costs afterwards.
+            let served = blueprint.cost.lines.iter().filter(|line| {
+                line.kind == CostKind::Opex
+                    && line.site == pool.site
+                    && line.shape.as_deref() == Some(&pool.shape)
+                    && line.option == Some(purchase.option)
+                    && ["node-h", "contract-h"].contains(&line.unit.as_str())
+            });
+            let served: BTreeMap<&str, Decimal> =
+                served.map(|line| (line.item.as_str(), line.unit_price)).collect();
+            let each: Decimal = if after > 1e-4 { served.values().sum() } else { Decimal::ZERO };
+            let billed: Decimal = mine.iter().map(|line| line.unit_price).sum();
+            check.that(billed == each, || {
+                format!("{name}: an hour costs {each}, and {billed} after the horizon")
+            });
+        }
+    }
+    check.that(told == lines.len(), || "something is owed after the horizon that nobody bought".to_owned());
 }
 
 /// Returns what is paid for in a period: new nodes where owned, else node-hours.
@@ -291,7 +335,8 @@ fn alone(check: &mut Check, blueprint: &Blueprint) {
 #[cfg(test)]
 mod tests {
     use super::super::tests::caught_by;
-    use capstan_types::blueprint::CostLine;
+    use capstan_types::blueprint::{CostKind, CostLine};
+    use capstan_types::offering::PurchaseOption;
     use rust_decimal::Decimal;
 
     #[test]
@@ -338,6 +383,25 @@ mod tests {
         caught_by("money: machines", |b| b.pools[1].purchases[1].node_hours_by_period[2] += 10.0);
         caught_by("money: machines", |b| b.pools[0].purchases[0].nodes_by_period[4] = 12);
         caught_by("money: machines", |b| b.pools[1].purchases.truncate(1));
+    }
+
+    #[test]
+    fn what_is_owed_after_the_horizon_and_not_billed_is_caught() {
+        caught_by("money: machines", |b| {
+            // The same nodes, bound for a year more than the horizon lasts.
+            let (short, long) = (36, 48);
+            let option = |term_months| PurchaseOption::Reserved { term_months };
+            let purchases = b.pools.iter_mut().flat_map(|pool| &mut pool.purchases);
+            purchases.filter(|one| one.option == option(short)).for_each(|one| one.option = option(long));
+            let lines = b.cost.lines.iter_mut();
+            lines
+                .filter(|line| line.option == Some(option(short)))
+                .for_each(|line| line.option = Some(option(long)));
+        });
+        caught_by("money: machines", |b| {
+            let line = CostLine { kind: CostKind::Owed, option: None, ..b.cost.lines[0].clone() };
+            b.cost.lines.push(CostLine { unit: "bound node-h".to_owned(), ..line });
+        });
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::{Check, at, hour_weight, most_needed, pool_name, same};
 use capstan_types::blueprint::{
-    AppRun, AuditCheck, BatchRun, Blueprint, Candidate, HOURS, Placement, Pool, Purchase, TrainingRun,
+    AppRun, AuditCheck, BatchRun, Blueprint, Candidate, HOURS, Period, Placement, Pool, Purchase, TrainingRun,
 };
+use capstan_types::offering::PurchaseOption;
 use capstan_types::spec::{Fleet, Redundancy};
 
 /// Returns the nodes that the replicas of one placement take: a share where several fit on one.
@@ -124,7 +125,7 @@ fn held(purchase: &Purchase, period: usize) -> u32 {
     if purchase.price.is_none() { 0 } else { purchase.nodes_by_period.get(period).copied().unwrap_or(0) }
 }
 
-fn is_committed(purchase: &Purchase) -> bool {
+pub(super) fn is_committed(purchase: &Purchase) -> bool {
     purchase.option.is_for_a_term()
 }
 
@@ -195,7 +196,35 @@ fn hours_beyond(blueprint: &Blueprint, pool: &Pool, period: usize, committed: u3
     (0..HOURS).map(at_hour).sum()
 }
 
-/// Node-hours that are paid for suffice: committed nodes for the whole period, the rest by the hour.
+/// Node-months by period, and each contract: nodes, and months from the start of the horizon to its end.
+type Bound = (Vec<f64>, Vec<(f64, f64)>);
+
+/// Returns what contracts bind, as the nodes held say: whole terms from the period in which more are held than terms that cover all of it bring.
+/// Nothing where it is no contract.
+pub(super) fn bound(purchase: &Purchase, periods: &[Period]) -> Option<Bound> {
+    let term = purchase.option.contract_months()?;
+    let mut months = vec![0.0; periods.len()];
+    let mut ends: Vec<(f64, f64)> = Vec::new();
+    for (index, period) in periods.iter().enumerate() {
+        let (first, length) = (f64::from(period.first_month), f64::from(period.months));
+        let left = |end: f64| (end - first).clamp(0.0, length);
+        let covering = ends.iter().filter(|(_, end)| end - first >= length - 1e-6);
+        let more = f64::from(held(purchase, index)) - covering.map(|(nodes, _)| nodes).sum::<f64>();
+        if more > 0.0 {
+            let is_block = matches!(purchase.option, PurchaseOption::Block { .. });
+            let mut end = first + if is_block { term.max(length) } else { term };
+            while end - first < length - 1e-6 {
+                end += term;
+            }
+            ends.push((more, end));
+        }
+        months[index] = ends.iter().map(|&(nodes, end)| nodes * left(end)).sum();
+    }
+    Some((months, ends))
+}
+
+/// Node-hours that are paid for suffice: owned nodes for the whole period, contracts for all of their terms, the rest by the
+/// hour.
 pub(super) fn node_hours(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("counts: node-hours paid for suffice");
     for pool in &blueprint.pools {
@@ -204,7 +233,9 @@ pub(super) fn node_hours(blueprint: &Blueprint) -> AuditCheck {
                 |purchase: &Purchase| purchase.node_hours_by_period.get(period).copied().unwrap_or(0.0);
             let length = hour_weight(span.months, 0) * 24.0 + hour_weight(span.months, HOURS / 2) * 24.0;
             for purchase in pool.purchases.iter().filter(|purchase| is_committed(purchase)) {
-                let all = f64::from(held(purchase, period)) * length;
+                let whole = f64::from(held(purchase, period));
+                let bound = bound(purchase, &blueprint.periods).map(|(months, _)| months[period]);
+                let all = bound.map_or(whole, |months| months / f64::from(span.months.max(1))) * length;
                 check.that(same(hours(purchase), all) || purchase.price.is_none(), || {
                     let option = purchase.option.words();
                     format!(

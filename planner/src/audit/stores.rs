@@ -27,7 +27,7 @@ pub(super) fn kept(blueprint: &Blueprint) -> AuditCheck {
         check.that(same(store.usable.get(), usable) && kept <= usable * (1.0 + super::TOLERANCE), || {
             format!("{name}: {kept:.3e} bytes lie there, {usable:.3e} fit")
         });
-        check.that(row.inside || store.nodes >= store.protection.fewest_nodes(), || {
+        check.that(store.nodes >= row.fewest_nodes(store.protection), || {
             format!("{name}: {} nodes for {}", store.nodes, store.protection.words())
         });
         rates(&mut check, &name, store, row);

@@ -2,10 +2,14 @@
 //!
 //! A network between accelerators is sized for each shape of machine whose work spans machines, or that a `fabric`
 //! block asks for: [`clos`] says how many switches, [`graph`] counts links and what they carry. Providers wire their own
-//! machines. What switches and cables cost is not known here: owned machines carry a share for the network.
+//! machines. What switches and cables cost is not known here: owned machines carry a share for the network. What switches
+//! draw is part of the power and the energy of their site.
 
+mod bill;
 pub mod clos;
 pub mod graph;
+
+pub use bill::bill;
 
 use capstan_types::blueprint::{Network, Pool, SiteSummary};
 use capstan_types::catalog::Catalog;
@@ -197,18 +201,24 @@ fn laid_out(wish: &FabricWish, shape: &NodeShape, nodes: u32, size: &Size<'_>) -
     }
 }
 
+/// Returns the power of the switches of a site, none where nothing is wired, `None` where nobody knows it.
+pub fn power_at(networks: &[Network], site: &str) -> Option<Watts> {
+    let here = networks.iter().filter(|network| network.site == site);
+    here.map(|network| network.power).try_fold(Watts::ZERO, |sum, power| Some(sum + power?))
+}
+
 /// Returns a finding for each own site whose machines and switches together draw more than it may.
 pub fn over_power(spec: &Spec, sites: &[SiteSummary], networks: &[Network]) -> Vec<Finding> {
     let over = |site: &Site| {
         let limit = site.power.as_ref()?;
-        let told = sites.iter().find(|told| told.site == site.name)?.it_power?;
         let mut here = networks.iter().filter(|network| network.site == site.name);
-        if let Some(network) = here.clone().find(|network| network.power.is_none()) {
+        if let Some(network) = here.find(|network| network.power.is_none()) {
             return Some(unknown_power(site, &limit.place, network));
         }
-        let switches: f64 = here.by_ref().filter_map(|network| network.power).map(|power| power.get()).sum();
-        let drawn = Watts((told.get() + switches) * site.pue);
-        if switches == 0.0 || drawn.get() <= limit.value.get() {
+        let switches = power_at(networks, &site.name)?;
+        let told = sites.iter().find(|told| told.site == site.name)?;
+        let (it, drawn) = (told.it_power?, told.facility_power?);
+        if switches == Watts::ZERO || drawn.get() <= limit.value.get() {
             return None;
         }
         Some(Finding {
@@ -223,8 +233,8 @@ pub fn over_power(spec: &Spec, sites: &[SiteSummary], networks: &[Network]) -> V
             places: vec![(limit.place.clone(), "the limit".to_owned())],
             because: vec![format!(
                 "machines {}, switches {}, times a PUE of {}",
-                figure::power(told),
-                figure::power(Watts(switches)),
+                figure::power(it - switches),
+                figure::power(switches),
                 site.pue
             )],
             ways_out: vec![

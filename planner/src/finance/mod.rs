@@ -46,6 +46,7 @@ fn category(line: &CostLine) -> Category {
     let stated = |name: &str| line.shape.is_none() && line.item == name;
     match (line.kind, line.option) {
         (CostKind::Residual, _) => Category::Residual,
+        (CostKind::Owed, _) => Category::Owed,
         (CostKind::Capex, _) => Category::Purchase,
         (CostKind::Opex, _) if begins("energy") => Category::Energy,
         (CostKind::Opex, _) if begins("space") => Category::Space,
@@ -71,7 +72,7 @@ fn flow(blueprint: &Blueprint, line: &CostLine) -> LineFlow {
         CostKind::Residual => {
             (frame.months as usize).saturating_sub(age(line).unwrap_or(frame.months) as usize)
         }
-        CostKind::Opex => billed_first,
+        CostKind::Opex | CostKind::Owed => billed_first,
     };
     let first = billed_first.min(used_from);
     let end = if line.kind == CostKind::Opex { first + paid.len() } else { frame.months as usize };

@@ -140,7 +140,9 @@ impl<'a> Run<'a> {
         let priced = ask(Kind::ServingLatency, &self.cells(clients), names)?;
         let origin = self.step.origin().weaker(self.memory.origin);
         let ranged = |value: &str, low: &str, high: &str| {
-            let seconds = |column: &str| priced.number(column).map(|ms| ms / 1e3);
+            // An answer of one token has no time per further token, and the row none in its cells.
+            let none = (self.ask.output < 2).then_some(0.0);
+            let seconds = |column: &str| priced.number(column).map(|ms| ms / 1e3).or(none);
             let (value, low, high) = (seconds(value)?, seconds(low)?, seconds(high)?);
             (value > 0.0 || self.ask.output < 2).then_some(Ranged { value, low, high, origin })
         };
@@ -157,14 +159,14 @@ impl<'a> Run<'a> {
         let Some(own) = self.own else { return times };
         let at = (f64::from(clients), f64::from(self.ask.input), f64::from(self.ask.output));
         let scaled = |ranged: Ranged, factor: Option<Factor>| {
-            let Some(Factor { value, width }) = factor else { return ranged };
-            // Own measurements never make less sure than none.
+            let Some(Factor { value, width, spread }) = factor else { return ranged };
+            // Own measurements make less sure than none only where they contradict each other.
             let (low, high) = (ranged.value / ranged.low, ranged.high / ranged.value);
             let value = value * ranged.value;
             Ranged {
                 value,
-                low: value / width.min(low),
-                high: value * width.min(high),
+                low: value / width.min(low.max(spread)),
+                high: value * width.min(high.max(spread)),
                 origin: Origin::Measured,
             }
         };

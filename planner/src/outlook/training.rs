@@ -108,11 +108,8 @@ impl Training<'_> {
             refused: None,
             assumptions: Vec::new(),
         };
-        if !self.accelerators.is_multiple_of(per_node) {
-            outlook.refused = Some(format!(
-                "{} accelerators are no whole number of machines with {per_node}",
-                self.accelerators
-            ));
+        if let Err(reason) = Cluster::machines(self.accelerators, per_node) {
+            outlook.refused = Some(reason.to_string());
             return outlook;
         }
         let space = if self.wide {

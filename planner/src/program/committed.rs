@@ -9,7 +9,7 @@ pub struct Committed {
     pub until: usize,
     /// Paid at the start.
     pub capex: f64,
-    /// Worth at the end of the horizon.
+    /// Worth at the end of the horizon; below zero what a contract still binds then.
     pub residual: f64,
     /// Paid while it lasts, by period.
     pub running: Vec<(usize, f64)>,
@@ -53,13 +53,23 @@ fn owned(problem: &Problem, from: usize, capex: f64, opex_month: f64, residual: 
     Committed { until: periods.len(), capex, residual, running, hours, discounted }
 }
 
-/// The term's months inside the horizon are paid; only periods that it covers whole are served, with those that continue
-/// them. A term that is shorter than its first period is renewed until that period ends.
+/// Returns the months that a contract binds which serves `first` months at least: terms of whole months one after the other,
+/// each to its end. One in days is a block, and blocks follow one another for as long as they are needed.
+pub fn bound_months(term_months: f64, first: f64) -> f64 {
+    if term_months.fract() != 0.0 {
+        return term_months.max(first);
+    }
+    term_months * (first / term_months * (1.0 - 1e-9)).ceil().max(1.0)
+}
+
+/// All months of the term are paid: those inside the horizon as they come, those after it at its end. Only periods that it
+/// covers whole are served, with those that continue them. A term that is shorter than its first period is renewed until
+/// that period has ended: see [`bound_months`].
 fn reserved(problem: &Problem, from: usize, price: f64, term_months: f64) -> Committed {
     let periods = &problem.periods;
     let opens = |p: usize| periods.get(p).is_none_or(|period| period.opens);
     let first: f64 = (from..).take_while(|&p| p == from || !opens(p)).map(|p| periods[p].months).sum();
-    let term = term_months.max(first);
+    let term = bound_months(term_months, first);
     let mut left = term;
     let mut until = from;
     let mut running = Vec::new();
@@ -75,8 +85,10 @@ fn reserved(problem: &Problem, from: usize, price: f64, term_months: f64) -> Com
         }
         left -= period.months;
     }
-    let discounted = running.iter().map(|&(p, cost)| cost * periods[p].discount).sum();
+    let owed = if left > 1e-9 { left * month_hours(problem) * price } else { 0.0 };
+    let paid: f64 = running.iter().map(|&(p, cost)| cost * periods[p].discount).sum();
+    let discounted = paid + owed * problem.discount_at_end;
     let rest: f64 = periods[from..].iter().map(|p| p.months).sum();
     let hours = term.min(rest) * month_hours(problem);
-    Committed { until, capex: 0.0, residual: 0.0, running, hours, discounted }
+    Committed { until, capex: 0.0, residual: -owed, running, hours, discounted }
 }

@@ -89,7 +89,9 @@ impl Problem {
         let columns = &self.workloads[workload].columns;
         let is_job = demand.is_empty() && columns.iter().all(|c| matches!(c.runs, Runs::Job { .. }));
         let is_served = demand.len() == self.periods.len()
-            && demand.iter().all(|d| d.len() == self.slots.len() && d.iter().all(|units| is_amount(*units)));
+            && demand.iter().all(|d| {
+                (d.is_empty() || d.len() == self.slots.len()) && d.iter().all(|units| is_amount(*units))
+            });
         if !is_job && !is_served {
             flaws.push(Flaw::Demand { workload });
             return;

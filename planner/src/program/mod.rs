@@ -42,7 +42,7 @@ mod statement;
 mod walk;
 mod within;
 
-pub use committed::Committed;
+pub use committed::{Committed, bound_months};
 pub use problem::{
     Bound, Column, Limit, LimitId, Offer, OfferRef, Period, Pool, Problem, Rule, Runs, Slot, Terms, Workload,
     charged_accelerators, day_type_slots,

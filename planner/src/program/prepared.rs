@@ -28,7 +28,7 @@ pub(super) struct NodeVar {
     pub discounted: f64,
     /// Paid at purchase, not discounted.
     pub capex: f64,
-    /// Credited at the end, not discounted.
+    /// Credited at the end, not discounted; below zero what is still owed then.
     pub residual: f64,
     /// Running cost by period, not discounted; sparse.
     pub running: Vec<(usize, f64)>,
@@ -374,7 +374,7 @@ fn merged_loads(problem: &Problem) -> (Vec<Vec<Vec<u64>>>, Vec<usize>, Vec<f64>)
     let mut slot_hours: Vec<f64> = Vec::new();
     let same = |a: usize, b: usize| {
         problem.workloads.iter().all(|w| {
-            w.demand.iter().all(|demand| demand[a] == demand[b])
+            w.demand.iter().all(|demand| demand.is_empty() || demand[a] == demand[b])
                 && w.columns.iter().all(|column| takes_the_same(&column.runs, a, b))
         })
     };
@@ -393,7 +393,7 @@ fn merged_loads(problem: &Problem) -> (Vec<Vec<Vec<u64>>>, Vec<usize>, Vec<f64>)
     }
     let load = |demand: &[Vec<f64>], runs: &Runs| -> Vec<u64> {
         let points = (0..problem.periods.len()).flat_map(|p| first_of.iter().map(move |&s| (p, s)));
-        points.map(|(p, s)| occupied(runs, (p, s), demand.get(p).map_or(0.0, |d| d[s]))).collect()
+        points.map(|(p, s)| occupied(runs, (p, s), demand.get(p).and_then(|d| d.get(s).copied()))).collect()
     };
     let loads = problem
         .workloads
@@ -416,10 +416,11 @@ fn takes_the_same(runs: &Runs, one: usize, other: usize) -> bool {
     }
 }
 
-/// Accelerators that a column occupies in a slot with this demand.
-fn occupied(runs: &Runs, (period, slot): (usize, usize), demand: f64) -> u64 {
+/// Accelerators that a column occupies in a slot with this demand; replicas where there is none do not run.
+fn occupied(runs: &Runs, (period, slot): (usize, usize), demand: Option<f64>) -> u64 {
     match runs {
         Runs::Replicas { units_per_replica, accelerators, min_replicas, spare_replicas } => {
+            let Some(demand) = demand else { return 0 };
             let replicas = (demand / units_per_replica * (1.0 - REPLICA_SLACK)).ceil() as u64;
             (replicas.max(u64::from(*min_replicas)) + u64::from(*spare_replicas))
                 .saturating_mul(u64::from(*accelerators))

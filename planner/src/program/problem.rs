@@ -100,8 +100,8 @@ pub enum Terms {
     },
     /// Committed from the start of a period for a term, paid for all hours, used or not.
     ///
-    /// The nodes serve the periods that the term covers whole; the months of the term inside the horizon
-    /// are paid. A term shorter than its first period is renewed until that period ends.
+    /// The nodes serve the periods that the term covers whole; all months of the term are paid, those after the horizon at
+    /// its end. A term shorter than its first period is renewed until that period has ended.
     Reserved {
         /// Length of the commitment.
         term_months: f64,
@@ -140,7 +140,8 @@ impl Terms {
 /// Something that must run. Exactly one of its columns is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
-    /// Units of demand, `[period][slot]`, headroom included. Jobs leave it empty.
+    /// Units of demand, `[period][slot]`, headroom included; a period in which it does not run is empty. Jobs leave all of
+    /// it empty.
     pub demand: Vec<Vec<f64>>,
     /// The ways to run it.
     pub columns: Vec<Column>,
@@ -278,7 +279,7 @@ pub enum Rule {
         /// The periods.
         periods: Range<usize>,
     },
-    /// Weighted cost over the horizon, residual credit and what columns pay included.
+    /// Weighted cost over the horizon, residual credit, what is owed after it and what columns pay included.
     Cost {
         /// Pools that count, with their weight (1 for money; 1 / tokens for money per token).
         weights: Vec<(usize, f64)>,

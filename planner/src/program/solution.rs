@@ -126,7 +126,7 @@ pub enum CostItem {
     Capex,
     /// Hours, and monthly costs of owned nodes.
     Running,
-    /// Worth of owned nodes at the end.
+    /// Worth of owned nodes at the end, or what contracts still bind then.
     Residual,
 }
 

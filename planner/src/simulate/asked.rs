@@ -17,9 +17,10 @@ pub struct Spike {
 /// After the window, until the last of its requests must be answered: clients go on asking.
 const ANSWERED_WITHIN_S: f64 = 3600.0;
 
-/// Returns what is simulated, as the question changes it. A trace is what it is.
+/// Returns what is simulated, as the question changes it. A trace is what it is; a client asks again once it has its whole
+/// answer, which takes `outside_ns` beside what the scheduler sees.
 pub(super) fn changed(
-    question: &Question,
+    (question, outside_ns): (&Question, f64),
     config: ServingConfig,
     workload: Workload,
     window: Window,
@@ -27,7 +28,14 @@ pub(super) fn changed(
     let Workload::Open(open) = workload else { return (config, workload) };
     if let Some(clients) = question.clients {
         let OpenLoop { name, lengths, max_tokens, .. } = open;
-        let closed = ClosedLoop { name, clients, think_ns: 0, lengths, max_tokens, max_requests: u64::MAX };
+        let closed = ClosedLoop {
+            name,
+            clients,
+            think_ns: outside_ns as u64,
+            lengths,
+            max_tokens,
+            max_requests: u64::MAX,
+        };
         let until = window.until.plus(Time::from_seconds(ANSWERED_WITHIN_S).ns());
         return (ServingConfig { until, ..config }, Workload::Closed(closed));
     }

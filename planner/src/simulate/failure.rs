@@ -130,7 +130,7 @@ fn spot_nodes(blueprint: &Blueprint, placement: &Placement) -> u32 {
     bought.filter(|purchase| purchase.option == PurchaseOption::Spot).map(|purchase| purchase.nodes).sum()
 }
 
-/// Requests that met every level, and all of them, by when they arrived: before, meanwhile, afterwards.
+/// Requests that met every level, and all of them: over before, there meanwhile, arrived afterwards.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Phases([(u64, u64); 3]);
 
@@ -142,7 +142,12 @@ impl Phases {
         {
             return;
         }
-        let phase = usize::from(record.arrival >= planned.at) + usize::from(record.arrival >= planned.back);
+        // What was in flight when it failed is what the failure hits.
+        let over = match record.outcome {
+            Outcome::Rejected(_) => record.arrival,
+            _ => record.completed,
+        };
+        let phase = usize::from(over >= planned.at) + usize::from(record.arrival >= planned.back);
         self.0[phase].0 += u64::from(good);
         self.0[phase].1 += 1;
     }

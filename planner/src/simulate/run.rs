@@ -188,7 +188,8 @@ impl<'a> Stage<'a> {
         let max_events = question.most_events.unwrap_or(config.max_events);
         let config = ServingConfig { max_events, ..config };
         let (workload, window) = span::workload_within(&trial, (trial.rate, 1.0), question.most_requests)?;
-        let (config, workload) = asked::changed(question, config, workload, window);
+        let outside_ns = overhead_ns(&trial, SloMetric::E2e, 0.5);
+        let (config, workload) = asked::changed((question, outside_ns), config, workload, window);
         let slos = scene.serve.slos.iter();
         let objectives = slos.map(|slo| span::objective(&trial, slo, trial.rate)).collect();
         let failure = question.failure.as_ref();

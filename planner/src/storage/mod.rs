@@ -264,8 +264,8 @@ fn rate(limit: Option<&Limit<BytesPerSecond>>) -> f64 {
     limit.map_or(0.0, |limit| limit.value.get())
 }
 
-/// Returns the best system: one that no limit of the site asks more of than is known, then the cheapest of those with a
-/// price, then the fewest nodes.
+/// Returns the best system: one that no limit of the site asks more of than is known, whose rates are measured, then the
+/// cheapest of those with a price, then the fewest nodes.
 fn chosen(
     spec: &Spec,
     catalog: &Catalog,
@@ -279,7 +279,7 @@ fn chosen(
     let kind = named_kind.or(usual.filter(|_| wish.is_none_or(|wish| wish.system.is_none())));
     let named = wish.and_then(|wish| wish.system.as_ref());
     let mut why = "no system of the catalog is of the kind that is asked".to_owned();
-    let mut found: Vec<(Option<Decimal>, Store)> = Vec::new();
+    let mut found: Vec<(bool, Option<Decimal>, Store)> = Vec::new();
     for system in &catalog.storage {
         if named.is_some_and(|id| *id != system.id) || kind.is_some_and(|kind| kind != system.kind) {
             continue;
@@ -288,15 +288,16 @@ fn chosen(
             Ok(store) => {
                 let each =
                     system.price.and_then(|price| converted(catalog, &spec.frame, system.currency, price));
-                found.push((each.map(|each| each * Decimal::from(store.nodes)), store));
+                let cost = each.map(|each| each * Decimal::from(store.nodes));
+                found.push((only_bounded(asked, system), cost, store));
             }
             Err(words) => why = words,
         }
     }
-    let rank = |(cost, store): &(Option<Decimal>, Store)| {
-        (unknown_fact(site, asked, store).is_some(), cost.is_none(), *cost, store.nodes)
+    let rank = |(bounded, cost, store): &(bool, Option<Decimal>, Store)| {
+        (unknown_fact(site, asked, store).is_some(), *bounded, cost.is_none(), *cost, store.nodes)
     };
-    found.into_iter().min_by_key(rank).map(|(_, store)| store).ok_or(why)
+    found.into_iter().min_by_key(rank).map(|(.., store)| store).ok_or(why)
 }
 
 /// Counts the nodes of one system.
@@ -313,7 +314,7 @@ fn sized(asked: &Asked, system: &StorageSystem, wish: Option<&StorageWish>) -> R
         (StoreLimit::Write, (asked.write / each.write).ceil()),
         (StoreLimit::Operations, of_rate(asked.operations.as_ref(), system.operations)),
         (StoreLimit::Files, of_rate(asked.opens.as_ref(), system.opens)),
-        (StoreLimit::Protection, if system.inside { 1.0 } else { f64::from(protection.fewest_nodes()) }),
+        (StoreLimit::Protection, f64::from(system.fewest_nodes(protection))),
     ];
     let (binds, nodes) = needed
         .into_iter()
@@ -347,6 +348,11 @@ fn sized(asked: &Asked, system: &StorageSystem, wish: Option<&StorageWish>) -> R
     })
 }
 
+/// Is a rate that is asked for only bounded, as nobody measured it?
+fn only_bounded(asked: &Asked, system: &StorageSystem) -> bool {
+    asked.read > 0.0 && system.read.is_none() || asked.write > 0.0 && system.write.is_none()
+}
+
 /// Returns the nodes that something so often asked for takes; none where nobody knows how often one node does it, which is
 /// found out by [`unknown_fact`].
 fn of_rate(asked: Option<&Limit<f64>>, each: Option<f64>) -> f64 {
@@ -367,7 +373,7 @@ struct Rates {
 
 impl Rates {
     /// What is not measured is bounded by the network, over which copies and parity travel once more unless they stay
-    /// inside a node.
+    /// inside a node, and nothing is written faster than it is read.
     fn of(system: &StorageSystem, protection: Protection) -> Self {
         let network = system.network.get();
         let sent_on = if system.inside { 1.0 } else { protection.overhead() };
@@ -375,10 +381,8 @@ impl Rates {
             // Measured with the system's own protection; with another, the bytes that travel scale.
             rate.get() * system.protection.overhead() / protection.overhead()
         });
-        Rates {
-            read: system.read.map_or(network, |rate| rate.get()),
-            write: measured.unwrap_or(network / sent_on).min(network),
-        }
+        let read = system.read.map_or(network, |rate| rate.get());
+        Rates { read, write: measured.unwrap_or((network / sent_on).min(read)).min(network) }
     }
 }
 

@@ -190,6 +190,7 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
             CostKind::Capex => 0,
             CostKind::Opex => 1,
             CostKind::Residual => 2,
+            CostKind::Owed => 3,
         };
         let key = (line.site.clone(), order, line.item.clone(), line.unit.clone());
         items.entry(key).or_default().push(line);
@@ -209,7 +210,7 @@ pub(super) fn lines(blueprint: &Blueprint) -> Vec<Block> {
         table.rows.push(vec![
             site.into(),
             item.into(),
-            ["capex", "opex", "residual"][order as usize].into(),
+            ["capex", "opex", "residual", "owed"][order as usize].into(),
             Cell::from(shown).hinted(summed),
             unit.into(),
             Cell::from(figure::amount(billed, currency)).hinted(origins::lines(blueprint, &lines)),
@@ -254,7 +255,7 @@ fn site(blueprint: &Blueprint, site: &SiteSummary) -> Vec<Cell> {
             .hinted("most accelerators at once: machines × accelerators of each"),
         power(
             site.it_power,
-            "highest power of each machine × most machines at once, and storage, by the catalog",
+            "highest power of each machine × most machines at once, storage and switches, by the catalog",
         ),
         power(site.facility_power, &facility),
         site.power_limit.map_or_else(none, |watts| {

@@ -146,8 +146,7 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
     let cost = &blueprint.cost;
     let show = |amount| figure::money(amount, cost.currency);
     let months = blueprint.inputs.spec.frame.months;
-    let residual: Decimal =
-        cost.lines.iter().filter(|line| line.kind == CostKind::Residual).map(|line| line.billed_cost).sum();
+    let (residual, owed) = (cost.sum_of(CostKind::Residual), cost.sum_of(CostKind::Owed));
     let rate = figure::percent(blueprint.inputs.spec.frame.discount_per_year);
     let dearest = format!(", {} in the dearest month", show(cost.highest_opex_per_month));
     let of = |kind: CostKind| cost.lines.iter().filter(move |line| line.kind == kind);
@@ -160,6 +159,11 @@ pub(super) fn money(blueprint: &Blueprint) -> Vec<Block> {
     if !residual.is_zero() {
         let left = said(CostKind::Residual);
         sums.push(("  value left".to_owned(), residual, " at the end".to_owned(), Tone::Plain, left));
+    }
+    if !owed.is_zero() {
+        let bound = said(CostKind::Owed);
+        let when = " by contracts that end after the horizon".to_owned();
+        sums.push(("  still bound".to_owned(), owed, when, Tone::Plain, bound));
     }
     let month = format!("the total ÷ {months} months");
     sums.push(("per month".to_owned(), cost.per_month, " on average".to_owned(), Tone::Plain, month));

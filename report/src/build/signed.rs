@@ -8,6 +8,7 @@ use capstan_types::figure::{self, counted};
 use capstan_types::finance::{CashFlow, Category, Finance};
 use capstan_types::offering::PurchaseOption;
 use capstan_types::origin::PriceGrade;
+use capstan_types::units::HOURS_PER_MONTH;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -28,13 +29,17 @@ pub(crate) fn decision(blueprint: &Blueprint) -> String {
         ),
         Status::Feasible => {
             let paid = cost.capex + cost.opex;
-            let left = match paid - cost.total {
-                left if left.is_zero() => String::new(),
-                left => format!(
-                    " What is bought is assumed to be worth {} at the end: {} in all.",
-                    money(left),
-                    money(cost.total)
-                ),
+            let (left, owed) = (-cost.sum_of(CostKind::Residual), cost.sum_of(CostKind::Owed));
+            let mut ends = Vec::new();
+            if !owed.is_zero() {
+                ends.push(format!("Contracts still bind {} after the horizon", money(owed)));
+            }
+            if !left.is_zero() {
+                ends.push(format!("What is bought is assumed to be worth {} at the end", money(left)));
+            }
+            let left = match ends.as_slice() {
+                [] => String::new(),
+                ends => format!(" {}: {} in all.", ends.join(". "), money(cost.total)),
             };
             format!(
                 "Approve {} over {months} months: {} of purchases and {} of running cost, at most {} in a month.{left}",
@@ -305,7 +310,7 @@ pub(crate) struct Order {
     pub(crate) order: Date,
     /// The first day of use.
     pub(crate) from: Date,
-    /// Months between the two, the lead time of the site.
+    /// Months between the two, the lead time of the site, rounded up.
     pub(crate) lead: i64,
     /// Machines of this purchase in the period before.
     pub(crate) held: u32,
@@ -329,12 +334,16 @@ pub(crate) fn orders(blueprint: &Blueprint) -> Vec<Order> {
         for purchase in &pool.purchases {
             let lead =
                 if purchase.option == PurchaseOption::Owned { months.max(0.0).ceil() as i64 } else { 0 };
+            // Part of a month is days, so that nothing is to be ordered before the planning date.
+            let days = if lead > 0 { months.fract() * HOURS_PER_MONTH / 24.0 } else { 0.0 };
+            let whole = if days > 0.0 { lead - 1 } else { lead };
+            let ahead = jiff::Span::new().months(whole).days(days.ceil() as i64);
             let mut held = 0;
             for (period, &nodes) in blueprint.periods.iter().zip(&purchase.nodes_by_period) {
                 if nodes > held {
                     let from = day(spec.frame.start, period.first_month);
                     orders.push(Order {
-                        order: from.checked_sub(jiff::Span::new().months(lead)).unwrap_or(from),
+                        order: from.checked_sub(ahead).unwrap_or(from),
                         from,
                         lead,
                         held,
@@ -358,7 +367,7 @@ pub(crate) fn timeline(blueprint: &Blueprint) -> Table {
     let row = |one: &Order| {
         let ahead = match one.lead {
             0 => String::new(),
-            lead => format!("{lead} months before its first use, the lead time of the site"),
+            lead => format!("at most {lead} months before its first use, the lead time of the site"),
         };
         let more = format!("{} in this period, {} in the one before", one.nodes, one.held);
         vec![
@@ -432,6 +441,7 @@ fn quantity(line: &CostLine) -> String {
     match line.kind {
         CostKind::Capex => "bought in this period".to_owned(),
         CostKind::Opex => format!("{} in this period", line.unit),
+        CostKind::Owed => "bound after the horizon by contracts that began within it".to_owned(),
         CostKind::Residual => "bought, and valued when the horizon ends".to_owned(),
     }
 }

@@ -137,6 +137,7 @@ impl Line<'_> {
         let (charge, frequency) = match (line.kind, self.flow.category) {
             (CostKind::Capex, _) => ("Purchase", "One-Time"),
             (CostKind::Residual, _) => ("Credit", "One-Time"),
+            (CostKind::Owed, _) => ("Purchase", "One-Time"),
             (CostKind::Opex, Category::Reserved | Category::Contract | Category::Support) => {
                 ("Purchase", "Recurring")
             }

@@ -65,6 +65,7 @@ pub(crate) fn kind_word(kind: CostKind) -> &'static str {
         CostKind::Capex => "capex",
         CostKind::Opex => "opex",
         CostKind::Residual => "residual",
+        CostKind::Owed => "owed",
     }
 }
 

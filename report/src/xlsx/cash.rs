@@ -168,12 +168,7 @@ impl Book<'_> {
         let extended = range("BOM", column::EXTENDED, items.first, items.last);
         let kinds = range("BOM", column::KIND, items.first, items.last);
         let of_kind = |kind: &str| format!("=SUMIFS({extended},{kinds},\"{kind}\")");
-        let residual: Decimal = cost
-            .lines
-            .iter()
-            .filter(|line| line.kind == CostKind::Residual)
-            .map(|line| line.billed_cost)
-            .sum();
+        let (residual, owed) = (cost.sum_of(CostKind::Residual), cost.sum_of(CostKind::Owed));
         let digits = self.look.digits;
         let (net, factor) = (cash.net, cash.net + 2);
         let last = cash.months + 1;
@@ -195,7 +190,9 @@ impl Book<'_> {
             ("Net present cost", present, cost.net_present),
             ("Total with contingency", format!("=ROUND(B8*(1+Contingency),{digits})"), cost.total),
         ];
-        for (name, formula, result) in rows {
+        let bound = ("  still bound after the horizon", of_kind("owed"), owed);
+        let bound = (!owed.is_zero()).then_some(bound);
+        for (name, formula, result) in rows.into_iter().chain(bound) {
             page.text(row, 0, name)?;
             page.formula(row, 1, &formula, result.to_string(), &self.look.total)?;
             row += 1;

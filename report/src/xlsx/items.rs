@@ -129,17 +129,19 @@ impl Book<'_> {
                 format!("=ROUND({extended}{number}/{months}{number},{digits})"),
                 format!("={extended}{number}-{each}{number}*({months}{number}-1)"),
             ),
-            CostKind::Capex | CostKind::Residual => ("=0".to_owned(), format!("={extended}{number}")),
+            CostKind::Capex | CostKind::Residual | CostKind::Owed => {
+                ("=0".to_owned(), format!("={extended}{number}"))
+            }
         };
         let spread =
             flow.billed.first().copied().filter(|_| line.kind == CostKind::Opex && flow.billed.len() > 1);
         let even_result = match line.kind {
             CostKind::Opex => spread.unwrap_or(line.billed_cost),
-            CostKind::Capex | CostKind::Residual => Decimal::ZERO,
+            CostKind::Capex | CostKind::Residual | CostKind::Owed => Decimal::ZERO,
         };
         let rest_result = match line.kind {
             CostKind::Opex => flow.billed.last().copied().unwrap_or_default(),
-            CostKind::Capex | CostKind::Residual => line.billed_cost,
+            CostKind::Capex | CostKind::Residual | CostKind::Owed => line.billed_cost,
         };
         page.formula(row, column::EACH, &even, even_result.to_string(), &self.look.money)?;
         page.formula(row, column::REST, &rest, rest_result.to_string(), &self.look.money)

@@ -48,6 +48,9 @@ const FARTHEST: f64 = 1.0;
 const TPOT_WIDTHS: [f64; 3] = [1.35, 0.8, 0.55];
 const TTFT_WIDTHS: [f64; 3] = [1.35, 1.0, 0.75];
 
+/// Half-width of 90 % in standard deviations of a normal distribution.
+const NINETY: f64 = 1.645;
+
 /// A correction: the factor on a prediction, and the factor to both ends of 90 % around it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Factor {
@@ -55,6 +58,8 @@ pub struct Factor {
     pub value: f64,
     /// To the ends of the interval.
     pub width: f64,
+    /// To the ends of 90 % of what was measured around the fit; `width` is never less.
+    pub spread: f64,
 }
 
 /// A curve of the catalog, refitted.
@@ -88,6 +93,22 @@ fn place((concurrency, input, output): At) -> [f64; 3] {
 }
 
 impl Prior {
+    /// Returns the standard deviation of what was `measured` around the fit through it, near measurements counting most:
+    /// measurements that contradict each other say how little any one of them says.
+    fn spread(&self, rows: Vec<Vec<f64>>, known: &[([f64; 3], f64)], measured: &[f64], at: [f64; 3]) -> f64 {
+        let duals = solve(rows, known.iter().map(|(_, log)| *log).collect());
+        let fit = |place: [f64; 3]| -> f64 {
+            duals.iter().zip(known).map(|(dual, (other, _))| dual * self.covariance(place, *other)).sum()
+        };
+        let (mut squares, mut weights) = (0.0, 0.0);
+        for ((place, _), log) in known.iter().zip(measured) {
+            let (weight, off) = (self.covariance(*place, at), log - fit(*place));
+            squares += weight * off * off;
+            weights += weight;
+        }
+        (squares / weights).sqrt()
+    }
+
     fn covariance(&self, a: [f64; 3], b: [f64; 3]) -> f64 {
         let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
         self.offset * self.offset + self.local * self.local * libm::exp(-square.sqrt() / OCTAVES)
@@ -104,9 +125,10 @@ fn interpolate(
     let of = |point: &CalibrationPoint| {
         let load = (point.concurrency, point.input_tokens, point.output_tokens);
         let place = place((f64::from(load.0), f64::from(load.1), f64::from(load.2)));
-        Some((place, libm::log(ratio(point)?).clamp(-FARTHEST, FARTHEST)))
+        let log = libm::log(ratio(point)?);
+        Some(((place, log.clamp(-FARTHEST, FARTHEST)), log))
     };
-    let known: Vec<([f64; 3], f64)> = points.iter().filter_map(of).collect();
+    let (known, measured): (Vec<([f64; 3], f64)>, Vec<f64>) = points.iter().filter_map(of).unzip();
     if known.is_empty() {
         return None;
     }
@@ -117,12 +139,15 @@ fn interpolate(
         (0..known.len()).map(cell).collect::<Vec<f64>>()
     };
     let near: Vec<f64> = known.iter().map(|(place, _)| prior.covariance(*place, at)).collect();
-    let weights = solve((0..known.len()).map(row).collect(), near.clone());
+    let rows: Vec<Vec<f64>> = (0..known.len()).map(row).collect();
+    let weights = solve(rows.clone(), near.clone());
     let value: f64 = weights.iter().zip(&known).map(|(weight, (_, log))| weight * log).sum();
+    let around = prior.spread(rows, &known, &measured, at);
     let explained: f64 = weights.iter().zip(&near).map(|(weight, near)| weight * near).sum();
     let variance = (prior.covariance(at, at) + noise - explained).max(noise);
-    let width = between(widths, known.len()) * variance.sqrt();
-    Some(Factor { value: libm::exp(value), width: libm::exp(width) })
+    let spread = NINETY * around;
+    let width = (between(widths, known.len()) * variance.sqrt()).max(spread);
+    Some(Factor { value: libm::exp(value), width: libm::exp(width), spread: libm::exp(spread) })
 }
 
 /// Returns the number of standard deviations after `n` points, straight in log n between 1, 3 and 10.
@@ -199,6 +224,19 @@ mod tests {
         let many = points(&[(1, 1.1), (4, 1.1), (16, 1.1), (64, 1.1), (256, 1.1)]);
         assert!(at(&many, 32.0).width < at(&few, 32.0).width);
         assert!((at(&many, 32.0).value / 1.1 - 1.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn measurements_that_contradict_each_other_widen_the_interval_to_hold_them() {
+        for ratios in [[0.9, 4.0].as_slice(), &[0.9, 3.0, 7.0, 0.6]] {
+            let told = points(&ratios.iter().map(|&ratio| (16, ratio)).collect::<Vec<_>>());
+            let Factor { value, width, .. } = at(&told, 16.0);
+            let inside = |ratio: &&f64| (value / width..=value * width).contains(*ratio);
+            assert_eq!(ratios.iter().filter(inside).count(), ratios.len(), "{value} {width}: {ratios:?}");
+        }
+        // Of those far away less is held against what is measured here.
+        let elsewhere = points(&[(1, 1.1), (1, 1.1), (1, 1.1), (4096, 0.5), (4096, 2.0)]);
+        assert!(at(&elsewhere, 1.0).width < at(&elsewhere, 4096.0).width);
     }
 
     #[test]

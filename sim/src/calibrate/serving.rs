@@ -3,7 +3,7 @@
 use super::{median, tpot, ttft};
 use crate::perf::{Device, PreparedStep, StepShape};
 use crate::tables::layout::Configuration;
-use crate::tables::row::Columns;
+use crate::tables::row::{self, Columns};
 use crate::tables::{Kind, Names, Row, RowError, ask};
 use capstan_types::catalog::{Calibration, CalibrationPoint};
 use capstan_types::degrees::Degrees;
@@ -82,10 +82,17 @@ pub fn serving(
         return Err("there is neither a column ttft_ms nor tpot_ms".to_owned());
     }
     let (mut groups, mut order, mut refused, mut rows) = (BTreeMap::new(), Vec::new(), Vec::new(), 0);
-    for record in reader.records() {
+    for record in reader.byte_records() {
         let record = record.map_err(|error| error.to_string())?;
         rows += 1;
         let line = record.position().map_or(0, csv::Position::line);
+        let record = match row::text(&record) {
+            Ok(record) => record,
+            Err(error) => {
+                refused.push(Shown { line, reason: error.to_string() });
+                continue;
+            }
+        };
         let mut cells: Vec<(&str, String)> = Vec::new();
         for (name, cell) in header.iter().zip(&record) {
             cells.push((name, cell.to_owned()));

@@ -4,9 +4,9 @@
 //! much jobs differ from each other. One point of a mixture of experts says nearly all, one of a dense model little; a
 //! point of another model says nothing at all (data of 272 published runs).
 
-use super::Shown;
+use super::{NINETY, Shown};
 use crate::perf::training::known::{Family, OWN, QUANTITY};
-use crate::tables::row::Columns;
+use crate::tables::row::{self, Columns};
 use crate::tables::{Kind, Names, Row, ask, training_job};
 use capstan_types::catalog::{Catalog, Residual};
 use capstan_types::origin::Provenance;
@@ -18,8 +18,8 @@ pub const TRAINING_MEASURED: [&str; 2] = ["step_time_s", "tokens_s_gpu"];
 
 /// A measurement this many times its prediction, or that fraction, is of something else.
 const SAME: f64 = 8.0;
-/// Half-width of 90 % in standard deviations of a normal distribution.
-const NINETY: f64 = 1.645;
+/// Tokens that a rate and a time of one row say of the same step differ by rounding (published rows: 0.004 %).
+const ROUNDED: f64 = 0.02;
 
 /// How runs of one job differ among themselves, and jobs from each other, as standard deviations of logarithms.
 fn spreads(family: &str) -> (f64, f64) {
@@ -73,10 +73,17 @@ pub fn training(table: impl Read, catalog: &Catalog, provenance: &Provenance) ->
         return Err(format!("the column {} is missing", missing.join(", ")));
     }
     let (mut jobs, mut refused, mut rows) = (BTreeMap::<String, Vec<f64>>::new(), Vec::new(), 0);
-    for record in reader.records() {
+    for record in reader.byte_records() {
         let record = record.map_err(|error| error.to_string())?;
         rows += 1;
         let line = record.position().map_or(0, csv::Position::line);
+        let record = match row::text(&record) {
+            Ok(record) => record,
+            Err(error) => {
+                refused.push(Shown { line, reason: error.to_string() });
+                continue;
+            }
+        };
         let cells: Vec<(&str, String)> =
             header.iter().zip(&record).map(|(name, cell)| (name.as_str(), cell.to_owned())).collect();
         let whole = if record.len() == header.len() {
@@ -102,6 +109,12 @@ fn measured(cells: &[(&str, String)], names: &Names<'_>) -> Result<(String, f64)
     };
     let step = number(TRAINING_MEASURED[0]).zip(priced.number("predicted_step_time_s"));
     let rate = number(TRAINING_MEASURED[1]).zip(priced.number("predicted_tokens_s_gpu"));
+    let ratios = step.zip(rate).map(|((step, of_step), (rate, of_rate))| (step / of_step, of_rate / rate));
+    if let Some((by_step, by_rate)) = ratios.filter(|(step, rate)| (step / rate - 1.0).abs() > ROUNDED) {
+        return Err(format!(
+            "step_time_s says {by_step:.2} times what is predicted and tokens_s_gpu {by_rate:.2} times: one of them is wrong"
+        ));
+    }
     let ratio = match (step, rate) {
         (Some((measured, predicted)), _) => measured / predicted,
         (None, Some((measured, predicted))) => predicted / measured,
@@ -114,10 +127,11 @@ fn measured(cells: &[(&str, String)], names: &Names<'_>) -> Result<(String, f64)
     let reached = priced.number("predicted_tflops_gpu").unwrap_or(0.0) * 1e12 / ratio;
     if reached > job.peak {
         return Err(format!(
-            "{:.0} TFLOP/s are more than the {:.0} that {} can do",
+            "{:.0} TFLOP/s are more than the {:.0} that {} can do in {}",
             reached / 1e12,
             job.peak / 1e12,
-            job.accelerator
+            job.accelerator,
+            job.asked.word()
         ));
     }
     if !(1.0 / SAME..=SAME).contains(&ratio) {
@@ -128,12 +142,15 @@ fn measured(cells: &[(&str, String)], names: &Names<'_>) -> Result<(String, f64)
     Ok((name, libm::log(ratio)))
 }
 
-/// Returns the mean of some logarithms, shrunk, and the standard deviation around it of one more.
+/// Returns the mean of some logarithms, shrunk, and the standard deviation around it of one more: what is usual, or that
+/// of these where it is more.
 fn shrunk(family: &str, logs: &[f64]) -> (f64, f64) {
     let (within, between) = spreads(family);
     let (n, k) = (logs.len() as f64, within * within / (between * between));
     let mean = logs.iter().sum::<f64>() / n.max(1.0);
-    (mean * n / (n + k), within * (1.0 + 1.0 / (n + k)).sqrt())
+    // Among themselves: that the mean is drawn towards none is no contradiction.
+    let around = logs.iter().map(|log| (log - mean) * (log - mean)).sum::<f64>() / n.max(1.0);
+    (mean * n / (n + k), (within * (1.0 + 1.0 / (n + k)).sqrt()).max(around.sqrt()))
 }
 
 fn summed(job: String, logs: &[f64], provenance: &Provenance) -> TrainedJob {
@@ -199,6 +216,34 @@ mod tests {
         assert!(reasons[0].contains("TFLOP/s are more than"), "{reasons:?}");
         assert!(reasons[1].contains("times what is predicted"), "{reasons:?}");
         assert!(reasons[2].contains("neither"), "{reasons:?}");
+    }
+
+    #[test]
+    fn what_is_faster_than_its_own_precision_or_contradicts_itself_is_refused() {
+        let catalog = testing::catalog();
+        let read = |row: &str| {
+            let head = "model,gpu,n_gpus,gbs,mbs,seq,precision,tp,pp,step_time_s,tokens_s_gpu\n";
+            training(format!("{head}{row}").as_bytes(), &catalog, &testing::provenance()).unwrap()
+        };
+        // 1,349 TFLOP/s: more than 16-bit math reaches, less than 8-bit math does.
+        let reason = |row: &str| read(row).refused.remove(0).reason;
+        let fast = reason("llama3_1_8b,h100_sxm,8,128,1,8192,BF16,2,1,5,");
+        assert!(fast.contains("TFLOP/s are more than the 989 that h100_sxm can do in bf16"), "{fast}");
+        assert_eq!(read("llama3_1_8b,h100_sxm,8,128,1,8192,FP8,2,1,5,").refused, []);
+        let torn = reason("llama3_1_8b,h100_sxm,8,128,1,8192,BF16,2,1,12,99999");
+        assert!(torn.contains("step_time_s says") && torn.contains("one of them is wrong"), "{torn}");
+        // 128 · 8192 tokens in 12 s on 8 accelerators.
+        assert_eq!(read("llama3_1_8b,h100_sxm,8,128,1,8192,BF16,2,1,12,10923").refused, []);
+    }
+
+    #[test]
+    fn runs_of_one_job_that_contradict_each_other_lie_within_its_interval() {
+        let trained = read(
+            "llama3_1_70b,h100_sxm,64,128,1,8192,FP8,4,4,1000\n\
+             llama3_1_70b,h100_sxm,64,128,1,8192,FP8,4,4,300\n",
+        );
+        let [job] = &trained.jobs[..] else { panic!("{trained:?}") };
+        assert!(job.rows == 2 && job.row.high / job.row.low > 1000.0 / 300.0, "{job:?}");
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Demand<'a> {
     pub slos: &'a [Slo],
     /// Most sequences at once, where the plan says so.
     pub max_sequences: Option<u32>,
+    /// Mean requests in flight that an autoscaler aims at, where the plan says so: beyond it there are more replicas.
+    pub in_flight: Option<f64>,
     /// Most tokens in a step, where the plan says so.
     pub step_tokens: Option<u32>,
     /// What need not be computed.
@@ -103,6 +105,8 @@ pub enum Bound {
     KvCache,
     /// Most sequences at once.
     MaxSequences,
+    /// Requests in flight that the plan's autoscaler aims at.
+    InFlight,
     /// Prompts fill the token budget of every step.
     PromptThroughput,
 }
@@ -137,12 +141,48 @@ pub struct Estimate {
     pub kv_tokens: f64,
     /// Mean sequences running.
     pub batch: f64,
+    /// Mean time per output token at rates up to that one.
+    pub pace: Pace,
     /// What keeps it from more.
     pub bound_by: Bound,
     /// How the worst number in it came to be.
     pub origin: Origin,
     /// What a person should know, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// Mean time per output token by request rate of a replica: both rise from point to point.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Pace(Vec<(f64, f64)>);
+
+impl Pace {
+    /// Points from a vanishing load to the highest.
+    const POINTS: u32 = 12;
+
+    fn of(model: &Operating<'_>, most: f64, groups: f64) -> Self {
+        let least = model.smallest().min(most);
+        let at = |index: u32| {
+            let share = f64::from(index) / f64::from(Self::POINTS - 1);
+            let point = model.at(least * libm::pow(most / least, share));
+            (groups * point.rate(), point.tpot())
+        };
+        Self((0..Self::POINTS).map(at).collect())
+    }
+
+    /// Returns the mean time per output token where so many requests come to a replica each second: on the line between
+    /// two points, and that of the highest rate beyond it.
+    pub fn at(&self, requests_per_s: f64) -> Seconds {
+        let next = self.0.iter().position(|(rate, _)| *rate >= requests_per_s);
+        let of = |index: usize| self.0.get(index).copied().unwrap_or_default();
+        Seconds(match next {
+            Some(0) => of(0).1,
+            Some(index) => {
+                let ((from, before), (to, after)) = (of(index - 1), of(index));
+                before + (after - before) * (requests_per_s - from) / (to - from)
+            }
+            None => of(self.0.len().saturating_sub(1)).1,
+        })
+    }
 }
 
 /// Returns what `setup` achieves under `demand`, with a step that is prepared already.
@@ -165,7 +205,13 @@ pub fn estimate(
         let (metric, per_mille, target) = (missed.metric, missed.per_mille, missed.target);
         return Err(Reason::SloUnreachable { metric, per_mille, best: missed.expected, target });
     }
-    Ok(achieved(&model, demand, largest(&model, demand), (step, memory)))
+    let (batch, bound) = largest(&model, demand);
+    let aimed_at = demand.in_flight.map(|all| (all / f64::from(step.groups())).max(model.smallest()));
+    let reached = match aimed_at {
+        Some(aimed_at) if aimed_at < batch => (aimed_at, Bound::InFlight),
+        _ => (batch, bound),
+    };
+    Ok(achieved(&model, demand, reached, (step, memory)))
 }
 
 /// Returns what a replica achieves whose requests never run out: as many run at once as the cache and the engine admit,
@@ -205,6 +251,7 @@ fn achieved(
         slos: demand.slos.iter().map(|slo| point.judge(slo)).collect(),
         kv_tokens: groups * memory.kv_tokens(),
         batch: groups * batch,
+        pace: Pace::of(model, batch, groups),
         bound_by,
         origin: step.origin().weaker(memory.origin),
         notes: notes(step, memory),

@@ -229,7 +229,7 @@ impl Point<'_> {
             read += piece;
         }
         let busy = self.batch.min(1.0) * self.step * (0.5 + self.of.unseen_steps);
-        host + busy + span + engine.delivery_steps * self.tpot()
+        host + busy + span + engine.delivered_after() * self.tpot()
     }
 
     /// Returns mean queueing time of prompts that do not yield: one server that reads a budget of tokens per full step.

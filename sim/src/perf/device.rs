@@ -145,7 +145,7 @@ impl Device {
             if value.is_finite() && value > 0.0 { Ok(value) } else { Err(Reason::NotPositive { what }) }
         };
         let bandwidth = positive(accelerator.memory_bandwidth.get(), "memory bandwidth")? * PER_MICROSECOND;
-        let peak = accelerator.peak(Precision::Bf16).map_or(0.0, |peak| peak.get());
+        let peak = accelerator.peak(accelerator.sixteen()).map_or(0.0, |peak| peak.get());
         let peak_16bit = positive(peak, "16-bit peak")? * PER_MICROSECOND;
         positive(accelerator.scale_up.bandwidth.get(), "link rate")?;
         for peak in accelerator.peaks.values() {
@@ -153,14 +153,16 @@ impl Device {
         }
         check_rows(catalog, &accelerator.id)?;
         let coefficients = Coefficients::of(catalog);
-        let supported = |p: &Precision| math_peak(accelerator, *p).is_some();
+        // What a checkpoint leaves in 16 bits is, on a chip without bf16, in the 16 bits that it has.
+        let of = |p: Precision| if p == Precision::Bf16 { accelerator.sixteen() } else { p };
+        let supported = |p: &Precision| math_peak(accelerator, of(*p)).is_some();
         let precisions = || Precision::ALL.into_iter().filter(supported);
         Ok(Self {
             id: accelerator.id.clone(),
             bandwidth,
             peak_16bit,
-            gemm: precisions().map(|p| (p, gemm_curve(catalog, accelerator, p))).collect(),
-            experts: precisions().map(|p| (p, expert_curve(catalog, accelerator, p))).collect(),
+            gemm: precisions().map(|p| (p, gemm_curve(catalog, accelerator, of(p)))).collect(),
+            experts: precisions().map(|p| (p, expert_curve(catalog, accelerator, of(p)))).collect(),
             attention: attention_curve(catalog, accelerator),
             collective: collective_curve(catalog, accelerator),
             coefficients,
@@ -185,7 +187,7 @@ impl Device {
     }
 
     fn unsupported(&self, precision: Precision) -> Reason {
-        Reason::PrecisionUnsupported { accelerator: self.id.clone(), precision }
+        Reason::unsupported(&self.id, precision, None)
     }
 }
 
@@ -219,9 +221,10 @@ fn math_peak(accelerator: &Accelerator, precision: Precision) -> Option<f64> {
 
 /// Returns the precisions whose rows stand in for a missing row, the nearest first.
 fn substitutes(accelerator: &Accelerator, precision: Precision) -> &'static [Precision] {
-    use Precision::{Bf16, Fp8, Fp8Block};
+    use Precision::{Bf16, Fp8, Fp8Block, Fp16};
     match (precision, accelerator.math_of(precision)) {
         (_, Bf16) => &[Bf16],
+        (_, Fp16) => &[Fp16],
         (Fp8Block, _) => &[Fp8],
         (Precision::Int8 | Precision::Mxfp4, _) => &[Fp8, Fp8Block],
         _ => &[],
@@ -242,8 +245,7 @@ fn gemm_curve(catalog: &Catalog, accelerator: &Accelerator, precision: Precision
     let (peak, weight_bytes, activation_bytes) = sizes(accelerator, precision);
     let of_own =
         catalog.gemm.iter().any(|row| row.accelerator == accelerator.id && row.precision == precision);
-    let widened =
-        precision == Precision::Int4 && accelerator.math_of(precision) == Precision::Bf16 && !of_own;
+    let widened = precision == Precision::Int4 && accelerator.math_of(precision).is_sixteen_bit() && !of_own;
     let share = if widened { WIDENED } else { 1.0 };
     match found {
         Some((row, origin)) => GemmCurve {
@@ -277,7 +279,7 @@ fn gemm_curve(catalog: &Catalog, accelerator: &Accelerator, precision: Precision
 /// Returns the peak in FLOP per microsecond and the bytes of a weight and of an activation.
 fn sizes(accelerator: &Accelerator, precision: Precision) -> (f64, f64, f64) {
     let peak = math_peak(accelerator, precision).expect("only supported precisions are resolved");
-    let wide = accelerator.math_of(precision) == Precision::Bf16;
+    let wide = accelerator.math_of(precision).is_sixteen_bit();
     let activation = if wide { 2.0 } else { precision.activation_bytes() };
     (peak, precision.weight_bytes(), activation)
 }
@@ -354,7 +356,7 @@ fn expert_curve(catalog: &Catalog, accelerator: &Accelerator, precision: Precisi
         },
         // Weight-only kernels: set by judgement (step-time model), 0.3 where 4-bit weights are widened, else 0.5.
         None if four_bit => {
-            let wide = accelerator.math_of(precision) == Precision::Bf16;
+            let wide = accelerator.math_of(precision).is_sixteen_bit();
             let compute = match precision {
                 Precision::Mxfp4 if wide => 0.25,
                 _ if wide => 0.3,

@@ -11,7 +11,7 @@ use super::rejection::Reason;
 use super::split::Split;
 use super::step::{Ranks, Setup};
 use capstan_types::catalog::{Engine, EngineFamily};
-use capstan_types::hardware::Accelerator;
+use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::{Model, STATE_BYTES};
 use capstan_types::origin::Origin;
 use capstan_types::units::Bytes;
@@ -104,6 +104,21 @@ const TIGHT_BYTES: f64 = 1_073_741_824.0;
 /// The share where pages are padded as one log shows: the cache of that log is overestimated by a third.
 const TIGHT_PADDED: f64 = 0.4;
 
+/// Returns whether an engine runs on an accelerator at all, and with such weights: TensorRT-LLM is made for accelerators of
+/// NVIDIA, and no engine starts in bf16 where the chip has only fp16.
+fn runs(setup: &Setup<'_>) -> Result<(), Reason> {
+    let Setup { engine, accelerator, precision, .. } = *setup;
+    let sixteen = accelerator.sixteen();
+    if precision == Precision::Bf16 && sixteen != precision {
+        return Err(Reason::unsupported(&accelerator.id, precision, Some(sixteen)));
+    }
+    if engine.family == EngineFamily::TensorRtLlm && !accelerator.vendor.eq_ignore_ascii_case("NVIDIA") {
+        let (engine, accelerator) = (engine.id.clone(), accelerator.id.clone());
+        return Err(Reason::EngineNotMade { engine, accelerator });
+    }
+    Ok(())
+}
+
 impl ServingMemory {
     /// Returns the memory of a configuration in which a request holds up to `context` tokens.
     ///
@@ -132,6 +147,7 @@ impl ServingMemory {
         if context > model.context {
             return Err(Reason::ContextTooLong { needed: context, limit: model.context });
         }
+        runs(setup)?;
         let Ranks { split, pipeline } = setup.ranks;
         if pipeline == 0 || pipeline > model.layers {
             return Err(Reason::TooManyStages { layers: model.layers, pipeline });

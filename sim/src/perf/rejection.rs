@@ -48,6 +48,12 @@ pub enum Reason {
         /// Ranks.
         ranks: u32,
     },
+    /// A dense model has no experts to deal out.
+    #[error("the model has no experts to deal out to {ranks} expert-parallel ranks")]
+    NoExperts {
+        /// Ranks.
+        ranks: u32,
+    },
     /// More stages than layers.
     #[error("{layers} layers do not fill {pipeline} pipeline stages")]
     TooManyStages {
@@ -57,12 +63,24 @@ pub enum Reason {
         pipeline: u32,
     },
     /// The accelerator has no units for the precision.
-    #[error("{accelerator} does not compute in {}", precision.word())]
+    #[error("{accelerator} does not compute in {}{}", precision.word(), instead.map_or(String::new(), way_out))]
     PrecisionUnsupported {
         /// The accelerator.
         accelerator: String,
         /// The precision.
         precision: Precision,
+        /// One in which it computes and to which such weights are cast.
+        instead: Option<Precision>,
+    },
+    /// The engine is not made for the accelerator.
+    #[error(
+        "{engine} runs on accelerators of NVIDIA only, not on {accelerator}; vLLM and SGLang run on others too"
+    )]
+    EngineNotMade {
+        /// The engine.
+        engine: String,
+        /// The accelerator.
+        accelerator: String,
     },
     /// No engine, or not the one that is asked for, divides the work so, or it cannot be simulated.
     #[error("not run: {why}")]
@@ -85,6 +103,14 @@ pub enum Reason {
         needed: u32,
         /// Accelerators.
         available: u32,
+    },
+    /// A job takes whole machines.
+    #[error("{accelerators} accelerators are no whole number of machines with {per_node}")]
+    NotWholeMachines {
+        /// Accelerators.
+        accelerators: u32,
+        /// Accelerators of a machine.
+        per_node: u32,
     },
     /// The batch does not divide into the data-parallel ranks and micro-batches.
     #[error("a batch of {sequences} sequences does not feed {ranks} data-parallel ranks")]
@@ -120,7 +146,19 @@ pub enum Reason {
     },
 }
 
+fn way_out(instead: Precision) -> String {
+    let word = instead.word();
+    format!("; weights are cast to {word} where the precision is `{word}`")
+}
+
 impl Reason {
+    /// Returns why an accelerator does not compute in a precision; `sixteen` is the 16-bit format that it has. Weights in
+    /// bf16 can be cast to that.
+    pub fn unsupported(accelerator: &str, precision: Precision, sixteen: Option<Precision>) -> Self {
+        let instead = sixteen.filter(|_| precision == Precision::Bf16).filter(|other| *other != precision);
+        Self::PrecisionUnsupported { accelerator: accelerator.to_owned(), precision, instead }
+    }
+
     /// Returns a stable name that reports count by.
     pub fn code(&self) -> &'static str {
         match self {
@@ -129,11 +167,14 @@ impl Reason {
             Self::HeadsNotDivisible { .. } => "heads_not_divisible",
             Self::WidthNotDivisible { .. } => "width_not_divisible",
             Self::ExpertsNotDivisible { .. } => "experts_not_divisible",
+            Self::NoExperts { .. } => "no_experts",
             Self::TooManyStages { .. } => "too_many_stages",
             Self::PrecisionUnsupported { .. } => "precision_unsupported",
+            Self::EngineNotMade { .. } => "engine_not_made",
             Self::SplitNotRun { .. } => "split_not_run",
             Self::ContextTooLong { .. } => "context_too_long",
             Self::TooFewAccelerators { .. } => "too_few_accelerators",
+            Self::NotWholeMachines { .. } => "not_whole_machines",
             Self::BatchTooSmall { .. } => "batch_too_small",
             Self::SloUnreachable { .. } => "slo_unreachable",
             Self::NotPositive { .. } => "not_positive",

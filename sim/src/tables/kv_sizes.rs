@@ -6,7 +6,7 @@ use super::names::Names;
 use super::row::{Row, RowError};
 use crate::perf::held::{as_of_version, left_by_loading};
 use crate::perf::parameters::Weights;
-use crate::perf::{Ranks, ServingMemory, Setup, Verdict, default_limits};
+use crate::perf::{Ranks, Reason, ServingMemory, Setup, Verdict, default_limits};
 use capstan_types::catalog::Engine;
 use capstan_types::hardware::{Accelerator, Precision};
 use capstan_types::model::Model;
@@ -77,6 +77,9 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let accelerator = accelerator(row, names)?;
     let engine = names.engine(row.filled("engine")?)?;
     let ranks = Ranks::of(row.needed("tp")?, row.count("pp")?.unwrap_or(1));
+    if let Some(available) = cards(row)?.filter(|&available| available < ranks.accelerators()) {
+        return Err(Reason::TooFewAccelerators { needed: ranks.accelerators(), available }.into());
+    }
     let mut limits = default_limits(engine, &accelerator);
     let version = row.text("engine_version").unwrap_or(&engine.version);
     let (mut engine, older) = as_of_version(engine, limits, version, context);
@@ -113,6 +116,12 @@ fn utilization(row: &Row<'_>, engine: &Engine) -> Result<f64, RowError> {
         }
         share => Ok(share.unwrap_or(engine.memory_utilization)),
     }
+}
+
+/// Returns how many cards a name such as `H100 80GB x16 (2 nodes)` counts, if it does.
+fn cards(row: &Row<'_>) -> Result<Option<u32>, RowError> {
+    let Some((_, count)) = row.filled("gpu")?.rsplit_once(" x") else { return Ok(None) };
+    Ok(count.split(' ').next().and_then(|count| count.parse().ok()))
 }
 
 /// Returns the card. Its memory is what the row says, as far as the catalog does not know that programs get less.

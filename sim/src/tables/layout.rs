@@ -66,7 +66,11 @@ pub fn split(row: &Row<'_>, model: &Model, accelerator: &Accelerator) -> Result<
     let domain = accelerator.scale_up.domain.max(1);
     let root = f64::from(named).sqrt().round() as u32;
     let ranks =
-        if domain <= 8 && named > domain && root.saturating_mul(root) == named { root } else { named };
+        if !accelerator.scale_up.spans_machines() && named > domain && root.saturating_mul(root) == named {
+            root
+        } else {
+            named
+        };
     let (ranks, data) = if data > 1 && tensor > 1 { (ranks.min(tensor), 1) } else { (ranks, data) };
     let data = data.min(ranks);
     let attention = if data > 1 { ranks / data } else { ranks };

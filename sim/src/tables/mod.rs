@@ -34,6 +34,7 @@ pub use table::Table;
 pub use training::{Trains, job as training_job, math as training_math};
 
 use capstan_types::catalog::Catalog;
+use csv::ByteRecord;
 use rayon::prelude::*;
 use row::Columns;
 use std::io::{Read, Write};
@@ -221,18 +222,17 @@ fn write_priced(
     writer.write_record(header.iter().chain(kind.added().iter().copied()).chain(last))?;
     let names = Names::new(catalog);
     let mut priced = Priced::default();
-    let mut records = reader.records();
+    let mut records = reader.byte_records();
     loop {
         let group = records.by_ref().take(GROUP).collect::<Result<Vec<_>, _>>()?;
         if group.is_empty() {
             break;
         }
-        let answers: Vec<_> =
-            group.par_iter().map(|record| answer(kind, &Row::new(&columns, record), &names)).collect();
+        let answers: Vec<_> = group.par_iter().map(|record| answer(kind, &columns, record, &names)).collect();
         for (record, (answer, rejected)) in group.iter().zip(&answers) {
-            let own = (0..columns.len()).map(|place| record.get(place).unwrap_or(""));
+            let own = (0..columns.len()).map(|place| record.get(place).unwrap_or_default());
             let because = causes.then(|| answer.because.join("; "));
-            writer.write_record(own.chain(answer.cells.iter().chain(&because).map(String::as_str)))?;
+            writer.write_record(own.chain(answer.cells.iter().chain(&because).map(String::as_bytes)))?;
             priced.rows += 1;
             priced.rejected += u64::from(*rejected);
         }
@@ -242,8 +242,11 @@ fn write_priced(
 }
 
 /// Returns the added cells of a row, and whether it is rejected.
-fn answer(kind: Kind, row: &Row<'_>, names: &Names<'_>) -> (Answer, bool) {
-    let result = row.check_length().and_then(|()| kind.price(row, names));
+fn answer(kind: Kind, columns: &Columns, record: &ByteRecord, names: &Names<'_>) -> (Answer, bool) {
+    let result = row::text(record).and_then(|record| {
+        let row = Row::new(columns, &record);
+        row.check_length().and_then(|()| kind.price(&row, names))
+    });
     match result {
         Ok(mut answer) => {
             answer.cells.push(String::new());

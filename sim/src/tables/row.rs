@@ -3,7 +3,7 @@
 use super::closed_loop::{Loop, Memo, Trace};
 use crate::perf::Reason;
 use crate::serving::ConfigError;
-use csv::StringRecord;
+use csv::{ByteRecord, StringRecord};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,6 +34,12 @@ pub enum RowError {
         /// What should.
         wanted: &'static str,
     },
+    /// A cell is no text.
+    #[error("the cell in column {column} is no UTF-8")]
+    NotText {
+        /// Its place, from 1 on.
+        column: usize,
+    },
     /// A name that the catalog does not know.
     #[error("the catalog knows no {what} `{name}`")]
     Unknown {
@@ -48,6 +54,15 @@ pub enum RowError {
     /// It is possible, but this program cannot price it.
     #[error("{0}")]
     NotPriced(String),
+}
+
+/// Returns the text of a row.
+///
+/// # Errors
+/// [`RowError::NotText`].
+pub(crate) fn text(record: &ByteRecord) -> Result<StringRecord, RowError> {
+    StringRecord::from_byte_record(record.clone())
+        .map_err(|error| RowError::NotText { column: error.utf8_error().field() + 1 })
 }
 
 /// The columns of a table.

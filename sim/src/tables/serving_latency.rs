@@ -15,7 +15,7 @@ use crate::perf::memory::default_limits;
 use crate::perf::{Device, PreparedStep, Reason, ServingMemory};
 use crate::serving::{KvCache, Length, Lengths, ServingConfig};
 use capstan_types::catalog::EngineFamily;
-use capstan_types::hardware::Precision;
+use capstan_types::hardware::{Precision, ScaleUp};
 use capstan_types::origin::Origin;
 
 /// Columns that a prediction reads.
@@ -60,13 +60,15 @@ impl Prediction {
     /// Returns the added cells, and what makes them uncertain.
     pub fn answer(self) -> Answer {
         let ms = |value: f64| format!("{value:.4}");
+        // Answers of one token have no time per further token.
+        let further = |value: f64| if self.tpot_ms > 0.0 { ms(value) } else { String::new() };
         let cells = vec![
             ms(self.ttft_ms),
             ms(self.ttft_ms * self.ttft.low),
             ms(self.ttft_ms * self.ttft.high),
-            ms(self.tpot_ms),
-            ms(self.tpot_ms * self.tpot.low),
-            ms(self.tpot_ms * self.tpot.high),
+            further(self.tpot_ms),
+            further(self.tpot_ms * self.tpot.low),
+            further(self.tpot_ms * self.tpot.high),
             self.origin.word().to_owned(),
         ];
         let mut because = self.ttft.because;
@@ -118,7 +120,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let (prompt, output) = lengths(row, engine.family)?;
     let clients = row.needed("concurrency")?;
     let pipeline = row.count("pp")?.unwrap_or(1);
-    enough(split.ranks(), accelerator.scale_up.domain)?;
+    enough(split.ranks(), &accelerator.scale_up)?;
     let setup = configuration.setup(row, pipeline)?;
     let memory = ServingMemory::stored(&setup, weights, prompt.high.saturating_add(output.high))?;
     if let Some(reason) = memory.refusal() {
@@ -159,7 +161,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
 pub fn intervals(row: &Row<'_>, names: &Names<'_>) -> Result<(Interval, Interval), RowError> {
     let configuration = Configuration::of(row, names)?;
     let (prompt, _) = lengths(row, configuration.engine.family)?;
-    enough(configuration.split.ranks(), configuration.accelerator.scale_up.domain)?;
+    enough(configuration.split.ranks(), &configuration.accelerator.scale_up)?;
     Ok(around(row, names, &configuration, (prompt.high, row.needed("concurrency")?)))
 }
 
@@ -183,8 +185,9 @@ fn around(
 }
 
 /// Refuses more accelerators than are linked, and rows of racks beyond a node.
-fn enough(needed: u32, available: u32) -> Result<(), RowError> {
-    if available > NODE && needed > NODE {
+fn enough(needed: u32, links: &ScaleUp) -> Result<(), RowError> {
+    let available = links.domain;
+    if links.spans_machines() && needed > NODE {
         return Err(RowError::NotPriced(
             "a rack's row counts accelerators that read prompts and those that write together".to_owned(),
         ));

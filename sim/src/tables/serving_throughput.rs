@@ -12,7 +12,7 @@ use super::row::{Row, RowError};
 use super::{Answer, Identity, Kind};
 use crate::perf::coefficients::Coefficients;
 use crate::perf::parameters::Weights;
-use crate::perf::{Device, PreparedStep, Ranks, ServingMemory, Setup, Split};
+use crate::perf::{Device, PreparedStep, Ranks, Reason, ServingMemory, Setup, Split};
 use capstan_types::catalog::Engine;
 use capstan_types::model::Model;
 use capstan_types::origin::Origin;
@@ -38,6 +38,10 @@ pub struct Prediction {
 /// A cache of fewer requests makes the rate uncertain in itself, by so much in logarithms (by judgement).
 const FEW: f64 = 4.0;
 const STARVED: (f64, f64) = (0.5, 0.7);
+
+/// The words of the column `mode`.
+const IN_FLIGHT: &str = "inflight-max-throughput";
+const STATIC: &str = "static-batch";
 
 impl Prediction {
     /// Returns the added cells, and what makes them uncertain.
@@ -85,6 +89,18 @@ fn split(row: &Row<'_>, model: &Model) -> Result<Split, RowError> {
     Ok(Split { tensor: attention, data, expert_tensor: tensor / expert, expert })
 }
 
+/// Returns the requests of a batch that is read first and then decodes to its end; none where requests come as slots get
+/// free. The column `mode` says which of the two was run.
+fn batch(row: &Row<'_>) -> Result<Option<f64>, RowError> {
+    let batch = row.number("batch")?;
+    match row.text("mode") {
+        None => Ok(batch),
+        Some(STATIC) => batch.map(Some).ok_or(RowError::Empty { column: "batch" }),
+        Some(IN_FLIGHT) => Ok(batch),
+        Some(other) => Err(RowError::NotPriced(format!("mode is `{other}`: write {IN_FLIGHT} or {STATIC}"))),
+    }
+}
+
 /// Requests of a benchmark by the tokens of one request, as the instructions of the release documents say them: 30,000 of
 /// the shortest, 3,000 and 1,500 of those up to 6,000 tokens, 1,000 of longer ones.
 fn requests(tokens: f64) -> f64 {
@@ -109,7 +125,12 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let old = row.text("engine_version").is_some_and(|version| version.starts_with("0."));
     let window = model.window.filter(|_| !old);
     let model = &Model { context, window, ..model.clone() };
+    let batch = batch(row)?;
     let split = split(row, model)?;
+    let ranks = split.ranks().saturating_mul(pipeline);
+    if let Some(available) = row.count("gpus")?.filter(|&available| available < ranks) {
+        return Err(Reason::TooFewAccelerators { needed: ranks, available }.into());
+    }
     let weights: Weights = layout::weights(row, model)?;
     let mut device = Device::resolve(names.catalog, accelerator)?;
     device.coefficients = device.coefficients.flat_out();
@@ -126,7 +147,7 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
     let memory = ServingMemory::stored(&setup, weights, prompt.saturating_add(output))?;
     if memory.cache.get() <= 0.0 {
         let needed = memory.weights + memory.reserve;
-        return Err(crate::perf::Reason::DoesNotFit { needed, free: memory.budget }.into());
+        return Err(Reason::DoesNotFit { needed, free: memory.budget }.into());
     }
     let step = PreparedStep::stored(&device, &setup, weights)?;
     let origin = step.origin().weaker(memory.origin);
@@ -143,7 +164,13 @@ pub fn price(row: &Row<'_>, names: &Names<'_>) -> Result<Prediction, RowError> {
         }
         found.done()
     };
-    if let Some(batch) = row.number("batch")? {
+    if let Some(batch) = batch {
+        // What an engine of that time held back is not known, so all that the card has counts.
+        let share = batch * (prompt + output) / (memory.kv_tokens_at(prompt + output) * groups);
+        let needed = memory.weights + memory.cache * share;
+        if needed > memory.device {
+            return Err(Reason::DoesNotFit { needed, free: memory.device }.into());
+        }
         let tokens_per_s = replica.static_rate(batch) / time;
         return Ok(Prediction { tokens_per_s, interval: interval(batch), origin });
     }

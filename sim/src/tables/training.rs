@@ -7,6 +7,7 @@
 use super::names::Names;
 use super::row::{Row, RowError};
 use super::{Answer, Kind};
+use crate::perf::Reason;
 use crate::perf::training::known::Family;
 use crate::perf::training::{
     self, Cluster, Exchange, Job, Known, Layout, Method, Recompute, Sharding, TrainingStep,
@@ -85,7 +86,7 @@ impl Run<'_> {
             known,
             accelerator: self.accelerator,
             per_node,
-            nodes: self.accelerators.div_ceil(per_node.max(1)),
+            nodes: Cluster::machines(self.accelerators, per_node)?,
             scale_out: Some(BytesPerSecond(
                 training::usual_network(&self.accelerator.id) * f64::from(per_node),
             )),
@@ -207,7 +208,9 @@ pub struct Trains {
     pub precision: Precision,
     /// The family of the job.
     pub family: Family,
-    /// FLOP/s that the accelerator can do at most.
+    /// The precision that the row names; mixtures in 4 bits are priced as others.
+    pub asked: Precision,
+    /// FLOP/s that the accelerator can do in that at most.
     pub peak: f64,
 }
 
@@ -224,12 +227,17 @@ pub fn job(row: &Row<'_>, names: &Names<'_>) -> Result<Trains, RowError> {
         (None, true) => Family::Adapters,
         (None, false) => Family::Dense,
     };
+    let asked = precision(row.filled("precision")?)?;
+    let peak = accelerator
+        .peak(asked)
+        .ok_or_else(|| Reason::unsupported(&accelerator.id, asked, Some(accelerator.sixteen())))?;
     Ok(Trains {
         model: model.id.clone(),
         accelerator: accelerator.id.clone(),
-        precision: within(precision(row.filled("precision")?)?, family == Family::Mixture),
+        precision: within(asked, family == Family::Mixture),
         family,
-        peak: accelerator.peaks.values().fold(0.0, |most: f64, peak| most.max(peak.get())),
+        asked,
+        peak: peak.get(),
     })
 }
 

@@ -39,8 +39,18 @@ pub fn price(row: &Row<'_>) -> Result<Vec<String>, RowError> {
     if pipeline > layers {
         return Err(Reason::TooManyStages { layers, pipeline }.into());
     }
-    let each = size("mbs")? * size("dp")?;
-    let micro_batches = (size("gbs")? / each).floor().max(1.0) as u64;
+    let whole = row.needed("heads")?;
+    if !whole.is_multiple_of(tensor) {
+        return Err(Reason::HeadsNotDivisible { heads: whole, tensor }.into());
+    }
+    let sequences = u64::from(row.needed("gbs")?);
+    let each = u64::from(layout.micro_batch) * u64::from(row.needed("dp")?);
+    if !sequences.is_multiple_of(each) {
+        return Err(Reason::BatchTooSmall { sequences, ranks: each }.into());
+    }
+    let micro_batches = sequences / each;
+    // Stages that are not even: the fullest one counts.
+    let layers = layers.div_ceil(pipeline) * pipeline;
     let (t, p) = (f64::from(tensor), f64::from(pipeline));
     let parameters = f64::from(layers) * (4.0 * hidden * hidden + 2.0 * hidden * size("ffn")?) / t / p;
     let in_flight = memory::layers_in_flight(layers, &layout, micro_batches);

@@ -79,6 +79,7 @@ fn tpot_ms(catalog: &Catalog, setup: &Setup<'_>, row: &Row) -> f64 {
         burstiness: 1.0,
         slos: &[],
         max_sequences: None,
+        in_flight: None,
         step_tokens: None,
         shortcuts: Shortcuts::default(),
         background: 0.0,

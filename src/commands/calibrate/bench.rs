@@ -13,7 +13,7 @@ const HEADER: &str = "model,engine,input_tokens,output_tokens,concurrency,ttft_m
 /// A name that no run has is no column, so that an option may stand in for it.
 pub(super) fn table(text: &str) -> Result<(String, Vec<Shown>), String> {
     let mut runs = Vec::new();
-    for value in Deserializer::from_str(text).into_iter::<Value>() {
+    for value in Deserializer::from_str(&finite(text)).into_iter::<Value>() {
         match value.map_err(|error| format!("it is no JSON: {error}"))? {
             Value::Array(values) => runs.extend(values),
             value => runs.push(value),
@@ -39,6 +39,24 @@ pub(super) fn table(text: &str) -> Result<(String, Vec<Shown>), String> {
     let mut table = line(&|column| names[column].to_owned());
     rows.iter().for_each(|row| table.push_str(&line(&|column| row[column].replace(',', " "))));
     Ok((table, unread))
+}
+
+/// Returns the text with `null` where a client in Python wrote a number that is none: SGLang's writes its default rate, no
+/// limit, as `Infinity`, which no JSON knows.
+fn finite(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let (mut quoted, mut escaped) = (false, false);
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let word =
+            ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !quoted && rest.starts_with(word));
+        let read = word.map_or(next.len_utf8(), str::len);
+        plain.push_str(if word.is_some() { "null" } else { &rest[..read] });
+        quoted ^= next == '"' && !escaped;
+        escaped = quoted && next == '\\' && !escaped;
+        rest = &rest[read..];
+    }
+    plain
 }
 
 fn row(run: &Value) -> Result<Vec<String>, String> {
@@ -110,5 +128,15 @@ mod tests {
         assert_eq!(unread.iter().map(|unread| unread.line).collect::<Vec<_>>(), [2, 3]);
         assert!(unread[0].reason.contains("--max-concurrency"));
         assert!(super::table("{\"a\": ").is_err());
+    }
+
+    #[test]
+    fn the_default_rate_of_sglang_is_read_and_names_keep_their_letters() {
+        let text = r#"{"backend": "sglang", "request_rate": Infinity, "model_id": "a\"Infinity/NaN", "max_concurrency": 4,
+            "completed": 10, "total_input_tokens": 10240, "total_output_tokens": 2560, "mean_ttft_ms": 80.0,
+            "mean_tpot_ms": NaN}"#;
+        let (table, unread) = table(text).unwrap();
+        assert_eq!(unread, []);
+        assert!(table.ends_with("a\"Infinity/NaN,sglang,1024,256,4,80\n"), "{table}");
     }
 }

@@ -19,6 +19,8 @@ pub enum CostKind {
     Opex,
     /// Value left at the end of the horizon, a negative amount in its last month.
     Residual,
+    /// What contracts still bind after the horizon, in its last month.
+    Owed,
 }
 
 /// One line of the bill: quantity × unit price, rounded to the minor unit.
@@ -34,7 +36,7 @@ pub struct CostLine {
     pub option: Option<PurchaseOption>,
     /// The period.
     pub period: u32,
-    /// Capex, opex or residual.
+    /// Capex, opex, residual or owed.
     pub kind: CostKind,
     /// How much of it in the period.
     #[schemars(with = "f64")]
@@ -166,6 +168,13 @@ impl Blueprint {
             opex_per_month: inside().map(monthly).max().unwrap_or_default(),
             total: self.cost.total,
         }
+    }
+}
+
+impl Cost {
+    /// Returns the sum of the lines of a kind.
+    pub fn sum_of(&self, kind: CostKind) -> Decimal {
+        self.lines.iter().filter(|line| line.kind == kind).map(|line| line.billed_cost).sum()
     }
 }
 

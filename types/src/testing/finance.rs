@@ -18,6 +18,7 @@ pub fn finance(blueprint: &Blueprint) -> Finance {
         let (category, first, count) = match line.kind {
             CostKind::Capex => (Category::Purchase, period.first_month, 1),
             CostKind::Residual => (Category::Residual, period.first_month + period.months - 1, 1),
+            CostKind::Owed => (Category::Owed, period.first_month + period.months - 1, 1),
             CostKind::Opex if line.option.is_none() => (Category::Other, period.first_month, period.months),
             CostKind::Opex => (Category::OnDemand, period.first_month, period.months),
         };

@@ -339,6 +339,7 @@ fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> 
                 || !selected_workloads(view, selector, all).is_empty()
                 || is_of_a_gateway(selector, all)
                 || is_of_a_certificate(selector, all)
+                || is_of_a_picker(selector, all)
                 || view.tree["metadata"]["labels"]["capstan.dev/chart"].is_string();
             message(found, "the selector selects no pod of any workload")
         }
@@ -350,6 +351,15 @@ fn selectors_select_something(view: &View<'_>, all: &[View<'_>]) -> Vec<String> 
 fn is_of_a_gateway(selector: &Value, all: &[View<'_>]) -> bool {
     let name = &selector["matchLabels"]["gateway.networking.k8s.io/gateway-name"];
     name.is_string() && all.iter().any(|other| other.kind() == "Gateway" && *name == other.name())
+}
+
+/// Returns whether a selector is about the endpoint picker that a pool of the manifests names.
+fn is_of_a_picker(selector: &Value, all: &[View<'_>]) -> bool {
+    let name = &selector["matchLabels"]["inferencepool"];
+    let named = |other: &View<'_>| {
+        other.kind() == "InferencePool" && other.spec()["endpointPickerRef"]["name"] == *name
+    };
+    name.is_string() && all.iter().any(named)
 }
 
 /// Returns whether a selector is about the pods by which cert-manager proves the name of a certificate of the manifests.

@@ -154,7 +154,7 @@ impl Kernels {
     /// Returns the speeds of `accelerator` at `precision`; `None` where it does not compute in it.
     pub fn of(factors: &Coefficients, accelerator: &Accelerator, precision: Precision) -> Option<Self> {
         let peak = accelerator.peak(precision)?.get();
-        let peak_16bit = accelerator.peak(Precision::Bf16)?.get();
+        let peak_16bit = accelerator.peak(accelerator.sixteen())?.get();
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let memory = accelerator.memory_bandwidth.get() * MEMORY;
         if !(positive(peak) && positive(peak_16bit) && positive(memory)) {
@@ -176,14 +176,17 @@ impl Kernels {
         casts: bool,
     ) -> Self {
         let best = |p: Precision, peak: f64| {
-            accelerator.achievable.get(&p.math()).map_or(0.60, |rate| (rate.get() / peak).clamp(0.05, 1.0))
+            accelerator
+                .achievable
+                .get(&accelerator.math_of(p))
+                .map_or(0.60, |rate| (rate.get() / peak).clamp(0.05, 1.0))
         };
         Self {
             peak,
             peak_16bit,
             linear: best(precision, peak) * 0.85,
             shape: if casts { 460.0 } else { 80.0 },
-            head: best(Precision::Bf16, peak_16bit) * 0.85,
+            head: best(accelerator.sixteen(), peak_16bit) * 0.85,
             head_shape: 80.0,
             attention: 0.40 * peak_16bit * ATTENTION,
             memory,

@@ -67,13 +67,25 @@ impl Cluster<'_> {
         u64::from(self.per_node) * u64::from(self.nodes)
     }
 
-    /// Returns how many accelerators share the fast links: the scale-up domain, or the node where that is smaller.
+    /// Returns how many machines of `per_node` accelerators hold exactly `accelerators`.
+    ///
+    /// # Errors
+    /// [`Reason::NotWholeMachines`].
+    pub fn machines(accelerators: u32, per_node: u32) -> Result<u32, Reason> {
+        let per_node = per_node.max(1);
+        if accelerators.is_multiple_of(per_node) {
+            Ok(accelerators / per_node)
+        } else {
+            Err(Reason::NotWholeMachines { accelerators, per_node })
+        }
+    }
+
+    /// Returns how many accelerators share the fast links: the scale-up domain, or the node where that is smaller and its
+    /// links do not leave it.
     pub fn domain(&self) -> f64 {
-        let domain = self.accelerator.scale_up.domain.max(1);
-        // A rack-scale domain spans nodes; one inside the node is bounded by the node.
-        let fast =
-            if domain > self.per_node { u64::from(domain) } else { u64::from(self.per_node.min(domain)) };
-        fast.min(self.accelerators()).max(1) as f64
+        let links = self.accelerator.scale_up;
+        let most = if links.spans_machines() { self.accelerators() } else { u64::from(self.per_node) };
+        u64::from(links.domain).min(most).max(1) as f64
     }
 
     /// Returns the bytes per second between neighbours of a group that spans `reach` accelerators.
@@ -227,6 +239,19 @@ pub struct TrainingStep {
     pub notes: Vec<String>,
 }
 
+/// Returns whether the experts of a model can be dealt out to so many ranks.
+fn check_experts(model: &Model, ranks: u32) -> Result<(), Reason> {
+    let experts = model.experts.map_or(0, |experts| experts.routed);
+    match ranks {
+        1 => Ok(()),
+        _ if experts == 0 => Err(Reason::NoExperts { ranks }),
+        _ if ranks > experts || !experts.is_multiple_of(ranks) => {
+            Err(Reason::ExpertsNotDivisible { experts, ranks })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns whether a layout divides the machine, the model and the batch; and its micro-batches per step.
 pub(crate) fn micro_batches(
     cluster: &Cluster<'_>,
@@ -250,6 +275,7 @@ pub(crate) fn micro_batches(
         return Err(Reason::TooManyStages { layers: job.model.layers, pipeline: chunks });
     }
     super::parameters::check_tensor(job.model, layout.tensor)?;
+    check_experts(job.model, layout.expert)?;
     let ranks = n / group;
     let sequences = job.sequences();
     let each = ranks * u64::from(layout.micro_batch);

@@ -51,7 +51,7 @@ pub(super) fn kernels(cluster: &Cluster<'_>, job: &Job<'_>) -> Result<Kernels, R
         return Err(Reason::ContextTooLong { needed: job.sequence, limit: job.model.context });
     }
     Kernels::of(&cluster.known.factors, cluster.accelerator, job.precision).ok_or_else(|| {
-        Reason::PrecisionUnsupported { accelerator: cluster.accelerator.id.clone(), precision: job.precision }
+        Reason::unsupported(&cluster.accelerator.id, job.precision, Some(cluster.accelerator.sixteen()))
     })
 }
 

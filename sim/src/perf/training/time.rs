@@ -204,7 +204,8 @@ fn last_stage(layers: u32, pipeline: u32) -> f64 {
     } else if (layers + 2).is_multiple_of(pipeline) {
         (f64::from(layers) + 2.0) / p - 1.0
     } else {
-        (f64::from(layers) / p).floor()
+        // Uneven stages: the fullest one holds the others up, wherever it stands.
+        (f64::from(layers) / p).ceil()
     }
 }
 

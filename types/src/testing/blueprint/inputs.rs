@@ -338,6 +338,7 @@ fn catalog() -> Catalog {
             open: None,
             protection: Protection::Copies { copies: 2 },
             inside: false,
+            least_nodes: None,
             fill: 0.8,
             free_nodes: 1,
             power: Some(Watts(1000.0)),

@@ -319,8 +319,8 @@ pub(super) fn stores() -> Vec<Store> {
 pub(super) fn sites(pools: &[Pool]) -> Vec<SiteSummary> {
     let nodes = |pool: &Pool| pool.needed.iter().flatten().copied().max().unwrap_or(0);
     let (own, cloud) = (nodes(&pools[0]), nodes(&pools[1]));
-    // With the five nodes that keep data.
-    let it_power = Watts(f64::from(own) * 10.2e3 + 5.0 * 1e3);
+    // With the five nodes that keep data, and twelve switches.
+    let it_power = Watts(f64::from(own) * 10.2e3 + 5.0 * 1e3 + 12.0 * 747.0);
     vec![
         SiteSummary {
             site: OWN.0.to_owned(),

@@ -129,7 +129,7 @@ fn by_month(lines: &[CostLine]) -> Vec<Decimal> {
         let last = first + MONTHS as usize - 1;
         match line.kind {
             CostKind::Capex => months[first] += line.billed_cost,
-            CostKind::Residual => months[35] += line.billed_cost,
+            CostKind::Residual | CostKind::Owed => months[35] += line.billed_cost,
             CostKind::Opex => {
                 let even = Currency::USD.round(line.billed_cost / Decimal::from(MONTHS));
                 for month in &mut months[first..last] {
