@@ -9,11 +9,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::joint::Known;
 use super::master::{self, Case, Draft, Goal, NoDraft, Whole, WholeNodes};
 use super::prepared::{LimitRow, LoweredLimit, Prepared};
 use super::problem::{Bound, Problem};
 use super::purchase::{Bought, Menu, Need};
-use super::rounding;
 use super::solver::Stops;
 
 /// HiGHS keeps a row within 1e-6 of its bound (its `primal_feasibility_tolerance` is 1e-7, integers 1e-6).
@@ -34,12 +34,13 @@ pub(super) struct Plan {
 
 /// Buys for any choice of columns under the same limits.
 pub(super) struct Buyer<'a> {
-    prepared: &'a Prepared<'a>,
-    case: &'a Case,
+    pub(super) prepared: &'a Prepared<'a>,
+    pub(super) case: &'a Case,
     /// By variable.
     costs: Vec<f64>,
     /// By pool, offers, and those of them that some workloads may not use.
     menus: RefCell<BTreeMap<(usize, u32, u32), Rc<Menu>>>,
+    pub(super) joint: RefCell<Known>,
 }
 
 /// Something that runs on a pool.
@@ -74,106 +75,49 @@ impl<'a> Buyer<'a> {
 
     /// Prepares to price pools alone at other costs by variable.
     pub fn at(prepared: &'a Prepared<'a>, case: &'a Case, costs: Vec<f64>) -> Self {
-        Buyer { prepared, case, costs, menus: RefCell::default() }
+        Buyer { prepared, case, costs, menus: RefCell::default(), joint: RefCell::default() }
     }
 
-    /// Returns the cheapest purchase for the columns. `stops` bounds each integer program; `None` forbids them.
+    /// Returns the cheapest purchase for the columns. `stops` bounds each integer program; `None` forbids those that were
+    /// not solved before.
     pub fn buy(&self, columns: &[usize], stops: Option<Stops>) -> Result<Plan, NoDraft> {
-        let (mut nodes, mut joint) = self.buy_apart(columns)?;
-        let mut case = self.case.fixed(columns);
-        case.limits.iter_mut().for_each(|limit| *limit = None);
-        let (mut is_exact, mut is_apart, mut bound) = (true, true, 0.0);
-        let mut must_solve = joint.contains(&true);
+        let (mut nodes, is_unknown) = self.buy_apart(columns)?;
+        let mut in_force = vec![false; self.prepared.limits.len()];
+        let (mut is_exact, mut bound) = (true, None);
+        let mut must_solve = is_unknown.contains(&true);
         loop {
             for index in self.broken_limits(&nodes, columns) {
                 // A limit that is in force and yet broken is within HiGHS' tolerance of its bound.
-                must_solve |= case.limits[index].is_none();
-                case.limits[index] = self.case.limits[index];
+                must_solve |= !in_force[index];
+                in_force[index] = true;
             }
             if !must_solve {
                 break;
             }
-            self.join(&mut joint, &case);
-            let together = self.that_run(&joint, columns);
-            let stops = stops.ok_or(NoDraft::OutOfNodes)?;
-            let (joint_bound, is_solved) =
-                self.buy_jointly(&case, (&together, columns), stops, &mut nodes)?;
-            is_exact &= is_solved;
-            bound = joint_bound;
-            (must_solve, is_apart) = (false, false);
+            let groups = self.groups(&is_unknown, &in_force, columns).ok_or(NoDraft::Infeasible)?;
+            let is_together = |pool: usize| groups.iter().any(|group| group.pools[pool]);
+            let mut least = self.cost_of(&nodes, |pool| !is_together(pool));
+            for group in &groups {
+                let bought = self.buy_once(group, columns, stops, &nodes)?;
+                bought.nodes.iter().for_each(|&(index, count)| nodes[index] = count);
+                is_exact &= bought.is_solved;
+                least += bought.least;
+            }
+            (bound, must_solve) = (Some(least), false);
         }
         let paid = self.prepared.paid(columns.iter().copied().enumerate());
         let cost = self.prepared.cost(&nodes) + paid;
-        let bound = if is_apart { cost } else { (bound + paid).min(cost) };
+        let bound = bound.map_or(cost, |bound| (bound + paid).min(cost));
         Ok(Plan { columns: columns.to_vec(), cost, bound, nodes, is_exact })
     }
 
-    /// Buys for pools that limits in force couple: in parts of nodes, then whole where they stay, each rounded; then
-    /// whole altogether, unless that is close enough. Returns what nodes cost at least, and whether that is proven up to the gap asked for.
-    fn buy_jointly(
-        &self,
-        case: &Case,
-        (together, columns): (&[bool], &[usize]),
-        stops: Stops,
-        nodes: &mut [f64],
-    ) -> Result<(f64, bool), NoDraft> {
-        let vars = self.prepared.vars.iter().zip(nodes.iter());
-        let apart =
-            vars.filter(|(var, _)| !together[var.offer.pool]).map(|(var, count)| var.discounted * count);
-        let apart: f64 = apart.sum();
-        let needs: Vec<(usize, PoolNeed)> = (0..together.len())
-            .filter(|&pool| together[pool])
-            .map(|pool| (pool, self.need(pool, columns)))
-            .collect();
-        let mut least = 0.0_f64;
-        let mut best: Option<Vec<f64>> = None;
-        for whole in [WholeNodes::None, WholeNodes::Committed] {
-            let draft = match self.solve_jointly(case, together, whole, stops) {
-                Ok(draft) => draft,
-                Err(NoDraft::OutOfNodes) => break,
-                Err(why) => return Err(why),
-            };
-            least = least.max(apart + draft.found.bound);
-            if least > stops.worth {
-                return Err(NoDraft::OutOfNodes);
-            }
-            let mut rounded = nodes.to_vec();
-            self.take(&draft, together, &mut rounded);
-            rounding::round(self.prepared, case, columns, &needs, &mut rounded);
-            let is_kept = |index: &usize| case.limits[*index].is_none();
-            if !self.covers(together, columns, &rounded)
-                || !self.broken_limits(&rounded, columns).iter().all(is_kept)
-            {
-                continue;
-            }
-            let cost = self.prepared.cost(&rounded);
-            if best.as_ref().is_none_or(|best| cost < self.prepared.cost(best)) {
-                best = Some(rounded);
-            }
-            if cost - least <= stops.rel_gap * least {
-                break;
-            }
-        }
-        if let Some(best) = &best
-            && self.prepared.cost(best) - least <= stops.rel_gap * least
-        {
-            nodes.copy_from_slice(best);
-            return Ok((least, true));
-        }
-        let draft = self.solve_jointly(case, together, WholeNodes::All, stops)?;
-        let mut whole = nodes.to_vec();
-        self.take(&draft, together, &mut whole);
-        whole.iter_mut().for_each(|count| *count = count.round());
-        let mut is_proven = draft.found.is_within_gap;
-        if !stops.merges_hours {
-            least = least.max(apart + draft.found.bound);
-        }
-        if let Some(best) = best.filter(|best| self.prepared.cost(best) < self.prepared.cost(&whole)) {
-            whole = best;
-            is_proven = self.prepared.cost(&whole) - least <= stops.rel_gap * least;
-        }
-        nodes.copy_from_slice(&whole);
-        Ok((least, is_proven))
+    pub(super) fn vars_of(&self, pools: &[bool]) -> impl Iterator<Item = usize> {
+        (0..self.prepared.vars.len()).filter(|&index| pools[self.prepared.vars[index].offer.pool])
+    }
+
+    pub(super) fn cost_of(&self, nodes: &[f64], is_of: impl Fn(usize) -> bool) -> f64 {
+        let vars = self.prepared.vars.iter().zip(nodes);
+        vars.filter(|(var, _)| is_of(var.offer.pool)).map(|(var, count)| var.discounted * count).sum()
     }
 
     /// Returns the cheapest purchase for what runs on `pool`, limits aside; `None` if the offers cannot serve it. A
@@ -210,8 +154,11 @@ impl<'a> Buyer<'a> {
             if broken.iter().all(|&index| case.limits[index].is_some()) {
                 return Ok(prices);
             }
-            broken.into_iter().for_each(|index| case.limits[index] = self.case.limits[index]);
-            self.join(&mut joint, &case);
+            for index in broken {
+                case.limits[index] = self.case.limits[index];
+                let pools = &self.prepared.limits[index].pools;
+                pools.iter().for_each(|&pool| joint[pool] = true);
+            }
             let together = self.that_run(&joint, columns);
             let draft = self.solve_jointly(&case, &together, WholeNodes::None, stops)?;
             self.take(&draft, &together, &mut nodes);
@@ -234,7 +181,7 @@ impl<'a> Buyer<'a> {
     }
 
     /// Whether whole nodes are enough on these pools; `false` where the closed form does not know their offers.
-    fn covers(&self, pools: &[bool], columns: &[usize], nodes: &[f64]) -> bool {
+    pub(super) fn covers(&self, pools: &[bool], columns: &[usize], nodes: &[f64]) -> bool {
         let is_enough = |pool: usize| {
             let need = self.need(pool, columns);
             let vars = &self.prepared.pool_vars[pool];
@@ -257,7 +204,7 @@ impl<'a> Buyer<'a> {
 
     /// Of the pools, those on which something runs: nothing is bought where nothing runs, though a limit on a
     /// share could be kept by it.
-    fn that_run(&self, pools: &[bool], columns: &[usize]) -> Vec<bool> {
+    pub(super) fn that_run(&self, pools: &[bool], columns: &[usize]) -> Vec<bool> {
         let mut runs = vec![false; pools.len()];
         for (w, &c) in columns.iter().enumerate() {
             let pool = self.prepared.problem.workloads[w].columns[c].pool;
@@ -266,7 +213,7 @@ impl<'a> Buyer<'a> {
         runs
     }
 
-    fn solve_jointly(
+    pub(super) fn solve_jointly(
         &self,
         case: &Case,
         pools: &[bool],
@@ -277,21 +224,8 @@ impl<'a> Buyer<'a> {
         master::solve(self.prepared, case, (whole, Goal::Charged(&self.costs), stops), Some(pools))
     }
 
-    fn take(&self, draft: &Draft, pools: &[bool], nodes: &mut [f64]) {
-        for (index, var) in self.prepared.vars.iter().enumerate() {
-            if pools[var.offer.pool] {
-                nodes[index] = draft.nodes[index];
-            }
-        }
-    }
-
-    /// Adds the pools of limits in force to the joint ones.
-    fn join(&self, joint: &mut [bool], case: &Case) {
-        for (limit, value) in self.prepared.limits.iter().zip(&case.limits) {
-            if value.is_some() {
-                limit.pools.iter().for_each(|&pool| joint[pool] = true);
-            }
-        }
+    pub(super) fn take(&self, draft: &Draft, pools: &[bool], nodes: &mut [f64]) {
+        self.vars_of(pools).for_each(|index| nodes[index] = draft.nodes[index]);
     }
 
     /// Returns the limits of the case that a purchase for these columns breaks.
@@ -306,7 +240,7 @@ impl<'a> Buyer<'a> {
             .collect()
     }
 
-    fn need(&self, pool: usize, columns: &[usize]) -> PoolNeed {
+    pub(super) fn need(&self, pool: usize, columns: &[usize]) -> PoolNeed {
         let here = columns
             .iter()
             .enumerate()

@@ -16,8 +16,9 @@
 //! ```
 //!
 //! How that is solved: `search` by size, `partition` and `walk` for few workloads with `pool_plans` for what limits are
-//! worth and `within` for those of one pool, `local` for many; `rounding` makes nodes whole. Loads are rounded up to whole replicas before the solve. All numbers here are `f64`; the plan's nodes are
-//! whole, and its cost is the sum of its lines. The program knows no names, no currencies and no catalog, and
+//! worth and `within` for those of one pool, `local` for many. `buy` buys nodes for chosen columns, `joint` for pools that
+//! limits couple, and `rounding` makes nodes whole. Loads are rounded up to whole replicas before the solve. All numbers
+//! here are `f64`; the plan's nodes are whole, and its cost is the sum of its lines. The program knows no names, no currencies and no catalog, and
 //! does not know whether a rate holds: that is what simulation is for. Only `solver` names the solver.
 
 mod bounds;
@@ -25,6 +26,7 @@ mod buy;
 mod circulation;
 mod committed;
 mod flaws;
+mod joint;
 mod local;
 mod master;
 mod partition;

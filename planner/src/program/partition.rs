@@ -28,8 +28,8 @@ const MOST_WORKLOADS: usize = 12;
 /// Choices of columns of one pool and set that are looked at before the rest is only bounded.
 const MOST_CHOICES: usize = 400;
 /// Programs of single pools that bounds may take in one search: the first ones are of what costs least, and after so many
-/// the bound hardly rises any more.
-const MOST_PROGRAMS: usize = 150;
+/// the bound hardly rises any more. In parts of nodes, and with nodes that stay whole, which only complete choices take.
+const MOST_PROGRAMS: [usize; 2] = [150, 60];
 
 /// A pool and what may run there.
 pub(super) struct Side {
@@ -52,7 +52,7 @@ pub(super) struct Sides<'a> {
     /// By pool and what runs there: its purchase under limits that are asked of it alone, at the costs at which it was
     /// first looked at.
     first_within: RefCell<FirstWithin>,
-    n_programs: Cell<usize>,
+    n_programs: Cell<[usize; 2]>,
 }
 
 impl<'a> Sides<'a> {
@@ -79,7 +79,7 @@ impl<'a> Sides<'a> {
         let rows = prepared.limits.iter().flat_map(|limit| &limit.rows);
         let asked_alone = rows.filter_map(|row| row.only.map(|(w, _)| w)).collect();
         let n_workloads = case.columns.len();
-        let (first_within, n_programs) = (RefCell::default(), Cell::new(0));
+        let (first_within, n_programs) = (RefCell::default(), Cell::default());
         Some(Sides { prepared, case, free, sides, n_workloads, asked_alone, first_within, n_programs })
     }
 
@@ -392,7 +392,8 @@ impl<'s, 'a> Table<'s, 'a> {
     /// As `within`, for a bound: `None` also where bounds have taken enough programs.
     fn bound_within(&self, side: usize, pairs: &[(usize, usize)], nodes: WholeNodes) -> Option<Rc<Within>> {
         let is_known = self.known.borrow()[side].within.contains_key(&(pairs.to_vec(), nodes));
-        if is_known || self.sides.n_programs.get() < MOST_PROGRAMS {
+        let kind = usize::from(nodes != WholeNodes::None);
+        if is_known || self.sides.n_programs.get()[kind] < MOST_PROGRAMS[kind] {
             self.within(side, pairs, nodes)
         } else {
             None
@@ -407,7 +408,9 @@ impl<'s, 'a> Table<'s, 'a> {
         }
         let (prepared, case, pool) = (self.sides.prepared, self.sides.case, self.sides.sides[side].pool);
         let solve = || {
-            self.sides.n_programs.set(self.sides.n_programs.get() + 1);
+            let mut n_programs = self.sides.n_programs.get();
+            n_programs[usize::from(nodes != WholeNodes::None)] += 1;
+            self.sides.n_programs.set(n_programs);
             within::buy(prepared, case, (self.priced.costs(), nodes), (pool, pairs)).map(Rc::new)
         };
         let within = within::is_asked(prepared, case, pool, pairs).then(solve).flatten();

@@ -5,9 +5,8 @@
 //! once, to gap 0. *Columns* ([`super::local`]): for more workloads than can be shared out.
 //! Equally cheap plans are ordered by fewer kinds of pools, then by column indices.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::bounds::{Priced, prices_apart};
 use super::buy::{Buyer, Plan};
@@ -34,7 +33,7 @@ const MAX_PRICINGS: usize = 30;
 pub(crate) const PRICED: f64 = 2e-4;
 const PRICED_OF_GAP: f64 = 1.0 / 15.0;
 /// Steps of the walk over partitions.
-const MAX_STEPS: usize = 5_000;
+const MAX_STEPS: usize = 50_000;
 /// What may cost more than this many times the plan without limits is left to the other ways.
 const REFUSAL: f64 = 20.0;
 
@@ -116,13 +115,11 @@ pub(super) struct Search<'a> {
     pub case: &'a Case,
     pub buyer: Buyer<'a>,
     pub options: &'a Options,
-    /// Choices of columns that took programs to buy.
-    bought: RefCell<BTreeMap<Vec<usize>, Result<Plan, NoDraft>>>,
 }
 
 impl<'a> Search<'a> {
     fn new(prepared: &'a Prepared<'a>, case: &'a Case, options: &'a Options) -> Self {
-        Search { prepared, case, buyer: Buyer::new(prepared, case), options, bought: RefCell::default() }
+        Search { prepared, case, buyer: Buyer::new(prepared, case), options }
     }
 
     pub fn exactly(&self) -> Stops {
@@ -275,7 +272,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Buys a choice exactly, with an integer program only while there are fewer than `most` of them.
+    /// Buys a choice exactly, with a new integer program only while there are fewer than `most` of them.
     fn buy_choice(
         &self,
         columns: &[usize],
@@ -283,12 +280,10 @@ impl<'a> Search<'a> {
         most: usize,
         found: &mut Found,
     ) -> Result<Plan, NoDraft> {
-        let known = self.bought.borrow().get(columns).cloned();
-        let mut bought = known.clone().unwrap_or_else(|| self.buyer.buy(columns, None));
-        if known.is_none() && bought == Err(NoDraft::OutOfNodes) && found.n_programs < most {
+        let mut bought = self.buyer.buy(columns, None);
+        if bought == Err(NoDraft::OutOfNodes) && found.n_programs < most {
             found.n_programs += 1;
             bought = self.buy_closely(columns, bound);
-            self.bought.borrow_mut().insert(columns.to_vec(), bought.clone());
         }
         let plan = bought?;
         if !self.is_small() && bound.is_finite() {

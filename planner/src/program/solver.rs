@@ -13,7 +13,7 @@ use highs::{HighsModelStatus, HighsSolutionStatus, Model, SolvedModel};
 const RANDOM_SEED: i32 = 1;
 
 /// When the search ends. Never by seconds: the same input gives the same answer on every machine.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stops {
     pub rel_gap: f64,
     pub max_nodes: i32,

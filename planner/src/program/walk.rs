@@ -4,6 +4,9 @@
 //! lowest: best first. A choice is told only when limits that are asked of one pool alone are in its bound. It
 //! does not know what limits that couple pools do to a choice beyond their prices.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use super::partition::{Part, Table};
 use super::search::TIE;
 
@@ -17,13 +20,36 @@ struct Open {
     parts: Vec<Part>,
     /// Columns that each workload of the parts may run; empty while workloads are left.
     lists: Vec<Vec<(usize, Vec<usize>)>>,
+    /// How many were put aside before it.
+    turn: usize,
 }
+
+/// What costs the least is taken first, and of what costs the same the newest.
+impl Ord for Open {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.bound.total_cmp(&self.bound).then(self.turn.cmp(&other.turn))
+    }
+}
+
+impl PartialOrd for Open {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Open {}
 
 /// Choices of columns for all workloads, cheapest first at the prices of a table.
 pub(super) struct Walk<'t, 's, 'a> {
     table: &'t Table<'s, 'a>,
-    /// The cheapest is last.
-    open: Vec<Open>,
+    open: BinaryHeap<Open>,
+    n_put: usize,
     /// Nothing that was left out costs less.
     pub left_out: f64,
     pub n_steps: usize,
@@ -33,13 +59,13 @@ impl<'t, 's, 'a> Walk<'t, 's, 'a> {
     /// Starts with nothing shared out.
     pub fn new(table: &'t Table<'s, 'a>) -> Self {
         let (bound, rest) = (table.bound(), table.sides.all());
-        let root = Open { bound, rest, parts: Vec::new(), lists: Vec::new() };
-        Walk { table, open: vec![root], left_out: f64::INFINITY, n_steps: 0 }
+        let root = Open { bound, rest, parts: Vec::new(), lists: Vec::new(), turn: 0 };
+        Walk { table, open: BinaryHeap::from([root]), n_put: 1, left_out: f64::INFINITY, n_steps: 0 }
     }
 
     /// What everything that is still to come costs at least.
     pub fn bound(&self) -> f64 {
-        self.open.last().map_or(f64::INFINITY, |open| open.bound).min(self.left_out)
+        self.open.peek().map_or(f64::INFINITY, |open| open.bound).min(self.left_out)
     }
 
     /// Returns the next choice with what it costs at least, leaving out what costs `cutoff` or more; `None` at the
@@ -60,14 +86,14 @@ impl<'t, 's, 'a> Walk<'t, 's, 'a> {
             } else if let Some(found) = self.narrow(open, cutoff) {
                 return Some(found);
             }
-            self.open.sort_by(|a, b| b.bound.total_cmp(&a.bound));
         }
         None
     }
 
     fn push(&mut self, open: Open, cutoff: f64) {
         if open.bound < cutoff {
-            self.open.push(open);
+            self.open.push(Open { turn: self.n_put, ..open });
+            self.n_put += 1;
         } else {
             self.left_out = self.left_out.min(open.bound);
         }
@@ -103,7 +129,7 @@ impl<'t, 's, 'a> Walk<'t, 's, 'a> {
                     0 => parts.iter().map(|part| table.sides.lists(part.side, part.set)).collect(),
                     _ => Vec::new(),
                 };
-                self.push(Open { bound: bound.max(open.bound), rest, parts, lists }, cutoff);
+                self.push(Open { bound: bound.max(open.bound), rest, parts, lists, turn: 0 }, cutoff);
             }
             if joined == 0 {
                 break;
