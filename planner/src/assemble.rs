@@ -228,7 +228,12 @@ fn pool(
         return None;
     }
     let spares = if busiest > 0 { spare_nodes(stand.site.redundancy, busiest) } else { 0 };
-    let needed = working.iter().map(|hours| hours.iter().map(|nodes| nodes + spares).collect()).collect();
+    // A spare stands ready for what runs: none is needed before the first machine can stand there.
+    let with_spares = |hours: &Vec<u32>| -> Vec<u32> {
+        let runs = hours.iter().any(|nodes| *nodes > 0);
+        hours.iter().map(|nodes| nodes + if runs { spares } else { 0 }).collect()
+    };
+    let needed = working.iter().map(with_spares).collect();
     let pool = Pool {
         site: stand.site.name.clone(),
         shape: stand.shape.id.clone(),

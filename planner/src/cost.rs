@@ -113,14 +113,22 @@ pub fn bill(
     Cost { all_on_demand, ..totals(frame, periods, lines, usage, not_included) }
 }
 
-/// Returns the node-hours of each period that are needed beyond the fleet.
+/// Returns the node-hours of each period that are needed beyond the fleet: no more than are bought, since a job may hold its
+/// machines for a part of a period.
 pub(crate) fn missing_hours<'a>(periods: &'a [Period], pool: &'a Pool) -> impl Iterator<Item = Decimal> + 'a {
-    periods.iter().zip(&pool.needed).zip(&pool.fleet).map(|((period, needed), &fleet)| {
-        let weighted = |(hour, &needed): (usize, &u32)| {
-            f64::from(needed.saturating_sub(fleet)) * hour_weight(hour, period)
-        };
-        decimal(needed.iter().enumerate().map(weighted).sum()).round_dp(4)
-    })
+    let bought = |index: usize| -> f64 {
+        let priced = pool.purchases.iter().filter(|purchase| purchase.price.is_some());
+        priced.filter_map(|purchase| purchase.node_hours_by_period.get(index)).sum()
+    };
+    periods.iter().zip(&pool.needed).zip(&pool.fleet).enumerate().map(
+        move |(index, ((period, needed), &fleet))| {
+            let weighted = |(hour, &needed): (usize, &u32)| {
+                f64::from(needed.saturating_sub(fleet)) * hour_weight(hour, period)
+            };
+            let hours: f64 = needed.iter().enumerate().map(weighted).sum();
+            decimal(hours.min(bought(index))).round_dp(4)
+        },
+    )
 }
 
 /// Returns what the hours needed beyond the fleet would cost on demand, rounded by period as lines are, `None` without an on-demand price.

@@ -10,7 +10,8 @@ use crate::spares;
 use crate::storage;
 use capstan_sim::perf::Reason;
 use capstan_sim::perf::training::{
-    Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep, goodput, search,
+    Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep,
+    adapter_parameters, goodput, search,
 };
 use capstan_types::blueprint::{Band, Period, RejectionCount, StepInterval, TrainingCandidate, TrainingRun};
 use capstan_types::catalog::Catalog;
@@ -396,14 +397,13 @@ fn method(method: TrainMethod) -> Method {
     }
 }
 
-/// Returns what a checkpoint holds: everything that is trained. An adapter of rank r on a matrix of n by k has r (n + k)
-/// parameters, a share r (1/n + 1/k) of it, at most 2 r over the smaller side, which the model's width stands for.
+/// Returns what a checkpoint holds: everything that is trained.
 pub(crate) fn saved(model: &Model, method: TrainMethod) -> Bytes {
     let all = goodput::checkpoint_bytes(model);
     match method {
         TrainMethod::Full => all,
         TrainMethod::Lora { rank, .. } => {
-            all * (2.0 * f64::from(rank) / f64::from(model.hidden.max(1))).min(1.0)
+            all * (adapter_parameters(model, rank) / (model.params_total_b * 1e9)).min(1.0)
         }
     }
 }

@@ -63,7 +63,8 @@ impl WriteOff {
     /// Returns the value left after `age` months: straight-line down to the residual, then constant.
     pub fn value_after(&self, age: u32) -> Decimal {
         let lost = (1.0 - self.residual) * f64::from(age.min(self.life_months)) / f64::from(self.life_months);
-        self.price * decimal(1.0 - lost)
+        // Few digits, so that what is written as a number of JSON is read as the same.
+        (self.price * decimal(1.0 - lost)).round_dp(9).normalize()
     }
 }
 
@@ -87,6 +88,12 @@ impl Quote {
     pub fn sum(&self, basis: Basis) -> f64 {
         let parts = self.components.iter().filter(|part| part.basis == basis);
         parts.map(|part| part.price.to_f64().unwrap_or(f64::INFINITY)).sum()
+    }
+
+    /// Returns what an hour of a node costs, with its share of what is paid at the start of a term.
+    pub fn hourly(&self) -> Decimal {
+        let parts = self.components.iter().filter(|part| part.basis == Basis::NodeHour);
+        parts.map(|part| part.price).sum()
     }
 }
 
@@ -141,6 +148,14 @@ pub fn quote(
         add_standing(&mut quote, site, shape);
     }
     Quoted::Priced(Box::new(quote))
+}
+
+/// Returns what an hour of a row costs, with its share of what is paid at the start of a term; `None` where it is unknown.
+pub fn hourly(catalog: &Catalog, frame: &Frame, row: &Offering) -> Option<Decimal> {
+    let price = converted(catalog, frame, row.currency, row.price?)?;
+    let term = row.option.contract_months();
+    let upfront = term.and_then(|months| spread_upfront(catalog, frame, row, months));
+    Some(price + upfront.map_or(Decimal::ZERO, |part| part.price))
 }
 
 /// Returns the payment at the start of a term as money per hour of that term, which is paid for used or not.
@@ -267,4 +282,17 @@ fn add_standing(quote: &mut Quote, site: &Site, shape: &NodeShape) {
     let (components, unknown) = standing(site, shape);
     quote.components.extend(components);
     quote.unknown.extend(unknown);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_left_is_the_same_number_when_it_is_read_again() {
+        // A price converted by a rate has many decimal places, zeros or not.
+        let price = Decimal::from_i128_with_scale(348_700 * 10_i128.pow(15), 15);
+        let terms = WriteOff { price, life_months: 48, residual: 0.1, source: String::new() };
+        assert_eq!(terms.value_after(15).to_f64(), Some(250_628.125));
+    }
 }

@@ -98,6 +98,15 @@ fn a_notice_lets_short_requests_end_and_keeps_new_ones_away() {
 }
 
 #[test]
+fn those_that_come_back_together_share_what_waited_for_them() {
+    let requests = (0..40).map(|index| request(20.0 + f64::from(index), 5)).collect();
+    let faults: Vec<Fault> = (0..4).map(|replica| down(10.0, 10.0, replica, 60.0)).collect();
+    let (records, _) = run(4, requests, &faults, None);
+    let on = |replica: u32| records.iter().filter(|record| record.replica == replica).count();
+    assert_eq!([0, 1, 2, 3].map(on), [10; 4]);
+}
+
+#[test]
 fn a_slow_replica_is_slow_from_its_next_step_to_the_one_that_runs_when_it_recovers() {
     let slow = |from: f64, to: f64| Fault {
         warned: at(from),

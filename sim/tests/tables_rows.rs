@@ -126,7 +126,10 @@ fn a_training_row_that_nothing_can_run_is_rejected_with_its_reason() {
             "8 experts do not divide into 16 expert-parallel ranks",
         ),
         ("llama3_1_8b,h100_sxm,24,144,1,4096,BF16,3,1,", "32 heads do not divide into 3"),
-        ("llama3_1_8b,h100_sxm,8,127,1,4096,BF16,2,1,", "127 sequences does not feed 4 data-parallel ranks"),
+        (
+            "llama3_1_8b,h100_sxm,8,127,1,4096,BF16,2,1,",
+            "127 sequences cannot be shared out evenly among 4 data-parallel ranks; 124 can",
+        ),
         ("llama3_1_8b,h100_sxm,64,128,1,4096,BF16,1,64,", "32 layers do not fill 64 pipeline stages"),
     ] {
         let said = said(Kind::TrainingThroughput, &format!("{HEADER}\n{row}\n")).remove(0);
@@ -140,7 +143,10 @@ fn a_row_of_training_memory_that_nothing_can_run_is_rejected_with_its_reason() {
     for (row, words) in [
         ("96,12288,49152,96,2048,8,8,3,1,64,1", ""),
         ("96,12288,49152,96,2048,7,8,3,1,64,1", "96 heads do not divide into 7"),
-        ("96,12288,49152,96,2048,8,8,3,3,64,1", "64 sequences does not feed 3 data-parallel ranks"),
+        (
+            "96,12288,49152,96,2048,8,8,3,3,64,1",
+            "64 sequences cannot be shared out evenly among 3 data-parallel ranks; 63 can",
+        ),
         ("96,12288,49152,96,2048,8,8,3,1,64,100", "64 sequences does not feed 100"),
         ("96,12288,49152,96,2048,8,97,3,1,64,1", "96 layers do not fill 97 pipeline stages"),
     ] {

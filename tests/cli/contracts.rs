@@ -171,3 +171,67 @@ workspace lab {{ users = 1, cpu = 2, memory = 8 GiB, accelerator = l40s, buy = [
     assert_eq!(plan("2027-01-01 .. 2028-06-30", "0.4 USD/h"), money(7008, 1752));
     assert_eq!(plan("2027-01-01 .. 2028-06-30", "0.7 USD/h"), money(6132 + 4380, 0));
 }
+
+#[test]
+fn a_spare_stands_ready_once_what_it_stands_in_for_does() {
+    let place = Place::new();
+    let text = "plan p { horizon = 2027-01-01 .. 2028-12-31, as_of = 2026-10-01 }
+site cloud { provider = aws, region = \"us-east-1\" }
+site hall { lead_time = 6 mo, redundancy = n_plus_1 }
+serve chat {
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load = { rate = 100 req/s, prompt = 1 ktok, output = 250 tok }
+  slo ttft { p99 <= 1 s }
+  accelerator = h100_sxm
+}
+";
+    let blueprint = place.planned(text, 0);
+    let pool = blueprint.pools.iter().find(|pool| pool.site == "hall").expect("it moves there");
+    let first = first_owned(&blueprint).expect("it is bought");
+    assert!(first > 0 && pool.spares == 1);
+    for (period, needed) in blueprint.periods.iter().zip(&pool.needed) {
+        let most = needed.iter().copied().max().unwrap_or(0);
+        assert_eq!(most > 0, period.first_month >= first, "{period:?}: {most}");
+    }
+}
+
+#[test]
+fn a_demand_that_falls_is_served_from_its_first_month_on() {
+    let place = Place::new();
+    place.write("lab.toml", format!("{LAB}{MACHINES}"));
+    let text = "use catalog \"lab.toml\"
+plan p { currency = USD, horizon = 2027-01-01 .. 2029-12-31 }
+site cloud { provider = \"lab\", region = \"a\" }
+serve chat {
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load = { rate = 100 req/s, grows = -3 %/mo, prompt = 1 ktok, output = 250 tok }
+  slo ttft { p99 <= 2 s }
+  accelerator = h100_sxm
+}
+";
+    let demand = place.planned(text, 0).demand;
+    let busiest = |period: usize| demand[0].rates[period].iter().copied().fold(0.0, f64::max);
+    // Three months are a period; each begins with its busiest.
+    assert!((busiest(0) - 100.0).abs() < 1e-9 && (busiest(1) - 100.0 * 0.97 * 0.97 * 0.97).abs() < 1e-9);
+}
+
+/// Ten hours of a machine are not a month of it, however they are paid.
+#[test]
+fn all_on_demand_pays_for_the_hours_that_a_job_takes() {
+    let place = Place::new();
+    place.write("lab.toml", format!("{LAB}{MACHINES}"));
+    let text = "use catalog \"lab.toml\"
+plan p { currency = USD, horizon = 2027-01-01 .. 2027-12-31 }
+site cloud { provider = \"lab\", region = \"a\" }
+train domain {
+  model    = \"meta-llama/Llama-3.1-8B-Instruct\"
+  tokens   = 5 Gtok
+  batch    = 1 Mtok
+  sequence = 8192 tok
+  buy      = [on_demand]
+}
+";
+    let cost = place.planned(text, 0).cost;
+    assert_eq!(cost.all_on_demand, Some(cost.total));
+    assert!(cost.total < Decimal::from(24 * 730), "{}", cost.total);
+}

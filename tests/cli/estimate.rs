@@ -408,3 +408,14 @@ fn what_does_not_train_says_why() {
         place.run(args).exits(64);
     }
 }
+
+/// 61 layers are divided by no usual number of stages; the fullest of 16 holds 4, which is what fits.
+#[test]
+fn stages_need_not_divide_the_layers() {
+    let place = Place::new();
+    let asked = ["deepseek_v3", "--train", "--on", "h100_sxm", "--accelerators", "2048", "--batch", "15360"];
+    let chosen = json(&place, &asked);
+    let step = |answer: &Value| answer["best"][0]["step_s"]["value"].as_f64().expect("it runs");
+    let fixed = json(&place, &[&asked[..], &["--pipeline", "16"]].concat());
+    assert!(step(&chosen) <= step(&fixed), "{} {}", step(&chosen), step(&fixed));
+}

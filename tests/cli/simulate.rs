@@ -175,6 +175,10 @@ fn a_spike_is_told_and_clients_wait_for_their_answers() {
         // Little: clients are those in flight.
         let (served, stays) = (seen.runs[0].served_per_s.mean, seen.runs[0].e2e.expect("seen").mean_s.mean);
         assert!((served * stays / clients - 1.0).abs() < 0.03, "{clients}: {served} {stays}");
+        // What is told of the load is the load that was there.
+        let rate = seen.runs[0].rate.get();
+        assert!((rate / served - 1.0).abs() < 0.05, "{clients}: {rate} {served}");
+        assert_eq!(seen.runs[0].arrivals, format!("{clients} clients that wait for their answers"));
     }
 }
 

@@ -203,10 +203,11 @@ impl Scene<'_> {
         let metadata = self.frame.meta(&job.name, Wave::Workload, &own);
         let object = Object { api_version, kind, metadata, spec };
         let note = format!(
-            "{} on {} × {} ({}) at {}, {} to {};\nstep {:.2} s, goodput {:.0} %; {} spare nodes are kept beside it.",
+            "{} on {} × {} ({} × {}) at {}, {} to {};\nstep {:.2} s, goodput {:.0} %; {} spare nodes are kept beside it.",
             job.run.model,
-            candidate.nodes,
+            candidate.tensor * candidate.pipeline * candidate.data,
             candidate.accelerator,
+            candidate.nodes,
             candidate.shape,
             job.run.site,
             job.run.start,

@@ -13,7 +13,7 @@ fn curve<'a>(blueprint: &'a Blueprint, workload: &str) -> Option<&'a [Vec<f64>]>
     blueprint.demand.iter().find(|curve| curve.workload == workload).map(|curve| curve.rates.as_slice())
 }
 
-/// The busiest hour of every period is the stated peak, grown to the period's last month.
+/// The busiest hour of every period is the stated peak, grown or shrunk to the period's busiest month.
 pub(super) fn demand(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("coverage: the demand is the one that the plan states");
     for serve in &blueprint.inputs.spec.serves {
@@ -22,8 +22,9 @@ pub(super) fn demand(blueprint: &Blueprint) -> AuditCheck {
             continue;
         };
         for (index, period) in blueprint.periods.iter().enumerate() {
-            let last = f64::from((period.first_month + period.months).saturating_sub(1));
-            let peak = serve.load.peak.get() * libm::pow(1.0 + serve.load.growth_per_month, last);
+            let ends = [period.first_month, (period.first_month + period.months).saturating_sub(1)];
+            let grown = ends.map(|month| libm::pow(1.0 + serve.load.growth_per_month, f64::from(month)));
+            let peak = serve.load.peak.get() * grown[0].max(grown[1]);
             let row = rates.get(index).map_or(&[] as &[f64], Vec::as_slice);
             let busiest = row.iter().copied().fold(0.0, f64::max);
             let peak = peak * serve.load.weekend.max(1.0);

@@ -5,7 +5,7 @@ use capstan_types::blueprint::{AuditCheck, Blueprint, Candidate, HOURS, Placemen
 use capstan_types::figure;
 use capstan_types::hardware::Accelerator;
 use capstan_types::model::Model;
-use capstan_types::spec::{Serve, Speculative, Train};
+use capstan_types::spec::{Serve, Speculative, Train, TrainMethod};
 use capstan_types::units::Bytes;
 
 pub(super) fn model<'a>(blueprint: &'a Blueprint, id: &str) -> Option<&'a Model> {
@@ -239,8 +239,9 @@ fn job(check: &mut Check, blueprint: &Blueprint, train: &Train, run: &TrainingRu
     let rows = (model(blueprint, &train.model), chip(blueprint, &run.candidate.accelerator));
     if let (Some(model), Some(chip)) = rows {
         let peak = chip.peak(run.candidate.precision).map_or(0.0, |peak| peak.get()) * f64::from(chips);
-        // Forward and backward: six operations per parameter and token.
-        let asked = run.tokens_per_s * 6.0 * multiplied(model);
+        // Forward and backward: six operations per parameter and token, four where the parameters stay as they are.
+        let each = if train.method == TrainMethod::Full { 6.0 } else { 4.0 };
+        let asked = run.tokens_per_s * each * multiplied(model);
         check.that(asked <= peak && run.model_flops_utilization <= 1.0, || {
             format!("`{name}`: {} FLOP/s asked of {} FLOP/s", figure::large(asked), figure::large(peak))
         });

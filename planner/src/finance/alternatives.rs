@@ -7,7 +7,7 @@
 
 use super::float;
 use crate::cost::{missing_hours, of_line_by_month, spread};
-use crate::pricing::{Basis, Quote, Quoted, converted, decimal, quote};
+use crate::pricing::{Basis, Quote, Quoted, decimal, hourly, quote};
 use crate::refused;
 use capstan_types::blueprint::{Blueprint, CostLine, Pool};
 use capstan_types::figure;
@@ -202,7 +202,7 @@ fn cheapest_like(
     let alike = |id: &str| catalog.shapes.iter().any(|other| other.id == id && is_alike(shape, other));
     let offers = catalog.offerings.iter().filter(|row| row.option == option && alike(&row.shape));
     let priced = offers.filter_map(|row| {
-        let price = converted(catalog, frame, row.currency, row.price?)?;
+        let price = hourly(catalog, frame, row)?;
         let shown = figure::price(price, frame.currency);
         Some((price, format!("{} in {} at {shown} {}/h", row.shape, row.region, frame.currency.code())))
     });
@@ -232,7 +232,7 @@ impl Price {
 
     fn hourly(&self) -> Decimal {
         match self {
-            Price::Quoted(quote) => quote.row.price,
+            Price::Quoted(quote) => quote.hourly(),
             Price::Hourly(price) => *price,
         }
     }
@@ -405,6 +405,19 @@ mod tests {
         };
         let standing: Decimal = standing(&chat_blueprint()).into_iter().sum();
         let (once, twice) = (total("all on demand", |_| {}), total("all on demand", double));
+        let (once, twice) = (once.unwrap() - standing, twice.unwrap() - standing);
+        assert!((twice - once * Decimal::TWO).abs() < Decimal::ONE, "{once} {twice}");
+    }
+
+    #[test]
+    fn what_is_paid_at_the_start_of_a_term_is_part_of_all_reserved() {
+        let first = |b: &mut Blueprint| {
+            let rows = b.inputs.catalog.offerings.iter_mut();
+            let reserved = rows.filter(|row| row.option == PurchaseOption::Reserved { term_months: 36 });
+            reserved.for_each(|row| row.upfront = row.price.map(|price| price * Decimal::from(36 * 730)));
+        };
+        let standing: Decimal = standing(&chat_blueprint()).into_iter().sum();
+        let (once, twice) = (total("all reserved 3 y", |_| {}), total("all reserved 3 y", first));
         let (once, twice) = (once.unwrap() - standing, twice.unwrap() - standing);
         assert!((twice - once * Decimal::TWO).abs() < Decimal::ONE, "{once} {twice}");
     }

@@ -184,11 +184,47 @@ pub(super) fn outcome(
 }
 
 /// Returns the time from the failure to the end of the first slice after it in which no more requests wait than in the
-/// fullest slice between warm-up and failure.
+/// fullest slice between warm-up and failure, and after which no slice has more than twice as many: a queue may build up
+/// late, and come back.
 fn recovery(planned: &Planned, slices: &[Slice], warm_up: Time) -> Option<Seconds> {
     let before = slices.iter().filter(|slice| warm_up <= slice.from && slice.from < planned.at);
     let usual = before.map(|slice| slice.waiting).fold(0.0, f64::max);
-    let mut ends = slices.iter().zip(&slices[1..]).filter(|(slice, _)| slice.from > planned.at);
+    let is_full = |slice: &Slice| slice.waiting > 2.0 * usual + 1.0;
+    let calm = slices.iter().rposition(is_full).map_or(0, |last| last + 1);
+    let later = slices.get(calm..)?;
+    let mut ends = later.iter().zip(later.get(1..)?).filter(|(slice, _)| slice.from > planned.at);
     let (_, next) = ends.find(|(slice, _)| slice.waiting <= usual)?;
     Some(Seconds(next.from.since(planned.at) as f64 / 1e9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recovered(waiting: &[f64]) -> Option<Seconds> {
+        let at = |second: usize| Time::from_seconds(second as f64);
+        let planned = Planned { faults: Vec::new(), what: "a node", at: at(20), back: at(50) };
+        let slice = |(index, &waiting): (usize, &f64)| Slice {
+            from: at(10 * index),
+            waiting,
+            running: 0.0,
+            utilisation: 0.0,
+            blocks_used: 0.0,
+            arrived: 0,
+            completed: 0,
+        };
+        let slices: Vec<Slice> = waiting.iter().enumerate().map(slice).collect();
+        recovery(&planned, &slices, Time::ZERO)
+    }
+
+    #[test]
+    fn a_service_has_not_recovered_before_its_queue_has_built_up() {
+        assert_eq!(recovered(&[2.0, 1.0, 1.0, 1.0, 40.0, 90.0, 30.0, 2.0, 1.0]), Some(Seconds(60.0)));
+        assert_eq!(recovered(&[2.0, 1.0, 1.0, 1.0, 40.0, 90.0, 30.0, 20.0, 10.0]), None);
+        assert_eq!(
+            recovered(&[2.0, 1.0, 3.0, 1.0, 2.0, 1.0]),
+            Some(Seconds(20.0)),
+            "what spare machines carry"
+        );
+    }
 }

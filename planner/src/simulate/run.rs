@@ -270,16 +270,25 @@ impl<'a> Stage<'a> {
         let latency = |estimates: &Option<Estimates>, metric| estimates.map(|all| self.latency(&all, metric));
         let failure = self.failure.as_ref();
         let judged = seen.judged.iter().zip(&scene.serve.slos);
+        let measured = Seconds(self.window.until.since(self.window.from) as f64 / 1e9);
+        let (rate, arrivals) = match scene.question.clients {
+            // Clients ask as often as they are answered.
+            Some(clients) => {
+                let asked = count(|run| run.arrived) as f64 / (runs.len().max(1) as f64 * measured.get());
+                (RequestsPerSecond(asked), format!("{clients} clients that wait for their answers"))
+            }
+            None => (RequestsPerSecond(self.trial.rate), verify::arrivals_words(&self.trial)),
+        };
         SimulatedHour {
             workload: scene.serve.name.clone(),
             site: scene.placement.site.clone(),
             period: scene.hour.period as u32,
             hour: scene.hour.hour as u32,
-            rate: RequestsPerSecond(self.trial.rate),
+            rate,
             replicas: scene.hour.replicas,
-            arrivals: verify::arrivals_words(&self.trial),
+            arrivals,
             replications: runs.len() as u32,
-            measured: Seconds(self.window.until.since(self.window.from) as f64 / 1e9),
+            measured,
             cut_short: runs.iter().any(|run| run.stop == Stop::MaxEvents),
             cut_short_at: cut_short_at(runs),
             requests: count(|run| run.arrived),

@@ -113,7 +113,7 @@ pub enum Reason {
         per_node: u32,
     },
     /// The batch does not divide into the data-parallel ranks and micro-batches.
-    #[error("a batch of {sequences} sequences does not feed {ranks} data-parallel ranks")]
+    #[error("a batch of {sequences} sequences {}", unshared(*sequences, *ranks))]
     BatchTooSmall {
         /// Sequences in a global batch.
         sequences: u64,
@@ -144,6 +144,14 @@ pub enum Reason {
         /// Which.
         what: &'static str,
     },
+}
+
+fn unshared(sequences: u64, ranks: u64) -> String {
+    if sequences < ranks {
+        return format!("does not feed {ranks} data-parallel ranks");
+    }
+    let fewer = sequences - sequences % ranks.max(1);
+    format!("cannot be shared out evenly among {ranks} data-parallel ranks; {fewer} can")
 }
 
 fn way_out(instead: Precision) -> String {

@@ -48,6 +48,12 @@ pub fn training_per_token(model: &Model, sequence: u32) -> f64 {
     3.0 * (2.0 * linear_weights(model) + 2.0 * head + attention)
 }
 
+/// Returns the same where only adapters are trained: gradients go back through the weights, but none is computed of them.
+pub fn adapters_per_token(model: &Model, sequence: u32) -> f64 {
+    let head = f64::from(model.hidden) * f64::from(model.vocab);
+    training_per_token(model, sequence) - 2.0 * (linear_weights(model) + head)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +66,7 @@ mod tests {
         let layers = 2.0 * l * (2.0 * h * h + 2.0 * h * kv * d + 3.0 * h * f);
         let expected = 3.0 * (layers + 2.0 * h * v + 2.0 * h * s * l);
         assert_eq!(training_per_token(&models[3], 8192), expected);
+        // No gradient of weights where they stay as they are.
+        assert_eq!(adapters_per_token(&models[3], 8192), expected - layers - 2.0 * h * v);
     }
 }

@@ -7,6 +7,7 @@
 //! Fragmentation and communication buffers are a constant.
 
 use super::flops::attention_widths;
+use super::space::are_even;
 use super::{Cluster, Exchange, Job, Layout, Method, Offload, Recompute, Sharding};
 use crate::perf::parameters;
 use crate::perf::rejection::Reason;
@@ -171,14 +172,20 @@ pub struct RankParameters {
     pub experts: f64,
 }
 
+/// Returns the layers of a stage; where stages are not even, of the fullest.
+pub(super) fn layers_of_stage(layers: u32, pipeline: u32) -> f64 {
+    let mean = f64::from(layers) / f64::from(pipeline);
+    if are_even(layers, pipeline) { mean } else { mean.ceil() }
+}
+
 /// Returns the parameters of the most loaded rank: its layers, and one embedding (both on a single stage if untied).
 pub fn parameters_per_rank(model: &Model, layout: &Layout) -> RankParameters {
     let rank = parameters::of_rank(model, layout.tensor);
     let experts = model.experts.map_or(0.0, |e| f64::from(e.layers) * rank.routed);
-    let p = f64::from(layout.pipeline);
+    let share = layers_of_stage(model.layers, layout.pipeline) / f64::from(model.layers);
     RankParameters {
-        dense: (rank.layers(model) - experts) / p + tables_per_rank(model, layout),
-        experts: experts / p / f64::from(layout.expert),
+        dense: (rank.layers(model) - experts) * share + tables_per_rank(model, layout),
+        experts: experts * share / f64::from(layout.expert),
     }
 }
 
@@ -229,7 +236,12 @@ impl States {
             Some(adapters) => {
                 let tables = tables_per_rank(job.model, layout);
                 let layers = (total - tables) * adapters.frozen.weight_bytes();
-                (layers + 2.0 * tables, low_rank_parameters(job.model, layout, adapters.rank))
+                (
+                    layers + 2.0 * tables,
+                    adapter_parameters(job.model, adapters.rank)
+                        / f64::from(layout.tensor)
+                        / f64::from(layout.pipeline),
+                )
             }
         };
         let working = two_layers * frozen;
@@ -252,13 +264,13 @@ impl States {
 
 /// Returns the parameters of adapters of a rank: r (n + k) for every matrix of n by k, of attention and feed-forward.
 /// Those of the routed experts are left alone.
-pub fn low_rank_parameters(model: &Model, layout: &Layout, rank: u32) -> f64 {
+pub fn adapter_parameters(model: &Model, rank: u32) -> f64 {
     let f = f64::from;
     let hidden = f(model.hidden);
     let (query, value) = attention_widths(model);
     let kv = match model.latent {
         Some(latent) => latent.cached(),
-        None => 2.0 * f(model.kv_heads) * f(model.head_dim),
+        None => 2.0 * (hidden + f(model.kv_heads) * f(model.head_dim)),
     };
     let attention = hidden + query + kv + value + hidden;
     let width = match model.experts {
@@ -266,7 +278,7 @@ pub fn low_rank_parameters(model: &Model, layout: &Layout, rank: u32) -> f64 {
         _ => f(model.ffn),
     };
     let feed = if width > 0.0 { model.matrices() * (hidden + width) } else { 0.0 };
-    f(rank) * f(model.layers) * (attention + feed) / f(layout.tensor) / f(layout.pipeline)
+    f(rank) * f(model.layers) * (attention + feed)
 }
 
 /// Returns the parameters of the embedding tables on the most loaded rank.
@@ -354,7 +366,7 @@ impl Activations {
 pub fn layers_in_flight(layers: u32, layout: &Layout, micro_batches: u64) -> f64 {
     let (p, v) = (f64::from(layout.pipeline), f64::from(layout.interleave));
     let extra = if layout.interleave > 1 { 1.0 + (p - 1.0) / (p * v) } else { 1.0 };
-    f64::from(layers) / p * p.min(micro_batches as f64) * extra
+    layers_of_stage(layers, layout.pipeline) * p.min(micro_batches as f64) * extra
 }
 
 /// Returns the activation bytes of fused attention per token and layer, before division by tensor ranks
@@ -480,6 +492,14 @@ mod tests {
             let needed = run.memory().unwrap().needed().gb();
             assert!((needed / gb - 1.0).abs() < 0.15, "{sequence}: {needed} GB against {gb}");
         }
+    }
+
+    #[test]
+    fn adapters_have_their_rank_of_rows_and_columns_of_each_matrix() {
+        let models = testing::models();
+        // Four of attention, three of feed-forward, in 32 layers.
+        let sides = 2.0 * (4096.0 + 4096.0) + 2.0 * (4096.0 + 1024.0) + 3.0 * (4096.0 + 14_336.0);
+        assert_eq!(adapter_parameters(&models[3], 64), 64.0 * 32.0 * sides);
     }
 
     /// NVIDIA/Megatron-LM#482, gradients in 32 bits; the excerpt prints no length, 2,048 agrees with both.

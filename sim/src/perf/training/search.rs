@@ -1,8 +1,8 @@
 //! One step of a given configuration, and the configurations of a space that are fastest among those that fit.
 
-use super::flops::training_per_token;
+use super::flops::{adapters_per_token, training_per_token};
 use super::kernels::Kernels;
-use super::memory::{ActivationRow, TrainingMemory};
+use super::memory::{ActivationRow, TrainingMemory, layers_of_stage};
 use super::rows::{Degrees, Row};
 use super::space::Space;
 use super::sweep::{Sweep, Swept, Timed};
@@ -75,7 +75,7 @@ fn time(
         recompute: memory.recompute,
         attention_again: method.recompute == Recompute::Attention,
         tensor_share: pace.tensor_share(method.overlap, f64::from(layout.tensor)),
-        kept: kept * f64::from(job.model.layers) / f64::from(layout.pipeline),
+        kept: kept * layers_of_stage(job.model.layers, layout.pipeline),
     };
     Ok((m, memory, time::step(&pace, &row, &stage, &shape)))
 }
@@ -89,7 +89,8 @@ fn price(
 ) -> Result<TrainingStep, Reason> {
     let (m, memory, Times { parts, total }) = time(cluster, job, layout, kernels, method)?;
     let tokens = job.sequences() as f64 * f64::from(job.sequence);
-    let model_flops = training_per_token(job.model, job.sequence);
+    let per_token = if method.low_rank.is_some() { adapters_per_token } else { training_per_token };
+    let model_flops = per_token(job.model, job.sequence);
     let spread = cluster.known.spread(cluster, job, method, m);
     let parts = Part::ALL.into_iter().zip(parts).filter(|(_, seconds)| *seconds > 0.0);
     Ok(TrainingStep {

@@ -135,6 +135,7 @@ impl<S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'_, S, R, P> {
 
     /// Lets replicas fail and come back at this instant.
     pub(super) fn take_turns(&mut self) {
+        let mut is_one_back = false;
         while let Some(&turn) = self.turns.get(self.next_turn).filter(|turn| turn.at == self.now) {
             self.next_turn += 1;
             self.events += 1;
@@ -150,10 +151,14 @@ impl<S: StepTime + ?Sized, R: Server, P: Probe> Fleet<'_, S, R, P> {
                     if self.scaling.as_ref().is_none_or(|scaling| scaling.serves(replica)) {
                         self.routing.revive(replica);
                         self.observe(replica);
-                        self.house_homeless();
+                        is_one_back = true;
                     }
                 }
             }
+        }
+        // All that are back at this instant share what waited for them.
+        if is_one_back {
+            self.house_homeless();
         }
     }
 
