@@ -409,7 +409,7 @@ fn what_does_not_train_says_why() {
     }
 }
 
-/// 61 layers are divided by no usual number of stages; the fullest of 16 holds 4, which is what fits.
+/// 61 layers are divided by no usual number of stages, and only many stages fit.
 #[test]
 fn stages_need_not_divide_the_layers() {
     let place = Place::new();

@@ -7,7 +7,6 @@
 //! Fragmentation and communication buffers are a constant.
 
 use super::flops::attention_widths;
-use super::space::are_even;
 use super::{Cluster, Exchange, Job, Layout, Method, Offload, Recompute, Sharding};
 use crate::perf::parameters;
 use crate::perf::rejection::Reason;
@@ -172,20 +171,14 @@ pub struct RankParameters {
     pub experts: f64,
 }
 
-/// Returns the layers of a stage; where stages are not even, of the fullest.
-pub(super) fn layers_of_stage(layers: u32, pipeline: u32) -> f64 {
-    let mean = f64::from(layers) / f64::from(pipeline);
-    if are_even(layers, pipeline) { mean } else { mean.ceil() }
-}
-
 /// Returns the parameters of the most loaded rank: its layers, and one embedding (both on a single stage if untied).
 pub fn parameters_per_rank(model: &Model, layout: &Layout) -> RankParameters {
     let rank = parameters::of_rank(model, layout.tensor);
     let experts = model.experts.map_or(0.0, |e| f64::from(e.layers) * rank.routed);
-    let share = layers_of_stage(model.layers, layout.pipeline) / f64::from(model.layers);
+    let p = f64::from(layout.pipeline);
     RankParameters {
-        dense: (rank.layers(model) - experts) * share + tables_per_rank(model, layout),
-        experts: experts * share / f64::from(layout.expert),
+        dense: (rank.layers(model) - experts) / p + tables_per_rank(model, layout),
+        experts: experts / p / f64::from(layout.expert),
     }
 }
 
@@ -366,7 +359,7 @@ impl Activations {
 pub fn layers_in_flight(layers: u32, layout: &Layout, micro_batches: u64) -> f64 {
     let (p, v) = (f64::from(layout.pipeline), f64::from(layout.interleave));
     let extra = if layout.interleave > 1 { 1.0 + (p - 1.0) / (p * v) } else { 1.0 };
-    layers_of_stage(layers, layout.pipeline) * p.min(micro_batches as f64) * extra
+    f64::from(layers) / p * p.min(micro_batches as f64) * extra
 }
 
 /// Returns the activation bytes of fused attention per token and layer, before division by tensor ranks

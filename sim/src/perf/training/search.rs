@@ -2,7 +2,7 @@
 
 use super::flops::{adapters_per_token, training_per_token};
 use super::kernels::Kernels;
-use super::memory::{ActivationRow, TrainingMemory, layers_of_stage};
+use super::memory::{ActivationRow, TrainingMemory};
 use super::rows::{Degrees, Row};
 use super::space::Space;
 use super::sweep::{Sweep, Swept, Timed};
@@ -75,7 +75,7 @@ fn time(
         recompute: memory.recompute,
         attention_again: method.recompute == Recompute::Attention,
         tensor_share: pace.tensor_share(method.overlap, f64::from(layout.tensor)),
-        kept: kept * layers_of_stage(job.model.layers, layout.pipeline),
+        kept: kept * f64::from(job.model.layers) / f64::from(layout.pipeline),
     };
     Ok((m, memory, time::step(&pace, &row, &stage, &shape)))
 }

@@ -123,7 +123,7 @@ fn powers(most: u32) -> Vec<u32> {
 }
 
 /// Returns the fixed number of stages, or those that are usual: what divides the layers, or the layers counted with embedding
-/// and loss, and powers of two, of which the fullest stage holds the others up.
+/// and loss, and powers of two.
 fn usual_stages(fixed: &Parallelism, layers: u32) -> Vec<u32> {
     let mut all = stages(fixed, layers, MOST_STAGES);
     if fixed.pipeline.is_none() {
@@ -136,13 +136,8 @@ fn usual_stages(fixed: &Parallelism, layers: u32) -> Vec<u32> {
 
 /// Returns the fixed number of stages, or those that divide the layers, or the layers counted with embedding and loss.
 fn stages(fixed: &Parallelism, layers: u32, most: u32) -> Vec<u32> {
-    let is_even = |p: &u32| are_even(layers, *p);
-    fixed.pipeline.map_or_else(|| (1..=layers.min(most)).filter(is_even).collect(), |p| vec![p.max(1)])
-}
-
-/// Whether all stages have as many layers, or as many where embedding and loss count as layers of their own.
-pub(super) fn are_even(layers: u32, pipeline: u32) -> bool {
-    layers.is_multiple_of(pipeline) || (layers + 2).is_multiple_of(pipeline)
+    let divides = |p: &u32| layers.is_multiple_of(*p) || (layers + 2).is_multiple_of(*p);
+    fixed.pipeline.map_or_else(|| (1..=layers.min(most)).filter(divides).collect(), |p| vec![p.max(1)])
 }
 
 /// Returns how many ranks may split the experts: powers of two that divide them.

@@ -6,9 +6,7 @@
 //! loop is some sixty floating-point operations, the same function that prices a single step.
 
 use super::kernels::Kernels;
-use super::memory::{
-    ActivationRow, Activations, Room, States, TrainingMemory, layers_in_flight, layers_of_stage,
-};
+use super::memory::{ActivationRow, Activations, Room, States, TrainingMemory, layers_in_flight};
 use super::rows::{Degrees, Row};
 use super::search::Search;
 use super::time::{Pace, Shape, Stage, step};
@@ -234,7 +232,7 @@ impl<'a> Sweep<'a> {
         };
         let activations = |method: &Method| {
             let row = ActivationRow::of(self.job, method, layout.tensor, layout.micro_batch);
-            let kept = row.each * layers_of_stage(self.job.model.layers, layout.pipeline);
+            let kept = row.each * f64::from(self.job.model.layers) / f64::from(layout.pipeline);
             (Activations::of(&row, layers, layout.pipeline == 1), kept)
         };
         Tables {

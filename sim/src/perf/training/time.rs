@@ -8,7 +8,6 @@
 use super::kernels::{self as fit, Kernels};
 use super::memory::parameters_per_rank;
 use super::rows::Row;
-use super::space::are_even;
 use super::{Cluster, Job, Layout, Link, Method, Offload, Overlap, PARTS, Part, Sharding};
 use crate::perf::roofline::gate;
 
@@ -103,8 +102,6 @@ pub(super) struct Stage {
     interleave: f64,
     /// Layers of the last stage.
     held: f64,
-    /// Whether all stages have as many, with embedding and loss or without.
-    is_even: bool,
     /// Bytes per second from stage to stage.
     handover: f64,
     /// Seconds of reduce-scatter of gradients, and of all-gather of weights.
@@ -151,7 +148,6 @@ impl Stage {
             pipeline: p,
             interleave: f64::from(layout.interleave),
             held: last_stage(job.model.layers, layout.pipeline),
-            is_even: are_even(job.model.layers, layout.pipeline),
             handover: cluster.link(reach, method.links.pipeline),
             exchange: if whole { (reduced, gathered_once) } else { (0.0, 0.0) },
             overlaps: method.data_overlap,
@@ -165,10 +161,9 @@ impl Stage {
 
     /// Returns how much longer the last stage takes than the mean, as a share of the mean.
     fn imbalance(&self, pace: &Pace, layers_s: f64, head_s: f64) -> f64 {
-        if self.pipeline <= 1.0 || (!pace.uneven && self.is_even) {
+        if self.pipeline <= 1.0 || !pace.uneven {
             return 0.0;
         }
-        let head_s = if pace.uneven { head_s } else { 0.0 };
         let mean = (layers_s + head_s) / self.pipeline;
         ((layers_s * self.held / pace.layers + head_s) / mean - 1.0).max(0.0)
     }
