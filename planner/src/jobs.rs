@@ -6,12 +6,12 @@ use crate::columns::{TrainColumn, is_allowed};
 use crate::frame::Frame;
 use crate::market::Stand;
 use crate::periods::within;
+use crate::shortcuts;
 use crate::spares;
 use crate::storage;
 use capstan_sim::perf::Reason;
 use capstan_sim::perf::training::{
-    Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep,
-    adapter_parameters, goodput, search,
+    Adapters, Cluster, Failures, Goodput, Job, Known, Method, Search, Space, TrainingStep, goodput, search,
 };
 use capstan_types::blueprint::{Band, Period, RejectionCount, StepInterval, TrainingCandidate, TrainingRun};
 use capstan_types::catalog::Catalog;
@@ -403,7 +403,9 @@ pub(crate) fn saved(model: &Model, method: TrainMethod) -> Bytes {
     match method {
         TrainMethod::Full => all,
         TrainMethod::Lora { rank, .. } => {
-            all * (adapter_parameters(model, rank) / (model.params_total_b * 1e9)).min(1.0)
+            // Two bytes of each of its parameters are what a server loads.
+            let parameters = shortcuts::adapter_bytes(model, rank).get() / 2.0;
+            all * (parameters / (model.params_total_b * 1e9)).min(1.0)
         }
     }
 }
@@ -426,4 +428,20 @@ fn rounded_batch(train: &Train, accelerators: u64) -> Tokens {
 
 fn day(start: Date, hours: f64) -> Date {
     start.saturating_add(((hours / 24.0).floor() as i64).days())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capstan_types::testing;
+
+    #[test]
+    fn a_checkpoint_of_adapters_holds_their_parameters_and_no_more() {
+        let model = &testing::models()[3];
+        // Rows and columns of four matrices of attention and three of feed-forward, in 32 layers.
+        let sides = 2.0 * (4096.0 + 4096.0) + 2.0 * (4096.0 + 1024.0) + 3.0 * (4096.0 + 14_336.0);
+        let each = goodput::checkpoint_bytes(model).get() / (model.params_total_b * 1e9);
+        let held = saved(model, TrainMethod::Lora { rank: 64, quantised: false }).get();
+        assert!((held / (each * 64.0 * 32.0 * sides) - 1.0).abs() < 1e-12, "{held}");
+    }
 }

@@ -26,7 +26,7 @@ use capstan_types::origin::Origin;
 use capstan_types::units::{BytesPerSecond, Seconds, Tokens};
 pub use goodput::{Failures, Goodput};
 pub use known::Known;
-pub use memory::{TrainingMemory, adapter_parameters};
+pub use memory::TrainingMemory;
 pub use method::{Adapters, Exchange, Link, Links, Method, Offload, Overlap, Recompute, Sharding};
 pub use search::{Found, Search, best, search, step, step_of};
 pub use space::Space;
