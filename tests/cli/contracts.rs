@@ -195,21 +195,29 @@ serve chat {
     }
 }
 
-#[test]
-fn a_demand_that_falls_is_served_from_its_first_month_on() {
+/// A workload in the cloud of the lab, from 2027 on.
+fn in_the_cloud(end: &str, workload: &str) -> Blueprint {
     let place = Place::new();
     place.write("lab.toml", format!("{LAB}{MACHINES}"));
-    let text = "use catalog \"lab.toml\"
-plan p { currency = USD, horizon = 2027-01-01 .. 2029-12-31 }
-site cloud { provider = \"lab\", region = \"a\" }
-serve chat {
+    let text = format!(
+        "use catalog \"lab.toml\"
+plan p {{ currency = USD, horizon = 2027-01-01 .. {end} }}
+site cloud {{ provider = \"lab\", region = \"a\" }}
+{workload}"
+    );
+    place.planned(text, 0)
+}
+
+#[test]
+fn a_demand_that_falls_is_served_from_its_first_month_on() {
+    let text = "serve chat {
   model = \"meta-llama/Llama-3.1-8B-Instruct\"
   load = { rate = 100 req/s, grows = -3 %/mo, prompt = 1 ktok, output = 250 tok }
   slo ttft { p99 <= 2 s }
   accelerator = h100_sxm
 }
 ";
-    let demand = place.planned(text, 0).demand;
+    let demand = in_the_cloud("2029-12-31", text).demand;
     let busiest = |period: usize| demand[0].rates[period].iter().copied().fold(0.0, f64::max);
     // Three months are a period; each begins with its busiest.
     assert!((busiest(0) - 100.0).abs() < 1e-9 && (busiest(1) - 100.0 * 0.97 * 0.97 * 0.97).abs() < 1e-9);
@@ -218,12 +226,7 @@ serve chat {
 /// Ten hours of a machine are not a month of it, however they are paid.
 #[test]
 fn all_on_demand_pays_for_the_hours_that_a_job_takes() {
-    let place = Place::new();
-    place.write("lab.toml", format!("{LAB}{MACHINES}"));
-    let text = "use catalog \"lab.toml\"
-plan p { currency = USD, horizon = 2027-01-01 .. 2027-12-31 }
-site cloud { provider = \"lab\", region = \"a\" }
-train domain {
+    let text = "train domain {
   model    = \"meta-llama/Llama-3.1-8B-Instruct\"
   tokens   = 5 Gtok
   batch    = 1 Mtok
@@ -231,7 +234,7 @@ train domain {
   buy      = [on_demand]
 }
 ";
-    let cost = place.planned(text, 0).cost;
+    let cost = in_the_cloud("2027-12-31", text).cost;
     assert_eq!(cost.all_on_demand, Some(cost.total));
     assert!(cost.total < Decimal::from(24 * 730), "{}", cost.total);
 }

@@ -31,6 +31,11 @@ const MOST_CHOICES: usize = 400;
 /// the bound hardly rises any more. In parts of nodes, and with nodes that stay whole, which only complete choices take.
 const MOST_PROGRAMS: [usize; 2] = [150, 60];
 
+/// The place of a program in [`MOST_PROGRAMS`].
+fn kind_of(nodes: WholeNodes) -> usize {
+    usize::from(nodes != WholeNodes::None)
+}
+
 /// A pool and what may run there.
 pub(super) struct Side {
     pub pool: usize,
@@ -392,7 +397,7 @@ impl<'s, 'a> Table<'s, 'a> {
     /// As `within`, for a bound: `None` also where bounds have taken enough programs.
     fn bound_within(&self, side: usize, pairs: &[(usize, usize)], nodes: WholeNodes) -> Option<Rc<Within>> {
         let is_known = self.known.borrow()[side].within.contains_key(&(pairs.to_vec(), nodes));
-        let kind = usize::from(nodes != WholeNodes::None);
+        let kind = kind_of(nodes);
         if is_known || self.sides.n_programs.get()[kind] < MOST_PROGRAMS[kind] {
             self.within(side, pairs, nodes)
         } else {
@@ -409,7 +414,7 @@ impl<'s, 'a> Table<'s, 'a> {
         let (prepared, case, pool) = (self.sides.prepared, self.sides.case, self.sides.sides[side].pool);
         let solve = || {
             let mut n_programs = self.sides.n_programs.get();
-            n_programs[usize::from(nodes != WholeNodes::None)] += 1;
+            n_programs[kind_of(nodes)] += 1;
             self.sides.n_programs.set(n_programs);
             within::buy(prepared, case, (self.priced.costs(), nodes), (pool, pairs)).map(Rc::new)
         };

@@ -207,13 +207,17 @@ impl Question {
     }
 }
 
+fn clients_words(clients: u32) -> String {
+    format!("{clients} clients that wait for their answers")
+}
+
 fn what_if(question: &Question) -> Vec<String> {
     let surge = (question.surge != 1.0).then(|| format!("{} times the requests", question.surge));
     let failure = question.failure.as_ref().map(|failure| format!("a {}", failure.what.words()));
     let spike = question
         .spike
         .map(|spike| format!("{} times the requests for {:.0} s", spike.factor, spike.lasts.get()));
-    let clients = question.clients.map(|clients| format!("{clients} clients that wait for their answers"));
+    let clients = question.clients.map(clients_words);
     surge.into_iter().chain(spike).chain(clients).chain(failure).collect()
 }
 

@@ -275,7 +275,7 @@ impl<'a> Stage<'a> {
             // Clients ask as often as they are answered.
             Some(clients) => {
                 let asked = count(|run| run.arrived) as f64 / (runs.len().max(1) as f64 * measured.get());
-                (RequestsPerSecond(asked), format!("{clients} clients that wait for their answers"))
+                (RequestsPerSecond(asked), super::clients_words(clients))
             }
             None => (RequestsPerSecond(self.trial.rate), verify::arrivals_words(&self.trial)),
         };

@@ -43,15 +43,19 @@ pub fn seen_keys(model: &Model, sequence: u32) -> f64 {
 /// agree to 0.04 % (median of 53 rows).
 pub fn training_per_token(model: &Model, sequence: u32) -> f64 {
     let (q, value) = attention_widths(model);
-    let head = f64::from(model.hidden) * f64::from(model.vocab);
     let attention = 2.0 * (q + value) * seen_keys(model, sequence);
-    3.0 * (2.0 * linear_weights(model) + 2.0 * head + attention)
+    3.0 * (through_weights(model) + attention)
 }
 
 /// Returns the same where only adapters are trained: gradients go back through the weights, but none is computed of them.
 pub fn adapters_per_token(model: &Model, sequence: u32) -> f64 {
+    training_per_token(model, sequence) - through_weights(model)
+}
+
+/// The FLOPs of one pass of a token through all weights, those of the head among them.
+fn through_weights(model: &Model) -> f64 {
     let head = f64::from(model.hidden) * f64::from(model.vocab);
-    training_per_token(model, sequence) - 2.0 * (linear_weights(model) + head)
+    2.0 * linear_weights(model) + 2.0 * head
 }
 
 #[cfg(test)]
