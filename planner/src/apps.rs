@@ -1,7 +1,8 @@
 //! Which machines carry services and notebooks, and how many instances fit on one?
 //!
 //! An instance without an accelerator runs on a machine without any; it takes the larger of its shares of threads and
-//! memory, rounded up to a half, a quarter and so on, since such parts fill machines without loss. One with a part of an
+//! memory, rounded up to a half, a quarter and so on, since such parts fill machines without loss; or it has machines with
+//! others of its kind alone, as many as these hold. One with a part of an
 //! accelerator takes that, and as many share a machine as its accelerators, threads and memory hold. What a machine runs
 //! for itself is kept free. It knows no price.
 
@@ -104,8 +105,8 @@ pub(crate) fn enumerate<'a>(
             if !is_meant || !is_allowed(app.sites.as_ref(), stand.site) {
                 continue;
             }
-            match column(catalog, app, index, stand) {
-                Ok(column) => columns.push(column),
+            match places(catalog, app, index, stand) {
+                Ok(here) => columns.extend(here),
                 Err(reject) => {
                     let excess = if let Reject::TooSmall(excess) = reject { Some(excess) } else { None };
                     tally.add(&stand.shape.id, reject.code(), excess, &reject.words());
@@ -118,25 +119,31 @@ pub(crate) fn enumerate<'a>(
     (all, rejections)
 }
 
-fn column(catalog: &Catalog, app: &App, index: usize, stand: &Stand<'_>) -> Result<AppColumn, Reject> {
+/// Returns how a machine can carry a workload: shared with others, or, where it holds more so, alone.
+fn places(catalog: &Catalog, app: &App, index: usize, stand: &Stand<'_>) -> Result<Vec<AppColumn>, Reject> {
     let shape = stand.shape;
     let by_host = by_host(app, shape)?;
-    let (charge, per_charge, per_accelerator, per_node) = match &app.part {
+    let host = by_host.floor().min(f64::from(u32::MAX)) as u32;
+    let mut ways = Vec::new();
+    match &app.part {
         None => {
             let share = 1.0 / by_host;
             let charge = ((share * f64::from(PARTS_OF_NODE) - 1e-9).ceil() as u32).max(1).next_power_of_two();
-            (charge, 1, 0, PARTS_OF_NODE / charge)
+            let shared = PARTS_OF_NODE / charge;
+            ways.push((charge, 1, 0, shared));
+            if host > shared && !host.is_power_of_two() {
+                ways.push((PARTS_OF_NODE, host, 0, host));
+            }
         }
         Some(part) => {
             let each = per_accelerator(catalog, app, part, shape)?;
-            let host = by_host.floor().min(f64::from(u32::MAX)) as u32;
             let all = shape.accelerators;
             // Where threads or memory hold fewer than the accelerators do, fewer share one, or some stay empty.
             let each = each.min(host / all).max(1);
             let charge = all.div_ceil(host.min(all));
-            (charge, each, each, each * (all / charge))
+            ways.push((charge, each, each, each * (all / charge)));
         }
-    };
+    }
     let spares = match &app.availability {
         Some(limit) => {
             spares::spares(app.instances, spares::node_availability(stand.site.is_own()), limit.value)
@@ -144,9 +151,12 @@ fn column(catalog: &Catalog, app: &App, index: usize, stand: &Stand<'_>) -> Resu
         }
         None => 0,
     };
-    let busiest = (app.instances + spares).div_ceil(per_node.max(1));
-    let redundancy = spare_nodes(stand.site.redundancy, busiest) * units(shape) / charge;
-    Ok(AppColumn { stand: index, charge, per_charge, spares, redundancy, per_accelerator, per_node })
+    let column = |(charge, per_charge, per_accelerator, per_node): (u32, u32, u32, u32)| {
+        let busiest = (app.instances + spares).div_ceil(per_node.max(1));
+        let redundancy = spare_nodes(stand.site.redundancy, busiest) * units(shape) / charge;
+        AppColumn { stand: index, charge, per_charge, spares, redundancy, per_accelerator, per_node }
+    };
+    Ok(ways.into_iter().map(column).collect())
 }
 
 /// Returns how many instances the threads and the memory of a machine hold: at least one, as a fraction.
@@ -203,7 +213,8 @@ pub(crate) fn run(columns: &AppColumns<'_>, column: usize, market: &Market<'_>) 
 pub(crate) fn units_at(run: &AppRun, shape: &NodeShape, hour: usize) -> u32 {
     let instances = run.instances[hour];
     match run.per_accelerator {
-        0 => instances * (PARTS_OF_NODE / run.per_node.max(1)),
+        0 if run.per_node.is_power_of_two() => instances * (PARTS_OF_NODE / run.per_node),
+        0 => instances.div_ceil(run.per_node.max(1)) * PARTS_OF_NODE,
         each => instances.div_ceil(each) * (each * shape.accelerators).div_ceil(run.per_node.max(1)),
     }
 }

@@ -45,6 +45,12 @@ fn services_share_machines_by_threads_and_memory() {
     };
     let one = planned(&service("gateway", 8, 8, "16 GB"));
     assert_eq!((app(&one, "gateway").per_node, nodes(&one, "lab.cpu")), (4, 2));
+    // Machines of their own hold seven each: two of them, where four in quarters would be needed.
+    let many = planned(&service("gateway", 14, 8, "16 GB"));
+    assert_eq!((app(&many, "gateway").per_node, nodes(&many, "lab.cpu")), (7, 2));
+    // One that would fit beside them by threads alone has another machine.
+    let beside = planned(&(service("gateway", 14, 8, "16 GB") + &service("small", 1, 1, "1 GB")));
+    assert_eq!(nodes(&beside, "lab.cpu"), 3);
     let memory = planned(&service("vectors", 3, 2, "200 GB"));
     assert_eq!((app(&memory, "vectors").per_node, nodes(&memory, "lab.cpu")), (1, 3));
     // Four quarters, two halves and one whole are three machines.

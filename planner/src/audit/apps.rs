@@ -68,7 +68,7 @@ fn held(check: &mut Check, blueprint: &Blueprint, app: &App, run: &AppRun) {
         format!("{} instances of `{name}` take more memory than {} has", run.per_node, run.shape)
     });
     let Some(part) = &app.part else {
-        check.that(shape.accelerators == 0 && run.per_node.is_power_of_two(), || {
+        check.that(shape.accelerators == 0, || {
             format!("`{name}` fills machines of {} by {}", run.shape, run.per_node)
         });
         return;

@@ -27,7 +27,9 @@ fn batches_of<'a>(blueprint: &'a Blueprint, pool: &'a Pool) -> impl Iterator<Ite
 fn nodes_of_app(run: &AppRun, pool: &Pool, hour: usize) -> f64 {
     let instances = run.instances.get(hour).copied().unwrap_or(0);
     match run.per_accelerator {
-        0 => f64::from(instances) / f64::from(run.per_node.max(1)),
+        // What fills no machine with others has machines of its own.
+        0 if !run.per_node.is_power_of_two() => f64::from(instances.div_ceil(run.per_node.max(1))),
+        0 => f64::from(instances) / f64::from(run.per_node),
         each if run.per_node == each * pool.accelerators => {
             f64::from(instances.div_ceil(each)) / f64::from(pool.accelerators)
         }
