@@ -45,14 +45,6 @@ pub struct Way {
     pub adapter: Option<Bytes>,
 }
 
-impl Way {
-    /// Returns the name under which this way is derated: what the simulator can tell apart.
-    pub fn key(&self) -> String {
-        let Candidate { accelerator, precision, .. } = &self.candidate;
-        format!("{accelerator} {} {}", self.candidate.degrees().words(), precision.word())
-    }
-}
-
 /// The ways of one workload, and why the others are none.
 #[derive(Debug, Clone, Default)]
 pub struct Enumerated {

@@ -125,7 +125,7 @@ pub fn serve_columns(
         for (way_index, way) in
             ways.iter().enumerate().filter(|(_, way)| way.candidate.shape == stand.shape.id)
         {
-            if only.is_some_and(|pick| pick.way != way.key()) {
+            if only.is_some_and(|pick| pick.way != way.candidate.key()) {
                 continue;
             }
             let derating = derating(way);

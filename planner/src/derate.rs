@@ -1,8 +1,9 @@
-//! What is done about a placement that misses a level: its replicas are asked less, or it never has so few.
+//! What is done about a placement that misses a level: its replicas are asked less, or it never has so few. And about one
+//! that holds: fewer of them may do, each with more.
 //!
 //! Replicas that are as busy as planned are asked less. Those that have little to do and miss all the same, or miss at any
 //! load, are too few for the bursts that reach them: more of them share a burst, and the busy hours keep their rate.
-//! Factors only ever fall and counts only ever rise, so the loop ends.
+//! Counts only ever rise, and a factor rises once and else only falls, so the loop ends.
 
 use crate::batches;
 use crate::candidates::Way;
@@ -14,7 +15,7 @@ use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{OfflineSeen, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
 use capstan_types::spec::{Serve, level_word};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shares of the load at which a placement that missed is tried again; the last means "not at all".
 const STEPS: [f64; 12] = [0.97, 0.94, 0.9, 0.86, 0.82, 0.77, 0.7, 0.6, 0.5, 0.4, 0.25, 0.1];
@@ -25,6 +26,13 @@ const IDLE: f64 = 0.9;
 /// Counts of replicas up to which more of them are tried: this many at least, and this many times those of the busiest hour.
 const TRIED_AT_LEAST: u32 = 16;
 const TRIED_OF_PEAK: u32 = 2;
+
+/// What a replica may carry at most of what is estimated, and the share of the replicas in whose steps fewer are tried.
+const MOST_OF_ESTIMATE: u32 = 3;
+const TRIED_STEP: u32 = 50;
+
+/// How much more than estimated is hoped of a replica before a plan is said not to be possible.
+const HOPE: f64 = 1.25;
 
 /// What the simulator asks of a way of a workload.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +54,9 @@ impl Default for Derating {
 #[derive(Debug, Default)]
 pub struct Deratings {
     of_ways: BTreeMap<(String, String), Derating>,
+    /// Ways of which the simulator was asked already whether they carry more, and what is hoped of the others.
+    stretched: BTreeSet<(String, String)>,
+    hope: Option<f64>,
     seen: BTreeMap<String, Vec<Verdict>>,
     offline: BTreeMap<(String, String), Option<OfflineSeen>>,
 }
@@ -53,7 +64,25 @@ pub struct Deratings {
 impl Deratings {
     /// Returns what is asked of a way of a workload.
     pub fn of(&self, workload: &str, way: &Way) -> Derating {
-        self.of_ways.get(&(workload.to_owned(), way.key())).copied().unwrap_or_default()
+        let key = (workload.to_owned(), way.candidate.key());
+        let known = self.of_ways.get(&key).copied().unwrap_or_default();
+        let hope = self.hope.filter(|_| !self.stretched.contains(&key)).unwrap_or(1.0);
+        Derating { factor: known.factor * hope, ..known }
+    }
+
+    /// Returns the same, with more hoped of the ways of which the simulator was not asked yet.
+    pub fn hopeful(&self) -> Deratings {
+        Deratings {
+            of_ways: self.of_ways.clone(),
+            stretched: self.stretched.clone(),
+            hope: Some(HOPE),
+            ..Deratings::default()
+        }
+    }
+
+    /// Returns the ways of which the simulator was asked whether they carry more.
+    pub fn asked_of(&self) -> usize {
+        self.stretched.len()
     }
 
     /// Returns the ways of a workload that the simulator turned down at every load that was tried.
@@ -66,7 +95,7 @@ impl Deratings {
     /// Asks more of a way, and says so in the proof.
     fn ask(&mut self, (workload, way): (&str, &Way), asked: Derating, proof: &mut Proof) {
         let known = self.of(workload, way);
-        let key = (workload.to_owned(), way.key());
+        let key = (workload.to_owned(), way.candidate.key());
         if asked.factor < known.factor {
             proof.derated.push((key.0.clone(), key.1.clone(), asked.factor));
         }
@@ -88,7 +117,9 @@ pub(crate) fn judge(
     proof: &mut Proof,
 ) -> Result<Vec<Verdict>, VerifyError> {
     let verdicts = simulated(trial, deratings)?;
-    if !all_met(&verdicts) {
+    if all_met(&verdicts) {
+        stretch(frame, trial, deratings, proof)?;
+    } else {
         let missed = verdicts.iter().filter(|verdict| verdict.status != VerdictStatus::Met);
         proof.missed.extend(missed.map(words));
         let asked = asked(frame, trial, peak, deratings)?;
@@ -129,7 +160,7 @@ pub(crate) fn judge_offline(
     deratings: &mut Deratings,
     proof: &mut Proof,
 ) -> Result<Option<OfflineSeen>, VerifyError> {
-    let key = (serve.name.clone(), way.key());
+    let key = (serve.name.clone(), way.candidate.key());
     let seen = match deratings.offline.get(&key) {
         Some(seen) => seen.clone(),
         None => batches::watch(serve, way, engine, seed)?,
@@ -147,6 +178,83 @@ pub(crate) fn judge_offline(
         }
     }
     Ok(seen)
+}
+
+/// Asks the simulator how much the way of a trial carries, which is at as many replicas as its capacity needs; no more of
+/// it is hoped then.
+pub(crate) fn explore(
+    frame: &Frame<'_>,
+    trial: &Trial<'_>,
+    deratings: &mut Deratings,
+    proof: &mut Proof,
+) -> Result<(), VerifyError> {
+    let known = deratings.of(&trial.serve.name, trial.way).factor;
+    let capacity = trial.way.estimate.rate.get() * known;
+    let needed = (trial.rate * (1.0 + trial.serve.headroom) / capacity).ceil().clamp(1.0, 1e9) as u32;
+    let trial = Trial { capacity, replicas: needed, ..*trial };
+    if known > 0.0 && all_met(&simulated(&trial, deratings)?) {
+        stretch(frame, &trial, deratings, proof)?;
+    }
+    deratings.stretched.insert((trial.serve.name.clone(), trial.way.candidate.key()));
+    Ok(())
+}
+
+/// Lets the way of a trial that holds carry as much as the simulator sees it carry, the first time that it holds: the
+/// estimate keeps away from limits that the many replicas of a large placement keep better.
+fn stretch(
+    frame: &Frame<'_>,
+    trial: &Trial<'_>,
+    deratings: &mut Deratings,
+    proof: &mut Proof,
+) -> Result<(), VerifyError> {
+    let rate = trial.rate * (1.0 + trial.serve.headroom);
+    // Else it is not what they carry that asks for so many.
+    let is_full = f64::from(trial.replicas.saturating_sub(1)) * trial.capacity < rate;
+    let key = (trial.serve.name.clone(), trial.way.candidate.key());
+    if !is_full || trial.replicas < 2 || trial.serve.stage.is_some() || !deratings.stretched.insert(key.clone())
+    {
+        return Ok(());
+    }
+    let requests = scaled_trace(frame, trial.serve, rate);
+    let before = trial.before * (1.0 + trial.serve.headroom);
+    let capacity = |replicas: u32| rate / f64::from(replicas) * (1.0 + 1e-9);
+    let enough = fewer(trial.replicas, |replicas| {
+        let capacity = capacity(replicas);
+        let fuller = Trial { rate, before, replicas, capacity, trace: requests.as_ref(), ..*trial };
+        Ok(all_met(&simulated(&fuller, deratings)?))
+    })?;
+    if enough < trial.replicas {
+        let factor = capacity(enough) / trial.way.estimate.rate.get();
+        let fewest = deratings.of(&key.0, trial.way).fewest;
+        deratings.of_ways.insert(key.clone(), Derating { factor, fewest });
+        proof.derated.push((key.0, key.1, factor));
+    }
+    Ok(())
+}
+
+/// Returns how many of so many replicas are seen to be enough: the first steps are small, since most estimates are near.
+fn fewer(
+    replicas: u32,
+    mut holds: impl FnMut(u32) -> Result<bool, VerifyError>,
+) -> Result<u32, VerifyError> {
+    let step = (replicas / TRIED_STEP).max(1);
+    let most = (replicas - replicas.div_ceil(MOST_OF_ESTIMATE)) / step;
+    let mut good = 0;
+    let mut stride = 1;
+    let mut bad = most + 1;
+    while good < most {
+        let next = (good + stride).min(most);
+        if !holds(replicas - next * step)? {
+            bad = next;
+            break;
+        }
+        (good, stride) = (next, 2 * stride);
+    }
+    while good + 1 < bad {
+        let middle = u32::midpoint(good, bad);
+        if holds(replicas - middle * step)? { good = middle } else { bad = middle }
+    }
+    Ok(replicas - good * step)
 }
 
 fn all_met(verdicts: &[Verdict]) -> bool {
@@ -169,7 +277,7 @@ fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict
         "{}/{}/{}/{}/{}/{}/{}/{}/{}",
         trial.serve.name,
         trial.site,
-        trial.way.key(),
+        trial.way.candidate.key(),
         trial.period,
         trial.hour,
         trial.replicas,
@@ -178,7 +286,7 @@ fn simulated(trial: &Trial<'_>, deratings: &mut Deratings) -> Result<Vec<Verdict
         trial.readers.map_or(String::new(), |readers| format!(
             "{} × {}",
             readers.replicas,
-            readers.way.key()
+            readers.way.candidate.key()
         ))
     );
     if let Some(verdicts) = deratings.seen.get(&key) {

@@ -13,7 +13,7 @@ use crate::intervals;
 use crate::outside;
 use crate::program::{NoPlan, Problem, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
-use crate::settle::{Proof, prove, prove_offline};
+use crate::settle::{self, Proof, prove, prove_offline};
 use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
@@ -258,6 +258,10 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
         let (is_plan, (serves, formulation, solution)) = match frame.solve(&deratings, effort) {
             Ok(solved) => (effort == Effort::Plan || frame.is_plan(&solved), solved),
             Err(Unsolved::Infeasible(asked)) => {
+                if let Some(round) = hoped(frame, &mut deratings)? {
+                    rounds.push(round);
+                    continue;
+                }
                 let (serves, formulation, unservable) = *asked;
                 let why = Box::new(Stop { serves, formulation, unservable, deratings });
                 return Ok(Settled::Stuck { rounds, why });
@@ -284,6 +288,28 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
         }
     };
     Ok(Settled::Holds { turn: Box::new(turn), rounds, settled, deratings })
+}
+
+/// Nothing holds by what is estimated: has replicas simulated until one carries more, as long as a plan would hold if all
+/// others did. Returns what was seen then.
+fn hoped(frame: &Frame<'_>, deratings: &mut Deratings) -> Result<Option<Round>, PlanError> {
+    while let Ok((serves, formulation, solution)) = frame.solve(&deratings.hopeful(), Effort::Draft) {
+        let known = deratings.asked_of();
+        let proof = settle::explore(frame, &serves, &solution, deratings)?;
+        if !proof.is_settled() {
+            let objective = Whole::of(frame, &formulation.problem, &solution).objective;
+            return Ok(Some(Round {
+                objective,
+                missed: Vec::new(),
+                derated: proof.derated,
+                raised: Vec::new(),
+            }));
+        }
+        if deratings.asked_of() == known {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the blueprint of a turn, not audited yet.

@@ -4,7 +4,7 @@ use crate::apart;
 use crate::assemble::{Draft, Piece, pieces};
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
-use crate::derate::{Deratings, judge, judge_offline, scaled_trace};
+use crate::derate::{self, Deratings, judge, judge_offline, scaled_trace};
 use crate::formulate::Formulation;
 use crate::frame::Frame;
 use crate::program::Solution;
@@ -43,6 +43,40 @@ pub(crate) fn prove(
     deratings: &mut Deratings,
 ) -> Result<Proof, VerifyError> {
     let mut proof = Proof::default();
+    let mut judged =
+        |trial: &Trial<'_>, peak: Option<u32>| judge(frame, trial, peak, deratings, &mut proof);
+    let verdicts = simulated(frame, serves, solution, &mut judged)?;
+    Ok(Proof { verdicts, ..proof })
+}
+
+/// Asks the simulator how much the replicas of a draft carry of which more is hoped than is estimated.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub(crate) fn explore(
+    frame: &Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    solution: &Solution,
+    deratings: &mut Deratings,
+) -> Result<Proof, VerifyError> {
+    let mut proof = Proof::default();
+    let mut asked = |trial: &Trial<'_>, _: Option<u32>| {
+        derate::explore(frame, trial, deratings, &mut proof)?;
+        Ok(Vec::new())
+    };
+    simulated(frame, serves, solution, &mut asked)?;
+    Ok(proof)
+}
+
+/// Has every placement of the draft simulated at the hours that strain it most; the second argument is the count of its
+/// replicas at the busiest hour, where they can be more at others. Returns the worst verdicts of each.
+fn simulated(
+    frame: &Frame<'_>,
+    serves: &[ServeColumns<'_>],
+    solution: &Solution,
+    simulate: &mut dyn FnMut(&Trial<'_>, Option<u32>) -> Result<Vec<Verdict>, VerifyError>,
+) -> Result<Vec<Verdict>, VerifyError> {
+    let mut all = Vec::new();
     for (index, serve) in serves[..frame.spec.serves.len()].iter().enumerate() {
         let parts = parts(frame, serves, solution, index);
         for (at, part) in parts.iter().enumerate() {
@@ -77,12 +111,12 @@ pub(crate) fn prove(
                     readers,
                     seed: frame.spec.frame.seed,
                 };
-                keep_worse(&mut worst, judge(frame, &trial, peak, deratings, &mut proof)?);
+                keep_worse(&mut worst, simulate(&trial, peak)?);
             }
-            proof.verdicts.extend(worst);
+            all.extend(worst);
         }
     }
-    Ok(proof)
+    Ok(all)
 }
 
 /// Simulates a replica of each workload of offline inference, and writes what was seen into the draft.

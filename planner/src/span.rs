@@ -11,12 +11,15 @@ use capstan_sim::serving::{
 };
 use capstan_types::spec::{Part, Slo, SloMetric};
 
-/// Time before the measured hour in which queues and caches fill.
+/// Time before the measured hour in which queues and caches fill: so many times what a request takes, within these bounds.
 const WARM_UP_S: f64 = 300.0;
+const SHORTEST_WARM_UP_S: f64 = 60.0;
+const WARM_UP_REQUESTS: f64 = 10.0;
 
-/// The measured time is the busiest hour, or a sample of it that holds enough requests, of this length at least.
+/// The measured time is the busiest hour, or a sample of it that holds enough requests, so many times as long as the
+/// warm-up at least.
 const HOUR_S: f64 = 3600.0;
-const SHORTEST_S: f64 = 600.0;
+const SHORTEST_WARM_UPS: f64 = 2.0;
 
 /// Requests of one replication that are enough: 240 of them lie above the 99th percentile, in each of eight
 /// replications and more.
@@ -44,11 +47,12 @@ const LEAST_CHANCE: f64 = 0.1;
 /// Windows of a level that are measured at least, however few requests are wanted.
 const FEWEST_WINDOWS: f64 = 4.0;
 
-/// Requests of one replication at most where replicas follow them, unless fewer than [`MOST_REPLICAS`] have more.
+/// Requests of one replication at most where replicas follow them, unless fewer than [`FEWEST_THAT_FOLLOW`] have more.
 const MOST_HOURLY_REQUESTS: f64 = 120_000.0;
+const FEWEST_THAT_FOLLOW: u32 = 4;
 
-/// Most replicas that are simulated; more are simulated on a split.
-const MOST_REPLICAS: u32 = 4;
+/// Most replicas that are simulated; more are simulated on a split. So many share a queue as well as any larger number.
+const MOST_REPLICAS: u32 = 64;
 
 /// The replicas that are simulated, and what comes to them.
 #[derive(Debug, Clone, Copy)]
@@ -76,19 +80,29 @@ fn split(trial: &Trial<'_>) -> u32 {
         return trial.replicas.max(1);
     }
     let within = |requests: f64, seconds: f64| {
-        let most = requests / (each(trial) * (WARM_UP_S + seconds));
+        let most = requests / (each(trial) * seconds);
         most.floor().min(1e6) as u32
     };
     if trial.serve.autoscale.is_some() {
-        let most = within(MOST_HOURLY_REQUESTS, RISE_S + HOLD_S);
-        return trial.replicas.clamp(1, most.max(MOST_REPLICAS));
+        let most = within(MOST_HOURLY_REQUESTS, WARM_UP_S + RISE_S + HOLD_S);
+        return trial.replicas.clamp(1, most.max(FEWEST_THAT_FOLLOW));
     }
     let most = if has_windows(trial) {
-        within(ENOUGH_OF_WINDOWS, HOUR_S)
+        within(ENOUGH_OF_WINDOWS, WARM_UP_S + HOUR_S)
     } else {
-        within(ENOUGH_REQUESTS, SHORTEST_S)
+        within(ENOUGH_REQUESTS, (1.0 + SHORTEST_WARM_UPS) * warm_up_s(trial))
     };
     trial.replicas.clamp(1, most.clamp(1, MOST_REPLICAS))
+}
+
+/// Returns the time in which queues and caches fill. Those of levels over windows are measured in whole hours.
+fn warm_up_s(trial: &Trial<'_>) -> f64 {
+    if has_windows(trial) {
+        return WARM_UP_S;
+    }
+    // Little's law.
+    let each_takes = trial.way.estimate.batch / trial.way.estimate.rate.get();
+    (WARM_UP_REQUESTS * each_takes).clamp(SHORTEST_WARM_UP_S, WARM_UP_S)
 }
 
 /// Returns the requests per second of one replica.
@@ -138,9 +152,10 @@ pub(crate) fn workload_within(
     let windows_s = longest_window_s(trial, rate);
     // The worst of some windows of an hour is not the worst of all of them.
     let enough = if windows_s > 0.0 { longest } else { ENOUGH_REQUESTS / rate };
-    let measured = enough.clamp(SHORTEST_S, longest);
-    let least = WARM_UP_S.max(FEWEST_WINDOWS * windows_s);
-    let until = WARM_UP_S + measured.min((most_requests / rate - WARM_UP_S).max(least));
+    let warm_up = warm_up_s(trial);
+    let measured = enough.clamp(SHORTEST_WARM_UPS * warm_up, longest);
+    let least = warm_up.max(FEWEST_WINDOWS * windows_s);
+    let until = warm_up + measured.min((most_requests / rate - warm_up).max(least));
     let open = OpenLoop {
         name: stream(trial),
         rate: Rate::constant(rate),
@@ -150,7 +165,7 @@ pub(crate) fn workload_within(
         until: seconds(until),
         max_requests: u64::MAX,
     };
-    Ok((Workload::Open(open), Window { from: seconds(WARM_UP_S), until: seconds(until) }))
+    Ok((Workload::Open(open), Window { from: seconds(warm_up), until: seconds(until) }))
 }
 
 /// Returns the requests from the hour before to the one that is busy, whose rates are joined by a line from middle to

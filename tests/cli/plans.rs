@@ -124,6 +124,41 @@ fn bursts_are_shared_by_more_replicas_in_quiet_hours_too() {
 }
 
 #[test]
+fn a_large_fleet_is_no_larger_than_simulation_asks() {
+    let text = "plan p { currency = USD }
+site cloud { provider = aws, region = \"us-east-1\" }
+serve chat {
+  model       = \"meta-llama/Llama-3.1-8B-Instruct\"
+  accelerator = l40s
+  parallelism = { tensor = 1, pipeline = 1 }
+  load        = { rate = 200 req/s, prompt = 1 ktok, output = 250 tok }
+  slo ttft { p99 <= 1 s }
+  slo tpot { p99 <= 60 ms }
+}
+";
+    let place = Place::new();
+    let blueprint = place.planned(text, 0);
+    let chosen = &blueprint.services[0].placements[0];
+    let estimated = (200.0 / chosen.estimate.rate.get()).ceil() as u32;
+    assert!(chosen.derating > 1.0 && chosen.peak_replicas() < estimated, "{}", chosen.derating);
+    // So many share what waits that more would change little; a few would not.
+    assert!(blueprint.verdicts.iter().all(|verdict| verdict.replicas > 10), "{:?}", blueprint.verdicts);
+    assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
+    let told = place.run(&["explain", "b.json", "chat"]).exits(0).out;
+    assert!(told.contains("The simulator saw it carry more"), "{told}");
+    place.run(&["report", "b.json", "--output", "terminal:t.txt"]).exits(0);
+    // All of them hold at once, and with a tenth fewer they would not.
+    place.run(&["simulate", "b.json"]).exits(0);
+    place.run(&["simulate", "b.json", "--surge", "1.1x"]).exits(3);
+    // No fewer may be had: what is estimated does not fit, what is simulated does.
+    let most = chosen.peak_replicas();
+    let limited = |most: u32| text.replace("-1\" }", &format!("-1\", quota = {{ l40s <= {most} }} }}"));
+    let known = place.planned(limited(most), 0);
+    assert_eq!(known.services[0].placements[0].peak_replicas(), most);
+    place.planned(limited(most * 9 / 10), 3);
+}
+
+#[test]
 fn a_budget_of_some_days_counts_what_is_bought_on_them() {
     let text = "plan p { currency = USD, horizon = 2027-01-01 .. 2029-12-31 }
 site hall { power <= 500 kW, pue = 1.3, energy_price = 0.08 USD/kWh, lead_time = 0 mo }

@@ -128,7 +128,7 @@ fn requests_in_the_background_yield_and_have_no_service_level() {
     let place = Place::new();
     let text = |beside: &str| {
         let load = "rate = 60 req/s, prompt = 6 ktok, output = 60 tok";
-        text(load, &format!("slo ttft {{ p99 <= 600 ms }}\n  {beside}"))
+        text(load, &format!("slo ttft {{ p99 <= 450 ms }}\n  {beside}"))
             + "deploy kubernetes { namespace = \"chat\", load_test = k6 }\n"
     };
     let plain = place.planned(text(""), 0);

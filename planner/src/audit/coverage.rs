@@ -1,7 +1,7 @@
 //! Do the replicas carry the demand at every hour, and is the demand the one that the plan states?
 
 use super::{Check, at, same};
-use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Service};
+use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Placement, Service};
 use capstan_types::spec::{Daily, Serve};
 
 /// Share by which the busiest of 24 sampled hours may lie below the peak of a smooth day.
@@ -47,10 +47,18 @@ pub(super) fn demand(blueprint: &Blueprint) -> AuditCheck {
 
 /// Returns requests per second that all replicas of a service carry at an hour.
 fn carried(service: &Service, period: usize, hour: usize) -> f64 {
-    let of = |p: &capstan_types::blueprint::Placement| {
+    let of = |p: &Placement| {
         f64::from(at(&p.replicas, period, hour)) * p.estimate.rate.get() * p.derating
     };
     service.placements.iter().map(of).sum()
+}
+
+/// Returns whether a round says that the simulator saw replicas carry so much of what is estimated.
+fn is_shown(blueprint: &Blueprint, workload: &str, placement: &Placement) -> bool {
+    let way = placement.candidate.key();
+    let rounds = blueprint.solver.rounds.iter().flat_map(|round| &round.derated);
+    let last = rounds.filter(|(name, key, _)| name == workload && *key == way).next_back();
+    last.is_some_and(|(_, _, factor)| same(*factor, placement.derating))
 }
 
 fn service<'a>(blueprint: &'a Blueprint, serve: &Serve) -> Option<&'a Service> {
@@ -66,7 +74,8 @@ pub(super) fn capacity(blueprint: &Blueprint) -> AuditCheck {
             continue;
         };
         for placement in &service.placements {
-            check.that(placement.derating > 0.0 && placement.derating <= 1.0, || {
+            let shown = placement.derating <= 1.0 || is_shown(blueprint, &serve.name, placement);
+            check.that(placement.derating > 0.0 && shown, || {
                 format!("`{}` at {}: derated by {}", serve.name, placement.site, placement.derating)
             });
         }
@@ -152,6 +161,16 @@ mod tests {
         caught_by("coverage: replicas carry", |b| b.services[0].placements[0].derating = 1.2);
         caught_by("coverage: replicas carry", |b| b.inputs.spec.serves[0].headroom = 0.3);
         caught_by("coverage: replicas carry", |b| b.services.clear());
+    }
+
+    #[test]
+    fn more_than_estimated_is_what_a_round_saw() {
+        caught_by("coverage: replicas carry", |b| {
+            let placement = &mut b.services[0].placements[0];
+            placement.derating = 1.1;
+            let way = placement.candidate.key();
+            b.solver.rounds[0].derated = vec![("chat".to_owned(), way, 1.05)];
+        });
     }
 
     #[test]

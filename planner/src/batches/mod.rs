@@ -186,7 +186,7 @@ impl Ask<'_, '_> {
     /// Returns the ways at a place that get most out of an accelerator, and those that take fewer at a time.
     fn ways_at(&self, stand: &Stand<'_>, only: Option<&Pick>) -> Vec<usize> {
         let here = self.ways.iter().enumerate().filter(|(_, way)| {
-            way.candidate.shape == stand.shape.id && only.is_none_or(|pick| pick.way == way.key())
+            way.candidate.shape == stand.shape.id && only.is_none_or(|pick| pick.way == way.candidate.key())
         });
         let rated = here.map(|(index, way)| {
             let each = charge(way, stand);

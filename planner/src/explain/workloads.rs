@@ -45,9 +45,10 @@ fn why(blueprint: &Blueprint, service: &Service, placement: &Placement) -> Secti
             figure::short(estimate.batch)
         ),
     ];
-    if placement.derating < 1.0 {
+    if placement.derating != 1.0 {
         sentences.push(format!(
-            "The simulator saw less, so that a replica is planned at {} of that, {} req/s.",
+            "The simulator saw it carry {}, so that a replica is planned at {} of that, {} req/s.",
+            if placement.derating < 1.0 { "less" } else { "more" },
             figure::percent(placement.derating),
             figure::short(estimate.rate.get() * placement.derating)
         ));

@@ -88,7 +88,7 @@ impl Kept {
         let stands = &frame.market.stands;
         let picks = serves.iter().zip(&solution.columns).map(|(serve, &column)| {
             let column = &serve.columns[column];
-            Pick { site: stands[column.stand].site.name.clone(), way: serve.ways[column.way].key() }
+            Pick { site: stands[column.stand].site.name.clone(), way: serve.ways[column.way].candidate.key() }
         });
         let jobs = frame.trains.iter().zip(&solution.columns[serves.len()..]);
         let jobs = jobs.map(|(train, &column)| Job::of(&train.columns[column].run));
@@ -96,7 +96,7 @@ impl Kept {
         let batches = formulation.batches.iter().zip(&others[frame.apps.len()..]);
         let batches = batches.map(|(batch, &column)| {
             let column = &batch.columns[column];
-            Pick { site: stands[column.stand].site.name.clone(), way: batch.ways[column.way].key() }
+            Pick { site: stands[column.stand].site.name.clone(), way: batch.ways[column.way].candidate.key() }
         });
         let apps = frame.apps.iter().zip(others);
         let apps = apps.map(|(app, &column)| {

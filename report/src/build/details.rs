@@ -20,7 +20,7 @@ fn placement(workload: &str, placement: &Placement) -> Vec<Cell> {
     };
     let sure = placement.interval.as_ref();
     let carries = format!(
-        "closed form ({}): {} req/s is the highest rate at which every level holds; simulation left {} of it{}",
+        "closed form ({}): {} req/s is the highest rate at which every level holds; simulation showed {} of it{}",
         estimate.origin.word(),
         figure::short(estimate.rate.get()),
         figure::percent(placement.derating),

@@ -271,13 +271,16 @@ fn solver(blueprint: &Blueprint) -> Vec<(String, Cell)> {
                 .hinted("settled is when the last simulation changed nothing"),
         ));
     }
-    let missed = solver.rounds.iter().enumerate().flat_map(|(index, round)| {
-        round.missed.iter().map(move |level| {
-            let text = format!("round {}: {level}", index + 1);
+    let told = solver.rounds.iter().enumerate().flat_map(|(index, round)| {
+        let factors = round.derated.iter().map(|(workload, way, factor)| {
+            format!("{workload} on {way} is planned at {} of its estimate from here", figure::percent(*factor))
+        });
+        round.missed.iter().cloned().chain(factors).map(move |text| {
+            let text = format!("round {}: {text}", index + 1);
             (String::new(), Cell::toned(text, Tone::Faint).hinted("simulated on the draft of that round"))
         })
     });
-    facts.extend(missed);
+    facts.extend(told);
     facts
 }
 

@@ -82,6 +82,11 @@ impl Candidate {
         let Self { tensor, pipeline, data, expert, .. } = *self;
         Degrees { tensor, pipeline, data, expert }
     }
+
+    /// Returns the name under which it is derated: what the simulator can tell apart.
+    pub fn key(&self) -> String {
+        format!("{} {} {}", self.accelerator, self.degrees().words(), self.precision.word())
+    }
 }
 
 /// What a candidate achieves by the closed form.
@@ -121,7 +126,7 @@ pub struct Placement {
     pub candidate: Candidate,
     /// What one replica achieves by the closed form.
     pub estimate: ServiceEstimate,
-    /// Factor on the rate that the simulator asked for; only ever falls.
+    /// Factor on the rate that the simulator showed: below 1 where a level was missed, above where fewer replicas held.
     pub derating: f64,
     /// Fewest replicas at any hour that the simulator asked for, where fewer missed a level though they had little to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
