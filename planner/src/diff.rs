@@ -192,6 +192,10 @@ mod tests {
         head.inputs.catalog.offerings[2].price = None;
         let causes = diff(&base, &head).causes;
         assert!(matches!(&causes[..], [Cause::Price { after: None, before: Some(_), .. }]), "{causes:?}");
+        // What the other plan does not use has a price all the same.
+        head.inputs.catalog.offerings.remove(2);
+        let causes = diff(&base, &head).causes;
+        assert!(!causes.is_empty() && !causes.iter().any(|cause| matches!(cause, Cause::Price { .. })));
     }
 
     #[test]

@@ -351,6 +351,8 @@ impl Ask<'_> {
                 tensor: step.layout.tensor,
                 pipeline: step.layout.pipeline,
                 data: trial.nodes * stand.shape.accelerators / group.max(1),
+                expert: step.layout.expert,
+                interleave: step.layout.interleave,
                 micro_batch: step.layout.micro_batch,
                 precision: trial.precision,
                 recompute: step.memory.recompute > 0.0,

@@ -28,6 +28,19 @@ fn a_good_plan_is_without_mistakes() {
 }
 
 #[test]
+fn a_trace_holds_as_many_requests_as_its_percentile_needs() {
+    let place = Place::new();
+    let rows: String = (0..60).map(|second| format!("{second}.0,500,100\n")).collect();
+    place.write("log.csv", format!("arrival_s,prompt_tokens,output_tokens\n{rows}"));
+    let text = PLAN.replace("rate = 5 req/s, prompt = 1 ktok, output = 250 tok", "trace = \"log.csv\"");
+    place.write("p.plan", &text);
+    let seen = place.run(&["check", "p.plan"]).exits(1);
+    assert!(seen.err.contains("it has 60 requests, and it takes 100 for one to be slower"), "{}", seen.err);
+    place.write("p.plan", text.replace("p99", "p95"));
+    place.run(&["check", "p.plan"]).exits(0);
+}
+
+#[test]
 fn a_malformed_plan_is_refused() {
     refused(PLAN.replace("p99 <= 1 s", "p99 < 1 s").as_bytes(), "E0105");
 }

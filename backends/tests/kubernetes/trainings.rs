@@ -3,7 +3,7 @@
 use crate::common::{emitted, everything, object, trained};
 use capstan_backends::kubernetes::{Emitted, Manifest, lint};
 use capstan_types::blueprint::Blueprint;
-use capstan_types::spec::{JobKind, TrainingWish};
+use capstan_types::spec::{JobKind, TrainMethod, TrainingWish};
 use serde_json::{Value, json};
 
 /// The kinds beside the default, each with its object, where the pods of its nodes stand in it and how many of them there
@@ -55,6 +55,18 @@ fn asked(template: &Value) -> (u64, u64) {
 
 fn said(emitted: &Emitted, words: &str) -> bool {
     emitted.warnings.iter().any(|warning| warning.message.contains(words))
+}
+
+#[test]
+fn a_program_is_told_what_is_trained_and_how_experts_and_stages_are_dealt_out() {
+    let mut blueprint = trained(JobKind::JobSet);
+    blueprint.inputs.spec.trains[0].method = TrainMethod::Lora { rank: 16, quantised: true };
+    blueprint.trainings[0].candidate.expert = 8;
+    blueprint.trainings[0].candidate.interleave = 4;
+    let written = object(&emitted(&blueprint).manifests, "JobSet", "pretrain");
+    let template = at(&written, "/spec/replicatedJobs/0/template/spec/template");
+    let told = ["LORA_RANK", "LOAD_IN_4BIT", "EXPERT_PARALLEL", "PIPELINE_CHUNKS"];
+    assert_eq!(told.map(|name| variable(template, name).clone()), ["16", "true", "8", "4"].map(Value::from));
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     let shown = name.as_deref().unwrap_or("serve");
     let complete = fields.complete(checker);
     let load = fields.record("load").and_then(|record| load::check(checker, record, shown));
-    let slos = slo::check(checker, &blocks, load.as_ref().map(|load| urgent_rate(load, &fields)));
+    let slos = slo::check(checker, &blocks, load.as_ref().map(|load| (load, urgent_rate(load, &fields))));
     let id = fields.text("model").map(str::to_owned);
     let model = id.as_deref().and_then(|id| checker.model(id));
     if let (Some(model), Some(load), Some(id)) = (model, &load, &id) {

@@ -3,7 +3,7 @@
 use capstan_types::figure;
 use capstan_types::place::Span;
 use capstan_types::quantity::Dimension;
-use capstan_types::spec::{Slo, SloMetric};
+use capstan_types::spec::{Load, Slo, SloMetric};
 use capstan_types::units::Seconds;
 
 use super::checker::Checker;
@@ -48,8 +48,8 @@ static FIELDS: &[FieldRow] = &[
 
 const HOUR_S: f64 = 3600.0;
 
-/// Reads the service levels of one `serve` block, to which so many requests per second come that have levels.
-pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block], rate: Option<f64>) -> Vec<Slo> {
+/// Reads the service levels of one `serve` block with its load, of which so many requests per second have levels.
+pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block], load: Option<(&Load, f64)>) -> Vec<Slo> {
     let mut slos: Vec<Slo> = Vec::new();
     let mut seen = Vec::new();
     for block in blocks {
@@ -71,7 +71,10 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block], rate: Option<f64>)
             let place = fields.place_of(name).clone();
             let over = fields.number("over").map(Seconds);
             let slo = Slo { metric, per_mille, over, target: Seconds(seconds), place };
-            enough_come(checker, &slo, fields.place_of("over").span(), rate);
+            if let Some((load, rate)) = load {
+                enough_come(checker, &slo, fields.place_of("over").span(), rate);
+                enough_recorded(checker, &slo, load);
+            }
             slos.push(slo);
         }
         if PERCENTILES.iter().all(|(name, _)| !fields.has(name)) {
@@ -82,8 +85,8 @@ pub(crate) fn check(checker: &Checker<'_>, blocks: &[&Block], rate: Option<f64>)
 }
 
 /// Reports a window in which fewer requests are expected than it takes for one to be beyond the percentile.
-fn enough_come(checker: &Checker<'_>, slo: &Slo, over: Span, rate: Option<f64>) {
-    let (Some(Seconds(seconds)), Some(rate)) = (slo.over, rate) else { return };
+fn enough_come(checker: &Checker<'_>, slo: &Slo, over: Span, rate: f64) {
+    let Some(Seconds(seconds)) = slo.over else { return };
     let (needed, word) = (slo.requests_needed(), slo.percentile_word());
     if seconds * rate >= needed * (1.0 - 1e-9) {
         return;
@@ -101,4 +104,19 @@ fn enough_come(checker: &Checker<'_>, slo: &Slo, over: Span, rate: Option<f64>) 
     };
     let found = checker.values.error(codes::CONTRADICTION, over, message);
     checker.values.report(found.also(slo.place.clone(), "this percentile").help(help));
+}
+
+/// Reports a trace with fewer requests than it takes for one to be beyond the percentile: it could not be missed.
+fn enough_recorded(checker: &Checker<'_>, slo: &Slo, load: &Load) {
+    let Some(trace) = &load.trace else { return };
+    let (needed, word) = (slo.requests_needed(), slo.percentile_word());
+    if trace.requests as f64 >= needed * (1.0 - 1e-9) {
+        return;
+    }
+    let message = format!(
+        "the trace `{}` is too short for `{word}`: it has {} requests, and it takes {needed:.0} for one to be slower",
+        trace.path, trace.requests
+    );
+    let found = checker.values.error(codes::CONTRADICTION, slo.place.span(), message);
+    checker.values.report(found.help("take a longer trace, or write a lower percentile"));
 }

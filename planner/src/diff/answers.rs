@@ -126,13 +126,11 @@ fn candidate(candidate: &Candidate) -> String {
 fn training(run: &TrainingRun) -> String {
     let of = &run.candidate;
     format!(
-        "{} × {} at {}, tp {}, pp {}, dp {}{}, {} to {}",
+        "{} × {} at {}, {}{}, {} to {}",
         of.nodes,
         of.shape,
         run.site,
-        of.tensor,
-        of.pipeline,
-        of.data,
+        of.split(),
         run.pauses(),
         run.start,
         run.end

@@ -61,9 +61,10 @@ fn prices(before: &[Offering], after: &[Offering], causes: &mut Vec<Cause>) {
         offerings.iter().map(|offering| (offering_name(offering), offering.clone())).collect()
     };
     for (offering, before, after) in paired(rows(before), rows(after)) {
-        let currency = after.as_ref().or(before.as_ref()).map(|row| row.currency);
-        let (before, after) = (before.and_then(|row| row.price), after.and_then(|row| row.price));
-        if let (Some(currency), true) = (currency, before != after) {
+        // What only one of them uses is told as a row of the catalog: nobody says that its price is unknown to the other.
+        let (Some(before), Some(after)) = (before, after) else { continue };
+        if before.price != after.price {
+            let (before, currency, after) = (before.price, after.currency, after.price);
             causes.push(Cause::Price { offering, before, after, currency });
         }
     }

@@ -118,15 +118,13 @@ pub(super) fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<Section>
     let chips = blueprint.inputs.catalog.shapes.iter().find(|shape| shape.id == of.shape);
     let chips = chips.map_or(of.tensor * of.pipeline * of.data, |shape| shape.accelerators * of.nodes);
     let mut sentences = vec![format!(
-        "`{}` trains {} on {} nodes of {} at {} ({chips} accelerators) with tp {}, pp {}, dp {}, in {}.",
+        "`{}` trains {} on {} nodes of {} at {} ({chips} accelerators) with {}, in {}.",
         run.workload,
         run.model,
         of.nodes,
         of.shape,
         run.site,
-        of.tensor,
-        of.pipeline,
-        of.data,
+        of.split(),
         of.precision.word()
     )];
     sentences.push(format!(

@@ -78,10 +78,8 @@ fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<(String, Cell)> {
         figure::short(run.hours * run.share_of_week())
     );
     let split = format!(
-        "tp {}, pp {}, dp {}, micro-batch {}, {}",
-        of.tensor,
-        of.pipeline,
-        of.data,
+        "{}, micro-batch {}, {}",
+        of.split(),
         of.micro_batch,
         of.precision.word()
     );

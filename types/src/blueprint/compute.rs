@@ -184,12 +184,31 @@ pub struct TrainingCandidate {
     pub pipeline: u32,
     /// Data parallel ranks.
     pub data: u32,
+    /// Ranks that the experts are dealt out to.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub expert: u32,
+    /// Chunks of layers of each stage, which take turns.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub interleave: u32,
     /// Sequences of one micro-batch.
     pub micro_batch: u32,
     /// Precision of the linear layers.
     pub precision: Precision,
     /// Whether activations are computed again in the backward pass.
     pub recompute: bool,
+}
+
+impl TrainingCandidate {
+    /// Returns over what the work is split, in words.
+    pub fn split(&self) -> String {
+        let mut words = format!("tp {}, pp {}, dp {}", self.tensor, self.pipeline, self.data);
+        for (name, degree) in [("ep", self.expert), ("interleaved", self.interleave)] {
+            if degree > 1 {
+                words.push_str(&format!(", {name} {degree}"));
+            }
+        }
+        words
+    }
 }
 
 /// How one training workload runs.

@@ -9,6 +9,7 @@ use crate::kubernetes::container::Share;
 use crate::kubernetes::object::TemplateMeta;
 use crate::kubernetes::pod::Resources;
 use crate::kubernetes::{Files, buckets, limits, rails, storage, training::Job};
+use capstan_types::spec::TrainMethod;
 use serde_json::{Value, json};
 
 /// Where checkpoints lie in a pod.
@@ -152,6 +153,11 @@ fn environment(job: &Job<'_>) -> Vec<Value> {
         ("TENSOR_PARALLEL", candidate.tensor.to_string()),
         ("PIPELINE_PARALLEL", candidate.pipeline.to_string()),
         ("DATA_PARALLEL", candidate.data.to_string()),
+        ("EXPERT_PARALLEL", candidate.expert.to_string()),
+        ("PIPELINE_CHUNKS", candidate.interleave.to_string()),
+        // The memory of every plan is counted so.
+        ("DISTRIBUTED_OPTIMIZER", "true".to_owned()),
+        ("SEQUENCE_PARALLEL", (candidate.tensor > 1).to_string()),
         ("MICRO_BATCH", candidate.micro_batch.to_string()),
         ("BATCH_TOKENS", format!("{:.0}", run.batch.get())),
         ("SEQUENCE_TOKENS", job.train.sequence.to_string()),
@@ -162,5 +168,11 @@ fn environment(job: &Job<'_>) -> Vec<Value> {
         ("CHECKPOINT_SECONDS", format!("{:.0}", run.checkpoint_interval.get())),
         ("CHECKPOINT_KEEP", job.train.checkpoint.keep.to_string()),
     ];
-    pairs.into_iter().map(|(name, value)| variable(name, &value)).collect()
+    let adapters = match job.train.method {
+        TrainMethod::Full => Vec::new(),
+        TrainMethod::Lora { rank, quantised } => {
+            vec![("LORA_RANK", rank.to_string()), ("LOAD_IN_4BIT", quantised.to_string())]
+        }
+    };
+    pairs.into_iter().chain(adapters).map(|(name, value)| variable(name, &value)).collect()
 }

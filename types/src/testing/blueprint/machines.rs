@@ -146,6 +146,8 @@ pub(super) fn training(periods: usize) -> TrainingRun {
             tensor: 8,
             pipeline: 2,
             data: 12,
+            expert: 1,
+            interleave: 1,
             micro_batch: 1,
             precision: Precision::Bf16,
             recompute: false,
