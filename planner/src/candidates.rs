@@ -3,7 +3,7 @@
 //! Physics depends on the accelerator, not on who sells the machine around it, so each way is estimated once per
 //! accelerator and then offered on every shape that holds it.
 
-use crate::scheduling::{step_tokens, unseen_steps};
+use crate::scheduling::{sequences, step_tokens, unseen_steps};
 use crate::shortcuts::{adapter_bytes, network_of, replica_token, shortcuts, speculating, tier_too_large};
 use crate::splits::{self, Spread};
 use capstan_sim::calibrate;
@@ -240,14 +240,15 @@ fn try_one(
     served: &Served<'_>,
 ) -> Result<Estimated, Reason> {
     let serve = served.serve;
+    let limits = default_limits(setup.engine, setup.accelerator);
     let asked = |shortcuts: Shortcuts| Demand {
         prompt: &serve.load.prompt,
         output: &serve.load.output,
         burstiness: serve.load.burstiness,
         slos: &serve.slos,
-        max_sequences: serve.max_sequences,
+        max_sequences: Some(sequences(serve, setup.engine, limits)),
         in_flight: serve.autoscale.as_ref().and_then(|scaled| scaled.target),
-        step_tokens: Some(step_tokens(serve, setup.engine, default_limits(setup.engine, setup.accelerator))),
+        step_tokens: Some(step_tokens(serve, setup.engine, limits)),
         shortcuts,
         background: serve.background.as_ref().map_or(0.0, |background| background.share),
         unseen_steps: unseen_steps(serve, setup.engine),
@@ -329,7 +330,7 @@ fn collect(
                     precision: trial.precision,
                     kv_precision: serve.kv_precision.unwrap_or(Precision::Bf16),
                     engine: engine.id.clone(),
-                    max_sequences: serve.max_sequences.unwrap_or(limits.max_sequences),
+                    max_sequences: sequences(serve, engine, limits),
                     step_tokens: step_tokens(serve, engine, limits),
                     replicas_per_node,
                     nodes_per_replica,

@@ -9,8 +9,8 @@ use crate::batches;
 use crate::candidates::Way;
 use crate::frame::Frame;
 use crate::settle::Proof;
-use crate::span::each;
-use crate::verify::{Trial, VerifyError, verify};
+use crate::span::{Group, each};
+use crate::verify::{Trial, VerifyError, verify, watch};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{OfflineSeen, Verdict, VerdictStatus};
 use capstan_types::catalog::Engine;
@@ -28,8 +28,12 @@ const TRIED_AT_LEAST: u32 = 16;
 const TRIED_OF_PEAK: u32 = 2;
 
 /// What a replica may carry at most of what is estimated, and the share of the replicas in whose steps fewer are tried.
-const MOST_OF_ESTIMATE: u32 = 3;
+const MOST_OF_ESTIMATE: u32 = 16;
 const TRIED_STEP: u32 = 50;
+
+/// Share of what a replica answers where more always wait that it may carry for good: an hour is too short to see that a
+/// queue grows for days.
+const SUSTAINED: f64 = 0.95;
 
 /// How much more than estimated is hoped of a replica before a plan is said not to be possible.
 const HOPE: f64 = 1.25;
@@ -211,8 +215,10 @@ fn stretch(
     // Else it is not what they carry that asks for so many.
     let is_full = f64::from(trial.replicas.saturating_sub(1)) * trial.capacity < rate;
     let key = (trial.serve.name.clone(), trial.way.candidate.key());
-    if !is_full || trial.replicas < 2 || trial.serve.stage.is_some() || !deratings.stretched.insert(key.clone())
-    {
+    let Serve { stage, autoscale, .. } = trial.serve;
+    // Replicas that follow demand, or that go with the other part of a workload, are counted otherwise.
+    let is_counted_so = stage.is_none() && autoscale.is_none();
+    if !is_full || trial.replicas < 2 || !is_counted_so || !deratings.stretched.insert(key.clone()) {
         return Ok(());
     }
     let requests = scaled_trace(frame, trial.serve, rate);
@@ -223,6 +229,11 @@ fn stretch(
         let fuller = Trial { rate, before, replicas, capacity, trace: requests.as_ref(), ..*trial };
         Ok(all_met(&simulated(&fuller, deratings)?))
     })?;
+    let enough = if enough < trial.replicas {
+        enough.max((rate / (SUSTAINED * flat_out(trial)?)).ceil().min(f64::from(u32::MAX)) as u32)
+    } else {
+        enough
+    };
     if enough < trial.replicas {
         let factor = capacity(enough) / trial.way.estimate.rate.get();
         let fewest = deratings.of(&key.0, trial.way).fewest;
@@ -230,6 +241,14 @@ fn stretch(
         proof.derated.push((key.0, key.1, factor));
     }
     Ok(())
+}
+
+/// Returns the requests per second that one replica of a trial answers where more always wait.
+fn flat_out(trial: &Trial<'_>) -> Result<f64, VerifyError> {
+    let rate = f64::from(2 * MOST_OF_ESTIMATE) * trial.capacity.max(trial.way.estimate.rate.get());
+    let alone = Trial { replicas: 1, rate, before: rate, trace: None, ..*trial };
+    let seen = watch(&alone, Group { replicas: 1, share: 1.0, rate }, &[])?;
+    Ok(seen.served_per_second.mean.max(f64::MIN_POSITIVE))
 }
 
 /// Returns how many of so many replicas are seen to be enough: the first steps are small, since most estimates are near.

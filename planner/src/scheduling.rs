@@ -16,7 +16,7 @@ pub(crate) fn replica(
     // Groups with their own sequences are one replica with the places and the steps of all.
     let of_all = |limit: u32| limit.saturating_mul(candidate.data);
     let (step_tokens, max_sequences) = (of_all(candidate.step_tokens), of_all(candidate.max_sequences));
-    of(serve, engine, (step_tokens.max(max_sequences), max_sequences), cache).in_groups(candidate.data)
+    of(serve, engine, (step_tokens, max_sequences), cache).in_groups(candidate.data)
 }
 
 /// Returns how many steps an engine that is busy begins before it sees a request.
@@ -50,6 +50,11 @@ pub(crate) fn step_tokens(serve: &Serve, engine: &Engine, limits: Limits) -> u32
     let whole = family(serve, engine) == EngineFamily::TensorRtLlm;
     let longest = if whole { serve.load.prompt.quantile(1.0).ceil() as u32 } else { 0 };
     serve.step_tokens.unwrap_or_else(|| limits.step_tokens.max(longest))
+}
+
+/// Returns the most sequences at once: what the plan says, else the engine's own, each with a token in every step.
+pub(crate) fn sequences(serve: &Serve, engine: &Engine, limits: Limits) -> u32 {
+    serve.max_sequences.unwrap_or_else(|| limits.max_sequences.min(step_tokens(serve, engine, limits)))
 }
 
 /// Says where another scheduler than that of the engine is simulated.
@@ -109,5 +114,7 @@ mod tests {
         assert_eq!(most(&serve), [8_192, 20_000, 8_192]);
         serve.step_tokens = Some(4_096);
         assert_eq!(most(&serve), [4_096; 3]);
+        serve.step_tokens = Some(64);
+        assert_eq!(sequences(&serve, &engines[2], limits), 64);
     }
 }

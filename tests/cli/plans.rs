@@ -159,6 +159,30 @@ serve chat {
 }
 
 #[test]
+fn replicas_of_one_sequence_are_as_many_as_their_queue_asks() {
+    let text = |batching: &str| {
+        format!(
+            "plan p {{ currency = USD }}\nsite cloud {{ provider = aws, region = \"us-east-1\" }}\nserve chat {{\n  \
+             model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  accelerator = h100_sxm\n  \
+             parallelism = {{ tensor = 1, pipeline = 1 }}\n  load = {{ rate = 10 req/s, prompt = 1 ktok, output = 250 tok }}\n  \
+             slo ttft {{ p99 <= 5 s }}\n  batching = {{ {batching} }}\n}}\n"
+        )
+    };
+    let place = Place::new();
+    let alone = place.planned(text("sequences = 1"), 0);
+    let placement = &alone.services[0].placements[0];
+    // Erlangs offered: below them a queue grows for good, and a fifth more of them hardly ever wait five seconds.
+    let offered = 10.0 * 250.0 * placement.estimate.tpot.get();
+    let replicas = f64::from(placement.peak_replicas());
+    assert!(replicas > offered && replicas < 1.2 * offered, "{replicas} of {offered}");
+    // A step has a token for each sequence: fewer tokens are fewer sequences.
+    let small = place.planned(text("step_tokens = 64 tok"), 0);
+    assert_eq!(small.services[0].placements[0].candidate.max_sequences, 64);
+    place.write("p.plan", text("step_tokens = 64 tok, sequences = 65"));
+    assert!(place.run(&["check", "p.plan"]).exits(1).err.contains("has not one for each of 65 sequences"));
+}
+
+#[test]
 fn a_budget_of_some_days_counts_what_is_bought_on_them() {
     let text = "plan p { currency = USD, horizon = 2027-01-01 .. 2029-12-31 }
 site hall { power <= 500 kW, pue = 1.3, energy_price = 0.08 USD/kWh, lead_time = 0 mo }

@@ -184,6 +184,8 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
     }
     let batching = fields.record("batching");
     let queue_delay = batching.and_then(|batching| queue_delay(checker, &fields, batching));
+    let (max_sequences, step_tokens) =
+        batching.map_or((None, None), |batching| most_at_once(checker, batching, queue_delay.is_some()));
     let precisions = precisions(checker, &fields, model, shown);
     let sites = zones::sites(checker, &fields, shown);
     let min_replicas = replicas(checker, &fields, sites.as_deref(), shown);
@@ -213,8 +215,8 @@ fn serve(checker: &Checker<'_>, block: &Block) -> Option<Serve> {
         kv_precision: kv_cache(checker, &fields, shown),
         accelerators: fields.names("accelerator"),
         parallelism: parallelism(&fields),
-        max_sequences: batching.and_then(|batching| batching.small("sequences")),
-        step_tokens: batching.and_then(|batching| model::tokens(batching, "step_tokens")),
+        max_sequences,
+        step_tokens,
         queue_delay,
         buy: buy(checker, &fields, shown),
         min_replicas,
@@ -274,6 +276,22 @@ fn kv_cache(checker: &Checker<'_>, fields: &Fields, name: &str) -> Option<Precis
             assumed(checker, fields, &fields.place, "kv_cache", None, &text)
         }
     }
+}
+
+/// Returns the most sequences at once and the most tokens of a step: engines refuse to start where a step has not one for
+/// each sequence.
+fn most_at_once(checker: &Checker<'_>, batching: &Fields, is_static: bool) -> (Option<u32>, Option<u32>) {
+    let (sequences, tokens) = (batching.small("sequences"), model::tokens(batching, "step_tokens"));
+    if let (Some(sequences), Some(tokens), false) = (sequences, tokens, is_static)
+        && tokens < sequences
+    {
+        let message = format!("a step of {tokens} tokens has not one for each of {sequences} sequences");
+        let found =
+            checker.values.error(codes::CONTRADICTION, batching.place_of("step_tokens").span(), message);
+        let found = found.also(batching.place_of("sequences").clone(), "so many run at once");
+        checker.values.report(found.help(format!("write `step_tokens = {sequences} tok`, or fewer sequences")));
+    }
+    (sequences, tokens)
 }
 
 /// Returns how long a static batch waits to be full; what continuous batching alone knows contradicts it.
