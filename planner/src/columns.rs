@@ -74,6 +74,8 @@ pub struct TrainColumns<'a> {
     pub columns: Vec<TrainColumn>,
     /// Every way that ends in time, also those that a column makes needless.
     pub every: Vec<TrainColumn>,
+    /// Ways that begin later than they might, with few nodes: where jobs may take turns.
+    pub later: Vec<TrainColumn>,
 }
 
 /// One way to train at one place in one stretch of time.

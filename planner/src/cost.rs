@@ -5,6 +5,7 @@
 use crate::contracts;
 use crate::demand::hour_weight;
 use crate::egress::{self, Sent};
+use crate::market::Contract;
 use crate::periods::{monthly_rate, present_value};
 use crate::pricing::{Basis, Component, Quote, decimal, standing};
 use capstan_types::blueprint::{Cost, CostKind, CostLine, Period, Pool, Purchase, WorkloadCost};
@@ -30,7 +31,7 @@ pub struct PricedPool<'a> {
     /// The on-demand price per node-hour in the same place, for the list cost.
     pub on_demand: Option<Decimal>,
     /// Price per node-hour of contracts already signed on the fleet.
-    pub committed: Option<Decimal>,
+    pub contracts: &'a [Contract],
 }
 
 /// What the bill of one workload's share rests on.
@@ -278,21 +279,24 @@ impl LineContext<'_> {
         if self.pool.pool.fleet.iter().all(|&nodes| nodes == 0) {
             return;
         }
-        let (mut components, unknown) = standing(self.pool.site, self.pool.shape);
+        let (components, unknown) = standing(self.pool.site, self.pool.shape);
         not_included.extend(unknown);
-        if let Some(price) = self.pool.committed {
-            components.push(Component {
+        let contracts = self.pool.contracts.iter().map(|contract| {
+            let component = Component {
                 item: format!("{}, contract already signed", self.pool.shape.id),
                 basis: Basis::NodeHour,
                 is_machine: false,
-                price,
+                price: contract.price,
                 origin: Origin::Published,
                 source: "plan: committed_price".to_owned(),
-            });
-        }
-        for (index, &nodes) in self.pool.pool.fleet.iter().enumerate() {
-            let months = Decimal::from(self.periods[index].months) * Decimal::from(nodes);
-            for part in &components {
+            };
+            (component, &contract.nodes)
+        });
+        let of_all = components.into_iter().map(|component| (component, &self.pool.pool.fleet));
+        let parts: Vec<(Component, &Vec<u32>)> = of_all.chain(contracts).collect();
+        for (index, period) in self.periods.iter().enumerate() {
+            for (part, nodes) in &parts {
+                let months = Decimal::from(period.months) * Decimal::from(nodes[index]);
                 let hours = months * decimal(HOURS_PER_MONTH);
                 let quantity = if part.basis == Basis::NodeHour { hours } else { months };
                 self.add(lines, part, None, index, quantity, None);

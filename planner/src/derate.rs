@@ -252,10 +252,7 @@ fn flat_out(trial: &Trial<'_>) -> Result<f64, VerifyError> {
 }
 
 /// Returns how many of so many replicas are seen to be enough: the first steps are small, since most estimates are near.
-fn fewer(
-    replicas: u32,
-    mut holds: impl FnMut(u32) -> Result<bool, VerifyError>,
-) -> Result<u32, VerifyError> {
+fn fewer(replicas: u32, mut holds: impl FnMut(u32) -> Result<bool, VerifyError>) -> Result<u32, VerifyError> {
     let step = (replicas / TRIED_STEP).max(1);
     let most = (replicas - replicas.div_ceil(MOST_OF_ESTIMATE)) / step;
     let mut good = 0;

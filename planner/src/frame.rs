@@ -13,7 +13,7 @@ use crate::legs::{self, Leg};
 use crate::market::{Market, Stand, market};
 use crate::outside::Outside;
 use crate::parts::{self, Cuts, Held};
-use crate::periods::periods;
+use crate::periods::{lead_months, periods};
 use crate::plan::PlanError;
 use crate::program::{NoPlan, Options, PRICED, Solution, Status, Unservable, costs_at_least, solve};
 use crate::refused;
@@ -24,6 +24,7 @@ use capstan_types::blueprint::{DemandCurve, Period, RejectionCount};
 use capstan_types::catalog::{Catalog, Engine};
 use capstan_types::hardware::NodeShape;
 use capstan_types::spec::{Batch, Serve, Spec};
+use capstan_types::units::HOURS_PER_MONTH;
 use std::collections::BTreeMap;
 
 /// Times that ends of jobs are cut and everything is solved again.
@@ -77,6 +78,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) stores: Stores,
     /// What was settled before this world was known, where the plan is looked at in one.
     pub(crate) kept: Option<Kept>,
+    /// May jobs begin later than they might?
+    pub(crate) turns: bool,
 }
 
 impl<'a> Frame<'a> {
@@ -106,6 +109,7 @@ impl<'a> Frame<'a> {
             outside: Outside::of(spec, catalog, &market, &periods, &stores),
             stores,
             kept: None,
+            turns: false,
             periods,
             market,
             ways: Vec::new(),
@@ -144,13 +148,13 @@ impl<'a> Frame<'a> {
                 known.spec.trains[index] == *train && (!train.interruptible || known.demand == frame.demand)
             };
             if let Some(known) = known.filter(same) {
-                let TrainColumns { columns, every, .. } = known.trains[index].clone();
-                frame.trains.push(TrainColumns { train, columns, every });
+                frame.trains.push(TrainColumns { train, ..known.trains[index].clone() });
                 continue;
             }
-            let found = jobs::enumerate(&frame, train, model(&train.model)?);
-            frame.trains.push(TrainColumns { train, columns: found.columns, every: found.every });
-            frame.rejections.extend(found.rejections);
+            let mut found = jobs::enumerate(&frame, train, model(&train.model)?);
+            frame.rejections.append(&mut found.rejections);
+            let jobs::Jobs { columns, every, later, .. } = found;
+            frame.trains.push(TrainColumns { train, columns, every, later });
         }
         frame.add_batches(known)?;
         let (apps, rejections) = apps::enumerate(spec, catalog, &frame.market);
@@ -202,6 +206,38 @@ impl<'a> Frame<'a> {
         });
         let (trains, apps) = (trains.collect(), apps.collect());
         Frame { trains, apps, kept: Some(kept), ..self.clone() }
+    }
+
+    /// Returns it with jobs that may begin later than they might, so that they take turns on machines; none where none may.
+    ///
+    /// Nobody waits for longer than all others and the delivery of machines take.
+    pub(crate) fn taking_turns(&self) -> Option<Self> {
+        let longest = |train: &TrainColumns<'_>| -> f64 {
+            let hours = train.columns.iter().chain(&train.later).map(|column| column.run.hours);
+            (hours.fold(0.0, f64::max) / HOURS_PER_MONTH).ceil()
+        };
+        let of_all: f64 = self.trains.iter().map(longest).sum();
+        let ordered = self.spec.sites.iter().filter(|site| site.is_own());
+        let ordered = ordered.map(|site| lead_months(&self.spec.frame, site)).max().unwrap_or(0);
+        let first_month = |column: &TrainColumn| f64::from(self.periods[column.periods.start].first_month);
+        let trains: Vec<TrainColumns<'a>> = self
+            .trains
+            .iter()
+            .map(|train| {
+                let earliest = train.columns.iter().map(first_month).fold(f64::INFINITY, f64::min);
+                let earliest = if earliest.is_finite() { earliest } else { 0.0 };
+                let waits = of_all - longest(train) + f64::from(ordered) + self.spec.batches.len() as f64;
+                let later = train.later.iter().filter(|column| first_month(column) <= earliest + waits);
+                let later: Vec<TrainColumn> = later.cloned().collect();
+                let with = |columns: &[TrainColumn]| columns.iter().chain(&later).cloned().collect();
+                let (columns, every) = (with(&train.columns), with(&train.every));
+                TrainColumns { train: train.train, columns, every, later: Vec::new() }
+            })
+            .collect();
+        let more =
+            |(now, then): (&TrainColumns<'_>, &TrainColumns<'_>)| then.columns.len() > now.columns.len();
+        let may = self.trains.iter().zip(&trains).any(more);
+        may.then(|| Frame { trains, turns: true, ..self.clone() })
     }
 
     /// Are the same machines to be had at the same places and in the same months?

@@ -6,6 +6,7 @@ use crate::derate::Deratings;
 use crate::formulate::{Formulation, NamedLimit};
 use crate::frame::Frame;
 use crate::limit_unit::LimitUnit;
+use crate::periods::lead_months;
 use crate::program::{Conflict, LimitId, Member, NoPlan, Options, Unservable, conflict};
 use crate::refused;
 use crate::ways_out::{Change, Step, Stuck};
@@ -14,7 +15,7 @@ use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
 use capstan_types::place::Place;
-use capstan_types::spec::{App, Batch, Serve, Train};
+use capstan_types::spec::{App, Batch, Serve, Site, Train};
 
 /// A service level that no candidate reaches.
 const UNREACHABLE: &str = "E0310";
@@ -311,22 +312,31 @@ fn not_to_be_had(frame: &Frame<'_>, workload: &str, place: &Place, why: Unservab
     finding
 }
 
-/// Says that machines can be had, but come later than the workload begins.
+/// Says that machines can be had, but not in all of the months: they come later, or those that stand there leave.
 fn too_soon(frame: &Frame<'_>, mut finding: Finding) -> Finding {
-    let late = frame.spec.sites.iter().filter(|site| site.lead_time_months > 0.0);
+    let late: Vec<&Site> = frame.spec.sites.iter().filter(|site| site.lead_time_months > 0.0).collect();
     finding.because = late
+        .iter()
         .map(|site| {
             let months = figure::short(site.lead_time_months);
+            let there = lead_months(&frame.spec.frame, site) + 1;
             format!(
-                "what is bought for `{}` stands there {months} months after the horizon begins: `lead_time = {months} mo`",
-                site.name
+                "what is bought for `{}` stands there {months} months after the planning date, {}, in month {there} of the horizon: `lead_time = {months} mo`",
+                site.name, frame.spec.frame.as_of
             )
         })
         .collect();
-    finding.ways_out = vec![
-        "a workload or a horizon that begins later, or a shorter `lead_time`".to_owned(),
-        "machines that are there at once for the first months: `fleet`, or a site of a provider".to_owned(),
-    ];
+    finding.ways_out = Vec::new();
+    if !late.is_empty() {
+        finding.ways_out.extend([
+            "a workload or a horizon that begins later, or a shorter `lead_time`".to_owned(),
+            "machines that are there at once for the first months: `fleet`, or a site of a provider"
+                .to_owned(),
+        ]);
+    }
+    if frame.spec.fleets.iter().any(|fleet| fleet.until.is_some()) {
+        finding.ways_out.push("machines that stay: a later `until` of the fleet, or none".to_owned());
+    }
     finding
 }
 

@@ -42,6 +42,9 @@ const CHECKPOINT_WRITE_PER_NODE: f64 = 2e9;
 /// Origin: Assumed; a run of 744e9 parameters with parts of 650 GB died on machines with 780 GB free (Megatron-LM 61).
 pub(crate) const HOST_COPIES: f64 = 2.0;
 
+/// Ways of one place and start that are tried where a job waits.
+const WAYS_TO_WAIT: usize = 3;
+
 /// Share of time for which the nodes that compute must be complete at an own site.
 const SPARE_TARGET: f64 = 0.99;
 
@@ -52,6 +55,8 @@ pub struct Jobs {
     pub columns: Vec<TrainColumn>,
     /// Every way that ends in time, also those with more nodes for the same months.
     pub every: Vec<TrainColumn>,
+    /// Ways that begin later than they might.
+    pub later: Vec<TrainColumn>,
     /// What was turned down.
     pub rejections: Vec<RejectionCount>,
 }
@@ -63,7 +68,8 @@ struct Ask<'a> {
     train: &'a Train,
     model: &'a Model,
     known: Known,
-    window: Window,
+    /// All the time that there is, then what is left of it from each later period on, where jobs may take turns.
+    windows: Vec<Window>,
     /// Hours of the day at which it may run; empty is all of them.
     patterns: Vec<Vec<bool>>,
 }
@@ -89,13 +95,16 @@ pub(crate) fn enumerate(frame: &Frame<'_>, train: &Train, model: &Model) -> Jobs
     let Frame { spec, catalog, market, periods, .. } = frame;
     let window = Window::of(spec, periods, train.start.as_ref(), train.finish.as_ref());
     let quiet = train.interruptible.then(|| batches::quiet_hours(&frame.demand, window.periods.start));
+    let starts = if may_wait(spec) { window.periods.clone().skip(1) } else { (0..0).skip(1) };
+    let later: Vec<Window> = starts.map(|start| window.from(spec, periods, start)).collect();
+    let windows = [window].into_iter().chain(later).collect();
     let ask = Ask {
         spec,
         periods,
         train,
         model,
         known: Known::of(catalog),
-        window,
+        windows,
         patterns: [Vec::new()].into_iter().chain(quiet.unwrap_or_default()).collect(),
     };
     let mut trials = Vec::new();
@@ -107,25 +116,40 @@ pub(crate) fn enumerate(frame: &Frame<'_>, train: &Train, model: &Model) -> Jobs
             }));
         }
     }
-    let results: Vec<Result<Vec<TrainColumn>, Reject>> =
+    let results: Vec<Result<NowAndLater, Reject>> =
         trials.par_iter().map(|trial| ask.attempt(catalog, &market.stands[trial.stand], trial)).collect();
     let mut tally = Tally::new(&train.name);
     let mut columns: Vec<TrainColumn> = Vec::new();
-    let mut every = Vec::new();
+    let (mut every, mut later) = (Vec::new(), Vec::new());
     for (trial, result) in trials.iter().zip(results) {
         let shape = &market.stands[trial.stand].shape.id;
         let words = format!("{} nodes, {}", trial.nodes, trial.precision.word());
         match result {
-            Ok(found) => {
-                every.extend(found.iter().cloned());
-                found.into_iter().for_each(|column| keep_smaller(&mut columns, column));
+            Ok((now, then)) => {
+                every.extend(now.iter().cloned());
+                now.into_iter().for_each(|column| keep_smaller(&mut columns, column));
+                then.into_iter().for_each(|column| keep_smaller(&mut later, column));
             }
             Err(reject) => {
                 tally.add(shape, reject.code(), reject.excess(), &format!("{words}: {}", reject.words()))
             }
         }
     }
-    Jobs { columns, every, rejections: tally.counts() }
+    Jobs { columns, every, later: with_few_nodes(later), rejections: tally.counts() }
+}
+
+/// May a job gain by waiting? For machines that another needs first, or that do not stand there yet.
+fn may_wait(spec: &Spec) -> bool {
+    let jobs = spec.trains.len() + spec.batches.len();
+    jobs > 1 || spec.sites.iter().any(|site| site.is_own() && site.lead_time_months > 0.0)
+}
+
+/// Returns the ways with the fewest nodes of each place and start: who waits for machines wants few.
+fn with_few_nodes(mut columns: Vec<TrainColumn>) -> Vec<TrainColumn> {
+    let place = |column: &TrainColumn| (column.stand, column.periods.start);
+    columns.sort_by_key(|column| (place(column), column.nodes));
+    let groups = columns.chunk_by(|a, b| place(a) == place(b));
+    groups.flat_map(|group| group.iter().take(WAYS_TO_WAIT)).cloned().collect()
 }
 
 fn accelerator_allowed(train: &Train, stand: &Stand<'_>) -> bool {
@@ -148,8 +172,9 @@ fn node_counts() -> Vec<u32> {
 pub(crate) struct Window {
     /// The periods.
     pub periods: Range<usize>,
-    /// Its first day.
+    /// Its first and its last day.
     pub begins: Date,
+    ends: Date,
     /// Hours until the end of the last period, or of the last day if that is earlier.
     hours: f64,
 }
@@ -163,23 +188,41 @@ impl Window {
         finish: Option<&Limit<Date>>,
     ) -> Window {
         let first = start.map_or(0, |start| spec.frame.month_of(start.value));
-        let last = finish.map_or(spec.frame.months, |finish| spec.frame.month_after(finish.value));
+        // A month that the last day is in may be used up to that day, which the hours see to.
+        let last = finish.map_or(spec.frame.months, |finish| spec.frame.month_with(finish.value));
         let held = within(periods, &(first..last));
         let first = periods.get(held.start).map_or(spec.frame.months, |period| period.first_month);
         let begins = day(spec.frame.start, f64::from(first) * HOURS_PER_MONTH);
         // Months are 730 h, so a boundary may lie a day before the date that it stands for.
         let begins = start.map_or(begins, |start| begins.max(start.value));
-        let months: u32 = periods[held.clone()].iter().map(|period| period.months).sum();
         let ends = finish.map_or(spec.frame.end, |finish| finish.value);
-        let days = ends.since(begins).map_or(0, |span| span.get_days()) + 1;
-        let hours = (f64::from(months) * HOURS_PER_MONTH).min(f64::from(days) * 24.0);
-        Window { periods: held, begins, hours }
+        Window { hours: hours_until(ends, begins, &periods[held.clone()]), periods: held, begins, ends }
+    }
+
+    /// Returns what is left of it from a later period on.
+    fn from(&self, spec: &Spec, periods: &[Period], start: usize) -> Window {
+        let begins = day(spec.frame.start, f64::from(periods[start].first_month) * HOURS_PER_MONTH);
+        let held = start..self.periods.end;
+        let hours = hours_until(self.ends, begins, &periods[held.clone()]);
+        Window { periods: held, begins, ends: self.ends, hours }
+    }
+
+    /// Returns the fewest periods from its start that are long enough, or how many hours there are.
+    fn held(&self, periods: &[Period], hours: f64) -> Result<Range<usize>, f64> {
+        if hours > self.hours { Err(self.hours) } else { held(periods, &self.periods, hours) }
     }
 
     /// Returns how long it is.
     pub(crate) fn hours(&self) -> f64 {
         self.hours
     }
+}
+
+/// Returns the hours of some periods up to the end of a day.
+fn hours_until(ends: Date, begins: Date, periods: &[Period]) -> f64 {
+    let months: u32 = periods.iter().map(|period| period.months).sum();
+    let days = ends.since(begins).map_or(0, |span| span.get_days()) + 1;
+    (f64::from(months) * HOURS_PER_MONTH).min(f64::from(days.max(0)) * 24.0)
 }
 
 /// Returns the fewest periods from the start of a window that are long enough, or how many hours there are.
@@ -227,6 +270,9 @@ fn keep_smaller(columns: &mut Vec<TrainColumn>, column: TrainColumn) {
     columns.push(column);
 }
 
+/// Columns of one trial that begin as early as they may, and others.
+type NowAndLater = (Vec<TrainColumn>, Vec<TrainColumn>);
+
 /// Why a trial is no way.
 enum Reject {
     Physics(Reason),
@@ -266,12 +312,7 @@ impl Reject {
 
 impl Ask<'_> {
     /// Returns the columns of a trial: around the clock, and at those hours of each day at which it ends in time.
-    fn attempt(
-        &self,
-        catalog: &Catalog,
-        stand: &Stand<'_>,
-        trial: &Trial,
-    ) -> Result<Vec<TrainColumn>, Reject> {
+    fn attempt(&self, catalog: &Catalog, stand: &Stand<'_>, trial: &Trial) -> Result<NowAndLater, Reject> {
         let accelerator = stand
             .shape
             .accelerator
@@ -304,21 +345,26 @@ impl Ask<'_> {
         let work = self.train.tokens.get() / step.tokens_per_s / good.effective / 3600.0;
         let resume = Seconds(goodput::RESTART.get() + stall.get());
         let pace = Pace { step: &step, batch, good: &good, checkpoint };
-        let mut columns = Vec::new();
+        let mut columns = (Vec::new(), Vec::new());
         for at_hours in &self.patterns {
             let always = at_hours.is_empty();
             let hours = if always { Some(work) } else { span_at(at_hours, work, resume.get() / 3600.0) };
             let Some(hours) = hours else { continue };
             let resume = if always { Seconds(0.0) } else { resume };
-            match held(self.periods, &self.window.periods, hours) {
-                Ok(held) => columns.push(self.column(stand, trial, &pace, (at_hours, resume), (hours, held))),
-                Err(available) if always => {
-                    return Err(Reject::TooLate {
-                        needed_months: hours / HOURS_PER_MONTH,
-                        available_months: available / HOURS_PER_MONTH,
-                    });
+            for (index, window) in self.windows.iter().enumerate() {
+                match window.held(self.periods, hours) {
+                    Ok(held) => {
+                        let column = self.column(stand, trial, &pace, (at_hours, resume), (hours, held));
+                        if index == 0 { columns.0.push(column) } else { columns.1.push(column) }
+                    }
+                    Err(available) if always && index == 0 => {
+                        return Err(Reject::TooLate {
+                            needed_months: hours / HOURS_PER_MONTH,
+                            available_months: available / HOURS_PER_MONTH,
+                        });
+                    }
+                    Err(_) => break,
                 }
-                Err(_) => {}
             }
         }
         Ok(columns)
@@ -338,7 +384,8 @@ impl Ask<'_> {
         } else {
             0
         };
-        let begins = self.window.begins;
+        let window = self.windows.iter().find(|window| window.periods.start == held.start);
+        let begins = window.map_or(self.spec.frame.start, |window| window.begins);
         let group = step.layout.tensor * step.layout.pipeline;
         let run = TrainingRun {
             workload: self.train.name.clone(),

@@ -23,10 +23,19 @@ pub struct Stand<'a> {
     pub quotes: Vec<Quote>,
     /// Nodes that stand there already, by period.
     pub fleet: Vec<u32>,
-    /// Price per node-hour of contracts already signed on them.
-    pub committed: Option<Decimal>,
+    /// Contracts already signed on some of them.
+    pub contracts: Vec<Contract>,
     /// On-demand price per node-hour in the same place.
     pub on_demand: Option<Decimal>,
+}
+
+/// What is paid by the hour for machines that stand there already, used or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contract {
+    /// Price per node-hour.
+    pub price: Decimal,
+    /// Nodes of that price, by period.
+    pub nodes: Vec<u32>,
 }
 
 impl Stand<'_> {
@@ -74,7 +83,7 @@ pub fn market<'a>(spec: &'a Spec, catalog: &'a Catalog, periods: &[Period]) -> M
                 site,
                 shape,
                 quotes: Vec::new(),
-                committed: committed_price(spec, site, shape),
+                contracts: contracts(spec, site, shape, periods),
                 fleet,
                 on_demand: None,
             };
@@ -145,13 +154,21 @@ fn fleet_by_period(spec: &Spec, site: &Site, shape: &NodeShape, periods: &[Perio
     nodes
 }
 
-fn committed_price(spec: &Spec, site: &Site, shape: &NodeShape) -> Option<Decimal> {
-    let here = spec.fleets.iter().filter(|fleet| fleet.site == site.name && fleet.shape == shape.id);
-    let priced: Vec<(u32, Decimal)> =
-        here.filter_map(|fleet| fleet.committed_price_per_hour.map(|price| (fleet.count, price))).collect();
-    let count: u32 = priced.iter().map(|&(count, _)| count).sum();
-    let total: Decimal = priced.iter().map(|&(count, price)| price * Decimal::from(count)).sum();
-    total.checked_div(Decimal::from(count))
+/// Returns the contracts on machines that stand there, those of one price together.
+fn contracts(spec: &Spec, site: &Site, shape: &NodeShape, periods: &[Period]) -> Vec<Contract> {
+    let mut found: Vec<Contract> = Vec::new();
+    for fleet in spec.fleets.iter().filter(|fleet| fleet.site == site.name && fleet.shape == shape.id) {
+        let Some(price) = fleet.committed_price_per_hour else { continue };
+        let known = found.iter().position(|contract| contract.price == price);
+        let index = known.unwrap_or_else(|| {
+            found.push(Contract { price, nodes: vec![0; periods.len()] });
+            found.len() - 1
+        });
+        for period in within(periods, &fleet.months(&spec.frame)) {
+            found[index].nodes[period] += fleet.count;
+        }
+    }
+    found
 }
 
 /// Leaves out a shape at a site that the plan does not name where another such site sells it for no more.

@@ -147,8 +147,10 @@ fn machines_per_month(market: &Market<'_>, period: usize) -> f64 {
     let each = market.stands.iter().map(|stand| {
         let (components, _) = standing(stand.site, stand.shape);
         let monthly: f64 = components.iter().filter_map(|part| part.price.to_f64()).sum();
-        let contract = stand.committed.and_then(|price| price.to_f64()).unwrap_or(0.0);
-        f64::from(stand.fleet[period]) * (monthly + contract * HOURS_PER_MONTH)
+        let contracts = stand.contracts.iter().map(|contract| {
+            f64::from(contract.nodes[period]) * contract.price.to_f64().unwrap_or(0.0) * HOURS_PER_MONTH
+        });
+        f64::from(stand.fleet[period]) * monthly + contracts.sum::<f64>()
     });
     each.sum()
 }

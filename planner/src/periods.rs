@@ -26,7 +26,7 @@ pub fn periods(spec: &Spec) -> Vec<Period> {
     let batches = spec.batches.iter().map(|batch| (&batch.start, &batch.finish));
     for (start, finish) in trains.chain(batches) {
         let first = start.as_ref().map(|start| spec.frame.month_of(start.value));
-        let last = finish.as_ref().map(|finish| spec.frame.month_after(finish.value));
+        let last = finish.as_ref().map(|finish| spec.frame.month_with(finish.value));
         cuts.extend(first.into_iter().chain(last));
         cuts.extend(job_cuts(first.unwrap_or(0), last.unwrap_or(months)));
     }

@@ -31,6 +31,9 @@ use std::collections::BTreeMap;
 /// Most turns of solve, simulate, derate.
 const MAX_ROUNDS: usize = 24;
 
+/// Share of its cost by which a plan must be cheaper for jobs to wait: what is paid later is worth less, however it is paid.
+const WORTH_WAITING: f64 = 0.05;
+
 /// How equally cheap answers are ordered.
 const TIES: &str = "fewer kinds of machines, then the order of sites and shapes";
 
@@ -192,22 +195,24 @@ fn planned(
         let findings = ways_out::verified(&Source { spec, catalog, traces }, passed);
         return Ok(outcome::infeasible(&frame, provenance, Vec::new(), findings));
     }
-    match settle(&frame, progress)? {
+    let turns = frame.taking_turns();
+    let (frame, settled) = in_turns(&frame, turns.as_ref(), progress)?;
+    match settled {
         Settled::Holds { turn, rounds, settled, deratings } => {
-            let runners_up = outcome::runners_up(&frame, &turn);
-            let prices = outcome::limit_prices(&frame, &turn);
+            let runners_up = outcome::runners_up(frame, &turn);
+            let prices = outcome::limit_prices(frame, &turn);
             progress("weighing worlds");
-            let chosen = worlds::least_regret(&frame, &turn, &deratings, worlds)?;
+            let chosen = worlds::least_regret(frame, &turn, &deratings, worlds)?;
             let kept = chosen.as_ref().and_then(|chosen| chosen.kept.clone());
             let kept = kept.map(|kept| frame.keeping(kept));
             let again = kept.as_ref().map(|frame| settle(frame, progress)).transpose()?;
             progress("accounting and auditing");
-            let bound = turn.whole(&frame).bound;
+            let bound = turn.whole(frame).bound;
             let mut blueprint = match again.zip(kept.as_ref()) {
                 Some((Settled::Holds { turn, rounds, settled, .. }, frame)) => {
                     finish(frame, *turn, rounds, settled, provenance)
                 }
-                _ => finish(&frame, *turn, rounds, settled, provenance),
+                _ => finish(frame, *turn, rounds, settled, provenance),
             };
             // What is settled for all worlds may cost more for the medians than the cheapest plan for them alone.
             let settled = Whole { objective: blueprint.solver.objective, bound };
@@ -222,14 +227,37 @@ fn planned(
         }
         Settled::Stuck { rounds, why } => {
             let Stop { serves, formulation, unservable, deratings } = *why;
-            let stuck = infeasible::findings(&frame, &serves, &formulation, &unservable, &deratings)
+            let stuck = infeasible::findings(frame, &serves, &formulation, &unservable, &deratings)
                 .map_err(PlanError::Program)?;
             progress("planning with each way out");
             let source = Source { spec, catalog, traces };
             let findings = ways_out::verified(&source, stuck);
-            Ok(outcome::infeasible(&frame, provenance, rounds, findings))
+            Ok(outcome::infeasible(frame, provenance, rounds, findings))
         }
     }
+}
+
+/// Settles a plan in which each job begins as early as it may, and one in which they wait for machines where they may: that
+/// is taken where there is no other, or where it is cheaper by more than time alone makes it.
+fn in_turns<'f, 'a>(
+    frame: &'f Frame<'a>,
+    turns: Option<&'f Frame<'a>>,
+    progress: &dyn Fn(&str),
+) -> Result<(&'f Frame<'a>, Settled<'f>), PlanError> {
+    let at_once = settle(frame, progress)?;
+    let Some(turns) = turns else { return Ok((frame, at_once)) };
+    progress("planning jobs that take turns");
+    let waiting = settle(turns, progress)?;
+    let cost = |frame: &Frame<'_>, settled: &Settled<'_>| match settled {
+        Settled::Holds { turn, settled: true, .. } => Some(turn.whole(frame).objective),
+        _ => None,
+    };
+    let is_better = match (cost(frame, &at_once), cost(turns, &waiting)) {
+        (Some(known), Some(other)) => other < known * (1.0 - WORTH_WAITING),
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    Ok(if is_better { (turns, waiting) } else { (frame, at_once) })
 }
 
 /// How the loop ended.
@@ -413,7 +441,7 @@ fn bill(frame: &Frame<'_>, turn: &Turn<'_>, networks: &[Network]) -> capstan_typ
                 shape: stand.shape,
                 quotes: pool.purchases.iter().map(|purchase| quote_of(purchase.option)).collect(),
                 on_demand: stand.on_demand,
-                committed: stand.committed,
+                contracts: &stand.contracts,
             }
         })
         .collect();

@@ -43,8 +43,7 @@ pub(crate) fn prove(
     deratings: &mut Deratings,
 ) -> Result<Proof, VerifyError> {
     let mut proof = Proof::default();
-    let mut judged =
-        |trial: &Trial<'_>, peak: Option<u32>| judge(frame, trial, peak, deratings, &mut proof);
+    let mut judged = |trial: &Trial<'_>, peak: Option<u32>| judge(frame, trial, peak, deratings, &mut proof);
     let verdicts = simulated(frame, serves, solution, &mut judged)?;
     Ok(Proof { verdicts, ..proof })
 }

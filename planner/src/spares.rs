@@ -25,7 +25,7 @@ pub fn spares(needed: u32, each: f64, target: f64) -> Option<u32> {
 }
 
 /// Returns P[Binomial(n, a) ≥ k], summed from the most likely end.
-fn at_least(k: u32, n: u32, a: f64) -> f64 {
+pub(crate) fn at_least(k: u32, n: u32, a: f64) -> f64 {
     if a >= 1.0 {
         return 1.0;
     }

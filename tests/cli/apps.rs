@@ -174,3 +174,17 @@ deploy kubernetes { namespace = \"llm\" }",
     let sum: rust_decimal::Decimal = both.cost.workloads.iter().map(|row| row.cost).sum();
     assert_eq!(sum, both.cost.total);
 }
+
+/// Five on machines that are up for 99.97 % of the time are all up for 99.8 % of it.
+#[test]
+fn an_availability_that_is_reached_without_spares_needs_none() {
+    let place = Place::new();
+    let text = |asked: &str| {
+        format!(
+            "plan p {{ currency = USD }}\nsite use1 {{ provider = aws, region = \"us-east-1\" }}\nservice vis {{ \
+             image = \"x:1\", replicas = 5, cpu = 6, memory = 20 GiB, slice = 25%, accelerator = l40s, availability >= {asked} }}\n"
+        )
+    };
+    assert_eq!(place.planned(text("99.5%"), 0).apps[0].spares, 0);
+    assert_eq!(place.planned(text("99.9%"), 0).apps[0].spares, 1);
+}

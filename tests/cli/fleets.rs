@@ -52,3 +52,36 @@ fn what_is_left_of_their_price_is_written_off_and_never_paid() {
     place.run(&["report", "b.json", "--output", "html:page.html"]).exits(0);
     assert!(place.read("page.html").contains("there already"), "the page lists what is written off");
 }
+
+/// A contract is paid for its own machines, in its own months.
+#[test]
+fn each_contract_is_paid_for_the_machines_that_it_is_for() {
+    let place = Place::new();
+    let paid = |fleets: &str| -> Vec<(Decimal, Decimal)> {
+        let text = format!(
+            "plan p {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}
+site hall {{ pue = 1.25, energy_price = 0.1 USD/kWh }}
+{fleets}
+serve chat {{
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load = {{ rate = 20 req/s, prompt = 1 ktok, output = 200 tok }}
+  slo ttft {{ p99 <= 1 s }}
+  accelerator = h100_sxm
+}}
+"
+        );
+        let blueprint = place.planned(text, 0);
+        let lines = blueprint.cost.lines.iter().filter(|line| line.item.ends_with("contract already signed"));
+        lines.map(|line| (line.quantity, line.billed_cost)).collect()
+    };
+    let fleet = |name: &str, count: u32, more: &str| {
+        format!("fleet {name} {{ shape = own.hgx_h100_8, count = {count}, site = hall{more} }}\n")
+    };
+    let amount = |hours: i64, cost: i64| (Decimal::from(hours), Decimal::from(cost));
+    // Three beside it are paid for.
+    let beside = fleet("f", 1, ", committed_price = 10 USD/h") + &fleet("g", 3, "");
+    assert_eq!(paid(&beside), [amount(8_760, 87_600)]);
+    let after = fleet("f", 1, ", until = 2027-03-31, committed_price = 10 USD/h")
+        + &fleet("g", 1, ", since = 2027-04-01, committed_price = 2 USD/h");
+    assert_eq!(paid(&after), [amount(2_190, 21_900), amount(6_570, 13_140)]);
+}

@@ -56,3 +56,74 @@ fn ray_is_told_which_program_it_starts() {
     place.write("p.plan", TRAINING.replace("REST", "job = job_set"));
     place.run(&["check", "p.plan"]).exits(0);
 }
+
+/// Two trainings of nearly two months each.
+fn two(site: &str, of: [&str; 2]) -> String {
+    let job = |name: &str, more: &str| {
+        format!(
+            "train {name} {{\n  model = \"meta-llama/Llama-3.1-8B-Instruct\"\n  tokens = 500 Gtok\n  batch = 2 Mtok\n  \
+             sequence = 4096 tok\n  accelerator = h100_sxm\n  {more}\n}}\n"
+        )
+    };
+    format!(
+        "plan p {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}\n{site}{}{}",
+        job("a", of[0]),
+        job("b", of[1])
+    )
+}
+
+#[test]
+fn trainings_take_turns_on_one_machine() {
+    let hall = "site hall { power <= 14 kW, pue = 1.25, energy_price = 0.1 USD/kWh }\n\
+                fleet f { shape = own.hgx_h100_8, count = 1, site = hall }\n";
+    let place = Place::new();
+    let blueprint = place.planned(two(hall, ["", ""]), 0);
+    let mut runs: Vec<_> =
+        blueprint.trainings.iter().map(|run| (run.start, run.end, &run.candidate)).collect();
+    runs.sort_by_key(|(start, ..)| *start);
+    assert!(runs[1].0 > runs[0].1 && runs.iter().all(|(_, _, of)| of.nodes == 1), "{runs:?}");
+    assert_eq!(runs[0].0.to_string(), "2027-01-01", "nobody waits for nobody");
+    assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
+    // Where both must be done at once, one machine is not enough.
+    place.planned(two(hall, ["finish <= 2027-03-20", "finish <= 2027-03-20"]), 3);
+}
+
+#[test]
+fn a_training_waits_for_machines_that_are_ordered() {
+    let hall = "site hall { power <= 60 kW, pue = 1.25, energy_price = 0.1 USD/kWh, lead_time = 6 mo }\n";
+    let place = Place::new();
+    let text = two(hall, ["", ""]).replace("horizon", "as_of = 2026-12-01, horizon");
+    let blueprint = place.planned(&text, 0);
+    assert!(blueprint.trainings.iter().all(|run| run.start.to_string().as_str() >= "2027-05-30"), "{text}");
+    // Who must be done before they come is told from which month on they are there.
+    place.write(
+        "p.plan",
+        two(hall, ["finish <= 2027-04-30", ""]).replace("horizon", "as_of = 2026-12-01, horizon"),
+    );
+    let told = place.run(&["plan", "p.plan", "-o", "b.json"]).exits(3).told();
+    assert!(
+        told.contains("6.00 months after the planning date, 2026-12-01, in month 6 of the horizon"),
+        "{told}"
+    );
+}
+
+/// A day within a month is a day: neither the whole month nor none of it.
+#[test]
+fn a_deadline_may_lie_within_a_month() {
+    let cloud = "site cloud { provider = aws, region = \"us-east-1\" }\n";
+    let place = Place::new();
+    for (finish, exit) in [("2027-01-20", 0), ("2027-01-05", 0), ("2027-03-14", 0), ("2027-01-01", 3)] {
+        let text = two(cloud, [&format!("finish <= {finish}"), ""]);
+        let blueprint = place.planned(&text, exit);
+        if exit == 0 {
+            let run = blueprint.trainings.iter().find(|run| run.workload == "a").expect("it runs");
+            assert!(run.end.to_string().as_str() <= finish, "{} {finish}", run.end);
+        }
+    }
+    // Half a month more than two months are enough for one machine.
+    let days = |finish: &str| {
+        let run = place.planned(two(cloud, [&format!("finish <= {finish}"), ""]), 0);
+        run.trainings.iter().find(|run| run.workload == "a").map(|run| run.candidate.nodes)
+    };
+    assert_eq!((days("2027-03-14"), days("2027-02-27")), (Some(1), Some(2)));
+}

@@ -137,3 +137,23 @@ scenario mass { set chat.load.peak *= 1000 }\n";
     assert!(!blueprint.scenarios[2].problems.is_empty() && blueprint.scenarios[2].total.is_none());
     assert!(seen.out.contains("crowd") && seen.out.contains("NO plan"), "{}", seen.told());
 }
+
+/// Sites differ in what data costs that leaves them: that is a part of regret as well.
+#[test]
+fn what_is_paid_beside_machines_is_a_part_of_regret() {
+    let text = "plan p { currency = USD, horizon = 2027-01-01 .. 2028-12-31, discount = 8 %/y }
+param peak = 60 req/s in 36 req/s .. 140 req/s @ 90%
+site hall { power <= 120 kW, pue = 1.3, energy_price = 0.12 USD/kWh, egress_price = 0.05 USD/GB }
+site use1 { provider = aws, region = \"us-east-1\", egress_price = 0.09 USD/GB }
+serve chat {
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load = { peak = peak, prompt = 1500 tok, output = 300 tok, grows = 2 %/mo }
+  slo ttft { p99 <= 700 ms }
+  accelerator in [h100_sxm, l40s]
+}
+";
+    let (blueprint, ..) = planned(text, "2");
+    let found = weighed(&blueprint);
+    let parts: Decimal = found.regret_parts.iter().map(|part| part.mean).sum();
+    assert!((parts - found.plans[0].mean_regret).abs() <= Decimal::ONE, "{:?}", found.regret_parts);
+}

@@ -289,7 +289,9 @@ fn most_at_once(checker: &Checker<'_>, batching: &Fields, is_static: bool) -> (O
         let found =
             checker.values.error(codes::CONTRADICTION, batching.place_of("step_tokens").span(), message);
         let found = found.also(batching.place_of("sequences").clone(), "so many run at once");
-        checker.values.report(found.help(format!("write `step_tokens = {sequences} tok`, or fewer sequences")));
+        checker
+            .values
+            .report(found.help(format!("write `step_tokens = {sequences} tok`, or fewer sequences")));
     }
     (sequences, tokens)
 }

@@ -1,6 +1,7 @@
 //! Do services and notebooks have all that they ask for, where they may run?
 
 use super::Check;
+use crate::spares;
 use capstan_types::blueprint::{AppRun, AuditCheck, Blueprint, HOURS};
 use capstan_types::spec::{App, Slice};
 
@@ -19,7 +20,7 @@ pub(super) fn carried(blueprint: &Blueprint) -> AuditCheck {
             check.that(false, || format!("`{}` runs at {} places", app.name, runs.len()));
             continue;
         };
-        instances(&mut check, app, run);
+        instances(&mut check, blueprint, app, run);
         held(&mut check, blueprint, app, run);
     }
     for run in &blueprint.apps {
@@ -29,7 +30,7 @@ pub(super) fn carried(blueprint: &Blueprint) -> AuditCheck {
     check.done()
 }
 
-fn instances(check: &mut Check, app: &App, run: &AppRun) {
+fn instances(check: &mut Check, blueprint: &Blueprint, app: &App, run: &AppRun) {
     let name = &app.name;
     let short = (0..HOURS).find(|&hour| {
         let asked = app.instances_at(hour);
@@ -43,12 +44,11 @@ fn instances(check: &mut Check, app: &App, run: &AppRun) {
     check.that(run.part == app.part, || {
         format!("`{name}` has another part of an accelerator than it asks for")
     });
-    check.that(
-        app.availability.is_none()
-            || run.spares > 0
-            || app.availability.as_ref().is_some_and(|a| a.value < 0.9935),
-        || format!("`{name}` asks for availability and has no spare instance"),
-    );
+    let own = blueprint.inputs.spec.sites.iter().any(|site| site.name == run.site && site.is_own());
+    let up = spares::at_least(app.instances, app.instances + run.spares, spares::node_availability(own));
+    check.that(app.availability.as_ref().is_none_or(|asked| up >= asked.value), || {
+        format!("`{name}` has its {} instances for {up:.5} of the time, too little", app.instances)
+    });
 }
 
 fn held(check: &mut Check, blueprint: &Blueprint, app: &App, run: &AppRun) {

@@ -47,9 +47,7 @@ pub(super) fn demand(blueprint: &Blueprint) -> AuditCheck {
 
 /// Returns requests per second that all replicas of a service carry at an hour.
 fn carried(service: &Service, period: usize, hour: usize) -> f64 {
-    let of = |p: &Placement| {
-        f64::from(at(&p.replicas, period, hour)) * p.estimate.rate.get() * p.derating
-    };
+    let of = |p: &Placement| f64::from(at(&p.replicas, period, hour)) * p.estimate.rate.get() * p.derating;
     service.placements.iter().map(of).sum()
 }
 

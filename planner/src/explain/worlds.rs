@@ -48,9 +48,7 @@ fn sentences(blueprint: &Blueprint, found: &Uncertainty) -> Vec<String> {
     }
     let parts = found.regret_parts.iter().filter(|part| !part.mean.is_zero());
     let parts: Vec<String> = parts
-        .map(|part| {
-            format!("{} {}", figure::signed_money(part.mean, blueprint.cost.currency), part.option.words())
-        })
+        .map(|part| format!("{} {}", figure::signed_money(part.mean, blueprint.cost.currency), part.words()))
         .collect();
     if !parts.is_empty() {
         told.push(format!("On average that is {}.", parts.join(", ")));

@@ -84,17 +84,19 @@ pub fn bounds(uncertain: &[Uncertain]) -> Vec<(String, Quantiles)> {
 #[derive(Debug, Clone, PartialEq)]
 struct Outcome {
     cost: f64,
-    parts: BTreeMap<PurchaseOption, f64>,
+    parts: BTreeMap<Option<PurchaseOption>, f64>,
 }
 
 impl Outcome {
     fn of(frame: &Frame<'_>, problem: &Problem, solution: &Solution) -> Outcome {
-        let mut parts: BTreeMap<PurchaseOption, f64> = BTreeMap::new();
+        let mut parts: BTreeMap<Option<PurchaseOption>, f64> = BTreeMap::new();
         for line in &solution.lines {
             let option = frame.market.stands[line.offer.pool].quotes[line.offer.offer].option;
-            *parts.entry(option).or_default() += line.discounted;
+            *parts.entry(Some(option)).or_default() += line.discounted;
         }
-        Outcome { cost: Whole::of(frame, problem, solution).objective, parts }
+        let cost = Whole::of(frame, problem, solution).objective;
+        parts.insert(None, cost - parts.values().sum::<f64>());
+        Outcome { cost, parts }
     }
 }
 
@@ -136,9 +138,8 @@ pub(crate) fn least_regret(
         return Ok(None);
     }
     let all: Vec<&World> = worlds.drawn.iter().chain(&worlds.bounds).collect();
-    let frames =
-        all.par_iter().map(|world| Frame::beside(&world.spec, frame.catalog, frame.traces, Some(frame)));
-    let frames: Vec<Frame<'_>> = frames.collect::<Result<_, _>>()?;
+    let frames: Vec<Frame<'_>> =
+        all.par_iter().map(|world| in_world(frame, world)).collect::<Result<_, _>>()?;
     let cheapest: Vec<Option<(Kept, Outcome)>> =
         frames.par_iter().map(|frame| cheapest(frame, deratings)).collect::<Result<_, _>>()?;
     let medians = Kept::of(frame, &turn.serves, &turn.formulation, &turn.solution);
@@ -172,6 +173,13 @@ pub(crate) fn least_regret(
     let uncertainty = told::uncertainty(frame, worlds, &ranked, &at_bounds);
     let kept = (ranked.order[0] != 0).then(|| ranked.chosen().kept.clone());
     Ok(Some(Chosen { kept, uncertainty }))
+}
+
+/// Returns what is the same over all rounds in a world.
+fn in_world<'w>(frame: &Frame<'w>, world: &'w World) -> Result<Frame<'w>, PlanError> {
+    let made = Frame::beside(&world.spec, frame.catalog, frame.traces, Some(frame))?;
+    let turns = made.taking_turns().filter(|_| frame.turns);
+    Ok(turns.unwrap_or(made))
 }
 
 /// Candidates and how they do.

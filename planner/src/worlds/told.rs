@@ -45,6 +45,7 @@ pub(super) fn uncertainty(
         regret_parts: parts(chosen, &ranked.best)
             .into_iter()
             .map(|(option, mean)| RegretPart { option, mean: money(mean) })
+            .filter(|part| part.option.is_some() || !part.mean.is_zero())
             .collect(),
         swings: swings(frame, at_bounds.iter().map(cost).collect()),
         worlds: drawn,
@@ -52,8 +53,8 @@ pub(super) fn uncertainty(
 }
 
 /// Returns how much more is paid in each way than in the cheapest plans, on average.
-fn parts(chosen: &Candidate, best: &[Option<Outcome>]) -> BTreeMap<PurchaseOption, f64> {
-    let mut sums: BTreeMap<PurchaseOption, f64> = BTreeMap::new();
+fn parts(chosen: &Candidate, best: &[Option<Outcome>]) -> BTreeMap<Option<PurchaseOption>, f64> {
+    let mut sums: BTreeMap<Option<PurchaseOption>, f64> = BTreeMap::new();
     let mut worlds = 0.0;
     for (planned, best) in chosen.outcomes.iter().zip(best) {
         let (Some(planned), Some(best)) = (planned, best) else { continue };

@@ -77,12 +77,7 @@ fn training(blueprint: &Blueprint, run: &TrainingRun) -> Vec<(String, Cell)> {
         run.pauses(),
         figure::short(run.hours * run.share_of_week())
     );
-    let split = format!(
-        "{}, micro-batch {}, {}",
-        of.split(),
-        of.micro_batch,
-        of.precision.word()
-    );
+    let split = format!("{}, micro-batch {}, {}", of.split(), of.micro_batch, of.precision.word());
     let speed = format!(
         "{}, {} token/s, MFU {} ({word})",
         step(blueprint, run),

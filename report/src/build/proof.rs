@@ -273,7 +273,10 @@ fn solver(blueprint: &Blueprint) -> Vec<(String, Cell)> {
     }
     let told = solver.rounds.iter().enumerate().flat_map(|(index, round)| {
         let factors = round.derated.iter().map(|(workload, way, factor)| {
-            format!("{workload} on {way} is planned at {} of its estimate from here", figure::percent(*factor))
+            format!(
+                "{workload} on {way} is planned at {} of its estimate from here",
+                figure::percent(*factor)
+            )
         });
         round.missed.iter().cloned().chain(factors).map(move |text| {
             let text = format!("round {}: {text}", index + 1);

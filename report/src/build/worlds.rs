@@ -117,7 +117,7 @@ fn parts(blueprint: &Blueprint, uncertainty: &Uncertainty) -> Table {
     let mut table = Table::new(&["Regret is made of", &title]);
     for part in &uncertainty.regret_parts {
         table.rows.push(vec![
-            part.option.words().into(),
+            part.words().into(),
             Cell::from(figure::amount(part.mean, blueprint.cost.currency))
                 .hinted("paid in this way more than in the cheapest plan of each world, on average"),
         ]);

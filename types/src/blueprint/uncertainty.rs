@@ -38,11 +38,18 @@ pub struct ConsideredPlan {
 /// A part of the mean regret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegretPart {
-    /// What is paid for in this way.
-    pub option: PurchaseOption,
+    /// What is paid for in this way; none is what is paid beside machines, such as data transfer.
+    pub option: Option<PurchaseOption>,
     /// How much more of it than in the cheapest plans, on average; less than zero where it is less.
     #[schemars(with = "f64")]
     pub mean: Decimal,
+}
+
+impl RegretPart {
+    /// Returns what is paid for.
+    pub fn words(&self) -> String {
+        self.option.map_or_else(|| "beside machines".to_owned(), PurchaseOption::words)
+    }
 }
 
 /// What one quantity does to the cost, all others at their medians.

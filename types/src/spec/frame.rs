@@ -47,6 +47,10 @@ pub struct Frame {
     pub beside: Beside,
 }
 
+/// Share of a month that a day may reach into it and still be the end of the one before: months have 28 to 31 days, and
+/// all are counted as 730 h.
+const SAME_MONTH: f64 = 0.07;
+
 /// Returns the months of 730 h from a day to a later one, to the nearest; none where it is not later.
 pub fn months_between(from: Date, to: Date) -> u32 {
     let days = to.since(from).map_or(0, |span| span.get_days());
@@ -70,6 +74,13 @@ impl Frame {
     /// Months are 730 h each, everywhere, so a date is at most half a month from its boundary.
     pub fn month_of(&self, date: Date) -> u32 {
         months_between(self.start, date).min(self.months)
+    }
+
+    /// Returns the end of the month that `date` is in.
+    pub fn month_with(&self, date: Date) -> u32 {
+        let days = date.since(self.start).map_or(0, |span| span.get_days()) + 1;
+        let months = (f64::from(days) * 24.0 / HOURS_PER_MONTH - SAME_MONTH).ceil().max(0.0) as u32;
+        months.min(self.months)
     }
 
     /// Returns the month boundary at the end of `date`.

@@ -53,8 +53,8 @@ pub fn uncertainty() -> Uncertainty {
             plan("peak at its lower bound", "nothing for a term; runs tp 4 at use1", 2, "5000.00", "9000.00"),
         ],
         regret_parts: vec![
-            RegretPart { option: PurchaseOption::Owned, mean: decimal("-2500.00") },
-            RegretPart { option: PurchaseOption::OnDemand, mean: decimal("10000.00") },
+            RegretPart { option: Some(PurchaseOption::Owned), mean: decimal("-2500.00") },
+            RegretPart { option: Some(PurchaseOption::OnDemand), mean: decimal("10000.00") },
         ],
         swings: vec![Swing {
             quantity: "peak".to_owned(),
