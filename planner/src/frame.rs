@@ -28,7 +28,7 @@ use capstan_types::units::HOURS_PER_MONTH;
 use std::collections::BTreeMap;
 
 /// Times that ends of jobs are cut and everything is solved again.
-const MOST_CUTTINGS: usize = 5;
+const MOST_CUTTINGS: usize = 8;
 
 /// Gap at which a draft is good enough to be simulated. Origin: chosen; what a level asks of a way hardly depends on it.
 const DRAFT_GAP: f64 = 0.03;

@@ -13,7 +13,7 @@ use std::ops::Range;
 const SAME_MONTHS: f64 = 1.0 / (HOURS_PER_MONTH * 3600.0);
 
 /// Ends of all jobs up to which every one is cut.
-const FEW: usize = 16;
+const FEW: usize = 32;
 
 /// A part of a period.
 #[derive(Debug, Clone, Copy, PartialEq)]

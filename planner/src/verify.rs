@@ -244,15 +244,17 @@ pub(crate) fn autoscaler(trial: &Trial<'_>, split: u32) -> Option<Autoscaler> {
 ///
 /// The prompt is taken at the percentile asked, which is at or above what such a request really waits.
 pub(crate) fn overhead_ns(trial: &Trial<'_>, metric: SloMetric, share: f64) -> f64 {
-    let engine = trial.engine;
-    let prompt = trial.serve.load.prompt.quantile(share);
     match metric {
         SloMetric::Tpot => 0.0,
-        SloMetric::Ttft | SloMetric::E2e => {
-            let waiting = (engine.request_us + engine.prompt_token_us * prompt) * 1e3;
-            waiting + engine.delivered_after() * trial.pace().get() * 1e9
-        }
+        SloMetric::Ttft | SloMetric::E2e => outside_ns(trial, trial.serve.load.prompt.quantile(share)),
     }
+}
+
+/// Returns what a request with such a prompt waits outside the scheduler.
+pub(crate) fn outside_ns(trial: &Trial<'_>, prompt: f64) -> f64 {
+    let engine = trial.engine;
+    let waiting = (engine.request_us + engine.prompt_token_us * prompt) * 1e3;
+    waiting + engine.delivered_after() * trial.pace().get() * 1e9
 }
 
 fn verdict(trial: &Trial<'_>, slo: &Slo, judged: &Judged, seen: &Replicated, group: Group) -> Verdict {

@@ -84,7 +84,7 @@ pub struct Args {
     /// Write the steps of the first replication for Perfetto or chrome://tracing
     #[arg(long, value_name = "FILE")]
     chrome_trace: Option<String>,
-    /// Write what became of each request of the first replication, CSV
+    /// Write what became of each request of the first replication, CSV: `ttft_s` and `e2e_s` are what its client sees, the other times those of the scheduler
     #[arg(long, value_name = "FILE")]
     requests: Option<String>,
     /// Form and file of the answer: terminal, markdown or json, each with `:FILE` if wanted; may be given several times

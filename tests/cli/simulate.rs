@@ -38,6 +38,26 @@ fn a_blueprint_holds_when_it_is_simulated_longer_and_can_be_looked_at() {
     assert!(itl.p50_s.mean < ttft.p50_s.mean && tpot.mean_s.mean < e2e.mean_s.mean);
     assert!((itl.mean_s.mean / tpot.mean_s.mean - 1.0).abs() < 0.2, "{itl:?} {tpot:?}");
     assert!((run.served_per_s.mean / run.rate.get() - 1.0).abs() < 0.05, "what is offered is served");
+    // What clients see in the log is what the table says of them.
+    let log = place.read("r.csv");
+    let column =
+        |name: &str| log.lines().next().and_then(|header| header.split(',').position(|one| one == name));
+    let column = |name: &str| {
+        let index = column(name).expect("a column");
+        let values =
+            log.lines().skip(1).filter_map(move |line| line.split(',').nth(index)?.parse::<f64>().ok());
+        values.collect::<Vec<f64>>()
+    };
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    for (name, told) in [("ttft_s", ttft.mean_s), ("e2e_s", e2e.mean_s)] {
+        let logged = mean(&column(name));
+        assert!((logged / told.mean - 1.0).abs() < 0.05, "{name}: {logged} {told:?}");
+    }
+    let (first, arrived) = (mean(&column("first_token_at_s")), mean(&column("arrived_at_s")));
+    assert!(
+        first - arrived < mean(&column("ttft_s")),
+        "the scheduler's times are without what is outside it"
+    );
     // Arrivals of the course are the rows of the log.
     let arrived: u64 = run.timeline.iter().map(|point| point.arrived).sum();
     let rows = place.read("r.csv").lines().count() as u64 - 1;

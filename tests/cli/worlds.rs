@@ -143,12 +143,14 @@ scenario mass { set chat.load.peak *= 1000 }\n";
 fn what_is_paid_beside_machines_is_a_part_of_regret() {
     let text = "plan p { currency = USD, horizon = 2027-01-01 .. 2028-12-31, discount = 8 %/y }
 param peak = 60 req/s in 36 req/s .. 140 req/s @ 90%
-site hall { power <= 120 kW, pue = 1.3, energy_price = 0.12 USD/kWh, egress_price = 0.05 USD/GB }
+site hall { power <= 120 kW, pue = 1.3, energy_price = 0.12 USD/kWh, rack = { power <= 22 kW, height = 42 U }, racks <= 3, redundancy = n_plus_1, lead_time = 2 mo }
 site use1 { provider = aws, region = \"us-east-1\", egress_price = 0.09 USD/GB }
 serve chat {
   model = \"meta-llama/Llama-3.1-8B-Instruct\"
-  load = { peak = peak, prompt = 1500 tok, output = 300 tok, grows = 2 %/mo }
+  load = { peak = peak, prompt = 1500 tok, output = 300 tok, grows = 2 %/mo, daily = diurnal(trough = 30%, peak_at = 14:00) }
   slo ttft { p99 <= 700 ms }
+  slo tpot { p99 <= 40 ms }
+  availability >= 99.95%
   accelerator in [h100_sxm, l40s]
 }
 ";

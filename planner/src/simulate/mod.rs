@@ -63,8 +63,8 @@ pub struct Simulated {
 /// What happened in the first replication of one run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Details {
-    /// Requests, by number.
-    pub requests: Vec<Record>,
+    /// Requests, by number, each with what it waits outside the scheduler until its first token, and until its last, is seen.
+    pub requests: Vec<(Record, Seconds)>,
     /// Steps, in the order of their ends; not more than can be shown.
     pub steps: Vec<StepSeen>,
 }

@@ -9,7 +9,7 @@ use crate::apart::share_of_fabric;
 use crate::candidates::Way;
 use crate::shortcuts::{beginnings, reused};
 use crate::span;
-use crate::verify::{self, Readers, overhead_ns, run_apart, serving_config, verdict_status};
+use crate::verify::{self, Readers, outside_ns, overhead_ns, run_apart, serving_config, verdict_status};
 use capstan_sim::engine::Time;
 use capstan_sim::serving::{
     Autoscaler, ConfigError, Estimates, Interval, Judged, Objective, Probe, Record, Recording, Replicated,
@@ -258,7 +258,8 @@ impl<'a> Stage<'a> {
         records.iter().for_each(|(_, record)| watch.record(record));
         records.sort_unstable_by_key(|(number, _)| *number);
         let requests = if question.keep_requests { records } else { Vec::new() };
-        let requests = requests.into_iter().map(|(_, record)| record).collect();
+        let outside = |record: &Record| Seconds(outside_ns(&self.trial, f64::from(record.prompt)) / 1e9);
+        let requests = requests.into_iter().map(|(_, record)| (record, outside(&record))).collect();
         let steps = watch.steps.take().unwrap_or_default();
         Ok((watch, Details { requests, steps }, totals.scaled))
     }
