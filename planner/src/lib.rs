@@ -38,6 +38,7 @@ pub mod periods;
 pub mod plan;
 pub mod pricing;
 pub mod program;
+mod reclaims;
 pub mod refused;
 pub mod rules;
 pub mod scenarios;

@@ -18,7 +18,7 @@ use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
 use crate::worlds::{self, Worlds};
-use crate::{apart, audit, outcome, rules, what_if};
+use crate::{apart, audit, outcome, reclaims, rules, what_if};
 use capstan_sim::serving::Recording;
 use capstan_types::blueprint::{
     Blueprint, FORMAT, InputFile, Inputs, Network, Override, Round, Solver, SolverStatus, Status,
@@ -359,6 +359,7 @@ pub(crate) fn finish(
     let pools: Vec<_> = turn.draft.pools.into_iter().map(|(_, pool)| pool).collect();
     let changes = pools.iter().any(|pool| !pool.purchases.is_empty());
     findings.extend(intervals::late_if_slow(frame, &turn.draft.trainings));
+    findings.extend(reclaims::findings(frame, &turn.draft.trainings, &pools.iter().collect::<Vec<_>>()));
     let catalog = outcome::rows_used(frame, &networks);
     let mut assumptions = outcome::assumptions(frame);
     assumptions.extend(outcome::taken_to_have_liquid(frame, &pools));

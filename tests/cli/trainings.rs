@@ -127,3 +127,20 @@ fn a_deadline_may_lie_within_a_month() {
     };
     assert_eq!((days("2027-03-14"), days("2027-02-27")), (Some(1), Some(2)));
 }
+
+#[test]
+fn machines_that_may_be_taken_away_are_told() {
+    let cloud = "site cloud { provider = aws, region = \"us-east-1\" }\n";
+    let place = Place::new();
+    let told = |buy: &str| {
+        let blueprint = place.planned(two(cloud, [buy, "buy = [on_demand]"]), 0);
+        let found: Vec<_> =
+            blueprint.findings.into_iter().filter(|finding| finding.code == "W0365").collect();
+        found
+    };
+    let found = told("buy = [spot]");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.starts_with("`a` runs on up to "), "{found:?}");
+    assert!(found[0].because[0].contains("expected to be taken away while it runs"), "{found:?}");
+    assert!(told("buy = [on_demand]").is_empty());
+}

@@ -32,6 +32,8 @@ pub const HOSTS_TOO_SMALL: Code = Code::warning(362);
 pub const LATE_IF_SLOW: Code = Code::warning(363);
 /// Contracts that end after the horizon.
 pub const STILL_BOUND: Code = Code::warning(364);
+/// A training on machines that may be taken away.
+pub const RECLAIMED: Code = Code::warning(365);
 /// No network connects the machines of a site.
 pub const NOT_TO_BE_WIRED: Code = Code::error(370);
 /// Machines and switches draw more than a site may.
@@ -47,7 +49,7 @@ pub const UNREADABLE_FILE: Code = Code::error(501);
 /// Something that is understood and not planned yet.
 pub const NOT_PLANNED: Code = Code::error(900);
 
-pub(super) const ENTRIES: [Entry; 21] = [
+pub(super) const ENTRIES: [Entry; 22] = [
     Entry {
         code: NO_CANDIDATE,
         title: "no way to serve meets a limit on latency",
@@ -153,6 +155,17 @@ pub(super) const ENTRIES: [Entry; 21] = [
             still to be paid then is counted in full at the end of the horizon, on a line of its own, and the choice between \
             ways of buying knows of it; what the machines could still do then is not counted for them. A longer horizon, \
             a shorter term or paying by the hour are the ways out.",
+        wrong: None,
+        right: None,
+    },
+    Entry {
+        code: RECLAIMED,
+        title: "a training on machines that may be taken away",
+        explanation: "A training runs on spot machines. The time that it takes counts failures of machines and what they cost, \
+            but not machines that the provider takes back: each such one costs a restart and the work since the last \
+            checkpoint, and another machine may not be had at once. The finding says how many are expected, where the \
+            rate of such machines is known. Other ways to `buy`, a shorter `checkpoint` interval or a later `finish` are \
+            the ways out.",
         wrong: None,
         right: None,
     },
