@@ -354,6 +354,15 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
     egress::assumption(frame.spec).into_iter().for_each(&mut add);
     let engine_of = |serve: &Serve| scheduling::assumption(serve, frame.catalog.engine(&serve.engine)?);
     frame.spec.serves.iter().filter_map(engine_of).for_each(&mut add);
+    for serve in frame.spec.serves.iter().filter(|serve| serve.adapters.is_some()) {
+        add(format!(
+            "the steps of `{}` take no longer for what adapters read and compute in them",
+            serve.name
+        ));
+    }
+    if frame.spec.sites.len() > 1 {
+        add("a workload runs at one site at a time, beside machines that stand there already".to_owned());
+    }
     if !frame.spec.trains.is_empty() {
         add("each node writes checkpoints at 2 GB/s; nodes fail 6.5 times per 1,000 node-days".to_owned());
         for site in &frame.spec.sites {

@@ -419,3 +419,14 @@ fn stages_need_not_divide_the_layers() {
     let fixed = json(&place, &[&asked[..], &["--pipeline", "16"]].concat());
     assert!(step(&chosen) <= step(&fixed), "{} {}", step(&chosen), step(&fixed));
 }
+
+/// An interval is of what may be measured, and nobody measures what the memory cannot read.
+#[test]
+fn an_interval_does_not_reach_below_what_physics_allows() {
+    let place = Place::new();
+    for (model, weights) in [("llama2_13b", 12.9e9 * 2.0), ("llama3_1_8b", 7.5e9 * 2.0)] {
+        let args = [model, "--on", "h100_sxm", "--tensor", "1", "--concurrency", "1"];
+        let low = json(&place, &args)["answers"][0]["points"][0]["tpot_s"]["low"].as_f64().expect("a number");
+        assert!(low >= weights / 3.36e12, "{model}: {low}");
+    }
+}

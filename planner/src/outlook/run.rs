@@ -151,7 +151,26 @@ impl<'a> Run<'a> {
         let (Some(ttft), Some(tpot)) = (ttft, tpot) else {
             return Err(RowError::NotPriced("nothing is predicted of this load".to_owned()));
         };
-        Ok((self.calibrated(Times { ttft, tpot }, clients), priced.because))
+        Ok((self.possible(self.calibrated(Times { ttft, tpot }, clients)), priced.because))
+    }
+
+    /// Returns times whose intervals do not reach below what one request takes at the peak and the full bandwidth.
+    fn possible(&self, times: Times) -> Times {
+        let least = |shapes: &[StepShape]| -> f64 {
+            let pass = |shape: &StepShape| {
+                let floors = self.step.floors(shape);
+                floors.compute_ns.max(floors.memory_ns).max(floors.link_ns)
+            };
+            shapes.iter().map(pass).sum::<f64>() * 1e-9
+        };
+        let above =
+            |ranged: Ranged, least: f64| Ranged { low: ranged.low.max(least.min(ranged.value)), ..ranged };
+        let tpot = if self.ask.output < 2 {
+            times.tpot
+        } else {
+            above(times.tpot, least(&[self.decode_shape(1.0)]))
+        };
+        Times { ttft: above(times.ttft, least(&self.prompt_shapes())), tpot }
     }
 
     /// Returns what is predicted with the user's own measurements of the configuration.
