@@ -201,8 +201,9 @@ fn two_tiers_are_sized_apart_and_both_draw_from_the_site() {
     let one = planned(&plan("", &format!("{}\n{train}", data.replace(", tier = bulk", ""))), 0);
     assert_eq!(one.stores.len(), 1);
     assert!(one.stores[0].raw.get() > both.stores[0].raw.get());
-    // Bulk storage of the built-in catalog is not known to draw anything, so no limit is shown to hold with it.
-    planned(&plan(", power <= 5 MW", data), 3);
+    // Object stores of the built-in catalog are not known to draw anything, so no limit is shown to hold with them.
+    let object = format!("{data}\nstorage b {{ tier = bulk, kind = object }}");
+    planned(&plan(", power <= 5 MW", &object), 3);
 }
 
 /// 60 GB/s of files of 120 kB are half a million files a second, and 10 of 50,000 a node open them; bytes alone need three.
@@ -251,4 +252,13 @@ fn a_system_of_which_nobody_knows_how_it_opens_files_is_not_taken() {
     let found = named.findings.iter().find(|found| found.code == "E0381").expect("a finding");
     assert!(found.message.starts_with("nobody knows the rate of opening files"), "{}", found.message);
     assert!(named.audit.iter().all(|check| check.violations.is_empty()), "{:?}", named.audit);
+}
+
+/// Nobody knows what the usual object store draws; under a limit on power another keeps what is seldom read.
+#[test]
+fn under_a_limit_on_power_a_store_is_taken_whose_power_is_known() {
+    let text = plan(", power <= 400 kW", "dataset archive { size = 900 TB, tier = bulk }");
+    let blueprint = planned(&text, 0);
+    let bulk = blueprint.stores.iter().find(|store| store.tier == Tier::Bulk).expect("it is kept");
+    assert!(bulk.power.is_some(), "{bulk:?}");
 }

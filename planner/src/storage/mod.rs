@@ -277,6 +277,27 @@ fn chosen(
     let usual = (asked.tier == Tier::Bulk).then_some(StorageKind::Object);
     let named_kind = wish.and_then(|wish| wish.kind);
     let kind = named_kind.or(usual.filter(|_| wish.is_none_or(|wish| wish.system.is_none())));
+    let best = cheapest(spec, catalog, site, asked, wish, kind);
+    // Or in another way, where a limit cannot be shown to hold with it.
+    let is_unknown = |found: &Result<Store, String>| {
+        found.as_ref().map_or(true, |store| unknown_fact(site, asked, store).is_some())
+    };
+    if named_kind.is_none() && kind.is_some() && is_unknown(&best) {
+        let other = cheapest(spec, catalog, site, asked, wish, None);
+        return if is_unknown(&other) { best } else { other };
+    }
+    best
+}
+
+/// Returns the cheapest system of a kind, among those of which everything is known if there are any.
+fn cheapest(
+    spec: &Spec,
+    catalog: &Catalog,
+    site: &Site,
+    asked: &Asked,
+    wish: Option<&StorageWish>,
+    kind: Option<StorageKind>,
+) -> Result<Store, String> {
     let named = wish.and_then(|wish| wish.system.as_ref());
     let mut why = "no system of the catalog is of the kind that is asked".to_owned();
     let mut found: Vec<(bool, Option<Decimal>, Store)> = Vec::new();
