@@ -162,6 +162,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_stated_is_as_what_is_null() {
+        let null = serde_json::json!({ "beside": { "staff": null, "licences": null }, "seed": 1 });
+        let absent = serde_json::json!({ "beside": { "staff": null }, "seed": 1 });
+        assert_eq!(inputs::leaves(&null), inputs::leaves(&absent));
+        assert_eq!(inputs::leaves(&null).into_keys().collect::<Vec<_>>(), ["seed"]);
+    }
+
+    #[test]
     fn a_node_more_is_said_with_both_numbers() {
         let (base, mut head) = (chat_blueprint(), chat_blueprint());
         head.pools[1].purchases[1].nodes = 4;
