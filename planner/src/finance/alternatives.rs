@@ -185,7 +185,14 @@ fn shape_of<'a>(blueprint: &'a Blueprint, pool: &Pool) -> Option<&'a NodeShape> 
 /// Returns the price of a pool's machine under an option, and what it rests on; or why there is none.
 fn priced<'a>(blueprint: &'a Blueprint, pool: &Pool, option: PurchaseOption) -> Result<Priced<'a>, String> {
     let frame = &blueprint.inputs.spec.frame;
-    let unknown = || format!("{}: nobody sells it or its like, {}", pool.shape, option.words());
+    // The blueprint has the prices of machines that the plan may buy, and of no others.
+    let unknown = || {
+        let way = option.words();
+        format!(
+            "{}: nobody sells it or its like, {way}, among the machines that the plan may buy",
+            pool.shape
+        )
+    };
     let (site, shape) = (site_of(blueprint, pool), shape_of(blueprint, pool));
     let (Some(site), Some(shape)) = (site, shape) else { return Err(unknown()) };
     if let Quoted::Priced(quote) = quote(&blueprint.inputs.catalog, frame, site, shape, option) {
