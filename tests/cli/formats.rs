@@ -195,16 +195,15 @@ fn what_is_said_of_blueprints_and_differences_is_sound_in_every_format() {
 #[test]
 fn a_price_that_is_lost_is_said_in_every_format_and_is_no_saving() {
     let place = Place::new();
-    let base = chat_blueprint();
-    let mut head = base.clone();
-    head.cost.not_included.push("network and resale of own.h100 (no row)".to_owned());
-    head.cost.total -= rust_decimal::Decimal::from(12_000);
-    place.write_blueprint("base.json", &base);
-    place.write_blueprint("head.json", &head);
-    let words = "the total now leaves out network and resale of own.h100";
+    place.write("base.plan", PLAN.replace("currency = USD", "currency = USD, staff = 1 kUSD/mo"));
+    place.write("head.plan", PLAN);
+    for side in ["base", "head"] {
+        place.run(&["plan", &format!("{side}.plan"), "-o", &format!("{side}.json")]).exits(0);
+    }
+    let words = "the total now leaves out staff";
     let diff =
         |more: &[&str], code| place.run(&[&["diff", "base.json", "head.json"], more].concat()).exits(code);
-    let first = |seen: &str| seen.lines().find(|line| line.contains("chat")).expect("a title").to_owned();
+    let first = |seen: &str| seen.lines().find(|line| line.contains("first: ")).expect("a title").to_owned();
     let seen = diff(&[], 0);
     let title = first(&seen.out);
     assert!(title.contains("what it costs cannot be compared: ") && !title.contains("12,000"), "{title}");
@@ -212,7 +211,7 @@ fn a_price_that_is_lost_is_said_in_every_format_and_is_no_saving() {
         let out = diff(&["--output", form], 0).out;
         let one_line = out.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(one_line.matches(words).count() >= 2, "{out}");
-        assert!(one_line.contains("not in the total: network and resale of own.h100 (no row)"), "{out}");
+        assert!(one_line.contains("not in the total: staff (no `staff` in `plan`)"), "{out}");
     }
     let told: Value = serde_json::from_str(&diff(&["--output", "json"], 0).out).expect("JSON");
     assert_eq!(told["changes"][0]["kind"], "left_out");
