@@ -153,6 +153,18 @@ fn the_cheapest_machine_does_not_cost_nothing() {
     assert_eq!(blueprint.cost.total.to_f64(), Some(2.0 * 8760.0));
 }
 
+/// The plan has the prices of what it may buy: what is sold beside that, nobody says is not.
+#[test]
+fn what_is_said_not_to_be_sold_is_so_among_what_the_plan_may_buy() {
+    let place = Place::new();
+    place.write("lab.toml", catalog("{ region = \"a\", on_demand = \"2 USD/h\" }"));
+    place.write("p.plan", plan(&["a"], "1 req/s", "on_demand"));
+    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
+    place.run(&["report", "b.json", "--output", "html:b.html"]).exits(0);
+    let words = "nobody sells it or its like, reserved 1 y, among the machines that the plan may buy";
+    assert!(place.read("b.html").contains(words));
+}
+
 #[test]
 fn people_licences_and_support_are_paid_and_are_unpriced_where_nobody_says() {
     let prices = "{ region = \"a\", on_demand = \"2 USD/h\" }";
