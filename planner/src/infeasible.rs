@@ -63,7 +63,7 @@ pub(crate) fn passed_already(frame: &Frame<'_>, formulation: &Formulation<'_>) -
     let passed = formulation.limits.iter().filter(|name| name.short > 1e-6 * name.outside.abs());
     let finding = |name: &NamedLimit| {
         let needed = name.unit.amount(name.outside, currency);
-        let message = format!("what stands there and storage alone pass the limit on {}", name.what);
+        let message = format!("what stands there and storage alone pass the limit on {}", name.told());
         let place = name.place.clone().map(|place| (place, format!("at least {needed} would be needed")));
         let step = name.change.map(|change| Step {
             change,
@@ -371,7 +371,7 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation<'_>, conflict: 
             LimitId::Offer(_) => None,
         })
         .collect();
-    let names: Vec<&str> = named.iter().map(|(_, name)| name.what.as_str()).collect();
+    let names: Vec<String> = named.iter().map(|(_, name)| name.told()).collect();
     let has_one_way = named.iter().any(|(member, _)| member.way_out.is_some());
     let message = match names.as_slice() {
         [] => "no plan covers every demand".to_owned(),

@@ -317,6 +317,9 @@ pub(crate) fn rule_findings(blueprint: &Blueprint) -> Vec<Finding> {
         .map(|rule| {
             let told = rule.label.as_deref().unwrap_or(&rule.text);
             let verb = if rule.holds.is_some() { "does not hold" } else { "cannot be judged" };
+            // What to say where it does not hold is not true of what nobody can judge.
+            let said = rule.message.as_ref().filter(|_| rule.holds.is_some());
+            let said = said.map_or_else(String::new, |said| format!(": {said}"));
             let (code, severity) = match rule.kind {
                 RuleKind::Require => (RULE, Severity::Error),
                 RuleKind::Prefer => (WISH, Severity::Note),
@@ -325,7 +328,7 @@ pub(crate) fn rule_findings(blueprint: &Blueprint) -> Vec<Finding> {
             Finding {
                 code: code.to_owned(),
                 severity,
-                message: format!("`{told}` of budget `{}` {verb}", rule.budget),
+                message: format!("`{told}` of budget `{}` {verb}{said}", rule.budget),
                 places: vec![(rule.place.clone(), rule.numbers.clone())],
                 because: Vec::new(),
                 ways_out: Vec::new(),

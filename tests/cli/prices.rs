@@ -188,6 +188,40 @@ fn people_licences_and_support_are_paid_and_are_unpriced_where_nobody_says() {
     assert!(place.run(&["check", "p.plan"]).exits(1).err.contains("staff"));
 }
 
+/// What to say where a rule does not hold, said: in every form, whatever the rule does.
+#[test]
+fn what_a_rule_says_where_it_does_not_hold_is_in_every_form() {
+    let prices = "{ region = \"a\", on_demand = \"2 USD/h\" }";
+    let place = Place::new();
+    place.write("lab.toml", catalog(prices));
+    let text = plan(&["a"], "1 req/s", "on_demand");
+    let run = |rules: &str, code: i32| {
+        place.write("p.plan", format!("{text}budget b {{\n{rules}}}\n"));
+        place.run(&["plan", "p.plan", "-o", "b.json"]).exits(code)
+    };
+    let in_every_form = |words: &str| {
+        let names =
+            ["human:r.txt", "markdown:r.md", "json:r.json", "junit:r.xml", "sarif:r.sarif", "html:r.html"];
+        let outputs = names.iter().flat_map(|name| ["--output", name]);
+        place.run(&["report", "b.json"].into_iter().chain(outputs).collect::<Vec<_>>()).exits(0);
+        for name in names.map(|name| name.split(':').nth(1).expect("a file")) {
+            let told = place.read(name);
+            let one_line = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(one_line.contains(words), "{name}: {told}");
+        }
+    };
+    // One that the program keeps: no plan does.
+    let seen = run("  require most: chat.cost <= 1 USD else \"DEARER THAN  THE MARGIN\"\n", 3);
+    assert!(seen.err.contains("allows (DEARER THAN THE MARGIN)"), "{}", seen.told());
+    in_every_form("DEARER THAN THE MARGIN");
+    // Ones that are judged afterwards.
+    for (rule, code) in [("require", 3), ("warn", 0), ("prefer", 0)] {
+        let seen = run(&format!("  {rule} r: chat.cost >= 1 MUSD else \"TOO SMALL\"\n"), code);
+        assert!(seen.err.contains("`r` of budget `b` does not hold: TOO SMALL"), "{}", seen.told());
+        in_every_form("TOO SMALL");
+    }
+}
+
 /// Spot costs a third, so without a limit everything is spot; the budget lets a quarter be, over all workloads.
 #[test]
 fn a_budget_limits_the_share_of_spot() {
