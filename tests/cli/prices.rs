@@ -220,6 +220,12 @@ fn what_a_rule_says_where_it_does_not_hold_is_in_every_form() {
         assert!(seen.err.contains("`r` of budget `b` does not hold: TOO SMALL"), "{}", seen.told());
         in_every_form("TOO SMALL");
     }
+    // None of what is not required is.
+    let seen = run("  prefer p: chat.cost >= 1 MUSD\n  warn w: chat.cost >= 1 MUSD\n", 0);
+    assert!(seen.out.contains("Rules: 0 of 2 hold, none is required."), "{}", seen.told());
+    let seen = run("  prefer p: chat.cost >= 1 MUSD\n  require w: chat.cost <= 1 MUSD else \"NO\"\n", 0);
+    assert!(seen.out.contains("Rules: 1 of 2 hold, every required one among them."), "{}", seen.told());
+    assert!(!seen.told().contains("NO\n"), "{}", seen.told());
 }
 
 /// Spot costs a third, so without a limit everything is spot; the budget lets a quarter be, over all workloads.
