@@ -184,6 +184,9 @@ fn people_licences_and_support_are_paid_and_are_unpriced_where_nobody_says() {
     place.write("p.plan", format!("{stated}budget b {{ opex <= 10 kUSD/mo }}\n"));
     let seen = place.run(&["plan", "p.plan"]).exits(3);
     assert!(seen.out.contains("opex"), "{}", seen.told());
+    // No storage and no fleet is part of the amount, so none is said to be.
+    let passed = "what is paid whichever machines are chosen passes the limit on opex per month of budget b";
+    assert!(seen.err.contains(passed), "{}", seen.told());
     place.write("p.plan", text.replace("USD,", "USD, staff = -1 USD/mo,"));
     assert!(place.run(&["check", "p.plan"]).exits(1).err.contains("staff"));
 }
