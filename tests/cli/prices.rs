@@ -82,6 +82,15 @@ fn a_payment_at_the_start_is_worth_it_where_the_machine_is_busy() {
     let reserved = PurchaseOption::Reserved { term_months: 12 };
     assert_eq!(purchases(&always).iter().map(|bought| bought.option).collect::<Vec<_>>(), [reserved]);
     assert_eq!(always.cost.total.to_f64(), Some(657.0 + 300.0));
+    // The bill spreads it over the term, and says so of what is bought so, and of nothing else.
+    let spread = |blueprint: &Blueprint| -> Vec<String> {
+        let all = blueprint.assumptions.iter().map(|one| one.text.clone());
+        all.filter(|text| text.contains("at the start of a term")).collect()
+    };
+    let words = "what is invoiced at the start of a term is billed in equal parts over the term: lab.g1, reserved 1 y";
+    assert_eq!(spread(&always), [words]);
+    let hourly = planned(prices, &plan(&["a"], "1 req/s", "on_demand"));
+    assert_eq!(spread(&hourly), [""; 0]);
 
     // The second machine is busy for less than half of the day.
     let curve = "6 req/s, daily = diurnal(trough = 10%, peak_at = 14:00)";
