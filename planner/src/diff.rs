@@ -162,6 +162,32 @@ mod tests {
     }
 
     #[test]
+    fn what_the_total_leaves_out_from_now_on_is_a_change() {
+        let (mut base, mut head) = (chat_blueprint(), chat_blueprint());
+        base.cost.not_included = vec!["3 nodes of weka at hz1".to_owned()];
+        head.cost.not_included = vec!["4 nodes of weka at hz1".to_owned()];
+        assert!(diff(&base, &head).is_empty(), "a node more of what has no price is nothing new without one");
+        head.cost.not_included.push("staff (no `staff` in `plan`)".to_owned());
+        let there = diff(&base, &head);
+        assert_eq!(there.changes[0].kind, ChangeKind::LeftOut);
+        assert_eq!(there.left_out_now().as_deref(), Some("staff"));
+        assert_eq!(diff(&head, &base).left_out_now(), None, "a price that became known");
+        head.cost.not_included.push("space and cooling at hz1: no colocation price is given".to_owned());
+        assert_eq!(diff(&base, &head).left_out_now().as_deref(), Some("space and cooling at hz1 and staff"));
+        for none in [diff(&base, &infeasible_blueprint()), diff(&infeasible_blueprint(), &base)] {
+            assert!(none.changes.iter().all(|change| change.kind != ChangeKind::LeftOut));
+        }
+    }
+
+    #[test]
+    fn what_is_not_stated_is_as_what_is_null() {
+        let null = serde_json::json!({ "beside": { "staff": null, "licences": null }, "seed": 1 });
+        let absent = serde_json::json!({ "beside": { "staff": null }, "seed": 1 });
+        assert_eq!(inputs::leaves(&null), inputs::leaves(&absent));
+        assert_eq!(inputs::leaves(&null).into_keys().collect::<Vec<_>>(), ["seed"]);
+    }
+
+    #[test]
     fn a_node_more_is_said_with_both_numbers() {
         let (base, mut head) = (chat_blueprint(), chat_blueprint());
         head.pools[1].purchases[1].nodes = 4;

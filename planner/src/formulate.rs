@@ -35,6 +35,16 @@ pub struct NamedLimit {
     pub outside: f64,
     /// By how much that alone passes the limit.
     pub short: f64,
+    /// What the plan says where it is not kept: the `else` of a rule.
+    pub said: Option<String>,
+}
+
+impl NamedLimit {
+    /// Returns what it limits, with what the plan says where it is not kept.
+    pub fn told(&self) -> String {
+        let said = self.said.as_ref().map_or_else(String::new, |said| format!(" ({said})"));
+        format!("{}{said}", self.what)
+    }
 }
 
 /// The program with what is needed to read its answer.

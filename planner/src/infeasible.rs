@@ -58,13 +58,14 @@ fn in_periods(why: Unservable, formulation: &Formulation<'_>) -> Unservable {
     }
 }
 
-/// Returns a finding for each limit that storage and what stands there already pass without any machine bought.
+/// Returns a finding for each limit that is passed without any machine bought: by what stands there already, storage, or what
+/// the plan states to pay each month.
 pub(crate) fn passed_already(frame: &Frame<'_>, formulation: &Formulation<'_>) -> Vec<Stuck> {
     let currency = frame.spec.frame.currency;
     let passed = formulation.limits.iter().filter(|name| name.short > 1e-6 * name.outside.abs());
     let finding = |name: &NamedLimit| {
         let needed = name.unit.amount(name.outside, currency);
-        let message = format!("what stands there and storage alone pass the limit on {}", name.what);
+        let message = format!("{} passes the limit on {}", beside_machines(name.unit), name.told());
         let place = name.place.clone().map(|place| (place, format!("at least {needed} would be needed")));
         let step = name.change.map(|change| Step {
             change,
@@ -77,6 +78,15 @@ pub(crate) fn passed_already(frame: &Frame<'_>, formulation: &Formulation<'_>) -
         Stuck { finding, either: step.into_iter().collect(), all: Vec::new() }
     };
     passed.map(finding).collect()
+}
+
+/// Returns what an amount is made of that no choice of machines changes; storage, staff or a fleet need not be part of it.
+fn beside_machines(unit: LimitUnit) -> &'static str {
+    match unit {
+        LimitUnit::Money | LimitUnit::MoneyPerMonth => "what is paid whichever machines are chosen",
+        LimitUnit::Kilowatts => "what is drawn whichever machines are chosen",
+        _ => "what is there whichever machines are chosen",
+    }
 }
 
 fn unservable_finding(
@@ -381,7 +391,7 @@ fn conflict_finding(frame: &Frame<'_>, formulation: &Formulation<'_>, conflict: 
             LimitId::Offer(_) => None,
         })
         .collect();
-    let names: Vec<&str> = named.iter().map(|(_, name)| name.what.as_str()).collect();
+    let names: Vec<String> = named.iter().map(|(_, name)| name.told()).collect();
     let has_one_way = named.iter().any(|(member, _)| member.way_out.is_some());
     let message = match names.as_slice() {
         [] => "no plan covers every demand".to_owned(),

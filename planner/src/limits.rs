@@ -43,6 +43,7 @@ impl Limits {
                 change: Some(change),
                 outside: beside,
                 short: 0.0,
+                said: None,
             };
             if let Some(limit) = &site.power {
                 let beside = outside.power_kw[index];
@@ -107,6 +108,7 @@ impl Limits {
                 change: Some(change),
                 outside: beside,
                 short: 0.0,
+                said: None,
             };
             if let Some(limit) = &budget.capex {
                 let bound = Bound::AtMost(money(&limit.value) - capex);
@@ -148,6 +150,7 @@ impl Limits {
                 change: at.zip(of_budget).filter(|_| can_move).map(|(at, rule)| Change::Rule(at, rule)),
                 outside: total,
                 short: 0.0,
+                said: rule.said(),
             };
             self.add(whole_cost(market), Bound::AtMost(most - total), name);
         }
@@ -168,6 +171,7 @@ impl Limits {
                 change: Some(Change::Spot(index)),
                 outside: 0.0,
                 short: 0.0,
+                said: None,
             };
             let rule = Rule::Share { part, whole: refs(&|_| true), workload: None };
             self.add(rule, Bound::AtMost(limit.value), name);
@@ -203,6 +207,7 @@ impl Limits {
                 change: Some(Change::Share { workload: of, entry: at, is_most }),
                 outside: 0.0,
                 short: 0.0,
+                said: None,
             };
             let rule = || Rule::Share { part: part.clone(), whole: whole.clone(), workload: Some(index) };
             if let Some(limit) = &entry.at_most {

@@ -10,13 +10,14 @@ use crate::program::{LimitId, Method, Options, prices_of_limits, runner_ups};
 use crate::scheduling;
 use crate::storage;
 use capstan_types::blueprint::{
-    Blueprint, Cost, CostKind, FORMAT, Inputs, LimitPrice, Network, Pool, Round, RunnerUp, Solver,
+    Blueprint, Cost, CostKind, FORMAT, Inputs, LimitPrice, Network, Pool, Purchase, Round, RunnerUp, Solver,
     SolverStatus, Status, TrainingRun, VerdictStatus,
 };
 use capstan_types::catalog::Catalog;
 use capstan_types::figure;
 use capstan_types::finding::{Finding, Severity};
 use capstan_types::hardware::Cooling;
+use capstan_types::offering::Offering;
 use capstan_types::origin::Origin;
 use capstan_types::spec::{Assumption, RuleKind, Serve, Spec, level_word};
 use rust_decimal::Decimal;
@@ -317,6 +318,9 @@ pub(crate) fn rule_findings(blueprint: &Blueprint) -> Vec<Finding> {
         .map(|rule| {
             let told = rule.label.as_deref().unwrap_or(&rule.text);
             let verb = if rule.holds.is_some() { "does not hold" } else { "cannot be judged" };
+            // What to say where it does not hold is not true of what nobody can judge.
+            let said = rule.message.as_ref().filter(|_| rule.holds.is_some());
+            let said = said.map_or_else(String::new, |said| format!(": {said}"));
             let (code, severity) = match rule.kind {
                 RuleKind::Require => (RULE, Severity::Error),
                 RuleKind::Prefer => (WISH, Severity::Note),
@@ -325,7 +329,7 @@ pub(crate) fn rule_findings(blueprint: &Blueprint) -> Vec<Finding> {
             Finding {
                 code: code.to_owned(),
                 severity,
-                message: format!("`{told}` of budget `{}` {verb}", rule.budget),
+                message: format!("`{told}` of budget `{}` {verb}{said}", rule.budget),
                 places: vec![(rule.place.clone(), rule.numbers.clone())],
                 because: Vec::new(),
                 ways_out: Vec::new(),
@@ -387,8 +391,42 @@ pub(crate) fn assumptions(frame: &Frame<'_>) -> Vec<Assumption> {
     all
 }
 
+/// Returns what is assumed of what is bought and where it stands.
+pub(crate) fn of_purchases(frame: &Frame<'_>, pools: &[Pool]) -> Vec<Assumption> {
+    let spread = spread_over_its_term(frame.catalog, pools).into_iter();
+    let spread = spread.map(|text| Assumption { text, place: None, origin: Origin::Assumed });
+    taken_to_have_liquid(frame, pools).into_iter().chain(spread).collect()
+}
+
+/// Returns that what is paid at the start of a term is billed over it, with what is bought so: its invoice comes at once.
+fn spread_over_its_term(catalog: &Catalog, pools: &[Pool]) -> Option<String> {
+    let is_paid_first = |pool: &Pool, purchase: &Purchase| {
+        let Some(row) = &purchase.price else { return false };
+        let of_row = |other: &&Offering| {
+            other.shape == pool.shape && other.provider == row.provider && other.region == row.region
+        };
+        let mut offers = catalog.offerings.iter().filter(of_row);
+        // Some sources have only the sum of a term that is paid all at its start, by the hour.
+        row.source.contains("all upfront")
+            || offers.any(|offer| offer.option == purchase.option && offer.upfront.is_some())
+    };
+    let bought = |pool: &Pool| -> Vec<String> {
+        let bought =
+            pool.purchases.iter().filter(|one| one.nodes > 0 && one.option.contract_months().is_some());
+        let first = bought.filter(|one| is_paid_first(pool, one));
+        first.map(|one| format!("{}, {}", pool.shape, one.option.words())).collect()
+    };
+    let mut all: Vec<String> = pools.iter().flat_map(bought).collect();
+    all.sort();
+    all.dedup();
+    let what = all.join("; ");
+    (!all.is_empty()).then(|| {
+        format!("what is invoiced at the start of a term is billed in equal parts over the term: {what}")
+    })
+}
+
 /// Returns what is assumed of sites that do not say what carries heat away, where machines that need liquid stand there.
-pub(crate) fn taken_to_have_liquid(frame: &Frame<'_>, pools: &[Pool]) -> Vec<Assumption> {
+fn taken_to_have_liquid(frame: &Frame<'_>, pools: &[Pool]) -> Vec<Assumption> {
     let untold = |name: &str| {
         let site = frame.spec.sites.iter().find(|site| site.name == name);
         site.is_some_and(|site| site.is_own() && site.cooling.is_none())

@@ -362,7 +362,7 @@ pub(crate) fn finish(
     findings.extend(reclaims::findings(frame, &turn.draft.trainings, &pools.iter().collect::<Vec<_>>()));
     let catalog = outcome::rows_used(frame, &networks);
     let mut assumptions = outcome::assumptions(frame);
-    assumptions.extend(outcome::taken_to_have_liquid(frame, &pools));
+    assumptions.extend(outcome::of_purchases(frame, &pools));
     let mut services = turn.draft.services;
     intervals::fill_in(frame, &catalog, &mut services);
     let mut blueprint = Blueprint {

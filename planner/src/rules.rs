@@ -34,6 +34,7 @@ fn outcome(blueprint: &Blueprint, budget: &str, rule: &Rule) -> RuleOutcome {
         text: rule.text.clone(),
         holds,
         numbers: numbers(blueprint, &rule.condition),
+        message: rule.said(),
         place: rule.place.clone(),
     }
 }

@@ -5,7 +5,7 @@ use crate::document::{Block, Cell, Document, Table, Tone};
 use crate::json::pretty;
 use crate::markdown::markdown;
 use capstan_types::blueprint::{CostKind, Status};
-use capstan_types::diff::{Amounts, Cause, Counts, Diff, LevelDelta, Value};
+use capstan_types::diff::{Amounts, Cause, ChangeKind, Counts, Diff, LevelDelta, Value};
 use capstan_types::figure;
 use capstan_types::finding::Severity;
 use capstan_types::money::Currency;
@@ -82,6 +82,9 @@ pub fn diff_told(diff: &Diff, version: &str) -> Told {
     let mut cases = vec![case("the plan holds".to_owned(), holds, false, title(diff).text)];
     let guards = diff.guards.iter();
     cases.extend(guards.map(|one| case(one.name.clone(), one.holds, !one.required, one.numbers.clone())));
+    if let Some(what) = diff.left_out_now() {
+        cases.push(case("what it costs can be compared".to_owned(), false, true, leaves_out(&what)));
+    }
     let broken = diff.guards.iter().filter(|guard| !guard.holds);
     let remarks = broken.map(|guard| Remark {
         rule: "guard".to_owned(),
@@ -90,7 +93,14 @@ pub fn diff_told(diff: &Diff, version: &str) -> Told {
         details: Vec::new(),
         spot: Spot::top(diff.head.path.clone()),
     });
-    let remarks = remarks.collect();
+    let left_out = diff.left_out_now().map(|what| Remark {
+        rule: "guard".to_owned(),
+        severity: Severity::Warning,
+        message: leaves_out(&what),
+        details: Vec::new(),
+        spot: Spot::top(diff.head.path.clone()),
+    });
+    let remarks = remarks.chain(left_out).collect();
     let suites = vec![Suite { name: diff.head.plan.clone(), cases }];
     Told { version: version.to_owned(), remarks, suites, ..Told::default() }
 }
@@ -102,15 +112,21 @@ pub fn diff_outputs(diff: &Diff, exit_code: u8) -> Vec<(String, String)> {
         .change()
         .checked_div(total.before.abs())
         .map(|share| (share * Decimal::ONE_HUNDRED).round_dp(2));
+    // An amount that nobody knows is empty, never a number.
+    let is_known = priced(diff) && diff.left_out_now().is_none();
+    let known = |text: String| if is_known { text } else { String::new() };
     let pairs = [
         ("status", status_word(diff.head.status).to_owned()),
         ("exit_code", exit_code.to_string()),
         ("changed", (!diff.is_empty()).to_string()),
         ("currency", diff.head.currency.code().to_owned()),
         ("total", total.after.to_string()),
-        ("total_change", total.change().to_string()),
-        ("total_change_percent", share.map_or_else(String::new, |share| share.normalize().to_string())),
-        ("per_month_change", diff.cost.per_month.change().to_string()),
+        ("total_change", known(total.change().to_string())),
+        (
+            "total_change_percent",
+            known(share.map_or_else(String::new, |share| share.normalize().to_string())),
+        ),
+        ("per_month_change", known(diff.cost.per_month.change().to_string())),
         ("unpriced", diff.unpriced.after.to_string()),
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -207,6 +223,8 @@ fn title(diff: &Diff) -> Cell {
     let total = &diff.cost.total;
     let money = if !priced(diff) {
         "what it costs cannot be compared".to_owned()
+    } else if let Some(what) = diff.left_out_now() {
+        format!("what it costs cannot be compared: {}", leaves_out(&what))
     } else if diff.base.currency != diff.head.currency {
         format!(
             "from {} to {}",
@@ -238,6 +256,11 @@ fn title(diff: &Diff) -> Cell {
         Status::Violated | Status::Infeasible => Tone::Bad,
     };
     Cell::toned(format!("{}: {}, {money}{more}", diff.head.plan, status(diff.head.status)), tone)
+}
+
+/// Says what has no price any more.
+fn leaves_out(what: &str) -> String {
+    format!("the total now leaves out {what}, whose price is unknown")
 }
 
 /// Says whether both sides exist: a plan that does not has no price, and zero is none.
@@ -296,7 +319,11 @@ fn cost(diff: &Diff) -> Vec<Block> {
             .rows
             .push(row(format!("{}: {}{option}{kind}", group.site, group.item).into(), &group.billed_cost));
     }
-    vec![Block::Table(totals), Block::Table(groups)]
+    let warning = diff.left_out_now().map(|what| {
+        let text = format!("These are the sums of what has a price: {}.", leaves_out(&what));
+        Block::Paragraph(Cell::toned(text, Tone::Warn))
+    });
+    warning.into_iter().chain([Block::Table(totals), Block::Table(groups)]).collect()
 }
 
 fn value(value: Option<&Value>) -> Cell {
@@ -311,6 +338,7 @@ fn changes(diff: &Diff) -> Block {
     let mut table = Table::new(&["", "What", "Before", "After"]);
     for change in &diff.changes {
         let sign = match (&change.before, &change.after) {
+            (None, _) if change.kind == ChangeKind::LeftOut => Cell::toned("+", Tone::Warn),
             (None, _) => Cell::toned("+", Tone::Good),
             (_, None) => Cell::toned("-", Tone::Bad),
             _ => Cell::toned("~", Tone::Warn),

@@ -54,7 +54,9 @@ pub fn run(args: &Args, session: &Session) -> anyhow::Result<Exit> {
     let path = format!("{}/{NAME}", args.folder.trim_end_matches('/'));
     let before = known(&path, args.command)?;
     let (now, broken) = standings(&args.folder, session)?;
-    let drifts = drift::drifts(&before, &now);
+    let mut drifts = drift::drifts(&before, &now);
+    // A plan that cannot be planned is there all the same: it is broken and nothing else.
+    drifts.retain(|drift| broken.iter().all(|one| one.plan != drift.plan));
     let document = document(&drifts, now.plans.len(), &broken);
     let for_ci = || ci::with_rules(told::told(&args.folder, &now, &drifts, &broken));
     output::write_made(&args.output, session, |format, look| {

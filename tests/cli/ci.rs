@@ -280,6 +280,20 @@ fn a_baseline_tells_what_moved_and_goes_on_after_a_broken_plan() {
     assert!(seen.out.contains("deep/b.plan") && seen.out.contains("a.plan"), "{}", seen.told());
     place.run(&["baseline", "update", "all"]).exits(1);
     assert_eq!(place.read("all/capstan.baseline.json"), first);
+    // A plan that is broken is there: whether its text is wrong or its lock is stale, it is not gone as well.
+    let only_broken = || {
+        let told = json(&place.run(&["baseline", "check", "all", "--output", "json"]).exits(1).out);
+        assert_eq!(told["summary"]["broken"], serde_json::json!(["deep/b.plan"]));
+        let drifts = told["drifts"].as_array().expect("a list");
+        assert!(drifts.iter().all(|drift| drift["plan"] == "a.plan"), "{drifts:?}");
+    };
+    only_broken();
+    place.write("all/deep/b.plan", PLAN.replace("plan first", "plan second"));
+    place.run(&["lock", "all/deep/b.plan"]).exits(0);
+    let lock = place.read("all/deep/plan.lock");
+    let digest = json(&lock)["pins"][0]["sha256"].as_str().expect("a digest").to_owned();
+    place.write("all/deep/plan.lock", lock.replace(&digest, &"0".repeat(digest.len())));
+    only_broken();
 }
 
 #[test]

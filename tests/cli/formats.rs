@@ -193,6 +193,38 @@ fn what_is_said_of_blueprints_and_differences_is_sound_in_every_format() {
 }
 
 #[test]
+fn a_price_that_is_lost_is_said_in_every_format_and_is_no_saving() {
+    let place = Place::new();
+    place.write("base.plan", PLAN.replace("currency = USD", "currency = USD, staff = 1 kUSD/mo"));
+    place.write("head.plan", PLAN);
+    for side in ["base", "head"] {
+        place.run(&["plan", &format!("{side}.plan"), "-o", &format!("{side}.json")]).exits(0);
+    }
+    let words = "the total now leaves out staff";
+    let diff =
+        |more: &[&str], code| place.run(&[&["diff", "base.json", "head.json"], more].concat()).exits(code);
+    let first = |seen: &str| seen.lines().find(|line| line.contains("first: ")).expect("a title").to_owned();
+    let seen = diff(&[], 0);
+    let title = first(&seen.out);
+    assert!(title.contains("what it costs cannot be compared: ") && !title.contains("12,000"), "{title}");
+    for form in ["human", "markdown"] {
+        let out = diff(&["--output", form], 0).out;
+        let one_line = out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line.matches(words).count() >= 2, "{out}");
+        assert!(one_line.contains("not in the total: staff (no `staff` in `plan`)"), "{out}");
+    }
+    let told: Value = serde_json::from_str(&diff(&["--output", "json"], 0).out).expect("JSON");
+    assert_eq!(told["changes"][0]["kind"], "left_out");
+    for limit in ["--max-increase", "--max-decrease"] {
+        let seen = diff(&[limit, "1_000_000"], 3);
+        assert!(seen.out.contains("the change cannot be compared: the total now leaves"), "{}", seen.told());
+    }
+    for text in sound(&place, &["diff", "base.json", "head.json"], 0) {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
 fn what_moved_since_a_baseline_is_sound_in_every_format() {
     let place = Place::new();
     place.write("all/a.plan", PLAN);

@@ -82,6 +82,15 @@ fn a_payment_at_the_start_is_worth_it_where_the_machine_is_busy() {
     let reserved = PurchaseOption::Reserved { term_months: 12 };
     assert_eq!(purchases(&always).iter().map(|bought| bought.option).collect::<Vec<_>>(), [reserved]);
     assert_eq!(always.cost.total.to_f64(), Some(657.0 + 300.0));
+    // The bill spreads it over the term, and says so of what is bought so, and of nothing else.
+    let spread = |blueprint: &Blueprint| -> Vec<String> {
+        let all = blueprint.assumptions.iter().map(|one| one.text.clone());
+        all.filter(|text| text.contains("at the start of a term")).collect()
+    };
+    let words = "what is invoiced at the start of a term is billed in equal parts over the term: lab.g1, reserved 1 y";
+    assert_eq!(spread(&always), [words]);
+    let hourly = planned(prices, &plan(&["a"], "1 req/s", "on_demand"));
+    assert_eq!(spread(&hourly), [""; 0]);
 
     // The second machine is busy for less than half of the day.
     let curve = "6 req/s, daily = diurnal(trough = 10%, peak_at = 14:00)";
@@ -153,6 +162,18 @@ fn the_cheapest_machine_does_not_cost_nothing() {
     assert_eq!(blueprint.cost.total.to_f64(), Some(2.0 * 8760.0));
 }
 
+/// The plan has the prices of what it may buy: what is sold beside that, nobody says is not.
+#[test]
+fn what_is_said_not_to_be_sold_is_so_among_what_the_plan_may_buy() {
+    let place = Place::new();
+    place.write("lab.toml", catalog("{ region = \"a\", on_demand = \"2 USD/h\" }"));
+    place.write("p.plan", plan(&["a"], "1 req/s", "on_demand"));
+    place.run(&["plan", "p.plan", "-o", "b.json"]).exits(0);
+    place.run(&["report", "b.json", "--output", "html:b.html"]).exits(0);
+    let words = "nobody sells it or its like, reserved 1 y, among the machines that the plan may buy";
+    assert!(place.read("b.html").contains(words));
+}
+
 #[test]
 fn people_licences_and_support_are_paid_and_are_unpriced_where_nobody_says() {
     let prices = "{ region = \"a\", on_demand = \"2 USD/h\" }";
@@ -172,8 +193,51 @@ fn people_licences_and_support_are_paid_and_are_unpriced_where_nobody_says() {
     place.write("p.plan", format!("{stated}budget b {{ opex <= 10 kUSD/mo }}\n"));
     let seen = place.run(&["plan", "p.plan"]).exits(3);
     assert!(seen.out.contains("opex"), "{}", seen.told());
+    // No storage and no fleet is part of the amount, so none is said to be.
+    let passed = "what is paid whichever machines are chosen passes the limit on opex per month of budget b";
+    assert!(seen.err.contains(passed), "{}", seen.told());
     place.write("p.plan", text.replace("USD,", "USD, staff = -1 USD/mo,"));
     assert!(place.run(&["check", "p.plan"]).exits(1).err.contains("staff"));
+}
+
+/// What to say where a rule does not hold, said: in every form, whatever the rule does.
+#[test]
+fn what_a_rule_says_where_it_does_not_hold_is_in_every_form() {
+    let prices = "{ region = \"a\", on_demand = \"2 USD/h\" }";
+    let place = Place::new();
+    place.write("lab.toml", catalog(prices));
+    let text = plan(&["a"], "1 req/s", "on_demand");
+    let run = |rules: &str, code: i32| {
+        place.write("p.plan", format!("{text}budget b {{\n{rules}}}\n"));
+        place.run(&["plan", "p.plan", "-o", "b.json"]).exits(code)
+    };
+    let in_every_form = |words: &str| {
+        let names =
+            ["human:r.txt", "markdown:r.md", "json:r.json", "junit:r.xml", "sarif:r.sarif", "html:r.html"];
+        let outputs = names.iter().flat_map(|name| ["--output", name]);
+        place.run(&["report", "b.json"].into_iter().chain(outputs).collect::<Vec<_>>()).exits(0);
+        for name in names.map(|name| name.split(':').nth(1).expect("a file")) {
+            let told = place.read(name);
+            let one_line = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(one_line.contains(words), "{name}: {told}");
+        }
+    };
+    // One that the program keeps: no plan does.
+    let seen = run("  require most: chat.cost <= 1 USD else \"DEARER THAN  THE MARGIN\"\n", 3);
+    assert!(seen.err.contains("allows (DEARER THAN THE MARGIN)"), "{}", seen.told());
+    in_every_form("DEARER THAN THE MARGIN");
+    // Ones that are judged afterwards.
+    for (rule, code) in [("require", 3), ("warn", 0), ("prefer", 0)] {
+        let seen = run(&format!("  {rule} r: chat.cost >= 1 MUSD else \"TOO SMALL\"\n"), code);
+        assert!(seen.err.contains("`r` of budget `b` does not hold: TOO SMALL"), "{}", seen.told());
+        in_every_form("TOO SMALL");
+    }
+    // None of what is not required is.
+    let seen = run("  prefer p: chat.cost >= 1 MUSD\n  warn w: chat.cost >= 1 MUSD\n", 0);
+    assert!(seen.out.contains("Rules: 0 of 2 hold, none is required."), "{}", seen.told());
+    let seen = run("  prefer p: chat.cost >= 1 MUSD\n  require w: chat.cost <= 1 MUSD else \"NO\"\n", 0);
+    assert!(seen.out.contains("Rules: 1 of 2 hold, every required one among them."), "{}", seen.told());
+    assert!(!seen.told().contains("NO\n"), "{}", seen.told());
 }
 
 /// Spot costs a third, so without a limit everything is spot; the budget lets a quarter be, over all workloads.

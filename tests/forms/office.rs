@@ -6,6 +6,7 @@ use capstan_planner::finance::finance;
 use capstan_report::xlsx;
 use capstan_types::blueprint::Blueprint;
 use capstan_types::finance::Finance;
+use capstan_types::offering::PurchaseOption;
 use capstan_types::testing::blueprint::chat_blueprint;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -119,6 +120,26 @@ fn libreoffice_computes_what_we_computed() {
     let mut expected = blueprint.clone();
     expected.cost.net_present = present;
     equal(&expected, &finance, &sheets);
+}
+
+/// A plan that saves from the first month on has its money back at once; one that never saves has it back never.
+#[test]
+fn payback_at_once_and_never_are_two_answers() {
+    let with = |factor: Decimal| {
+        let mut blueprint = chat_blueprint();
+        let rows = blueprint.inputs.catalog.offerings.iter_mut();
+        let by_the_hour = rows.filter(|row| row.option == PurchaseOption::OnDemand);
+        by_the_hour.for_each(|row| row.price = row.price.map(|price| price * factor));
+        let finance = finance(&blueprint);
+        blueprint.cost.net_present = finance.alternatives[0].net_present.expect("known");
+        (blueprint, finance)
+    };
+    for (factor, months) in [(Decimal::from(1000), Some(0)), (Decimal::new(1, 3), None)] {
+        let (blueprint, finance) = with(factor);
+        assert_eq!(finance.earns.as_ref().expect("a return").payback_months, months);
+        let Some(sheets) = computed(&xlsx(&blueprint, &finance).unwrap()) else { return };
+        equal(&blueprint, &finance, &sheets);
+    }
 }
 
 #[test]

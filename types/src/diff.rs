@@ -30,6 +30,8 @@ pub struct Side {
 pub enum ChangeKind {
     /// Whether the plan holds.
     Status,
+    /// Something that the total leaves out, since nobody knows its price.
+    LeftOut,
     /// Most nodes of a shape at a site.
     Pool,
     /// Most nodes bought in one way.
@@ -59,6 +61,7 @@ impl ChangeKind {
     pub fn words(self) -> &'static str {
         match self {
             Self::Status => "status",
+            Self::LeftOut => "not in the total",
             Self::Pool => "nodes",
             Self::Purchase => "nodes bought",
             Self::NodeHours => "node-hours",
@@ -320,6 +323,26 @@ impl Diff {
     /// Returns whether both horizons have as many months, so that totals can be compared.
     pub fn is_as_long(&self) -> bool {
         self.base.months == self.head.months
+    }
+
+    /// Returns what the head's total leaves out and the base's does not, in words; `None` where there is no such thing. What
+    /// the two cost cannot be compared then: unknown is not nothing.
+    pub fn left_out_now(&self) -> Option<String> {
+        /// Most that is named.
+        const MOST: usize = 3;
+        let new = self.changes.iter().filter(|change| change.kind == ChangeKind::LeftOut);
+        let new = new.filter(|change| change.before.is_none());
+        // Why it has no price stands behind a bracket or a colon; the list of changes has it.
+        let short =
+            |text: &str| text.split(" (").next().and_then(|text| text.split(": ").next()).map(str::to_owned);
+        let mut names: Vec<String> = new.filter_map(|change| short(&change.address)).collect();
+        if names.len() > MOST {
+            let more = names.len() - MOST;
+            names.truncate(MOST);
+            names.push(format!("{more} more"));
+        }
+        let last = names.pop()?;
+        Some(if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) })
     }
 
     /// Returns whether nothing differs: neither the answer, nor its cost, nor its inputs.

@@ -173,7 +173,8 @@ pub struct Return {
     pub net_present: Decimal,
     /// Internal rate of return per year; absent where the saving never changes its sign.
     pub irr_per_year: Option<f64>,
-    /// Months until what was saved exceeds what was paid in advance, for good.
+    /// Months until what was saved exceeds what was paid in advance, for good: 0 where nothing was; absent where it never does,
+    /// or nothing is saved.
     pub payback_months: Option<u32>,
 }
 

@@ -18,12 +18,15 @@ pub(super) fn changes(base: &Blueprint, head: &Blueprint) -> Vec<Change> {
     keys.sort();
     keys.dedup();
     let mut before = before;
+    // The total of no plan leaves nothing out; it is none.
+    let exist = base.status != Status::Infeasible && head.status != Status::Infeasible;
     keys.into_iter()
         .map(|key| {
             let (before, after) = (before.remove(&key), after.remove(&key));
             Change { kind: key.0, address: key.1, before, after }
         })
         .filter(|change| change.before != change.after)
+        .filter(|change| exist || change.kind != ChangeKind::LeftOut)
         .collect()
 }
 
@@ -64,6 +67,11 @@ fn facts(blueprint: &Blueprint) -> Facts {
     let mut facts = Facts::new();
     let mut add = |kind, address: String, value| facts.insert((kind, address), value);
     add(ChangeKind::Status, "plan".to_owned(), Value::Words(status(blueprint.status).to_owned()));
+    for item in &blueprint.cost.not_included {
+        // As many nodes more of what has no price are no other thing without one.
+        let what = item.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        add(ChangeKind::LeftOut, what.to_owned(), Value::Words("left out".to_owned()));
+    }
     for pool in &blueprint.pools {
         let name = format!("{}/{}", pool.site, pool.shape);
         let most = pool.needed.iter().flatten().copied().max().unwrap_or(0);

@@ -1,6 +1,7 @@
 //! May a change cost that much? Limits on the change of the total, in money or as a share, for rises and for falls.
 //!
-//! A rise that cannot be computed (two currencies, a base of nothing) keeps no limit. Where one horizon is longer than the
+//! A rise that cannot be computed (two currencies, a base of nothing, a head without the price of something that the base
+//! pays for) keeps no limit. Where one horizon is longer than the
 //! other, totals say nothing: the cost per month is compared, as if both were as long as the base's.
 
 use capstan_types::diff::{Amounts, Diff, Guard};
@@ -74,6 +75,7 @@ impl Guards {
         let exists = |status| status != capstan_types::blueprint::Status::Infeasible;
         let same =
             diff.base.currency == diff.head.currency && exists(diff.base.status) && exists(diff.head.status);
+        let left_out = diff.left_out_now();
         let asked = [
             ("max-increase", self.max_increase, total.change(), true),
             ("max-decrease", self.max_decrease, -total.change(), true),
@@ -83,13 +85,17 @@ impl Guards {
         let mut guards: Vec<Guard> = Vec::new();
         for (name, limit, change, required) in asked {
             let Some(limit) = limit else { continue };
-            let holds = if same { limit.keeps(change, total.before) } else { None };
+            let is_known = same && left_out.is_none();
+            let holds = if is_known { limit.keeps(change, total.before) } else { None };
             guards.push(Guard {
                 name: format!("{name} {}", limit.words(diff)),
                 holds: holds == Some(true),
                 required,
                 numbers: match holds {
-                    None => "the change cannot be compared".to_owned(),
+                    None => {
+                        let why = left_out.iter().map(|what| format!(": the total now leaves out {what}"));
+                        format!("the change cannot be compared{}", why.collect::<String>())
+                    }
                     Some(_) if diff.is_as_long() => figure::signed_money(total.change(), diff.head.currency),
                     Some(_) => {
                         let change = diff.cost.per_month.change();
@@ -121,6 +127,7 @@ impl Guards {
         let size = total.change().abs();
         diff.base == diff.head
             && diff.unpriced.after <= diff.unpriced.before
+            && diff.left_out_now().is_none()
             && below.keeps(size, total.before) == Some(true)
     }
 }
@@ -182,6 +189,21 @@ mod tests {
         diff.unpriced.after += 1;
         assert!(!Guards::is_silent(&diff, Threshold::Share(Decimal::new(1, 2))));
         assert_eq!(broken(&diff), ["no more without a price"]);
+    }
+
+    #[test]
+    fn a_total_that_leaves_out_more_keeps_no_limit() {
+        let (base, mut head) = (chat_blueprint(), chat_blueprint());
+        head.cost.not_included.push("network of own.h100".to_owned());
+        let mut diff = diff(&base, &head);
+        (diff.cost.total.before, diff.cost.total.after) = (Decimal::from(1000), Decimal::from(990));
+        let told = guards().of(&diff);
+        assert_eq!(told.iter().filter(|guard| guard.holds).count(), 0, "{told:?}");
+        assert_eq!(
+            told[0].numbers,
+            "the change cannot be compared: the total now leaves out network of own.h100"
+        );
+        assert!(!Guards::is_silent(&diff, Threshold::Share(Decimal::from(1))));
     }
 
     #[test]

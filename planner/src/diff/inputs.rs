@@ -88,7 +88,7 @@ fn paired<K: Ord + Clone, V: PartialEq>(
 }
 
 /// Returns every leaf of a document by its path; rows of lists are named, not numbered, where they have a name.
-fn leaves(document: &impl Serialize) -> BTreeMap<String, String> {
+pub(super) fn leaves(document: &impl Serialize) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     // A document of our own types always has a JSON form; without one there is nothing to compare.
     let value = serde_json::to_value(document).unwrap_or(Value::Null);
@@ -115,6 +115,8 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
                 walk(row, &join(&name), found);
             }
         }
+        // What is `null` is not stated, as what is absent.
+        Value::Null => {}
         leaf => {
             found.insert(path.to_owned(), leaf.to_string());
         }

@@ -2,10 +2,11 @@
 //! on does a commitment pay?
 //!
 //! Machines, hours and standing cost are those of the plan. A shape that is not sold under an option at its site is priced
-//! by the cheapest machine with the same accelerators that is, one to own by the cheapest at a site of one's own, and the
-//! basis says so; where there is none, the alternative is unknown.
+//! by the cheapest machine with the same accelerators that is, one to own by the cheapest at a site of one's own, with the
+//! spares that the site asks for, and the basis says so; where there is none, the alternative is unknown.
 
 use super::float;
+use crate::columns::spare_nodes;
 use crate::cost::{missing_hours, of_line_by_month, spread};
 use crate::pricing::{Basis, Quote, Quoted, decimal, hourly, quote};
 use crate::refused;
@@ -14,7 +15,7 @@ use capstan_types::figure;
 use capstan_types::finance::{Alternative, BreakEven};
 use capstan_types::hardware::NodeShape;
 use capstan_types::offering::PurchaseOption;
-use capstan_types::spec::{Frame, Site};
+use capstan_types::spec::{Frame, Redundancy, Site};
 use capstan_types::units::HOURS_PER_MONTH;
 use rust_decimal::Decimal;
 
@@ -48,15 +49,19 @@ fn all(blueprint: &Blueprint, option: PurchaseOption) -> (String, Vec<String>, O
     let name = format!("all {}", option.words());
     let mut basis = Vec::new();
     let mut months = Some(standing(blueprint));
+    let mut spared = Spared::of(blueprint);
     for pool in &blueprint.pools {
-        let needed: Vec<u32> =
+        let mut needed: Vec<u32> =
             (0..blueprint.periods.len()).map(|period| missing_peak(pool, period)).collect();
         if needed.iter().all(|&nodes| nodes == 0) {
             continue;
         }
         match priced(blueprint, pool, option) {
-            Ok((price, words)) => {
-                basis.push(words);
+            Ok(Priced { price, words, elsewhere }) => {
+                let spares = elsewhere.map_or(0, |place| spared.beside(pool, place, &mut needed));
+                let kept = figure::counted(spares as usize, "spare");
+                let kept = if spares > 0 { format!(", and {kept}") } else { String::new() };
+                basis.push(format!("{words}{kept}"));
                 if let Some(months) = &mut months {
                     price.pay(blueprint, pool, &needed, option, months);
                 }
@@ -123,6 +128,44 @@ fn missing_peak(pool: &Pool, period: usize) -> u32 {
     most.saturating_sub(pool.fleet.get(period).copied().unwrap_or(0))
 }
 
+/// Where machines stand that are priced as others: the site, and the machine.
+type Place<'a> = (&'a Site, &'a str);
+
+/// Machines that have the spares which their site asks for: a spare beside a machine stands in for all of its kind there.
+struct Spared<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Spared<'a> {
+    fn of(blueprint: &'a Blueprint) -> Self {
+        let pools = blueprint.pools.iter().filter(|pool| pool.spares > 0);
+        Self(pools.map(|pool| (pool.site.as_str(), pool.shape.as_str())).collect())
+    }
+
+    /// Gives machines that would stand elsewhere the spares of that site in the place of those of their own; returns how many
+    /// come with them.
+    fn beside(&mut self, pool: &Pool, (site, machine): Place<'a>, needed: &mut [u32]) -> u32 {
+        needed.iter_mut().for_each(|nodes| *nodes = nodes.saturating_sub(pool.spares));
+        let busiest = needed.iter().copied().max().unwrap_or(0);
+        let here = (site.name.as_str(), machine);
+        let has_some = self.0.contains(&here) && site.redundancy != Redundancy::TwoN;
+        if has_some || busiest == 0 {
+            return 0;
+        }
+        self.0.push(here);
+        let spares = spare_nodes(site.redundancy, busiest);
+        needed.iter_mut().filter(|nodes| **nodes > 0).for_each(|nodes| *nodes += spares);
+        spares
+    }
+}
+
+/// A price of a machine under an option.
+struct Priced<'a> {
+    price: Price,
+    /// What it rests on.
+    words: String,
+    /// Where the machine stands, where that is not its own site, or where it is another one.
+    elsewhere: Option<Place<'a>>,
+}
+
 /// What a node costs under an option.
 enum Price {
     /// With all that comes with it.
@@ -140,26 +183,34 @@ fn shape_of<'a>(blueprint: &'a Blueprint, pool: &Pool) -> Option<&'a NodeShape> 
 }
 
 /// Returns the price of a pool's machine under an option, and what it rests on; or why there is none.
-fn priced(blueprint: &Blueprint, pool: &Pool, option: PurchaseOption) -> Result<(Price, String), String> {
+fn priced<'a>(blueprint: &'a Blueprint, pool: &Pool, option: PurchaseOption) -> Result<Priced<'a>, String> {
     let frame = &blueprint.inputs.spec.frame;
-    let unknown = || format!("{}: nobody sells it or its like, {}", pool.shape, option.words());
+    // The blueprint has the prices of machines that the plan may buy, and of no others.
+    let unknown = || {
+        let way = option.words();
+        format!(
+            "{}: nobody sells it or its like, {way}, among the machines that the plan may buy",
+            pool.shape
+        )
+    };
     let (site, shape) = (site_of(blueprint, pool), shape_of(blueprint, pool));
     let (Some(site), Some(shape)) = (site, shape) else { return Err(unknown()) };
     if let Quoted::Priced(quote) = quote(&blueprint.inputs.catalog, frame, site, shape, option) {
         let words = words(&pool.shape, &quote, frame);
-        return Ok((Price::Quoted(quote), words));
+        return Ok(Priced { price: Price::Quoted(quote), words, elsewhere: None });
     }
     if option == PurchaseOption::Owned {
         if !blueprint.inputs.spec.sites.iter().any(Site::is_own) {
             return Err(format!("{}: the plan has no site of one's own", pool.shape));
         }
-        let (like, quote) = owned_like(blueprint, shape).ok_or_else(unknown)?;
+        let (place, quote) = owned_like(blueprint, shape).ok_or_else(unknown)?;
+        let like = format!("{} at {}", place.1, place.0.name);
         let words = format!("{} as {}", pool.shape, words(&like, &quote, frame));
-        return Ok((Price::Quoted(quote), words));
+        return Ok(Priced { price: Price::Quoted(quote), words, elsewhere: Some(place) });
     }
-    let like = cheapest_like(blueprint, shape, option).ok_or_else(unknown)?;
-    let (price, words) = like;
-    Ok((Price::Hourly(price), format!("{} as {words}", pool.shape)))
+    let (price, words) = cheapest_like(blueprint, shape, option).ok_or_else(unknown)?;
+    let words = format!("{} as {words}", pool.shape);
+    Ok(Priced { price: Price::Hourly(price), words, elsewhere: None })
 }
 
 fn words(machine: &str, quote: &Quote, frame: &Frame) -> String {
@@ -174,7 +225,7 @@ fn is_alike(one: &NodeShape, other: &NodeShape) -> bool {
 }
 
 /// Returns the machine to own with as many of the same accelerators that costs least at a site of one's own, with its place.
-fn owned_like(blueprint: &Blueprint, shape: &NodeShape) -> Option<(String, Box<Quote>)> {
+fn owned_like<'a>(blueprint: &'a Blueprint, shape: &NodeShape) -> Option<(Place<'a>, Box<Quote>)> {
     let (catalog, spec) = (&blueprint.inputs.catalog, &blueprint.inputs.spec);
     let sites = spec.sites.iter().filter(|site| site.is_own());
     let pairs = sites.flat_map(|site| catalog.shapes.iter().map(move |other| (site, other)));
@@ -184,7 +235,7 @@ fn owned_like(blueprint: &Blueprint, shape: &NodeShape) -> Option<(String, Box<Q
         let Quoted::Priced(quote) = quote(catalog, &spec.frame, site, other, PurchaseOption::Owned) else {
             return None;
         };
-        Some((format!("{} at {}", other.id, site.name), quote))
+        Some(((site, other.id.as_str()), quote))
     });
     quoted.min_by(|(_, a), (_, b)| {
         let cost = |quote: &Quote| per_month(quote, spec.frame.months);
@@ -294,16 +345,16 @@ pub(super) fn break_even(blueprint: &Blueprint) -> Vec<BreakEven> {
     for pool in &blueprint.pools {
         for purchase in pool.purchases.iter().filter(|purchase| purchase.nodes > 0) {
             let committed = purchase.option.is_for_a_term();
-            let Ok((price, _)) = priced(blueprint, pool, purchase.option) else { continue };
-            let Ok((hourly, against)) = priced(blueprint, pool, PurchaseOption::OnDemand) else { continue };
-            let by_hour = float(hourly.hourly()) * HOURS_PER_MONTH;
+            let Ok(Priced { price, .. }) = priced(blueprint, pool, purchase.option) else { continue };
+            let Ok(hourly) = priced(blueprint, pool, PurchaseOption::OnDemand) else { continue };
+            let by_hour = float(hourly.price.hourly()) * HOURS_PER_MONTH;
             if committed && by_hour > 0.0 {
                 rows.push(BreakEven {
                     site: pool.site.clone(),
                     shape: pool.shape.clone(),
                     option: purchase.option,
                     utilisation: price.per_month(blueprint.inputs.spec.frame.months) / by_hour,
-                    against: format!("on demand, {against}"),
+                    against: format!("on demand, {}", hourly.words),
                 });
             }
         }
@@ -394,6 +445,53 @@ mod tests {
         let nowhere = owned(&blueprint);
         assert_eq!(nowhere.total, None);
         assert!(nowhere.basis[0].contains("no site of one's own"), "{:?}", nowhere.basis);
+    }
+
+    #[test]
+    fn machines_owned_elsewhere_have_the_spares_of_that_site() {
+        let owned = |redundancy: Redundancy| {
+            let mut blueprint = chat_blueprint();
+            blueprint.pools.retain(|pool| pool.shape == "aws.p5_48xlarge");
+            blueprint.inputs.spec.sites.iter_mut().for_each(|site| site.redundancy = redundancy);
+            let all = finance(&blueprint).alternatives;
+            let one = all.into_iter().find(|one| one.name == "all owned").expect("it is compared");
+            (one.by_month.expect("known")[0] - standing(&blueprint)[0], one.basis)
+        };
+        let blueprint = chat_blueprint();
+        let pool = blueprint.pools.iter().find(|pool| pool.shape == "aws.p5_48xlarge").expect("rented");
+        assert_eq!(pool.spares, 0, "where it is rented nobody asks for one");
+        let most = (0..blueprint.periods.len()).map(|period| missing_peak(pool, period)).max().unwrap_or(0);
+        let (none, without) = owned(Redundancy::None);
+        let each = none / Decimal::from(most);
+        for (redundancy, spares) in
+            [(Redundancy::NPlus1, 1), (Redundancy::NPlus2, 2), (Redundancy::TwoN, most)]
+        {
+            let (with, basis) = owned(redundancy);
+            assert!(
+                (with - none - each * Decimal::from(spares)).abs() < Decimal::ONE,
+                "{with} {none} {most}"
+            );
+            assert_eq!(
+                basis[0],
+                format!("{}, and {}", without[0], figure::counted(spares as usize, "spare"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_spare_stands_in_for_all_machines_of_its_kind_at_its_site() {
+        let mut blueprint = chat_blueprint();
+        let rented = blueprint.pools.iter().position(|pool| pool.shape == "aws.p5_48xlarge").expect("rented");
+        let total = |blueprint: &Blueprint| {
+            let all = finance(blueprint).alternatives;
+            let one = all.into_iter().find(|one| one.name == "all owned").expect("it is compared");
+            one.basis
+        };
+        blueprint.pools.retain(|pool| pool.site != "hz1");
+        let pool = blueprint.pools[rented.min(blueprint.pools.len() - 1)].clone();
+        blueprint.pools = vec![pool.clone(), pool];
+        let basis = total(&blueprint);
+        assert!(basis[0].ends_with(", and 1 spare") && !basis[1].contains("spare"), "{basis:?}");
     }
 
     #[test]

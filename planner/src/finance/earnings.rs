@@ -53,8 +53,8 @@ fn per_year(monthly: f64) -> f64 {
     (0..12).fold(1.0, |all, _| all * (1.0 + monthly)) - 1.0
 }
 
-/// Returns the first month after which the sum of the flows stays at or above zero; `None` where it ends below, or where
-/// nothing was ever paid in advance.
+/// Returns the first month after which the sum of the flows stays at or above zero: 0 where it never is below; `None` where
+/// it ends below, or where nothing is saved.
 fn payback(flows: &[Decimal]) -> Option<u32> {
     let mut sum = Decimal::ZERO;
     let sums: Vec<Decimal> = flows
@@ -64,7 +64,9 @@ fn payback(flows: &[Decimal]) -> Option<u32> {
             sum
         })
         .collect();
-    let last_below = sums.iter().rposition(|sum| *sum < Decimal::ZERO)?;
+    let Some(last_below) = sums.iter().rposition(|sum| *sum < Decimal::ZERO) else {
+        return sums.last().filter(|saved| **saved > Decimal::ZERO).map(|_| 0);
+    };
     let month = last_below + 1;
     (month < sums.len()).then_some(month as u32 + 1)
 }
@@ -86,8 +88,11 @@ mod tests {
     }
 
     #[test]
-    fn a_saving_without_a_payment_has_no_rate_and_no_payback() {
-        assert_eq!((irr(&decimals(&[5, 5])), payback(&decimals(&[5, 5]))), (None, None));
+    fn a_saving_without_a_payment_has_no_rate_and_is_paid_back_at_once() {
+        assert_eq!((irr(&decimals(&[5, 5])), payback(&decimals(&[5, 5]))), (None, Some(0)));
+        assert_eq!(payback(&decimals(&[5, -3, 0])), Some(0));
+        assert_eq!((payback(&decimals(&[0, 0])), payback(&[])), (None, None));
+        assert_eq!(payback(&decimals(&[-5, -5])), None);
         assert_eq!(irr(&decimals(&[-5, -5])), None);
     }
 

@@ -306,10 +306,11 @@ fn rules(blueprint: &Blueprint) -> Cell {
         (1, 0, 0) => Cell::toned("Rules: the only one holds.", Tone::Good),
         (all, 0, 0) => Cell::toned(format!("Rules: all {all} hold."), Tone::Good),
         (1, 0, _) => Cell::toned("Rules: the only one does not hold, and is not required.", Tone::Warn),
-        (all, 0, wished) => Cell::toned(
-            format!("Rules: {} of {all} hold, every required one among them.", all - wished),
-            Tone::Warn,
-        ),
+        (all, 0, wished) => {
+            let is_any = blueprint.rules.iter().any(|rule| rule.kind == RuleKind::Require);
+            let required = if is_any { "every required one among them" } else { "none is required" };
+            Cell::toned(format!("Rules: {} of {all} hold, {required}.", all - wished), Tone::Warn)
+        }
         (1, _, _) => Cell::toned("Rules: the only one does NOT hold; see below.", Tone::Bad),
         (all, 1, _) => {
             Cell::toned(format!("Rules: 1 required of {all} does NOT hold; see below."), Tone::Bad)

@@ -76,8 +76,11 @@ pub(crate) fn key_figures(blueprint: &Blueprint, finance: &Finance) -> Vec<(&'st
         figures.push(("saved against all on demand, net present", money(earns.net_present).hinted(against)));
         let rate = earns.irr_per_year.map_or_else(|| "none".to_owned(), figure::percent);
         figures.push(("internal rate of return", Cell::from(rate).hinted(against)));
-        let months =
-            earns.payback_months.map_or_else(|| "none".to_owned(), |months| format!("{months} months"));
+        let months = match earns.payback_months {
+            None => "none".to_owned(),
+            Some(0) => "at once".to_owned(),
+            Some(months) => counted(months as usize, "month"),
+        };
         figures.push(("payback", Cell::from(months).hinted(against)));
     }
     let open = Cell::from(counted(cost.not_included.len(), "item"));

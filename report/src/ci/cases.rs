@@ -168,6 +168,7 @@ fn budgets(blueprint: &Blueprint, locate: Locate<'_>) -> Vec<Case> {
 
 fn rules<'a>(blueprint: &'a Blueprint, locate: Locate<'a>) -> impl Iterator<Item = Case> + 'a {
     blueprint.rules.iter().map(move |rule| {
+        let said = rule.message.as_ref().map_or_else(String::new, |said| format!("; {said}"));
         let code = if rule.kind == RuleKind::Require { "E0350" } else { "W0351" };
         Case {
             class: format!("budget {}", rule.budget),
@@ -176,11 +177,11 @@ fn rules<'a>(blueprint: &'a Blueprint, locate: Locate<'a>) -> impl Iterator<Item
             outcome: match (rule.holds, rule.kind) {
                 (Some(true), _) => Outcome::Passed,
                 (Some(false), RuleKind::Prefer) => {
-                    Outcome::Skipped(format!("preferred, and it does not hold: {}", rule.numbers))
+                    Outcome::Skipped(format!("preferred, and it does not hold: {}{said}", rule.numbers))
                 }
                 (Some(false), _) => Outcome::Failed {
                     rule: code.to_owned(),
-                    message: format!("{} does not hold: {}", rule.text, rule.numbers),
+                    message: format!("{} does not hold: {}{said}", rule.text, rule.numbers),
                 },
                 (None, _) => Outcome::Skipped(format!("a number in it is unknown: {}", rule.numbers)),
             },

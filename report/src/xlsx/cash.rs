@@ -232,8 +232,10 @@ impl Book<'_> {
         row += 1;
         page.text(row, 0, "Payback, months")?;
         let months = none(earns.payback_months.map(|months| months.to_string()));
+        // Where the sum is never below zero, what is saved is saved at once; where nothing is saved, never.
+        let at_once = format!("IF(ROUND(SUM({saved}),{digits})>0,0,\"none\")");
         let formula = format!(
-            "=IF(MAX({below})<0,\"none\",IF(MAX({below})={},\"none\",MAX({below})+2))",
+            "=IF(MAX({below})<0,{at_once},IF(MAX({below})={},\"none\",MAX({below})+2))",
             cash.months.saturating_sub(1)
         );
         page.formula(row, 1, &formula, months, &self.look.number)?;

@@ -101,12 +101,22 @@ pub fn drifts(before: &Baseline, after: &Baseline) -> Vec<Drift> {
 }
 
 fn whole(standing: &Standing, what: &str) -> Drift {
-    let total = Some(figure::money(standing.total, standing.currency));
+    let total = Some(paid(standing, standing.total));
     let (before, after) = if what == "new" { (None, total) } else { (total, None) };
     let causes = vec![ShareKind::Plan];
     Drift { plan: standing.plan.clone(), what: what.to_owned(), before, after, share: None, causes }
 }
 
+/// Returns an amount in words; there is none where there is no plan.
+fn paid(of: &Standing, amount: Decimal) -> String {
+    match of.status {
+        Status::Infeasible => "no plan exists: not to be compared".to_owned(),
+        Status::Feasible | Status::Violated => figure::money(amount, of.currency),
+    }
+}
+
+/// Returns what moved. Where one of them does not exist, what it costs cannot be compared: only the amount of the other is
+/// said, and no machines of a plan that is none are counted.
 fn moved(was: &Standing, now: &Standing) -> Vec<Drift> {
     let causes = causes(was, now);
     let drift = |what: &str, before: String, after: String, share: Option<f64>| Drift {
@@ -121,24 +131,27 @@ fn moved(was: &Standing, now: &Standing) -> Vec<Drift> {
     if was.status != now.status {
         drifts.push(drift("status", word(was.status), word(now.status), None));
     }
-    for (what, before, after) in
-        [("total", was.total, now.total), ("net present", was.net_present, now.net_present)]
-    {
+    let [was_there, is_there] = [was, now].map(|one| one.status != Status::Infeasible);
+    if was_there != is_there {
+        drifts.push(drift("total", paid(was, was.total), paid(now, now.total), None));
+    }
+    let amounts = [("total", was.total, now.total), ("net present", was.net_present, now.net_present)];
+    for (what, before, after) in amounts.into_iter().filter(|_| was_there && is_there) {
         let share = share(before.to_f64(), after.to_f64());
         if was.currency != now.currency
             || share.is_none_or(|share| share.abs() > THRESHOLD) && before != after
         {
-            let show = |amount: Decimal, of: &Standing| figure::money(amount, of.currency);
-            drifts.push(drift(what, show(before, was), show(after, now), share));
+            drifts.push(drift(what, paid(was, before), paid(now, after), share));
         }
     }
     let counts = [
-        ("nodes", was.nodes, now.nodes),
-        ("accelerators", was.accelerators, now.accelerators),
-        ("levels that do not hold", was.levels_open, now.levels_open),
-        ("offerings without a price", was.unpriced, now.unpriced),
+        ("nodes", was.nodes, now.nodes, true),
+        ("accelerators", was.accelerators, now.accelerators, true),
+        ("levels that do not hold", was.levels_open, now.levels_open, true),
+        ("offerings without a price", was.unpriced, now.unpriced, false),
     ];
-    for (what, before, after) in counts {
+    let known = counts.into_iter().filter(|&(.., of_plan)| was_there && is_there || !of_plan);
+    for (what, before, after, _) in known {
         let share = share(Some(f64::from(before)), Some(f64::from(after)));
         if before != after && share.is_none_or(|share| share.abs() > THRESHOLD) {
             drifts.push(drift(what, before.to_string(), after.to_string(), share));
@@ -181,7 +194,7 @@ fn causes(was: &Standing, now: &Standing) -> Vec<ShareKind> {
 mod tests {
     use super::*;
     use capstan_types::spec::App;
-    use capstan_types::testing::blueprint::{chat_blueprint, notebooks};
+    use capstan_types::testing::blueprint::{chat_blueprint, infeasible_blueprint, notebooks};
     use capstan_types::units::RequestsPerSecond;
 
     fn baseline(change: impl FnOnce(&mut Blueprint)) -> Baseline {
@@ -233,6 +246,30 @@ mod tests {
         let causes = |before: &Baseline, after: &Baseline| drifts(before, after).remove(0).causes;
         assert_eq!(causes(&with(10, 1.0), &with(20, 1.0)), [ShareKind::Demand]);
         assert_eq!(causes(&with(10, 1.0), &with(10, 2.0)), [ShareKind::Plan]);
+    }
+
+    #[test]
+    fn the_cost_of_no_plan_is_not_compared() {
+        let none = |b: &mut Blueprint| {
+            let nothing = infeasible_blueprint();
+            (b.status, b.cost, b.sites) = (nothing.status, nothing.cost, nothing.sites);
+            b.verdicts.clear();
+        };
+        let told = |before: &Baseline, after: &Baseline| -> Vec<(String, Option<String>, Option<f64>)> {
+            drifts(before, after).into_iter().map(|drift| (drift.what, drift.after, drift.share)).collect()
+        };
+        let words = |text: &str| Some(text.to_owned());
+        let (is, none) = (baseline(|_| {}), baseline(none));
+        assert_eq!(
+            told(&is, &none),
+            [
+                ("status".to_owned(), words("no plan exists"), None),
+                ("total".to_owned(), words("no plan exists: not to be compared"), None),
+            ]
+        );
+        let total = figure::money(chat_blueprint().cost.total, chat_blueprint().cost.currency);
+        assert_eq!(told(&none, &is)[1], ("total".to_owned(), Some(total), None));
+        assert!(told(&none, &none).is_empty());
     }
 
     #[test]

@@ -28,9 +28,8 @@ pub fn told(folder: &str, now: &Baseline, drifts: &[Drift], broken: &[Broken]) -
             told.suites.extend(of_text.suites);
         }
     }
-    let gone = drifts.iter().map(|drift| drift.plan.as_str()).filter(|plan| {
-        now.plans.iter().all(|known| known.plan != *plan) && broken.iter().all(|one| one.plan != *plan)
-    });
+    let gone = drifts.iter().map(|drift| drift.plan.as_str());
+    let gone = gone.filter(|plan| now.plans.iter().all(|known| known.plan != *plan));
     for plan in now.plans.iter().map(|standing| standing.plan.as_str()).chain(gone) {
         let of_plan = drifts.iter().filter(|drift| drift.plan == plan);
         let found = of_plan.map(|drift| (sentence(drift), top(plan))).collect();

@@ -143,6 +143,9 @@ pub struct RuleOutcome {
     pub holds: Option<bool>,
     /// Both sides in numbers.
     pub numbers: String,
+    /// What the plan says where it does not hold: its `else`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Where it stands.
     pub place: Place,
 }

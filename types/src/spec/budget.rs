@@ -110,6 +110,14 @@ pub struct Rule {
     pub place: Place,
 }
 
+impl Rule {
+    /// Returns what to say when it does not hold, on one line; `None` where the plan says nothing.
+    pub fn said(&self) -> Option<String> {
+        let words: Vec<&str> = self.message.as_deref()?.split_whitespace().collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+}
+
 /// Money and rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Budget {

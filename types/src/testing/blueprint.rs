@@ -217,6 +217,7 @@ fn rules(per_million: &Option<Decimal>) -> Vec<RuleOutcome> {
         text: "chat.cost / chat.tokens <= 1.20 USD/Mtok".to_owned(),
         holds: Some(true),
         numbers: format!("{seen} <= 1.20 USD/Mtok"),
+        message: None,
         place: place(1290, 1330),
     };
     let fewer = RuleOutcome {
