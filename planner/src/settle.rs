@@ -67,13 +67,16 @@ pub(crate) fn explore(
     Ok(proof)
 }
 
+/// Simulates a placement at an hour.
+type Simulate<'a> = dyn FnMut(&Trial<'_>, Option<u32>) -> Result<Vec<Verdict>, VerifyError> + 'a;
+
 /// Has every placement of the draft simulated at the hours that strain it most; the second argument is the count of its
 /// replicas at the busiest hour, where they can be more at others. Returns the worst verdicts of each.
 fn simulated(
     frame: &Frame<'_>,
     serves: &[ServeColumns<'_>],
     solution: &Solution,
-    simulate: &mut dyn FnMut(&Trial<'_>, Option<u32>) -> Result<Vec<Verdict>, VerifyError>,
+    simulate: &mut Simulate<'_>,
 ) -> Result<Vec<Verdict>, VerifyError> {
     let mut all = Vec::new();
     for (index, serve) in serves[..frame.spec.serves.len()].iter().enumerate() {

@@ -54,8 +54,8 @@ fn carried(service: &Service, period: usize, hour: usize) -> f64 {
 /// Returns whether a round says that the simulator saw replicas carry so much of what is estimated.
 fn is_shown(blueprint: &Blueprint, workload: &str, placement: &Placement) -> bool {
     let way = placement.candidate.key();
-    let rounds = blueprint.solver.rounds.iter().flat_map(|round| &round.derated);
-    let last = rounds.filter(|(name, key, _)| name == workload && *key == way).next_back();
+    let mut rounds = blueprint.solver.rounds.iter().flat_map(|round| &round.derated);
+    let last = rounds.rfind(|(name, key, _)| name == workload && *key == way);
     last.is_some_and(|(_, _, factor)| same(*factor, placement.derating))
 }
 
