@@ -40,6 +40,7 @@ mod operators;
 mod partitions;
 mod pipeline;
 mod pod;
+mod pods;
 mod predictor;
 mod products;
 mod queues;
