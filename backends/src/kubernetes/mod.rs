@@ -297,6 +297,7 @@ fn add_all(
     hosts::add(frame, files)?;
     rails::add(frame, files)?;
     rails::warn_of_providers(groups, jobs, files);
+    mesh::warn_of_queues(frame, groups, files);
     storage::add(frame, files)?;
     for group in groups {
         add_group(frame, group, files)?;
