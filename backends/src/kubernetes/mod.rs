@@ -275,7 +275,8 @@ fn each_its_own(manifests: &[Manifest]) -> Result<(), EmitError> {
 fn plan_label(name: &str) -> String {
     match object::slug(name) {
         slug if slug.is_empty() => format!("plan-{:08x}", object::fnv(name)),
-        slug => slug,
+        // It is a label, and the name of objects of which some must be labels too.
+        slug => server::shortened_to(&slug, object::LONGEST_LABEL),
     }
 }
 
