@@ -4,7 +4,7 @@ use crate::apps;
 use crate::autoscale;
 use crate::batches;
 use crate::candidates::Way;
-use crate::columns::{ServeColumn, ServeColumns, spare_nodes};
+use crate::columns::{self, ServeColumn, ServeColumns, spare_nodes};
 use crate::contracts;
 use crate::demand::hour_weight;
 use crate::fabric;
@@ -13,7 +13,7 @@ use crate::frame::Frame;
 use crate::market::{Market, Stand};
 use crate::parts::Part;
 use crate::pricing::{Basis, Quote};
-use crate::program::{Nodes, OfferRef, Solution, charged_accelerators};
+use crate::program::{Nodes, OfferRef, Solution};
 use capstan_types::blueprint::{
     AppRun, BatchRun, Candidate, HOURS, Network, Period, Placement, Pool, Purchase, Service, SiteSummary,
     TrainingRun,
@@ -71,7 +71,13 @@ pub(crate) fn draft(
         frame.apps.iter().zip(others).map(|(app, &column)| apps::run(app, column, market)).collect();
     let offline = formulation.batches.iter().zip(&others[frame.apps.len()..]);
     let batches: Vec<BatchRun> = offline.map(|(batch, &column)| batches::run(frame, batch, column)).collect();
-    let runs = Runs { services: &services, trainings: &trainings, batches: &batches, apps: &apps };
+    let runs = Runs {
+        serves: &spec.serves,
+        services: &services,
+        trainings: &trainings,
+        batches: &batches,
+        apps: &apps,
+    };
     let pools = market
         .stands
         .iter()
@@ -88,6 +94,7 @@ pub(crate) fn draft(
 
 /// What runs.
 struct Runs<'a> {
+    serves: &'a [Serve],
     services: &'a [Service],
     trainings: &'a [TrainingRun],
     batches: &'a [BatchRun],
@@ -258,13 +265,22 @@ pub(crate) fn hours_of<T>(at: impl FnMut(usize) -> T) -> Vec<T> {
 fn working(stand: &Stand<'_>, runs: &Runs<'_>, period: usize, hour: usize) -> u32 {
     let here = |site: &str, shape: &str| site == stand.site.name && shape == stand.shape.id;
     // Accelerators charged, not replicas per node: replicas of several workloads may share a node.
-    let charged =
-        |candidate: &Candidate| charged_accelerators(candidate.accelerators, stand.shape.accelerators);
-    let placements = runs.services.iter().flat_map(|service| &service.placements);
-    let serving: u32 = placements
-        .filter(|placement| here(&placement.site, &placement.candidate.shape))
-        .map(|placement| placement.replicas[period][hour] * charged(&placement.candidate))
-        .sum();
+    let charged = |candidate: &Candidate| columns::charged(candidate, stand.shape.accelerators);
+    let serving = runs.services.iter().map(|service| {
+        let serve = runs.serves.iter().find(|serve| serve.name == service.workload);
+        let zones = serve.map_or(1, |serve| serve.zones_at(stand.site));
+        let placements = service.placements.iter();
+        let placements = placements.filter(|placement| here(&placement.site, &placement.candidate.shape));
+        let taken = |placement: &Placement| match placement.replicas[period][hour] {
+            0 => 0,
+            replicas => {
+                let of = &placement.candidate;
+                replicas.max(columns::replicas_apart(zones, of, stand.shape.accelerators)) * charged(of)
+            }
+        };
+        placements.map(taken).sum::<u32>()
+    });
+    let serving: u32 = serving.sum();
     let batches: u32 = runs
         .batches
         .iter()

@@ -4,7 +4,7 @@
 //! accelerator and then offered on every shape that holds it.
 
 use crate::scheduling::{sequences, step_tokens, unseen_steps};
-use crate::shortcuts::{adapter_bytes, network_of, replica_token, shortcuts, speculating, tier_too_large};
+use crate::shortcuts::{adapter_bytes, held_by_tiers, network_of, replica_token, shortcuts, speculating};
 use crate::splits::{self, Spread};
 use capstan_sim::calibrate;
 use capstan_sim::estimate::{self, Bound, Demand, Estimate, Pace, Shortcuts};
@@ -23,6 +23,12 @@ use std::sync::Arc;
 
 /// The shape under which machines are counted whose accelerator the plan does not allow.
 const OTHER_MACHINES: &str = "other machines";
+
+/// Why machines are none: the plan leaves them out, they have too few accelerators for a split that it fixes, or too little
+/// memory or disk for the cache that it asks for beside them.
+pub(crate) const NOT_ALLOWED: &str = "not_allowed";
+pub(crate) const TOO_WIDE: &str = "too_few_accelerators";
+pub(crate) const TIER_TOO_LARGE: &str = "cache_tier_too_large";
 
 /// One way to run a workload, estimated and ready to be simulated.
 #[derive(Debug, Clone)]
@@ -148,12 +154,16 @@ pub fn enumerate(catalog: &Catalog, served: &Served<'_>, shapes: &[&NodeShape]) 
         let Some(accelerator) = catalog.accelerator(id) else { continue };
         if !allowed(serve, accelerator) {
             // One row for all of them: which machines a plan leaves out is no news, their number is.
-            shapes.iter().for_each(|_| tally.add(OTHER_MACHINES, "not_allowed", None, &not_allowed(serve)));
+            shapes.iter().for_each(|_| tally.add(OTHER_MACHINES, NOT_ALLOWED, None, &not_allowed(serve)));
             continue;
         }
         let trials = try_all(catalog, served, accelerator, &shapes);
         note_unreached(&mut found.unreached, accelerator, &trials);
         for shape in shapes {
+            if let Some((excess, why)) = served.spread().too_wide(shape) {
+                tally.add(&shape.id, TOO_WIDE, Some(excess), &why);
+                continue;
+            }
             collect(&mut found.ways, &mut tally, served, accelerator, shape, &trials);
         }
     }
@@ -306,10 +316,13 @@ fn collect(
             tally.add(&shape.id, "network_unknown", None, &format!("{words}: {why}"));
             continue;
         }
-        if let Some((excess, why)) = tier_too_large(serve, shape, replicas_per_node) {
-            tally.add(&shape.id, "cache_tier_too_large", excess, &format!("{words}: {why}"));
-            continue;
-        }
+        let replicas_per_node = match held_by_tiers(serve, shape, replicas_per_node) {
+            Ok(held) => held,
+            Err((excess, why)) => {
+                tally.add(&shape.id, TIER_TOO_LARGE, excess, &format!("{words}: {why}"));
+                continue;
+            }
+        };
         let outcome = trial.outcome.as_ref().map_err(Clone::clone).and_then(|done| {
             let held = on_host(done, trial.degrees, shape, replicas_per_node)?;
             Ok((done, held))

@@ -9,7 +9,7 @@ use crate::parts::Held;
 use crate::program::charged_accelerators;
 use crate::spares;
 use crate::worlds::Pick;
-use capstan_types::blueprint::{DemandCurve, TrainingRun};
+use capstan_types::blueprint::{Candidate, DemandCurve, TrainingRun};
 use capstan_types::spec::{Redundancy, Serve, Site, Train};
 use std::ops::Range;
 
@@ -63,6 +63,8 @@ pub struct ServeColumn {
     pub redundancy: u32,
     /// Fewest replicas.
     pub fewest: u32,
+    /// Fewest replicas' worth of machines, spares not counted: more than the replicas where these stand in several zones.
+    pub least: u32,
 }
 
 /// A training workload with its columns.
@@ -138,15 +140,31 @@ pub fn serve_columns(
             else {
                 continue;
             };
-            let fewest = if base.is_some() { 0 } else { fewest };
-            here.push(ServeColumn { stand: stand_index, way: way_index, rate, spares, redundancy, fewest });
+            let zones = serve.zones_at(stand.site);
+            let fewest = match base {
+                None => fewest,
+                // Beside a base there may be none, unless those that there are must stand in several zones.
+                Some(_) if zones > 1 => zones,
+                Some(_) => 0,
+            };
+            let apart = replicas_apart(zones, &way.candidate, stand.shape.accelerators);
+            let least = fewest.max(apart.saturating_sub(spares));
+            here.push(ServeColumn {
+                stand: stand_index,
+                way: way_index,
+                rate,
+                spares,
+                redundancy,
+                fewest,
+                least,
+            });
         }
         let charged = |column: &ServeColumn| charge(&ways[column.way], stand);
         let dominated = |column: &ServeColumn, index: usize| {
             here.iter().enumerate().any(|(other_index, other)| {
                 let no_worse = other.rate >= column.rate
                     && charged(other) <= charged(column)
-                    && other.fewest * charged(other) <= column.fewest * charged(column)
+                    && other.least * charged(other) <= column.least * charged(column)
                     && other.spares <= column.spares
                     && other.redundancy * charged(other) <= column.redundancy * charged(column);
                 let better = other.rate > column.rate || charged(other) < charged(column);
@@ -166,7 +184,27 @@ pub fn is_allowed(sites: Option<&Vec<String>>, site: &Site) -> bool {
 
 /// Returns the accelerators that one replica is charged.
 pub fn charge(way: &Way, stand: &Stand<'_>) -> u32 {
-    charged_accelerators(way.candidate.accelerators, stand.shape.accelerators)
+    charged(&way.candidate, stand.shape.accelerators)
+}
+
+/// Returns the accelerators that one replica is charged on machines of `per_node`: those that it has, or its part of a
+/// machine whose host holds fewer replicas than its accelerators do.
+pub(crate) fn charged(candidate: &Candidate, per_node: u32) -> u32 {
+    let part = match candidate.replicas_per_node {
+        0 => 0,
+        several => per_node.div_ceil(several),
+    };
+    charged_accelerators(candidate.accelerators.max(part), per_node)
+}
+
+/// Returns the replicas' worth of machines that is sure to be on as many machines as zones are asked for; 0 where that is
+/// one.
+///
+/// A machine is in one zone. So many replicas less one fill the machines of all zones but one, so whatever runs beside
+/// them, a machine in each zone has room for a replica.
+pub(crate) fn replicas_apart(zones: u32, candidate: &Candidate, per_node: u32) -> u32 {
+    let on_one = (per_node / charged(candidate, per_node).max(1)).max(1);
+    if zones > 1 { (zones - 1).saturating_mul(on_one).saturating_add(1) } else { 0 }
 }
 
 /// Returns the replicas beyond demand that availability asks for, and the replicas' worth of machines that the site's
@@ -185,7 +223,7 @@ fn spare_replicas(
         None => 0,
     };
     let per_node = way.candidate.replicas_per_node.max(1);
-    let busiest = (needed + for_availability).div_ceil(per_node);
+    let busiest = (needed + for_availability).div_ceil(per_node).max(serve.zones_at(stand.site));
     Some((for_availability, per_node * spare_nodes(stand.site.redundancy, busiest)))
 }
 

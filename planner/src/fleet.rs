@@ -19,6 +19,8 @@ pub struct Base {
     pub way: usize,
     /// Rate of one replica after derating.
     pub rate: f64,
+    /// Fewest replicas while it has any: one in each zone.
+    pub least: u32,
     /// Most replicas by period.
     pub most: Vec<u32>,
 }
@@ -26,7 +28,7 @@ pub struct Base {
 impl Base {
     /// Returns the replicas for a demand (headroom included) in a period.
     pub fn replicas(&self, demand: f64, period: usize) -> u32 {
-        ((demand / self.rate - 1e-9).ceil().max(1.0) as u32).min(self.most[period])
+        ((demand / self.rate - 1e-9).ceil().max(0.0) as u32).max(self.least).min(self.most[period])
     }
 
     /// Returns the part of it that some periods have; `None` where that is nothing.
@@ -107,9 +109,12 @@ fn best_base(
     here.filter_map(|(way_index, way)| {
         let rate = way.estimate.rate.get() * factor(ask.serve, way);
         let per_node = stand.shape.accelerators / charge(way, stand).max(1);
-        let most: Vec<u32> = left.iter().map(|nodes| nodes.saturating_sub(spare) * per_node).collect();
+        // Fewer machines than zones are no base: one machine is in one zone.
+        let zones = ask.serve.zones_at(stand.site);
+        let usable = |nodes: &u32| Some(nodes.saturating_sub(spare)).filter(|&nodes| nodes >= zones);
+        let most: Vec<u32> = left.iter().map(|nodes| usable(nodes).unwrap_or(0) * per_node).collect();
         let enough = most.iter().any(|&replicas| replicas > 0) && rate > 0.0;
-        enough.then_some(Base { stand: index, way: way_index, rate, most })
+        enough.then_some(Base { stand: index, way: way_index, rate, least: zones, most })
     })
     .max_by(|a, b| capacity(a).total_cmp(&capacity(b)).then(b.way.cmp(&a.way)))
 }

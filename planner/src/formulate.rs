@@ -302,7 +302,7 @@ fn serve_workload(
             runs: Runs::Replicas {
                 units_per_replica: column.rate,
                 accelerators: charge(&serve.ways[column.way], stand),
-                min_replicas: column.fewest,
+                min_replicas: column.least,
                 spare_replicas: column.spares + column.redundancy,
             },
             paid: of_parts(parts, periods, &egress::paid(serve, column, market, periods)),

@@ -1,6 +1,7 @@
 //! Why nothing holds, and the nearest ways out.
 
 use crate::batches;
+use crate::candidates::{NOT_ALLOWED, TIER_TOO_LARGE, TOO_WIDE};
 use crate::columns::ServeColumns;
 use crate::derate::Deratings;
 use crate::formulate::{Formulation, NamedLimit};
@@ -16,6 +17,7 @@ use capstan_types::finding::{Finding, Severity};
 use capstan_types::money::Currency;
 use capstan_types::place::Place;
 use capstan_types::spec::{App, Batch, Serve, Site, Train};
+use std::collections::BTreeSet;
 
 /// A service level that no candidate reaches.
 const UNREACHABLE: &str = "E0310";
@@ -186,6 +188,28 @@ fn no_place(frame: &Frame<'_>, serves: &[ServeColumns<'_>], workload: usize, why
     alone(finding)
 }
 
+/// Returns what is left to say where no value that was tried is a way out.
+pub(crate) fn otherwise(code: &str) -> &'static str {
+    match code {
+        // One replica does not fit, so it is all the same how many are needed.
+        FITS_NOWHERE => "another model, precision, split or machine: less demand does not help",
+        _ => "less demand, or more than one of these limits looser",
+    }
+}
+
+/// Returns what of a workload is too large for every machine that it may have, where that is one number of the plan.
+fn too_large(frame: &Frame<'_>, serve: &Serve) -> Option<&'static str> {
+    let own = frame.rejections.iter().filter(|row| row.workload == serve.name && row.reason != NOT_ALLOWED);
+    let reasons: BTreeSet<&str> = own.map(|row| row.reason.as_str()).collect();
+    match Vec::from_iter(reasons)[..] {
+        [TOO_WIDE] => {
+            Some("a smaller `tensor` (times `data`): stages of `pipeline` go over machines, each filling one")
+        }
+        [TIER_TOO_LARGE] => Some("a smaller `size` of what `prefix_caching` keeps beside the accelerators"),
+        _ => None,
+    }
+}
+
 /// A finding that no one value of the plan removes.
 fn alone(finding: Finding) -> Stuck {
     Stuck { finding, either: Vec::new(), all: Vec::new() }
@@ -226,6 +250,9 @@ fn no_way_to_serve(frame: &Frame<'_>, index: usize, serve: &Serve, deratings: &D
     };
     finding.because = refused.iter().map(|way| format!("{way} missed its levels in simulation")).collect();
     finding.because.extend(nearest_misses(frame, &serve.name));
+    if refused.is_empty() {
+        finding.ways_out.extend(too_large(frame, serve).map(str::to_owned));
+    }
     let all = if refused.is_empty() { looser_levels(frame, index) } else { Vec::new() };
     Stuck { finding, either: freer(index, serve.accelerators.is_some(), serve.precisions.len()), all }
 }

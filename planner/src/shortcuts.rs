@@ -161,32 +161,33 @@ pub(crate) fn network_of(shape: &NodeShape, accelerators: u32) -> Option<BytesPe
     Some(of_node * (f64::from(accelerators) / f64::from(shape.accelerators.max(1))))
 }
 
-/// Says why a machine cannot give each of its replicas the host memory and disk that the plan says, if it cannot: by which
-/// factor it is too small, where that is known, and in words.
-pub(crate) fn tier_too_large(
+/// Returns to how many of at most `replicas_per_node` replicas a machine can give the host memory and disk that the plan
+/// says for each.
+///
+/// # Errors
+/// Where it can to none: by which factor it is too small, where that is known, and why in words.
+pub(crate) fn held_by_tiers(
     serve: &Serve,
     shape: &NodeShape,
     replicas_per_node: u32,
-) -> Option<(Option<f64>, String)> {
-    let caching = serve.prefix_caching.as_ref()?;
-    let each = f64::from(replicas_per_node.max(1));
+) -> Result<u32, (Option<f64>, String)> {
+    let Some(caching) = serve.prefix_caching.as_ref() else { return Ok(replicas_per_node) };
     let tiers =
         [(&caching.host, shape.host_memory, "host memory"), (&caching.disk, shape.nvme, "local disk")];
-    tiers.into_iter().find_map(|(tier, there, what)| {
-        let wanted = tier.as_ref()?.size * each;
-        match there {
-            Some(there) if wanted <= there => None,
-            Some(there) => {
-                let words = format!(
-                    "{:.0} GB of {what} for the cache, of {:.0} GB",
-                    wanted.get() / 1e9,
-                    there.get() / 1e9
-                );
-                Some((Some(wanted / there.max(Bytes(1.0))), words))
-            }
-            None => Some((None, format!("nobody knows how much {what} it has"))),
+    let mut held = replicas_per_node;
+    for (tier, there, what) in tiers {
+        let Some(each) = tier.as_ref().map(|tier| tier.size) else { continue };
+        let Some(there) = there else { return Err((None, format!("nobody knows how much {what} it has"))) };
+        if each > there {
+            let (asked, has) = (each.get() / 1e9, there.get() / 1e9);
+            let words = format!(
+                "{asked:.0} GB of {what} for the cache of one replica, of {has:.0} GB: a smaller `size` fits"
+            );
+            return Err((Some(each / there.max(Bytes(1.0))), words));
         }
-    })
+        held = held.min((there / each).floor().min(f64::from(u32::MAX)) as u32);
+    }
+    Ok(held)
 }
 
 /// Returns the memory and the step of a replica on which tokens are drafted.

@@ -35,6 +35,28 @@ impl Spread<'_> {
         found
     }
 
+    /// Says why no degrees that the plan leaves lie on a machine, if none do: by which factor it has too few accelerators, and
+    /// in words.
+    pub(crate) fn too_wide(&self, shape: &NodeShape) -> Option<(f64, String)> {
+        let there = shape.accelerators;
+        let tried = self.within(there);
+        if tried.is_empty() || tried.iter().any(|&degrees| layout(degrees, shape).is_some()) {
+            return None;
+        }
+        let least = tried.iter().copied().min_by_key(|degrees| degrees.accelerators())?;
+        let (stage, needed) = (least.of_stage(), least.accelerators());
+        let wide = if least.data > 1 { "`tensor` × `data`" } else { "`tensor`" };
+        let has = format!("it has {there} accelerator{}", if there == 1 { "" } else { "s" });
+        Some(if stage > there {
+            let excess = f64::from(stage) / f64::from(there.max(1));
+            (excess, format!("{has}, not {stage}, and {wide} does not span machines: {there} at most"))
+        } else {
+            let excess = f64::from(needed) / f64::from(there.max(1));
+            let words = least.words();
+            (excess, format!("{has}, and over machines each stage of {words} must fill one"))
+        })
+    }
+
     /// Returns the degrees to try with up to `largest` accelerators in a stage.
     pub(crate) fn within(&self, largest: u32) -> Vec<Degrees> {
         let fixed = self.fixed;
@@ -207,6 +229,25 @@ mod tests {
         serve.background = Some(Background { share: 0.2, queue: None });
         refused(&serve, EngineFamily::Vllm, (1, 1, 4, 4), "requests that yield");
         assert_eq!(why(&serve, EngineFamily::Vllm, (4, 1, 1, 4)), None);
+    }
+
+    #[test]
+    fn a_machine_that_no_split_lies_on_is_told_why() {
+        let engines = testing::engines();
+        let dense =
+            testing::models().into_iter().find(|model| model.experts.is_none()).expect("a dense model");
+        let shapes = testing::catalog().shapes;
+        let eight = shapes.iter().find(|shape| shape.accelerators == 8).expect("a machine of eight");
+        let why = |tensor, pipeline| {
+            let fixed = Parallelism { tensor, pipeline, ..Parallelism::default() };
+            Spread { model: &dense, engine: &engines[0], fixed: &fixed, serve: None }.too_wide(eight)
+        };
+        let (excess, words) = why(Some(16), None).expect("it is wider");
+        assert_eq!(excess, 2.0);
+        assert!(words.contains("has 8 accelerators, not 16"), "{words}");
+        let (_, words) = why(Some(4), Some(4)).expect("stages do not fill machines");
+        assert!(words.contains("must fill one"), "{words}");
+        assert_eq!((why(Some(8), Some(4)), why(None, None)), (None, None));
     }
 
     #[test]

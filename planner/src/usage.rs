@@ -1,12 +1,12 @@
 //! What does each workload use? Accelerator-hours that it is charged, and the requests and tokens of its mean demand.
 
 use crate::apps;
+use crate::columns::charged;
 use crate::cost::{Usage, Used};
 use crate::demand;
 use crate::egress;
 use crate::frame::Frame;
 use crate::plan::Turn;
-use crate::program::charged_accelerators;
 use capstan_types::blueprint::{AppRun, BatchRun, Placement};
 use capstan_types::spec::Batch;
 
@@ -62,7 +62,7 @@ pub(crate) fn usage(frame: &Frame<'_>, turn: &Turn<'_>) -> Vec<Usage> {
 /// Returns what offline inference uses: all hours of its replicas, and every request.
 fn offline_usage(frame: &Frame<'_>, run: &BatchRun) -> Usage {
     let per_node = frame.catalog.shape(&run.candidate.shape).map_or(0, |shape| shape.accelerators);
-    let charged = f64::from(charged_accelerators(run.candidate.accelerators, per_node));
+    let each = f64::from(charged(&run.candidate, per_node));
     let batch = frame.spec.batches.iter().find(|batch| batch.name == run.workload);
     let (prompt_tokens, output_tokens) = batch.map_or((0.0, 0.0), Batch::tokens);
     Usage {
@@ -70,7 +70,7 @@ fn offline_usage(frame: &Frame<'_>, run: &BatchRun) -> Usage {
         on: vec![Used {
             site: run.site.clone(),
             shape: run.candidate.shape.clone(),
-            hours: run.replica_hours * charged,
+            hours: run.replica_hours * each,
             accelerators: true,
         }],
         sent: Vec::new(),
@@ -108,12 +108,12 @@ fn app_usage(frame: &Frame<'_>, run: &AppRun) -> Usage {
 /// Returns the accelerator-hours that a placement is charged over the horizon.
 fn charged_hours(frame: &Frame<'_>, placement: &Placement) -> f64 {
     let per_node = frame.catalog.shape(&placement.candidate.shape).map_or(0, |shape| shape.accelerators);
-    let charged = f64::from(charged_accelerators(placement.candidate.accelerators, per_node));
+    let each = f64::from(charged(&placement.candidate, per_node));
     let periods = placement.replicas.iter().zip(&frame.periods);
     periods
         .map(|(hours, period)| {
-            let each = hours.iter().enumerate();
-            each.map(|(hour, &n)| f64::from(n) * charged * demand::hour_weight(hour, period)).sum::<f64>()
+            let at = hours.iter().enumerate();
+            at.map(|(hour, &n)| f64::from(n) * each * demand::hour_weight(hour, period)).sum::<f64>()
         })
         .sum()
 }

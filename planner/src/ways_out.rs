@@ -298,7 +298,7 @@ pub(crate) fn verified(source: &Source<'_>, stuck: Vec<Stuck>) -> Vec<Finding> {
             let said = std::mem::take(&mut finding.ways_out);
             finding.ways_out = ways.chain(said).collect();
             if finding.ways_out.is_empty() {
-                finding.ways_out.push("less demand, or more than one of these limits looser".to_owned());
+                finding.ways_out.push(infeasible::otherwise(&finding.code).to_owned());
             }
             finding
         })

@@ -1,7 +1,7 @@
 //! Time and contracts: when machines that are ordered can stand there, and what is owed for how long.
 
 use crate::surroundings::{LAB, LAB_G1, Place};
-use capstan_types::blueprint::{Blueprint, CostKind};
+use capstan_types::blueprint::{Blueprint, CostKind, Pool};
 use capstan_types::offering::PurchaseOption;
 use rust_decimal::Decimal;
 
@@ -237,4 +237,45 @@ fn all_on_demand_pays_for_the_hours_that_a_job_takes() {
     let cost = in_the_cloud("2027-12-31", text).cost;
     assert_eq!(cost.all_on_demand, Some(cost.total));
     assert!(cost.total < Decimal::from(24 * 730), "{}", cost.total);
+}
+
+/// Three zones are three machines, though one holds all the replicas, whether they are bought or stand there already.
+#[test]
+fn a_machine_is_in_one_zone() {
+    let place = Place::new();
+    let text = |rate: u32, site: &str, beside: &str| {
+        format!(
+            "plan p {{ currency = USD, horizon = 2027-01-01 .. 2027-12-31 }}
+site here {{ {site} }}
+{beside}
+serve chat {{
+  model = \"meta-llama/Llama-3.1-8B-Instruct\"
+  load  = {{ rate = {rate} req/s, prompt = 2 ktok, output = 300 tok }}
+  slo ttft {{ p99 <= 2 s }}
+  accelerator = h100_sxm
+  parallelism = {{ tensor = 2, pipeline = 1 }}
+  zones >= 3
+}}
+"
+        )
+    };
+    let nodes = |blueprint: &Blueprint| -> Vec<(u32, u32)> {
+        assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
+        let runs = |pool: &&Pool| pool.needed.iter().flatten().any(|&nodes| nodes > 0);
+        let range = |pool: &Pool| {
+            let all = || pool.needed.iter().flatten().copied();
+            (all().min().unwrap_or(0), all().max().unwrap_or(0))
+        };
+        blueprint.pools.iter().filter(runs).map(range).collect()
+    };
+    let bought = place.planned(text(2, "provider = aws, region = \"us-east-1\"", ""), 0);
+    assert_eq!((nodes(&bought), bought.services[0].placements[0].peak_replicas()), (vec![(3, 3)], 3));
+    let hall = "pue = 1.2, energy_price = 0.1 USD/kWh, zones >= 3";
+    let fleet = |count: u32| format!("fleet f {{ shape = own.dgx_h100_8, count = {count}, site = here }}");
+    let stands = place.planned(text(2, hall, &fleet(4)), 0);
+    assert_eq!((nodes(&stands), stands.services[0].placements[0].peak_replicas()), (vec![(3, 3)], 3));
+    // What does not carry all of it carries a part, on as many machines, and so does what is bought beside.
+    let part = place.planned(text(400, hall, &fleet(3)), 0);
+    assert!(part.services[0].placements.len() > 1, "{:?}", part.services);
+    assert!(nodes(&part).iter().all(|(fewest, _)| *fewest >= 3), "{:?}", nodes(&part));
 }

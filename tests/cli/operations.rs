@@ -63,3 +63,21 @@ fn what_is_not_asked_for_is_not_written_and_what_stands_on_nothing_is_refused() 
     let seen = place.run(&["check", "p.plan"]).exits(1);
     assert!(seen.err.contains("E0211") && seen.err.contains("add `mesh = istio`"), "{}", seen.told());
 }
+
+/// Names of objects come from the plan's: those that must be labels are cut, and a namespace is asked for where it would be.
+#[test]
+fn a_plan_with_a_long_name_becomes_manifests() {
+    let named =
+        |letters: usize| PLAN.replace("plan operations {", &format!("plan {} {{", "a".repeat(letters)));
+    for letters in [56, 63] {
+        let (place, _) = emitted(&named(letters));
+        let role = place.read("out/access/clusterrole.yaml");
+        assert!(role.contains(&format!("name: capstan-{}", "a".repeat(40))), "{role}");
+    }
+    let place = Place::new();
+    let follows = named(64);
+    let follows: Vec<&str> = follows.lines().filter(|line| !line.contains("namespace")).collect();
+    place.write("p.plan", follows.join("\n") + "\n");
+    let seen = place.run(&["check", "p.plan"]).exits(1);
+    assert!(seen.err.contains("whose name has 64 letters: 63 at most"), "{}", seen.told());
+}

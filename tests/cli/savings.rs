@@ -62,6 +62,24 @@ fn beginnings_that_do_not_fit_are_found_in_host_memory_or_not_at_all() {
     );
     let seen = place.run(&["plan", "q.plan"]).exits(3);
     assert!(seen.out.contains("cache tier too large"), "{}", seen.told());
+    let told = seen.told().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("90000 GB of host memory for the cache of one replica, of"), "{told}");
+    assert!(told.contains("a smaller `size` of what `prefix_caching` keeps"), "{told}");
+    assert!(!told.contains("less demand"), "{told}");
+}
+
+/// A machine of eight has 2,199 GB for its host: room for the caches of two replicas, which take half of it each.
+#[test]
+fn a_machine_holds_as_many_replicas_as_its_host_has_memory_for() {
+    let place = Place::new();
+    let roomy = "prefix_caching = { reuse = 80%, host = { size = 900 GB, bandwidth = 50 GB/s } }";
+    let blueprint = planned(&place, roomy);
+    let placement = &blueprint.services[0].placements[0];
+    let pool = &blueprint.pools[0];
+    assert_eq!((placement.candidate.replicas_per_node, placement.candidate.accelerators), (2, 1));
+    let nodes = pool.needed.iter().flatten().copied().max().expect("it runs");
+    assert_eq!(nodes, placement.peak_replicas().div_ceil(2));
+    assert!(blueprint.audit.iter().all(|check| check.violations.is_empty()), "{:?}", blueprint.audit);
 }
 
 #[test]

@@ -92,3 +92,18 @@ fn a_spread_that_cannot_be_run_is_refused_with_its_reason() {
         assert!(seen.contains("no experts to deal out"), "{seen}");
     }
 }
+
+#[test]
+fn a_split_that_is_wider_than_every_machine_is_what_is_told() {
+    let place = Place::new();
+    place.planned(text("vllm", "parallelism = { tensor = 16 }"), 3);
+    let told =
+        place.run(&["plan", "p.plan"]).exits(3).told().split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "too_few_accelerators: it has 8 accelerators, not 16, and `tensor` does not span machines: 8 at most",
+        "a smaller `tensor`",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("less demand"), "{told}");
+}

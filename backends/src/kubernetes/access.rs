@@ -2,7 +2,8 @@
 //!
 //! It is no part of what is applied: nobody gives rights to themselves.
 
-use super::object::{Meta, to_yaml};
+use super::object::{LONGEST_LABEL, Meta, to_yaml};
+use super::server::shortened_to;
 use super::{EmitError, Frame, Labels, Manifest, Wave};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -113,7 +114,7 @@ pub(super) fn role(frame: &Frame<'_>, manifests: &[Manifest]) -> Result<Manifest
     for (group, resource, verbs) in BESIDES {
         rules.insert(Rule { api_groups: vec![group], resources: vec![resource], verbs: verbs.to_vec() });
     }
-    let name = format!("capstan-{}", frame.plan);
+    let name = shortened_to(&format!("capstan-{}", frame.plan), LONGEST_LABEL);
     let role = ClusterRole {
         api_version: "rbac.authorization.k8s.io/v1",
         kind: "ClusterRole",

@@ -47,11 +47,11 @@ pub(super) fn engine_port(part: Part) -> u16 {
     }
 }
 
-/// Returns the pattern of the names of a part's pods, after the Deployments that KServe makes.
-pub(super) fn pods(of: &PartOf) -> String {
+/// Returns the name of the Deployment that KServe makes of a part.
+pub(super) fn deployment(of: &PartOf) -> String {
     match of.part {
-        Part::Prefill => format!("{}-kserve-prefill-.*", of.whole),
-        Part::Decode => format!("{}-kserve-[^-]+-[^-]+", of.whole),
+        Part::Prefill => format!("{}-kserve-prefill", of.whole),
+        Part::Decode => format!("{}-kserve", of.whole),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Only the wish is written: key and certificate are made in the cluster. Who asks over plain HTTP is sent to HTTPS.
 
 use super::object::{Labels, Object};
+use super::server::shortened;
 use super::{EmitError, Files, Frame, Wave, gateway, network};
 use serde_json::json;
 
@@ -27,7 +28,7 @@ pub(super) fn add(frame: &Frame<'_>, files: &mut Files) -> Result<(), EmitError>
     let note = format!("the certificate of {host}, from the issuer `{issuer}` of the cluster.");
     files.add(Wave::Service, gateway::FOLDER, (object.kind, &name), &note, &object)?;
     network::add_solver(frame, files)?;
-    let name = format!("{}-to-https", frame.plan);
+    let name = shortened(&format!("{}-to-https", frame.plan));
     let object = Object {
         api_version: "gateway.networking.k8s.io/v1",
         kind: "HTTPRoute",

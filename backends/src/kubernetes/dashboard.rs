@@ -3,7 +3,7 @@
 use super::monitoring::Watch;
 use super::object::{ConfigMap, decimal, labels};
 use super::server::Group;
-use super::{EmitError, Files, Frame, Wave, apart};
+use super::{EmitError, Files, Frame, Wave, pods};
 use capstan_types::spec::SloMetric;
 use serde_json::{Value, json};
 
@@ -40,12 +40,12 @@ pub(super) fn add(
         let curves = vec![("waiting".to_owned(), format!("sum({queue}{{{matcher}}})"))];
         panels.push(("Requests that wait", "short", curves, None));
     }
-    let own = group.part.as_ref().map_or_else(|| format!("{}-.*", group.name), apart::pods);
-    let pods = format!("namespace=\"{}\",pod=~\"{own}\"", frame.deploy.namespace);
+    let own = pods::of_service(frame, group);
+    let own = format!("namespace=\"{}\",pod=~\"{own}\"", frame.deploy.namespace);
     panels.push((
         "Accelerators busy",
         "percent",
-        vec![("{{pod}} {{gpu}}".to_owned(), format!("DCGM_FI_DEV_GPU_UTIL{{{pods}}}"))],
+        vec![("{{pod}} {{gpu}}".to_owned(), format!("DCGM_FI_DEV_GPU_UTIL{{{own}}}"))],
         None,
     ));
     let panels: Vec<Value> =

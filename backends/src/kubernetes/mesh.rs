@@ -207,6 +207,23 @@ pub(super) fn waiting(server: &Server<'_>) -> u32 {
     server.serve.queue.as_ref().map_or_else(|| scaling::waiting(server), |limit| limit.value)
 }
 
+/// Says where the plan limits how many requests wait and nothing does: engines are not told, and no sidecar stands before them.
+pub(super) fn warn_of_queues(frame: &Frame<'_>, groups: &[Group<'_>], files: &mut Files) {
+    for group in groups {
+        let Some(limit) = &group.serve.queue else { continue };
+        let how = match &group.part {
+            None if frame.deploy.mesh => continue,
+            None => "`mesh = istio` turns the rest away, or do so before the service",
+            Some(_) => "turn the rest away before the service",
+        };
+        let message = format!(
+            "planned with at most {} requests that wait at a replica, a limit which its engine is not told: {how}",
+            limit.value
+        );
+        files.warn(&group.serve.name, message);
+    }
+}
+
 /// Adds how long a request may take and what is tried again, between pods; a gateway has a route of its own.
 fn add_route(frame: &Frame<'_>, group: &Group<'_>, folder: &str, files: &mut Files) -> Result<(), EmitError> {
     let host = host(frame, group);

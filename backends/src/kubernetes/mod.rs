@@ -40,6 +40,7 @@ mod operators;
 mod partitions;
 mod pipeline;
 mod pod;
+mod pods;
 mod predictor;
 mod products;
 mod queues;
@@ -274,7 +275,8 @@ fn each_its_own(manifests: &[Manifest]) -> Result<(), EmitError> {
 fn plan_label(name: &str) -> String {
     match object::slug(name) {
         slug if slug.is_empty() => format!("plan-{:08x}", object::fnv(name)),
-        slug => slug,
+        // It is a label, and the name of objects of which some must be labels too.
+        slug => server::shortened_to(&slug, object::LONGEST_LABEL),
     }
 }
 
@@ -296,6 +298,7 @@ fn add_all(
     hosts::add(frame, files)?;
     rails::add(frame, files)?;
     rails::warn_of_providers(groups, jobs, files);
+    mesh::warn_of_queues(frame, groups, files);
     storage::add(frame, files)?;
     for group in groups {
         add_group(frame, group, files)?;

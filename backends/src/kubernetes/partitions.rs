@@ -8,6 +8,7 @@ use super::apps::Runner;
 use super::object::{ConfigMap, Labels, Meta, labels};
 use super::server::shortened;
 use super::{EmitError, Files, Frame, Wave};
+use capstan_types::blueprint::{AppRun, Blueprint, HOURS, Pool};
 use capstan_types::spec::Slice;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -117,6 +118,7 @@ pub(super) fn add(frame: &Frame<'_>, runners: &[Runner<'_>], files: &mut Files) 
         );
         files.warn(&machine.site.name, message);
     }
+    warn_of_mixtures(frame, runners, files);
     if !frame.deploy.gpu_operator {
         return Ok(());
     }
@@ -142,6 +144,76 @@ pub(super) fn add(frame: &Frame<'_>, runners: &[Runner<'_>], files: &mut Files) 
         add_map(frame, &shares, all, note, files)?;
     }
     Ok(())
+}
+
+/// Says where more machines are needed than are planned, because one is shared by time in one way as a whole: parts of
+/// different sizes, or parts and whole accelerators, are then on machines of their own.
+fn warn_of_mixtures(frame: &Frame<'_>, runners: &[Runner<'_>], files: &mut Files) {
+    for pool in &frame.blueprint.pools {
+        let mut shared: BTreeMap<&str, Vec<&Runner<'_>>> = BTreeMap::new();
+        for runner in runners.iter().filter(|runner| is_of(pool, &runner.run.site, &runner.run.shape)) {
+            if let Some(name) = runner.takes.as_ref().and_then(|takes| takes.plugin.as_deref()) {
+                shared.entry(name).or_default().push(runner);
+            }
+        }
+        let Some((asked, planned)) = short(frame.blueprint, pool, &shared) else { continue };
+        let parts = |(name, of): (&&str, &Vec<&Runner<'_>>)| {
+            let names: Vec<String> = of.iter().map(|runner| format!("`{}`", runner.run.workload)).collect();
+            format!("{} ({name})", names.join(", "))
+        };
+        let parts: Vec<String> = shared.iter().map(parts).collect();
+        let message = format!(
+            "a machine is shared by time as a whole and in one way: with nodes for each of {} and for whole accelerators it takes {asked} {}, and {planned} are planned: use one `slice` for all, or add machines",
+            parts.join(" and "),
+            pool.shape
+        );
+        files.warn(&pool.site, message);
+    }
+}
+
+/// Returns the nodes that a pool needs if each way to share by time has nodes of its own, and those that are planned, at the
+/// hour at which the most are missing; none where none are.
+fn short(
+    blueprint: &Blueprint,
+    pool: &Pool,
+    shared: &BTreeMap<&str, Vec<&Runner<'_>>>,
+) -> Option<(u32, u32)> {
+    let all = pool.accelerators.max(1);
+    let at = |period: usize, hour: usize| {
+        let taken = |runner: &&Runner<'_>| accelerators_of(runner, runner.run.instances[hour]);
+        let of_each = shared.values().map(|of| of.iter().map(taken).sum::<u32>().div_ceil(all));
+        let asked = of_each.sum::<u32>() + whole_at(blueprint, pool, period, hour).div_ceil(all);
+        let needed = pool.needed.get(period).and_then(|hours| hours.get(hour)).copied().unwrap_or(0);
+        (asked, needed.saturating_sub(pool.spares))
+    };
+    let hours = (0..blueprint.periods.len()).flat_map(|period| (0..HOURS).map(move |hour| (period, hour)));
+    let missing = hours.map(|(period, hour)| at(period, hour)).filter(|(asked, planned)| asked > planned);
+    missing.filter(|_| !shared.is_empty()).max_by_key(|(asked, planned)| asked - planned)
+}
+
+/// Returns the accelerators of a pool that are not shared by time at an hour.
+fn whole_at(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u32 {
+    let placements = blueprint.services.iter().flat_map(|service| &service.placements);
+    let placements = placements.filter(|one| is_of(pool, &one.site, &one.candidate.shape));
+    let serving = placements.map(|one| {
+        let replicas = one.replicas.get(period).and_then(|hours| hours.get(hour)).copied().unwrap_or(0);
+        replicas * one.candidate.accelerators
+    });
+    let batches = blueprint.batches.iter().filter(|run| is_of(pool, &run.site, &run.candidate.shape));
+    let batches = batches.map(|run| run.replicas_at(period, hour) * run.candidate.accelerators);
+    let trainings = blueprint.trainings.iter().filter(|run| is_of(pool, &run.site, &run.candidate.shape));
+    let trainings = trainings
+        .filter(|run| run.runs_at(period, hour))
+        .map(|run| (run.candidate.nodes + run.spare_nodes) * pool.accelerators);
+    let apps = blueprint.apps.iter().filter(|run| is_of(pool, &run.site, &run.shape));
+    let is_shared = |run: &AppRun| matches!(run.part, Some(Slice::Share { .. })) && run.per_accelerator > 1;
+    let apps = apps.filter(|run| run.part.is_some() && !is_shared(run));
+    let apps = apps.map(|run| run.instances[hour].div_ceil(run.per_accelerator.max(1)));
+    serving.chain(batches).chain(trainings).chain(apps).sum()
+}
+
+fn is_of(pool: &Pool, site: &str, shape: &str) -> bool {
+    pool.site == site && pool.shape == shape
 }
 
 /// Returns what a layout is, for those who make it without the operator.
@@ -208,10 +280,14 @@ fn layouts<'a>(runners: &[Runner<'a>]) -> Vec<Layout<'a>> {
 
 /// Returns the accelerators that the instances of the busiest hour take.
 fn accelerators(runner: &Runner<'_>) -> u32 {
+    accelerators_of(runner, runner.instances())
+}
+
+fn accelerators_of(runner: &Runner<'_>, instances: u32) -> u32 {
     let each = runner.run.per_accelerator.max(1);
     let all = runner.machine.shape.accelerators;
     // Where threads or memory hold fewer instances than the accelerators do, one has several of them for itself.
-    runner.instances().div_ceil(each) * (each * all).div_ceil(runner.run.per_node.max(1))
+    instances.div_ceil(each) * (each * all).div_ceil(runner.run.per_node.max(1))
 }
 
 /// Deals cuts out over machines with so many accelerators each.

@@ -2,7 +2,7 @@
 
 use super::object::{Object, count, decimal};
 use super::server::Server;
-use super::{EmitError, Files, Frame, Wave, predictor};
+use super::{EmitError, Files, Frame, Wave, pods, predictor};
 use capstan_types::spec::SloMetric;
 use capstan_types::units::Seconds;
 use serde::Serialize;
@@ -232,8 +232,10 @@ fn add_keda(
     ));
     let cooldown = server.serve.autoscale.as_ref().map_or(300.0, |autoscale| autoscale.cooldown.get());
     let query = format!(
-        "sum({}{{namespace=\"{}\",pod=~\"{}-.*\"}}) or vector(0)",
-        signal.metric, frame.deploy.namespace, server.name
+        "sum({}{{namespace=\"{}\",pod=~\"{}\"}}) or vector(0)",
+        signal.metric,
+        frame.deploy.namespace,
+        pods::of(frame, server)
     );
     let spec = json!({
         "scaleTargetRef": target(frame, server),

@@ -1,8 +1,8 @@
 //! Services and notebooks: what runs them, what they take, and who may ask them.
 
 use crate::common::{changed, emitted, everything, object, text, tree};
-use capstan_backends::kubernetes::{EmitError, Emitted, Manifest, Wave, emit, lint};
-use capstan_types::blueprint::{AppRun, Blueprint};
+use capstan_backends::kubernetes::{EmitError, Emitted, Manifest, Warning, Wave, emit, lint};
+use capstan_types::blueprint::{AppRun, Blueprint, Pool};
 use capstan_types::spec::{App, AppKind, DayHours, Limit, Slice};
 use capstan_types::testing::blueprint::chat_blueprint;
 use capstan_types::units::Bytes;
@@ -472,4 +472,25 @@ fn rules_hold_for_services() {
         "      app.kubernetes.io/name: other",
         "selector-matches",
     );
+}
+
+/// One machine has one configuration of the device plugin, so shares of two sizes are on two machines.
+#[test]
+fn machines_that_are_missing_for_shares_of_different_sizes_are_told() {
+    let said = |nodes: u32, third: Slice, each: u32| {
+        let mut blueprint = chat_blueprint();
+        add(&mut blueprint, "rerank", "a/b:1", cut(Slice::Share { share: 0.25 }, 4));
+        add(&mut blueprint, "third", "a/b:1", cut(third, each));
+        let shared = |pool: &&mut Pool| pool.site == "hz1" && pool.shape == "own.h100_sxm_8";
+        let pool = blueprint.pools.iter_mut().find(shared).expect("the shared machines");
+        let whole: u32 = blueprint.trainings.iter().map(|run| run.candidate.nodes + run.spare_nodes).sum();
+        pool.needed.iter_mut().flatten().for_each(|needed| *needed = whole + pool.spares + nodes);
+        let of_pool = |warning: &&Warning| warning.message.starts_with("a machine is shared by time");
+        emitted(&blueprint).warnings.iter().find(of_pool).map(|warning| warning.message.clone())
+    };
+    let told = said(1, Slice::Share { share: 0.33 }, 3).expect("one machine cannot hold both");
+    assert!(told.contains("`third` (share-3) and `rerank` (share-4)"), "{told}");
+    assert_eq!(said(2, Slice::Share { share: 0.33 }, 3), None);
+    assert_eq!(said(1, Slice::Share { share: 0.25 }, 4), None);
+    assert!(said(1, Slice::Whole, 1).is_some() && said(2, Slice::Whole, 1).is_none());
 }

@@ -105,6 +105,14 @@ fn the_last_replica_goes_by_keda() {
     let scaled = &object(&manifests, "ScaledObject", "chat")["spec"];
     assert_eq!((&scaled["minReplicaCount"], &scaled["cooldownPeriod"]), (&json!(0), &json!(900)));
     assert_eq!(object(&manifests, "Deployment", "chat")["spec"]["replicas"], Value::Null);
+    // Only its own pods are counted, not those of a workload `chat-pro`.
+    let drawn = "[bcdfghjklmnpqrstvwxz2456789]";
+    assert_eq!(
+        scaled["triggers"][0]["metadata"]["query"],
+        format!(
+            "sum(capstan_requests_in_flight{{namespace=\"llm\",pod=~\"chat-{drawn}{{1,10}}-{drawn}{{5}}\"}}) or vector(0)"
+        )
+    );
 }
 
 #[test]

@@ -411,3 +411,19 @@ fn what_is_scanned_is_what_runs_by_digest() {
         assert!(one.yaml.contains(&both), "{}", one.yaml);
     }
 }
+
+/// Engines are not told how many requests may wait, so without a sidecar before them nothing holds what was simulated.
+#[test]
+fn a_limit_on_requests_that_wait_is_told_where_nothing_holds_it() {
+    let said = "planned with at most 7 requests that wait at a replica";
+    let limited = |mesh: bool| {
+        let mut blueprint = with(|deploy| (deploy.mesh, deploy.minor) = (mesh, 36));
+        let serve = &mut blueprint.inputs.spec.serves[0];
+        serve.queue = Some(Limit { value: 7, place: serve.place.clone() });
+        blueprint
+    };
+    let warnings = emitted(&limited(false)).warnings;
+    let told = warnings.iter().find(|one| one.message.contains(said)).expect("it is told");
+    assert!(told.subject == "chat" && told.message.contains("`mesh = istio`"), "{told:?}");
+    assert!(!says(&limited(true), said) && !says(&chat_blueprint(), "requests that wait at a replica"));
+}

@@ -253,7 +253,7 @@ pub(crate) fn check(
                 namespace.to_owned()
             }
             None => {
-                let namespace = from_plan(checker);
+                let namespace = from_plan(checker, &fields);
                 let text = format!("the namespace is `{namespace}`, after the plan");
                 assumed(checker, &fields, &fields.place, "namespace", namespace, &text)
             }
@@ -481,8 +481,19 @@ fn mended(text: &str) -> String {
     cut.trim_matches('-').to_owned()
 }
 
-fn from_plan(checker: &Checker<'_>) -> String {
+/// Returns the namespace after the plan. One that is cut may be that of another plan too, so a long name is refused.
+fn from_plan(checker: &Checker<'_>, fields: &Fields) -> String {
     let plan = checker.declared.iter().find(|(_, (kind, _))| *kind == "plan").map_or("", |(name, _)| *name);
     let mended = mended(plan);
+    if plan.len() > MOST_LETTERS {
+        let message = format!(
+            "the namespace is called after the plan, whose name has {} letters: {MOST_LETTERS} at most",
+            plan.len()
+        );
+        let found = checker.values.error(codes::OUT_OF_RANGE, fields.place.span(), message);
+        checker
+            .values
+            .report(found.help(format!("say `namespace = \"{mended}\"`, or shorten the plan's name")));
+    }
     if is_label(&mended) { mended } else { "capstan".to_owned() }
 }

@@ -96,7 +96,7 @@ static FIELDS: &[FieldRow] = &[
     FieldRow::new("zones", FieldType::Count(Dimension::NONE), AT_LEAST)
         .bounds(Bounds::Within(1.0, 100.0))
         .default("what its site asks for")
-        .means("Fewest independent zones of a site that its replicas are spread over, one replica in each. It runs at no site that is not known to have as many.")
+        .means("Fewest independent zones of a site that its replicas are spread over, a machine with a replica in each. It runs at no site that is not known to have as many.")
         .shown(">= 2", ">= 3"),
     FieldRow::new("speculative", FieldType::Record(&speculative::SPECULATIVE), FACT)
         .default("one token in each step")

@@ -1,5 +1,6 @@
 //! Do the replicas carry the demand at every hour, and is the demand the one that the plan states?
 
+use super::nodes::open_to;
 use super::{Check, at, same};
 use capstan_types::blueprint::{AuditCheck, Blueprint, HOURS, Placement, Service};
 use capstan_types::spec::{Daily, Serve};
@@ -92,7 +93,7 @@ pub(super) fn capacity(blueprint: &Blueprint) -> AuditCheck {
     check.done()
 }
 
-/// The fewest replicas that the plan asks for stand at every hour, one in each zone that it names.
+/// The fewest replicas that the plan asks for stand at every hour, and a machine with one in each zone that it names.
 pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
     let mut check = Check::new("coverage: fewest replicas and zones");
     for serve in &blueprint.inputs.spec.serves {
@@ -115,13 +116,7 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
                     format!("`{workload}` at {site}: {held} replicas at the quietest hour, {fewest} hold")
                 });
             }
-            let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site);
-            let zones = site.map_or(1, |site| serve.zones_at(site));
-            let fewest = placement.fewest_replicas();
-            check.that(fewest == 0 || fewest >= zones, || {
-                let (workload, site) = (&serve.name, &placement.site);
-                format!("`{workload}` at {site}: {fewest} replicas cannot stand in {zones} zones")
-            });
+            in_zones(blueprint, serve, placement, &mut check);
         }
     }
     for site in &blueprint.inputs.spec.sites {
@@ -136,6 +131,22 @@ pub(super) fn replicas(blueprint: &Blueprint) -> AuditCheck {
         });
     }
     check.done()
+}
+
+/// Replicas that stand in several zones are as many, and have as many machines: one machine is in one zone.
+fn in_zones(blueprint: &Blueprint, serve: &Serve, placement: &Placement, check: &mut Check) {
+    let site = blueprint.inputs.spec.sites.iter().find(|site| site.name == placement.site);
+    let zones = site.map_or(1, |site| serve.zones_at(site));
+    let hours = (0..blueprint.periods.len()).flat_map(|period| (0..HOURS).map(move |hour| (period, hour)));
+    let stands = |&(period, hour): &(usize, usize)| at(&placement.replicas, period, hour) > 0;
+    let room = |(period, hour)| {
+        at(&placement.replicas, period, hour).min(open_to(blueprint, placement, period, hour))
+    };
+    let fewest = hours.filter(stands).map(room).min();
+    check.that(fewest.is_none_or(|fewest| fewest >= zones), || {
+        let (workload, site, fewest) = (&serve.name, &placement.site, fewest.unwrap_or(0));
+        format!("`{workload}` at {site}: replicas on {fewest} machines cannot stand in {zones} zones")
+    });
 }
 
 #[cfg(test)]
@@ -178,6 +189,17 @@ mod tests {
         caught_by("coverage: fewest", |b| {
             let place = b.inputs.spec.serves[0].place.clone();
             b.inputs.spec.serves[0].zones = Some(capstan_types::spec::Limit { value: 50, place });
+        });
+        caught_by("coverage: fewest", |b| {
+            // As many replicas as zones, all of them on one machine.
+            let placement = &mut b.services[0].placements[0];
+            placement.replicas.iter_mut().flatten().for_each(|replicas| *replicas = 2);
+            let (site, shape) = (placement.site.clone(), placement.candidate.shape.clone());
+            let pool = b.pools.iter_mut().find(|pool| pool.site == site && pool.shape == shape);
+            pool.expect("it runs there").needed.iter_mut().flatten().for_each(|nodes| *nodes = 1);
+            let place = b.inputs.spec.serves[0].place.clone();
+            b.inputs.spec.serves[0].min_replicas = 1;
+            b.inputs.spec.serves[0].zones = Some(capstan_types::spec::Limit { value: 2, place });
         });
         caught_by("coverage: fewest", |b| b.inputs.catalog.regions[0].zones = Some(1));
         caught_by("coverage: fewest", |b| b.inputs.catalog.regions[0].zones = None);

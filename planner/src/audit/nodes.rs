@@ -53,9 +53,22 @@ fn nodes_of_training(run: &TrainingRun, hour: usize) -> u32 {
 
 /// Returns the nodes that work needs at an hour, spares of the site not counted.
 fn working(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u32 {
+    let (shared, whole) = taken(blueprint, pool, (period, hour), None);
+    // A sum such as 3 × (1/3) may lie a hair above the whole number it is.
+    (shared - 1e-9).ceil().max(0.0) as u32 + whole
+}
+
+/// Returns the nodes that work takes at an hour, without that of one placement: shares of them, and whole ones.
+fn taken(
+    blueprint: &Blueprint,
+    pool: &Pool,
+    (period, hour): (usize, usize),
+    but: Option<&Placement>,
+) -> (f64, u32) {
     let placements = blueprint.services.iter().flat_map(|service| &service.placements);
     let serving: f64 = placements
         .filter(|placement| placement.site == pool.site && placement.candidate.shape == pool.shape)
+        .filter(|placement| !but.is_some_and(|but| std::ptr::eq(but, *placement)))
         .map(|placement| nodes_of(placement, period, hour))
         .sum();
     let training: u32 = trainings_of(blueprint, pool)
@@ -70,8 +83,17 @@ fn working(blueprint: &Blueprint, pool: &Pool, period: usize, hour: usize) -> u3
         .sum();
     let offline: f64 =
         batches_of(blueprint, pool).map(|run| nodes_for(&run.candidate, run.replicas_at(period, hour))).sum();
-    // A sum such as 3 × (1/3) may lie a hair above the whole number it is.
-    (serving + offline + apps - 1e-9).ceil().max(0.0) as u32 + training
+    (serving + offline + apps, training)
+}
+
+/// Returns the nodes on which a placement has room at an hour, however the others are packed; spares are not counted.
+pub(super) fn open_to(blueprint: &Blueprint, placement: &Placement, period: usize, hour: usize) -> u32 {
+    let own = |pool: &&Pool| pool.site == placement.site && pool.shape == placement.candidate.shape;
+    let Some(pool) = blueprint.pools.iter().find(own) else { return 0 };
+    let (shared, whole) = taken(blueprint, pool, (period, hour), Some(placement));
+    let full = (shared + 1e-9).floor().max(0.0) as u32;
+    let there = at(&pool.needed, period, hour).saturating_sub(pool.spares);
+    there.saturating_sub(full.saturating_add(whole))
 }
 
 fn spares_asked(blueprint: &Blueprint, pool: &Pool, busiest: u32) -> u32 {
