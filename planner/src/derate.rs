@@ -36,7 +36,7 @@ const TRIED_STEP: u32 = 50;
 const SUSTAINED: f64 = 0.95;
 
 /// How much more than estimated is hoped of a replica before a plan is said not to be possible.
-const HOPE: f64 = 1.25;
+const HOPE: f64 = 4.0;
 
 /// What the simulator asks of a way of a workload.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -182,9 +182,16 @@ fn it_runs_between_its_first_and_its_last_day() {
 
 #[test]
 fn without_a_month_it_says_so() {
-    let mut spec = with_batch(chat(&ON_DEMAND), 5e6, false, date(2027, 3, 8));
-    spec.batches[0].start = Some(Limit { value: date(2027, 3, 3), place: place() });
-    let blueprint = planned(spec);
+    let between = |start: Date, finish: Date| {
+        let mut spec = with_batch(chat(&ON_DEMAND), 5e6, false, finish);
+        spec.batches[0].start = Some(Limit { value: start, place: place() });
+        planned(spec)
+    };
+    // Days of a month that begins with them may be used; those of one that began before may not.
+    let days = between(date(2027, 3, 3), date(2027, 3, 8));
+    assert_sound(&days);
+    assert!(days.batches[0].end <= date(2027, 3, 8), "{}", days.batches[0].end);
+    let blueprint = between(date(2027, 3, 20), date(2027, 3, 25));
     assert_eq!(blueprint.status, Status::Infeasible);
     let finding = &blueprint.findings[0];
     assert_eq!(finding.code, "E0330");

@@ -31,7 +31,7 @@ fn a_good_plan_is_without_mistakes() {
 fn a_trace_holds_as_many_requests_as_its_percentile_needs() {
     let place = Place::new();
     let rows: String = (0..60).map(|second| format!("{second}.0,500,100\n")).collect();
-    place.write("log.csv", format!("arrival_s,prompt_tokens,output_tokens\n{rows}"));
+    place.write("log.csv", format!("arrival_s,input_tokens,output_tokens\n{rows}"));
     let text = PLAN.replace("rate = 5 req/s, prompt = 1 ktok, output = 250 tok", "trace = \"log.csv\"");
     place.write("p.plan", &text);
     let seen = place.run(&["check", "p.plan"]).exits(1);

@@ -145,7 +145,7 @@ fn the_block_hashes_of_a_trace_say_what_is_read_once() {
 fn requests_in_the_background_yield_and_have_no_service_level() {
     let place = Place::new();
     let text = |beside: &str| {
-        let load = "rate = 60 req/s, prompt = 6 ktok, output = 60 tok";
+        let load = "rate = 1.7 req/s, prompt = 6 ktok, output = 60 tok";
         text(load, &format!("slo ttft {{ p99 <= 450 ms }}\n  {beside}"))
             + "deploy kubernetes { namespace = \"chat\", load_test = k6 }\n"
     };
