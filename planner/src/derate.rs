@@ -189,9 +189,10 @@ pub(crate) fn judge_offline(
 pub(crate) fn explore(
     frame: &Frame<'_>,
     trial: &Trial<'_>,
+    _peak: Option<u32>,
     deratings: &mut Deratings,
     proof: &mut Proof,
-) -> Result<(), VerifyError> {
+) -> Result<Vec<Verdict>, VerifyError> {
     let known = deratings.of(&trial.serve.name, trial.way).factor;
     let capacity = trial.way.estimate.rate.get() * known;
     let needed = (trial.rate * (1.0 + trial.serve.headroom) / capacity).ceil().clamp(1.0, 1e9) as u32;
@@ -200,7 +201,7 @@ pub(crate) fn explore(
         stretch(frame, &trial, deratings, proof)?;
     }
     deratings.stretched.insert((trial.serve.name.clone(), trial.way.candidate.key()));
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Lets the way of a trial that holds carry as much as the simulator sees it carry, the first time that it holds: the

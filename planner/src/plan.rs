@@ -3,7 +3,7 @@
 use crate::assemble::{Draft, draft, summaries};
 use crate::columns::ServeColumns;
 use crate::cost::{self, PricedPool};
-use crate::derate::Deratings;
+use crate::derate::{self, Deratings};
 use crate::egress;
 use crate::fabric;
 use crate::formulate::Formulation;
@@ -13,7 +13,7 @@ use crate::intervals;
 use crate::outside;
 use crate::program::{NoPlan, Problem, Solution, Status as ProgramStatus, Unservable};
 use crate::scenarios::{self, Scenario};
-use crate::settle::{self, Proof, prove, prove_offline};
+use crate::settle::{Proof, prove, prove_offline};
 use crate::usage::usage;
 use crate::verify::VerifyError;
 use crate::ways_out::{self, Source};
@@ -299,7 +299,7 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
         let mut draft = draft(frame, &serves, (&formulation, &solution));
         let costs = Whole::of(frame, &formulation.problem, &solution).objective;
         progress(&format!("round {}: simulating a plan that costs {}", rounds.len() + 1, costs.round()));
-        let mut proof = prove(frame, &serves, &solution, &mut deratings)?;
+        let mut proof = prove(frame, &serves, &solution, &mut deratings, derate::judge)?;
         prove_offline(frame, (&serves, &formulation), (&mut draft, &solution), &mut deratings, &mut proof)?;
         rounds.push(Round {
             objective: costs,
@@ -323,7 +323,7 @@ pub(crate) fn settle<'f>(frame: &'f Frame<'_>, progress: &dyn Fn(&str)) -> Resul
 fn hoped(frame: &Frame<'_>, deratings: &mut Deratings) -> Result<Option<Round>, PlanError> {
     while let Ok((serves, formulation, solution)) = frame.solve(&deratings.hopeful(), Effort::Draft) {
         let known = deratings.asked_of();
-        let proof = settle::explore(frame, &serves, &solution, deratings)?;
+        let proof = prove(frame, &serves, &solution, deratings, derate::explore)?;
         if !proof.is_settled() {
             let objective = Whole::of(frame, &formulation.problem, &solution).objective;
             return Ok(Some(Round {

@@ -4,7 +4,7 @@ use crate::apart;
 use crate::assemble::{Draft, Piece, pieces};
 use crate::candidates::Way;
 use crate::columns::ServeColumns;
-use crate::derate::{self, Deratings, judge, judge_offline, scaled_trace};
+use crate::derate::{Deratings, judge_offline, scaled_trace};
 use crate::formulate::Formulation;
 use crate::frame::Frame;
 use crate::program::Solution;
@@ -32,7 +32,12 @@ impl Proof {
     }
 }
 
-/// Simulates every placement of the draft and asks more of the way of each that does not hold.
+/// What is asked of a placement at an hour; the count is that of its replicas at the busiest hour, where they can be more
+/// at others.
+pub(crate) type Judge =
+    fn(&Frame<'_>, &Trial<'_>, Option<u32>, &mut Deratings, &mut Proof) -> Result<Vec<Verdict>, VerifyError>;
+
+/// Has every placement of the draft simulated at the hours that strain it most, and judged; keeps the worst verdicts of each.
 ///
 /// # Errors
 /// See [`VerifyError`].
@@ -41,44 +46,9 @@ pub(crate) fn prove(
     serves: &[ServeColumns<'_>],
     solution: &Solution,
     deratings: &mut Deratings,
+    judge: Judge,
 ) -> Result<Proof, VerifyError> {
     let mut proof = Proof::default();
-    let mut judged = |trial: &Trial<'_>, peak: Option<u32>| judge(frame, trial, peak, deratings, &mut proof);
-    let verdicts = simulated(frame, serves, solution, &mut judged)?;
-    Ok(Proof { verdicts, ..proof })
-}
-
-/// Asks the simulator how much the replicas of a draft carry of which more is hoped than is estimated.
-///
-/// # Errors
-/// See [`VerifyError`].
-pub(crate) fn explore(
-    frame: &Frame<'_>,
-    serves: &[ServeColumns<'_>],
-    solution: &Solution,
-    deratings: &mut Deratings,
-) -> Result<Proof, VerifyError> {
-    let mut proof = Proof::default();
-    let mut asked = |trial: &Trial<'_>, _: Option<u32>| {
-        derate::explore(frame, trial, deratings, &mut proof)?;
-        Ok(Vec::new())
-    };
-    simulated(frame, serves, solution, &mut asked)?;
-    Ok(proof)
-}
-
-/// Simulates a placement at an hour.
-type Simulate<'a> = dyn FnMut(&Trial<'_>, Option<u32>) -> Result<Vec<Verdict>, VerifyError> + 'a;
-
-/// Has every placement of the draft simulated at the hours that strain it most; the second argument is the count of its
-/// replicas at the busiest hour, where they can be more at others. Returns the worst verdicts of each.
-fn simulated(
-    frame: &Frame<'_>,
-    serves: &[ServeColumns<'_>],
-    solution: &Solution,
-    simulate: &mut Simulate<'_>,
-) -> Result<Vec<Verdict>, VerifyError> {
-    let mut all = Vec::new();
     for (index, serve) in serves[..frame.spec.serves.len()].iter().enumerate() {
         let parts = parts(frame, serves, solution, index);
         for (at, part) in parts.iter().enumerate() {
@@ -113,12 +83,12 @@ fn simulated(
                     readers,
                     seed: frame.spec.frame.seed,
                 };
-                keep_worse(&mut worst, simulate(&trial, peak)?);
+                keep_worse(&mut worst, judge(frame, &trial, peak, deratings, &mut proof)?);
             }
-            all.extend(worst);
+            proof.verdicts.extend(worst);
         }
     }
-    Ok(all)
+    Ok(proof)
 }
 
 /// Simulates a replica of each workload of offline inference, and writes what was seen into the draft.
